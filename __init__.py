@@ -1,0 +1,33 @@
+"""aegen: small generative autoencoders, run anywhere on a CPU.
+
+    import aegen
+    model = aegen.load()                   # the shipped default; or a name, or a path
+    pictures = model.sample(64, seed=0)    # float32 (64, 28, 28) in [0, 1]
+
+Importing this package costs nothing: numpy and onnxruntime are imported by the first name asked of it (PEP 562).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .runtime import AegenError, Autoencoder, load
+
+    __version__: str
+
+__all__ = ["AegenError", "Autoencoder", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("aegen")
+    if name in __all__:
+        from . import runtime
+
+        return getattr(runtime, name)
+    raise AttributeError(f"module 'aegen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""`python -m aegen` is `aegen`."""
+
+from .cli import main
+
+main()
