@@ -1,0 +1,251 @@
+"""class Autoencoder: an artifact's networks and latent statistics behind a few verbs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .arrays import read_declared
+from .artifact import DECODER, ENCODER, LATENTS, Artifact, find
+from .errors import InputError, ShapeError
+from .manifest import Manifest
+from .paths import linear_path
+from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
+from .priors import Noise, Prior, stored_prior
+from .session import Network, allowed_threads
+from .verification import Verification, verify
+
+BATCH = 1024  # pictures in one onnxruntime call: larger ones leave the cache and run slower
+
+
+def load(
+    model: str | Path | None = None, *, threads: int | None = None, batch_size: int | None = None
+) -> "Autoencoder":
+    """Open a model: a shipped name, the path of an artifact folder, or None for the shipped default.
+
+    threads: onnxruntime's, by default the cores that this process may use. batch_size: pictures in one call.
+    Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
+    """
+    return Autoencoder(find(model), threads=threads, batch_size=batch_size)
+
+
+class Autoencoder:
+    """An exported autoencoder on onnxruntime.
+
+    Pictures are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]; one picture, without n, gives one
+    result. Codes are float32 (n, d). Every file is checked against its hash here; a network is opened when a verb first
+    needs it, so sampling never opens the encoder. A model holds no state between calls: threads may share it, a fork
+    may use it, and it pickles as its path.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
+        self._settings = (Path(path), threads, batch_size)
+        self._artifact = Artifact.open(path)
+        self._threads = _positive("threads", threads, allowed_threads())
+        self._batch_size = _positive("batch_size", batch_size, BATCH)
+        self._encoder = self._network(ENCODER)
+        self._decoder = self._network(DECODER)
+        self._latents: dict[str, np.ndarray] | None = None
+
+    def __repr__(self) -> str:
+        facts = self.manifest
+        return (
+            f"<Autoencoder {facts.name}: {facts.kind}, {self.picture_shape} pictures, {facts.latent_dim} latent axes>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, self._settings
+
+    @property
+    def manifest(self) -> Manifest:
+        """Everything that the artifact says of itself."""
+        return self._artifact.manifest
+
+    @property
+    def name(self) -> str:
+        """The artifact's name."""
+        return self.manifest.name
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of latent axes d."""
+        return self.manifest.latent_dim
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """Axes of one picture: (H, W) grey or (H, W, 3) colour."""
+        return picture_shape(self.manifest.image.shape)
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """Names of the distributions that `sample` can draw from."""
+        return self.manifest.priors
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        prior: str | None = None,
+        temperature: float | None = None,
+        batch_size: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
+        """N new pictures: codes drawn from a prior, then decoded.
+
+        seed: the same one gives the same pictures, and `sample(64, seed=0)[:16]` is `sample(16, seed=0)`; None: new.
+        prior: one of `priors`, by default the artifact's. temperature: spread of the codes, 1 as fitted, 0 their
+        mean, by default the artifact's.
+        Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
+        """
+        pictures = self._empty_pictures(_count("n", n), dtype)
+        chunks = self.iter_sample(
+            n, seed=seed, prior=prior, temperature=temperature, batch_size=batch_size, dtype=pictures.dtype
+        )
+        start = 0
+        for chunk in chunks:
+            pictures[start : start + len(chunk)] = chunk
+            start += len(chunk)
+        return pictures
+
+    def iter_sample(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        prior: str | None = None,
+        temperature: float | None = None,
+        batch_size: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> Iterator[np.ndarray]:
+        """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
+        kind = picture_dtype(dtype)
+        codes = self._iter_codes(n, seed, prior, temperature, batch_size)
+        return (self._decode_batch(chunk, kind) for chunk in codes)
+
+    def draw(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        prior: str | None = None,
+        temperature: float | None = None,
+    ) -> np.ndarray:
+        """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any batch size."""
+        chunks = list(self._iter_codes(n, seed, prior, temperature, None))
+        return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
+
+    def encode(self, pictures: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
+        """Latent codes of pictures; of a VAE the mean of q(z|x).
+
+        Returns float32 (n, d), or (d,) for one picture. Raises ShapeError or InputError for pictures that do not fit.
+        """
+        batch, single = as_batch(pictures, self.manifest.image.shape)
+        codes = np.empty((len(batch), self.latent_dim), np.float32)
+        for rows in self._slices(len(batch), batch_size):
+            codes[rows] = self._encoder.run("latent", {"image": to_tensor(batch[rows], self.manifest.image)})
+        return codes[0] if single else codes
+
+    def decode(self, codes: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """Pictures of latent codes.
+
+        codes: (n, d) or (d,) float. Returns (n, H, W) or (n, H, W, 3) in [0, 1], or uint8 with dtype="uint8"; one
+        picture for one code. Raises ShapeError when the last axis is not this model's latent_dim, InputError for codes
+        that are no finite numbers.
+        """
+        batch, single = self._as_codes(codes)
+        pictures = self._empty_pictures(len(batch), dtype)
+        for rows in self._slices(len(batch), batch_size):
+            pictures[rows] = self._decode_batch(batch[rows], pictures.dtype)
+        return pictures[0] if single else pictures
+
+    def reconstruct(
+        self, pictures: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """Pictures encoded and decoded again, in the shape they came in."""
+        return self.decode(self.encode(pictures, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
+
+    def interpolate(self, a: ArrayLike, b: ArrayLike, *, steps: int = 10, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """The decoded straight path between the codes of pictures a and b.
+
+        a, b: one picture each, or n pictures each. Returns (steps, H, W[, 3]), or (n, steps, H, W[, 3]); the ends are
+        the reconstructions of a and b. Raises ShapeError when a and b are not equally many.
+        """
+        start, end = self.encode(a), self.encode(b)
+        if start.shape != end.shape:
+            found = f"{len(np.atleast_2d(start))} and {len(np.atleast_2d(end))} pictures"
+            raise ShapeError("interpolate", found=found, expected="as many ends as starts")
+        if _count("steps", steps) < 2:
+            raise InputError("steps", found=steps, expected="at least 2")
+        path = linear_path(start, end, steps)
+        return self.decode(path.reshape(-1, self.latent_dim), dtype=dtype).reshape(
+            *path.shape[:-1], *self.picture_shape
+        )
+
+    def verify(self) -> Verification:
+        """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?"""
+        return verify(self._artifact, self._encoder, self._decoder)
+
+    def _iter_codes(
+        self, n: int, seed: int | None, prior: str | None, temperature: float | None, batch_size: int | None
+    ) -> Iterator[np.ndarray]:
+        drawn = self._prior(prior)
+        spread = self.manifest.default_temperature if temperature is None else temperature
+        if not (isinstance(spread, int | float | np.number) and np.isfinite(spread) and spread >= 0):
+            raise InputError("temperature", found=repr(temperature), expected="a finite number from 0")
+        slices = self._slices(_count("n", n), batch_size)
+        noise = Noise(seed)
+        return (
+            drawn.transform(noise.normals(rows.stop - rows.start, self.latent_dim), float(spread)) for rows in slices
+        )
+
+    def _prior(self, name: str | None) -> Prior:
+        if self._latents is None:
+            where = str(self._artifact.path / LATENTS)
+            self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
+        return stored_prior(name or self.manifest.default_prior, self.priors, self._latents)
+
+    def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)
+
+    def _as_codes(self, codes: ArrayLike) -> tuple[np.ndarray, bool]:
+        array = np.asarray(codes)
+        if array.dtype.kind not in "fiu":
+            raise InputError("codes", found=f"dtype {array.dtype}", expected="numbers")
+        if array.ndim not in (1, 2) or array.shape[-1] != self.latent_dim:
+            expected = f"(n, {self.latent_dim}) or ({self.latent_dim},)"
+            raise ShapeError("codes", found=f"shape {array.shape}", expected=expected)
+        if not np.isfinite(array).all():
+            raise InputError("codes", found="values that are not finite", expected="finite numbers")
+        return np.ascontiguousarray(np.atleast_2d(array), np.float32), array.ndim == 1
+
+    def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
+        return np.empty((n, *self.picture_shape), picture_dtype(dtype))
+
+    def _slices(self, n: int, batch_size: int | None) -> Iterator[slice]:
+        # One shape plus a tail: onnxruntime keeps memory for every input shape that it has seen.
+        size = _positive("batch_size", batch_size, self._batch_size)
+        return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+    def _network(self, name: str) -> Network:
+        return Network(lambda: self._artifact.read(name), str(self._artifact.path / name), self._threads)
+
+
+def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:
+    return Autoencoder(path, threads=threads, batch_size=batch_size)
+
+
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise InputError(name, found=repr(value), expected="a whole number from 0")
+    return int(value)
+
+
+def _positive(name: str, value: int | None, default: int) -> int:
+    if value is None:
+        return default
+    if _count(name, value) < 1:
+        raise InputError(name, found=value, expected="at least 1")
+    return int(value)

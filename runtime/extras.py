@@ -1,0 +1,35 @@
+"""Extras: what `pip install "aegen[NAME]"` adds, read from the package's own metadata."""
+
+import re
+from importlib import metadata
+
+from .errors import MissingExtraError
+
+
+def require_extra(name: str, purpose: str) -> None:
+    """Raise MissingExtraError when a distribution that the extra `name` lists is not installed.
+
+    purpose completes the sentence "... to <purpose>", for example "train".
+    """
+    missing = [project for project in extra_projects(name) if not _installed(project)]
+    if missing:
+        raise MissingExtraError(
+            f"aegen needs more packages to {purpose}",
+            found=f"no {', no '.join(missing)}",
+            remedy=f"Install them with: pip install 'aegen[{name}]'",
+        )
+
+
+def extra_projects(name: str) -> list[str]:
+    """Names of the distributions in the extra `name`, in the order of pyproject.toml."""
+    requirements = metadata.requires("aegen") or []
+    in_extra = (text for text in requirements if re.search(rf"""extra\s*==\s*['"]{re.escape(name)}['"]""", text))
+    return [match.group() for text in in_extra if (match := re.match(r"[A-Za-z0-9._-]+", text))]
+
+
+def _installed(project: str) -> bool:
+    try:
+        metadata.version(project)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import NotFoundError, OutputError
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file that becomes `path` when the block ends well and vanishes when it does not.
+
+    A device or pipe (`/dev/stdout`) is written in place: renaming over it would replace it by a plain file.
+    Raises NotFoundError when the folder to hold it does not exist, OutputError when `path` is a folder.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(str(path), found="a folder", expected="a file's name")
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            yield stream
+        return
+    _require_parent(target)
+    partial = _partial_name(target)
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """An empty temporary folder that becomes `path` when the block ends well and vanishes when it does not.
+
+    Raises OutputError when `path` is taken (an empty folder is not) and overwrite is off. With overwrite on, the old
+    folder is moved aside, the new one renamed into its place, and the old one deleted: at no moment is there a mixture.
+    """
+    target = Path(os.path.realpath(path))
+    if not overwrite and taken(target):
+        raise OutputError(str(path), found="something there already", expected="a free name", remedy="Choose another.")
+    _require_parent(target)
+    partial = _partial_name(target)
+    partial.mkdir()
+    try:
+        yield partial
+        if target.exists():
+            aside = _partial_name(target)
+            target.replace(aside)
+            partial.replace(target)
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+        else:
+            partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a whole file atomically."""
+    with new_file(path) as stream:
+        stream.write(content)
+
+
+def taken(path: Path) -> bool:
+    """Whether `path` is a file or a folder with something in it."""
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
+def _require_parent(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise NotFoundError(str(target.parent), found="no such folder", remedy="Create it, or write somewhere else.")
+
+
+def _partial_name(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")

@@ -1,0 +1,90 @@
+"""Between pictures as people have them and tensors as networks take them.
+
+Pictures are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Tensors are float32 (n, C, H, W) in the
+range that the artifact states.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .errors import InputError, ShapeError
+from .manifest import ImageSpec
+
+Shape = tuple[int, int, int]
+
+
+def picture_shape(shape: Shape) -> tuple[int, ...]:
+    """Axes of one picture, (H, W) or (H, W, 3), for a network's (C, H, W)."""
+    channels, height, width = shape
+    return (height, width) if channels == 1 else (height, width, channels)
+
+
+def as_batch(pictures: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
+    """Pictures with a batch axis, and whether there was only one, without it.
+
+    Raises ShapeError when they do not fit a network of `shape` (C, H, W), InputError for a dtype that has no meaning
+    as grey levels.
+    """
+    array = np.asarray(pictures)
+    axes = picture_shape(shape)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InputError("pictures", found=f"dtype {array.dtype}", expected="uint8, or float in [0, 1]")
+    if array.shape == axes:
+        return array[None], True
+    if array.ndim != len(axes) + 1 or array.shape[1:] != axes:
+        expected = f"{axes} or (n, {', '.join(map(str, axes))})"
+        raise ShapeError("pictures", found=f"shape {array.shape}", expected=expected)
+    return array, False
+
+
+def to_tensor(pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
+    """Pictures (n, H, W) or (n, H, W, 3) -> float32 (n, C, H, W) in the range of `image`.
+
+    Raises InputError when float pictures are not within [0, 1].
+    """
+    tensor = unit_pixels(pictures)
+    low, high = image.range
+    if (low, high) != (0.0, 1.0):
+        tensor = tensor * np.float32(high - low) + np.float32(low)
+    if tensor.ndim == 4:
+        tensor = tensor.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(tensor.reshape(len(tensor), *image.shape))
+
+
+def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarray:
+    """Pictures as float32 in [0, 1]. Raises InputError, beginning with `where`, when float pictures lie outside it."""
+    if pictures.dtype == np.uint8:
+        unit: np.ndarray = np.divide(pictures, np.float32(255), dtype=np.float32)
+        return unit
+    if pictures.size and not (pictures.min() >= 0 and pictures.max() <= 1):
+        found = f"values from {pictures.min():.4g} to {pictures.max():.4g}"
+        remedy = "Divide grey levels by 255, or pass them as uint8."
+        raise InputError(where, found=found, expected="values in [0, 1]", remedy=remedy)
+    return pictures.astype(np.float32, copy=False)
+
+
+def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: DTypeLike = np.float32) -> np.ndarray:
+    """Tensor (n, C, H, W) in the range of `image` -> pictures float32 in [0, 1] or uint8."""
+    low, high = image.range
+    if (low, high) != (0.0, 1.0):
+        tensor = (tensor - np.float32(low)) / np.float32(high - low)
+    tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
+    return grey_levels(tensor) if np.dtype(dtype) == np.uint8 else tensor
+
+
+def grey_levels(pictures: np.ndarray) -> np.ndarray:
+    """Pictures as uint8, floats rounded to the nearest of 256 levels."""
+    if pictures.dtype == np.uint8:
+        return pictures
+    return np.rint(pictures * np.float32(255)).astype(np.uint8)
+
+
+def picture_dtype(dtype: DTypeLike) -> np.dtype:
+    """float32 or uint8, the two that pictures are returned in. Raises InputError for any other."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.dtype(np.float32), np.dtype(np.uint8)):
+        raise InputError("dtype", found=repr(dtype), expected="float32 or uint8")
+    return found

@@ -1,0 +1,81 @@
+"""onnxruntime: the only place that imports it and opens sessions."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+# Before the first import: official wheels since 1.29 otherwise start a thread, write under the home folder and call
+# out, and the switch in their API comes too late. A user who sets the variable keeps their choice.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import numpy as np
+import onnxruntime
+
+from .errors import ExecutionError
+
+CPU = "CPUExecutionProvider"
+
+
+class Network:
+    """One ONNX graph: opened when it is first run, and opened anew in a process that was forked.
+
+    read: gives the file's bytes, already verified. where: the file, for errors. threads: onnxruntime's for this graph.
+    Running is safe from many threads at once.
+    """
+
+    def __init__(self, read: Callable[[], bytes], where: str, threads: int) -> None:
+        self._read, self._where, self._threads = read, where, threads
+        self._lock = threading.Lock()
+        self._session: onnxruntime.InferenceSession | None = None
+        self._process = os.getpid()
+
+    def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """One named output for the named inputs. Raises ExecutionError with onnxruntime's words when it fails."""
+        session = self._opened()
+        try:
+            result: np.ndarray = session.run([output], inputs)[0]
+        except Exception as error:
+            raise ExecutionError(f"{self._where}: onnxruntime failed: {error}") from error
+        return result
+
+    def _opened(self) -> onnxruntime.InferenceSession:
+        # A session's thread pool does not survive a fork, and the lock may have been held while forking.
+        if self._process != os.getpid():
+            self._lock, self._session, self._process = threading.Lock(), None, os.getpid()
+        if self._session is None:
+            with self._lock:
+                if self._session is None:
+                    self._session = open_session(self._read(), self._where, self._threads)
+        return self._session
+
+
+def open_session(model: bytes, where: str, threads: int) -> onnxruntime.InferenceSession:
+    """A CPU session over a graph in memory. Raises ExecutionError when onnxruntime cannot load it."""
+    options = onnxruntime.SessionOptions()
+    # Always explicit: the default sizes the pool by the host and pins its threads, which fails in containers.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # A plan is kept for every input shape ever seen: without it varying batches do not ratchet memory.
+    options.enable_mem_pattern = False
+    # A spinning pool burns a core between the calls of a program that does other things.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=[CPU])
+    except Exception as error:
+        raise ExecutionError(f"{where}: onnxruntime cannot load it: {error}") from error
+    session.disable_fallback()
+    return session
+
+
+def allowed_threads() -> int:
+    """Cores that this process may use: its CPU affinity, cut by its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
