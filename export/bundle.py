@@ -1,0 +1,159 @@
+"""A checkpoint and its data -> an artifact folder, complete and proven, or nothing."""
+
+import dataclasses
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime import artifact
+from ..runtime.arrays import npz_bytes
+from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
+from ..runtime.autoencoder import Autoencoder
+from ..runtime.errors import InputError, OutputError, ParityError
+from ..runtime.files import new_folder, taken
+from ..runtime.grid import png_bytes, tile
+from ..runtime.manifest import FORMAT, ImageSpec, Manifest
+from ..runtime.pixels import unit_pixels
+from ..runtime.priors import PRIORS, latent_tensors
+from ..train.checkpoint import Checkpoint
+from ..train.datasets import Dataset
+from .card import model_card
+from .commands import recorded_commands
+from .graphs import IR_VERSION, OPSET, decoder_graph, encoder_graph, signature
+from .parity import golden_pairs, prove
+from .statistics import moments, training_codes
+
+PREVIEW_PICTURES = 64
+
+
+def export(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    target: Path,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    prior: str = "gaussian",
+    temperature: float = 1.0,
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda step: None,
+) -> Manifest:
+    """Write the artifact `target` from a trained network and the pictures that it was trained on.
+
+    name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
+    `sample` uses when it is not told otherwise. report: called with the name of each step as it begins.
+    Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
+    Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
+    overwrite is off, ParityError when onnxruntime and torch differ.
+    """
+    if prior not in PRIORS:
+        raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(PRIORS)}")
+    if not temperature >= 0:
+        raise InputError("temperature", found=temperature, expected="a number from 0")
+    _check_target(target, overwrite)
+    _check_same_data(checkpoint, dataset)
+    network = checkpoint.network()
+    recipe = checkpoint.recipe
+    image = ImageSpec(checkpoint.shape, recipe.pixel_range)
+
+    report("graphs")
+    graphs = {
+        ENCODER: encoder_graph(network, checkpoint.shape),
+        DECODER: decoder_graph(network, recipe.latent_dim),
+    }
+    report("parity")
+    parity = prove(network, graphs, dataset.test.images, image)
+    golden = golden_pairs(network, dataset.test.images, image)
+    report("latent statistics")
+    latents = moments(training_codes(network, dataset.train.images, image))
+
+    title = name or target.resolve().name
+    facts = dataclasses.replace(dataset.facts, licence=licence or dataset.facts.licence)
+    manifest = Manifest(
+        format=FORMAT,
+        name=title,
+        kind=recipe.kind,
+        image=image,
+        latent_dim=recipe.latent_dim,
+        graphs={file: signature(graph) for file, graph in graphs.items()},
+        opset=OPSET,
+        ir_version=IR_VERSION,
+        priors=tuple(PRIORS),
+        default_prior=prior,
+        default_temperature=temperature,
+        latents=latent_tensors(recipe.latent_dim),
+        data=facts,
+        recipe=dataclasses.asdict(recipe),
+        seed=recipe.seed,
+        epoch=checkpoint.epoch,
+        commands=recorded_commands(recipe, facts.name, title, prior, temperature, licence),
+        versions=_versions(),
+        parity=parity,
+        quality={},
+        files={},
+    )
+    contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
+    with new_folder(target, overwrite=overwrite) as folder:
+        _write(folder, manifest, contents)
+        report("preview and card")
+        model = Autoencoder(folder)
+        manifest = dataclasses.replace(manifest, quality=_quality(model, dataset, checkpoint))
+        contents[PREVIEW] = png_bytes(tile(model.sample(PREVIEW_PICTURES, seed=0), scale=2))
+        contents[CARD] = model_card(manifest).encode()
+        manifest = _write(folder, manifest, contents)
+        _check_whole(folder)
+    return manifest
+
+
+def _write(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Manifest:
+    """Write the files, and the manifest with their hashes; the manifest as written is returned."""
+    for file, content in contents.items():
+        (folder / file).write_bytes(content)
+    complete = dataclasses.replace(manifest, files={file: file_spec(content) for file, content in contents.items()})
+    (folder / artifact.MANIFEST).write_bytes(complete.to_json())
+    return complete
+
+
+def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> dict[str, float]:
+    """Measured on the exported files, on pictures that training never saw."""
+    pictures = dataset.test.images
+    differences = model.reconstruct(pictures) - unit_pixels(pictures)
+    return {
+        "reconstruction_mse": float(np.mean(differences.astype(np.float64) ** 2)),
+        "validation_loss": checkpoint.validation_loss,
+    }
+
+
+def _check_whole(folder: Path) -> None:
+    """Open the finished folder as a user will, and replay its golden pairs."""
+    verification = Autoencoder(folder).verify()
+    if not verification.passed:
+        raise ParityError("golden pairs", found=verification.largest_difference, remedy="Nothing was exported.")
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Refuse before the work, not after it."""
+    if taken(target) and not overwrite:
+        remedy = "Choose another name, or --overwrite."
+        raise OutputError(str(target), found="something there already", expected="a free name", remedy=remedy)
+    if taken(target) and not (target / artifact.MANIFEST).is_file():
+        remedy = "Choose another name."
+        raise OutputError(str(target), found="something that is no artifact", expected="an artifact", remedy=remedy)
+
+
+def _check_same_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    if dataset.facts.sha256 != checkpoint.facts.sha256:
+        raise InputError(
+            f"data {dataset.facts.name!r} is not what the network was trained on",
+            found=f"pictures with sha256 {dataset.facts.sha256}",
+            expected=f"those of {checkpoint.facts.name!r}, sha256 {checkpoint.facts.sha256}",
+            remedy="Pass the training data with --data.",
+        )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("aegen", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

@@ -1,0 +1,74 @@
+"""The model card: an artifact's README.md, made from its manifest so that the two cannot disagree."""
+
+import math
+
+from ..runtime.artifact import PREVIEW
+from ..runtime.manifest import Manifest
+
+KIND_NAMES = {"ae": "autoencoder"}
+
+
+def model_card(manifest: Manifest) -> str:
+    """Markdown that says what the artifact is, how to use it, what it was made from and how well it does."""
+    channels, height, width = manifest.image.shape
+    colour = "grey" if channels == 1 else "RGB"
+    quality, data, recipe = manifest.quality, manifest.data, manifest.recipe
+    psnr = -10 * math.log10(max(quality["reconstruction_mse"], 1e-12))
+    worst = max(manifest.parity.largest_difference.values())
+    knobs = "\n".join(f"| {knob} | {_plain(value)} |" for knob, value in recipe.items())
+    versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
+    commands = "\n".join(f"    {command}" for command in manifest.commands)
+    unit = "nats" if recipe["loss"] == "bce" else "squared error"
+    return f"""# {manifest.name}
+
+A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} pictures with {manifest.latent_dim} latent axes, \
+trained on {data.name}.
+
+![{manifest.name}: samples]({PREVIEW})
+
+The picture: 64 samples, seed 0, prior `{manifest.default_prior}`, temperature {manifest.default_temperature:g}.
+
+## Use
+
+    aegen sample --model {manifest.name} -n 64 -o grid.png
+
+    import aegen
+    model = aegen.load("{manifest.name}")
+    pictures = model.sample(64, seed=0)
+
+Where this folder does not come with aegen, give its path for its name.
+
+## Facts
+
+| | |
+| --- | --- |
+| training data | {data.name}: {data.training_pictures:,} pictures, {data.validation_pictures:,} more held out |
+| source of the data | {data.source} |
+| licence of the data | {data.licence} |
+| reconstruction error | {quality["reconstruction_mse"]:.5f} mean square per pixel in [0, 1] (PSNR {psnr:.2f} dB), \
+on pictures that training never saw |
+| validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, at epoch {manifest.epoch} |
+| priors | {", ".join(manifest.priors)} |
+| parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
+| made with | {versions} |
+
+## Recipe
+
+Made by these commands; whoever has the data can make it again:
+
+{commands}
+
+| knob | value |
+| --- | --- |
+{knobs}
+
+## Limits
+
+An autoencoder is trained to give pictures back, not to draw new ones. Its codes of real pictures fill no simple shape,
+and a Gaussian fitted to them also covers the gaps between them: some samples look like nothing. It knows only pictures
+like those that it was trained on.
+"""
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

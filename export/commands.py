@@ -1,0 +1,31 @@
+"""The commands that make an artifact again, as they are recorded in its manifest."""
+
+import shlex
+from collections.abc import Iterator
+
+from ..train.recipe import Recipe
+
+
+def recorded_commands(
+    recipe: Recipe, data: str, name: str, prior: str, temperature: float, licence: str | None
+) -> tuple[str, ...]:
+    """`aegen train` and `aegen export` with every setting that is not a default; paths are relative and generic."""
+    settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
+    stated = {} if licence is None else {"--licence": licence}
+    return (
+        shlex.join(["aegen", "train", "--data", data, *_options(recipe), "-o", f"runs/{name}"]),
+        shlex.join(["aegen", "export", f"runs/{name}", *_flat({**settings, **stated}), "-o", name]),
+    )
+
+
+def _options(recipe: Recipe) -> list[str]:
+    return list(_flat({f"--{knob.replace('_', '-')}": _text(value) for knob, value in recipe.changed().items()}))
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _flat(options: dict[str, str]) -> Iterator[str]:
+    for option, value in options.items():
+        yield from (option, value)

@@ -1,0 +1,104 @@
+"""Networks in torch -> ONNX files that run anywhere: one file each, a free batch axis, no trace of this machine."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import onnx
+import torch
+from google.protobuf.message import Message
+from torch import Tensor, nn
+
+from ..runtime import manifest
+from ..runtime.errors import ExecutionError
+from ..runtime.pixels import Shape
+from ..train.models import EncoderDecoder
+
+OPSET = 18
+IR_VERSION = 8  # the newest that older and web runtimes read
+EXAMPLES = 2  # torch.export takes an axis of one as a constant
+
+
+class _Function(nn.Module):
+    """A method of a network as a module of its own, for the exporter takes modules only."""
+
+    def __init__(self, network: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self.function = function
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        return self.function(tensor)
+
+
+def encoder_graph(network: EncoderDecoder, shape: Shape) -> bytes:
+    """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]."""
+    return _graph(_Function(network, network.encode), torch.zeros(EXAMPLES, *shape), "image", "latent")
+
+
+def decoder_graph(network: EncoderDecoder, latent_dim: int) -> bytes:
+    """`latent` float32 [batch, d] -> `image` float32 [batch, C, H, W], activation inside."""
+    return _graph(_Function(network, network.decode), torch.zeros(EXAMPLES, latent_dim), "latent", "image")
+
+
+def signature(model: bytes) -> manifest.Graph:
+    """The inputs and outputs of an ONNX file, as its manifest states them."""
+    graph = onnx.load_from_string(model).graph
+    return manifest.Graph(tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output)))
+
+
+def _graph(module: nn.Module, example: Tensor, given: str, result: str) -> bytes:
+    with _quiet():
+        program: Any = torch.onnx.export(
+            module.eval(),
+            (example,),
+            input_names=[given],
+            output_names=[result],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto
+    found = {imported.domain: imported.version for imported in model.opset_import}.get("")
+    if found != OPSET:
+        raise ExecutionError("the exporter of torch", found=f"opset {found}", expected=f"opset {OPSET}")
+    model.ir_version = IR_VERSION
+    _strip(model)
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _strip(message: Message) -> None:
+    """Take out what the exporter notes about where a node came from: source lines and paths of this machine."""
+    for field, value in message.ListFields():
+        if field.name in ("doc_string", "metadata_props"):
+            message.ClearField(field.name)
+        elif field.type == field.TYPE_MESSAGE:
+            for one in value if not isinstance(value, Message) else (value,):
+                _strip(one)
+
+
+def _tensor(value: onnx.ValueInfoProto) -> manifest.Tensor:
+    kind = value.type.tensor_type
+    shape = tuple(axis.dim_param or axis.dim_value for axis in kind.shape.dim)
+    return manifest.Tensor(value.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape)
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """The exporter's chatter, which tells a user nothing that they can act on; its errors still come through."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
