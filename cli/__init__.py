@@ -1,0 +1,80 @@
+"""The command line: a module per command, loaded when it is asked for; heavy imports are inside the commands."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+SECTIONS = {
+    "Use a model": ("sample", "reconstruct", "interpolate", "encode", "decode"),
+    "Look at it": ("info", "models", "verify"),
+    "Make one": ("train", "export"),
+}
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is named, and lists commands by purpose."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for names in SECTIONS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                commands = {name: self.get_command(ctx, name) for name in names}
+                formatter.write_dl([(name, one.get_short_help_str(70)) for name, one in commands.items() if one])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="aegen")
+def cli() -> None:
+    """Small generative autoencoders: sample, encode, decode on any CPU; train and export your own.
+
+    \b
+    aegen sample -n 64 -o grid.png
+    aegen reconstruct digits.npy -o pairs.png
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0, 2 for a wrong call, 1 for a failed job, with one line that says why."""
+    try:
+        code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone; Python would complain once more while it shuts down
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        click.echo(f"Error: {_one_line(error)}", err=True)
+        code = 1
+    sys.exit(code)
+
+
+def _one_line(error: Exception) -> str:
+    from ..runtime.errors import AegenError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, AegenError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return f"not enough memory. {text}"
+    return f"unexpected {type(error).__name__}: {text} (`python -X dev -m aegen ...` shows where)"

@@ -1,0 +1,56 @@
+"""`aegen export`: a training run to an artifact."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "target", required=True, type=click.Path(path_type=Path), metavar="ARTIFACT", help="Folder to make."
+)
+@click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@click.option("--name", help="The artifact's name.  [default: its folder's]")
+@click.option("--licence", metavar="TEXT", help="Licence of the training data, where aegen does not know it.")
+@click.option("--prior", default="gaussian", show_default=True, help="What `sample` draws codes from by default.")
+@click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Its default spread.")
+@click.option("--overwrite", is_flag=True, help="Replace an artifact of this name.")
+def command(
+    run: Path,
+    target: Path,
+    data: str | None,
+    name: str | None,
+    licence: str | None,
+    prior: str,
+    temperature: float,
+    overwrite: bool,
+) -> None:
+    """Make an artifact of a training run.
+
+    RUN is the folder of a run, which stands for its best epoch, or one of its .pt files. The exported files are
+    compared with torch at several batch sizes; if they differ, or anything else fails, no artifact is left behind.
+
+    \b
+    aegen export runs/ae -o my-artifact
+    aegen export runs/ae/last.pt -o my-artifact --overwrite
+    """
+    from ..export.bundle import export
+    from ..train import checkpoint
+    from ..train.datasets import load
+
+    trained = checkpoint.read(run)
+    dataset = load(data or trained.data)
+    manifest = export(
+        trained,
+        dataset,
+        target,
+        name=name,
+        licence=licence,
+        prior=prior,
+        temperature=temperature,
+        overwrite=overwrite,
+        report=lambda step: click.echo(f"{step} ...", err=True),
+    )
+    worst = max(manifest.parity.largest_difference.values())
+    click.echo(f"{target}: {manifest.total_bytes:,} bytes, largest difference from torch {worst:.2g}", err=True)

@@ -1,0 +1,50 @@
+"""`aegen models`: the artifacts that come with the package."""
+
+import json
+from typing import Any
+
+import click
+
+from .options import json_option
+
+
+@click.command
+@json_option
+def command(as_json: bool) -> None:
+    """List the models that ship with aegen.
+
+    --json prints a list of {"name", "default", "kind", "shape", "latent_dim", "priors", "data", "licence",
+    "bytes", "path"}.
+
+    \b
+    aegen models
+    aegen models --json
+    """
+    from ..runtime.artifact import DEFAULT, find, read_manifest, shipped
+
+    rows = []
+    for name in shipped():
+        manifest = read_manifest(find(name))
+        row: dict[str, Any] = {
+            "name": name,
+            "default": name == DEFAULT,
+            "kind": manifest.kind,
+            "shape": manifest.image.shape,
+            "latent_dim": manifest.latent_dim,
+            "priors": manifest.priors,
+            "data": manifest.data.name,
+            "licence": manifest.data.licence,
+            "bytes": manifest.total_bytes,
+            "path": str(find(name)),
+        }
+        rows.append(row)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        axes = "x".join(map(str, row["shape"]))
+        mark = "  (default)" if row["default"] else ""
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        click.echo(
+            f"{row['name']:<12} {row['kind']:<4} {axes:<8} {row['latent_dim']:>3} axes  {size:>7}  {row['data']}{mark}"
+        )

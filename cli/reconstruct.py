@@ -1,0 +1,60 @@
+"""`aegen reconstruct`: what a model makes of given pictures."""
+
+import click
+
+from .options import (
+    done,
+    dtype_option,
+    grid_options,
+    model_options,
+    parts,
+    plural,
+    resize_option,
+    wants_arrays,
+    with_progress,
+)
+
+
+@click.command
+@click.argument("pictures", metavar="PICTURES")
+@grid_options
+@model_options
+@resize_option
+@dtype_option
+def command(
+    pictures: str,
+    output: str,
+    columns: int | None,
+    scale: int,
+    model: str | None,
+    threads: int | None,
+    resize: bool,
+    dtype: str,
+) -> None:
+    """Encode pictures and decode them again.
+
+    A .png shows each original over its reconstruction; every other output holds the reconstructions alone. PICTURES
+    may be a picture file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input.
+
+    \b
+    aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
+    aegen reconstruct scans/ --resize -o cleaned/
+    """
+    from ..runtime.autoencoder import load
+    from ..runtime.grid import over_under, write_pictures
+    from ..runtime.pictures import read_pictures
+
+    form = dtype if wants_arrays(output) else "uint8"
+    loaded = load(model, threads=threads)
+    originals = read_pictures(pictures, shape=loaded.manifest.image.shape, resize=resize)
+    count = len(originals)
+    across = columns or min(count, 16)
+    write_pictures(
+        output,
+        with_progress((loaded.reconstruct(part, dtype=form) for part in parts(originals)), count),
+        count,
+        columns=across,
+        scale=scale,
+        layout=lambda reconstructions: over_under(originals, reconstructions, across),
+    )
+    done(output, plural(count, "reconstruction"))
