@@ -14,8 +14,8 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     """Check every file against its hash and replay the golden pairs.
 
     A golden pair is an input and what torch gave for it at export; onnxruntime on this machine must give the same, up
-    to rounding. Exits with 1 if it does not. --json prints {"model", "passed", "files", "pairs", "largest_difference",
-    "rtol", "atol"}.
+    to rounding. Exits with 1 if it does not. --json prints {"model", "files", "pairs", "largest_difference", "rtol",
+    "atol", "passed"}.
 
     \b
     aegen verify

@@ -205,7 +205,7 @@ class Autoencoder:
         if self._latents is None:
             where = str(self._artifact.path / LATENTS)
             self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
-        return stored_prior(name or self.manifest.default_prior, self.priors, self._latents)
+        return stored_prior(self.manifest.default_prior if name is None else name, self.priors, self._latents)
 
     def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)

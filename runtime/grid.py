@@ -83,7 +83,7 @@ def write_pictures(
     elif suffix == "":
         _write_folder(output, chunks, count)
     else:
-        pictures = np.concatenate(list(chunks))
+        pictures = _gathered(chunks, count)
         if suffix == ".npz":
             content = npz_bytes({"images": pictures})
         elif suffix == ".gif":
@@ -112,7 +112,7 @@ def write_codes(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
     if suffix in (".npy", "-"):
         write_npy(output, chunks, count)
     elif suffix == ".npz":
-        write_bytes(output, npz_bytes({"codes": np.concatenate(list(chunks))}))
+        write_bytes(output, npz_bytes({"codes": _gathered(chunks, count)}))
     else:
         raise InputError(output, found=suffix or "no suffix", expected=".npy, .npz, or -")
 
@@ -127,6 +127,17 @@ def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
     with new_file(output) as stream:
         for piece in _npy_pieces(chunks, count):
             stream.write(piece)
+
+
+def _gathered(chunks: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """`count` rows that come in chunks, as one array made once: too many for the memory fail before the work."""
+    start, rows = 0, np.empty(0)
+    for chunk in chunks:
+        if start == 0:
+            rows = np.empty((count, *chunk.shape[1:]), chunk.dtype)
+        rows[start : start + len(chunk)] = chunk
+        start += len(chunk)
+    return rows
 
 
 def _npy_pieces(chunks: Iterable[np.ndarray], count: int) -> Iterable[bytes]:

@@ -1,7 +1,9 @@
 """onnxruntime: the only place that imports it and opens sessions."""
 
+import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class Network:
         self._read, self._where, self._threads = read, where, threads
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
-        self._process = os.getpid()
+        _networks.add(self)
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """One named output for the named inputs. Raises ExecutionError with onnxruntime's words when it fails."""
@@ -40,14 +42,36 @@ class Network:
         return result
 
     def _opened(self) -> onnxruntime.InferenceSession:
-        # A session's thread pool does not survive a fork, and the lock may have been held while forking.
-        if self._process != os.getpid():
-            self._lock, self._session, self._process = threading.Lock(), None, os.getpid()
-        if self._session is None:
+        session = self._session
+        if session is None:
             with self._lock:
                 if self._session is None:
                     self._session = open_session(self._read(), self._where, self._threads)
-        return self._session
+                session = self._session
+        return session
+
+    def abandon(self) -> None:
+        """In a forked child: forget the parent's session, to open one of its own when it is needed.
+
+        The threads of the session's pool do not exist here. Its destructor would wait for them for ever, even when the
+        child only exits; one more reference, never given back, keeps it from being destroyed. The lock may have been
+        held by a thread that does not exist here either.
+        """
+        if self._session is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+        self._lock, self._session = threading.Lock(), None
+
+
+_networks: "weakref.WeakSet[Network]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for network in list(_networks):
+        network.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_session(model: bytes, where: str, threads: int) -> onnxruntime.InferenceSession:

@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,14 +95,15 @@ def train(
                 f"{title}: validation loss", found=epoch.validation_loss, expected="a number", remedy=remedy
             )
         history.append(epoch)
-        state = Checkpoint(
-            recipe, dataset.shape, data, dataset.facts, number, epoch.validation_loss, network.state_dict()
-        )
-        checkpoint.save(state, run / LAST)
-        if epoch.validation_loss == min(past.validation_loss for past in history):
-            checkpoint.save(state, run / BEST)
-        write_bytes(run / METRICS, "".join(json.dumps(dataclasses.asdict(past)) + "\n" for past in history).encode())
-        report(epoch)
+        weights = network.state_dict()
+        state = Checkpoint(recipe, dataset.shape, data, dataset.facts, number, epoch.validation_loss, weights)
+        with uninterrupted():
+            checkpoint.save(state, run / LAST)
+            if epoch.validation_loss == min(past.validation_loss for past in history):
+                checkpoint.save(state, run / BEST)
+            lines = "".join(json.dumps(dataclasses.asdict(past)) + "\n" for past in history)
+            write_bytes(run / METRICS, lines.encode())
+            report(epoch)
     return history
 
 
@@ -146,6 +150,27 @@ def shuffled(pictures: np.ndarray, batch_size: int, image: ImageSpec, order: np.
     rows = order.permutation(len(pictures))
     for start in range(0, len(rows), batch_size):
         yield torch.from_numpy(to_tensor(pictures[rows[start : start + batch_size]], image))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, so that the files of an epoch belong together."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+        yield
+        return
+    pending = False
+
+    def remember(number: int, frame: object) -> None:
+        nonlocal pending
+        pending = True
+
+    usual = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if pending:
+        raise KeyboardInterrupt
 
 
 def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:

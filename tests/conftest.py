@@ -1,0 +1,102 @@
+"""What tests share: real MNIST, two tiny artifacts, the command line as a user has it, and a Python without torch."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import aegen
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = Path(__file__).parent / "tiny"
+PACKAGE = Path(aegen.__file__).parent
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Path:
+    """A folder with the four IDX files of MNIST, named by AEGEN_MNIST."""
+    folder = os.environ.get("AEGEN_MNIST")
+    if not folder:
+        pytest.skip("AEGEN_MNIST names no folder with MNIST")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(params=["grey", "colour"])
+def tiny(request) -> Path:
+    """A tiny artifact: 6x5 grey pictures in [0, 1], or 4x6 RGB pictures in [-1, 1]."""
+    return TINY / request.param
+
+
+@pytest.fixture
+def model(tiny) -> aegen.Autoencoder:
+    return aegen.load(tiny)
+
+
+@pytest.fixture
+def pictures(model) -> np.ndarray:
+    """Twenty uint8 pictures that fit `model`."""
+    return np.random.default_rng(5).integers(0, 256, (20, *model.picture_shape), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def bars():
+    """The pictures that the tiny artifacts were made from: `bars(n, shape)`."""
+    return runpy.run_path(str(TINY / "generate.py"))["bars"]
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Run `aegen ...` as a process of its own, in an empty folder."""
+
+    def run(*arguments, input=None, env=None, text=True, python=(sys.executable,)):
+        return subprocess.run(
+            [*python, "-m", "aegen", *map(str, arguments)],
+            cwd=tmp_path,
+            input=input,
+            env={**os.environ, "AEGEN_MODEL": "", **(env or {})},
+            capture_output=True,
+            text=text,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory) -> dict[str, str]:
+    """Variables of a Python that has aegen and its base dependencies, and nothing else: no torch, no onnx."""
+    site = tmp_path_factory.mktemp("bare")
+    (site / "aegen").symlink_to(PACKAGE)
+    wanted, seen = ["aegen"], set()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        distribution = metadata.distribution(name)
+        entries = {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}
+        for entry in entries:
+            if not (site / entry).exists() and not entry.startswith("__editable__"):
+                (site / entry).symlink_to(Path(distribution.locate_file(entry)))
+        for requirement in distribution.requires or []:
+            if ";" not in requirement:
+                wanted.append(re.match(r"[\w.-]+", requirement).group())
+    return {**os.environ, "PYTHONPATH": str(site), "AEGEN_MODEL": ""}
+
+
+@pytest.fixture
+def run_bare(bare, tmp_path):
+    """Run code in the Python of `bare`; its standard output. -S keeps this environment's own packages out."""
+
+    def run(code: str, *arguments: object, **env: str) -> str:
+        command = [sys.executable, "-S", "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env={**bare, **env}, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

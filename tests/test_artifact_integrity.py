@@ -1,0 +1,151 @@
+"""A damaged artifact is refused before anything of it is used, and an artifact holds data only."""
+
+import hashlib
+import json
+import re
+import shutil
+
+import aegen
+import numpy as np
+import onnx
+import pytest
+from aegen.runtime.artifact import SHIPPED, shipped
+from aegen.runtime.errors import ArtifactError, InputError, NotFoundError
+
+FILES = ("encoder.onnx", "decoder.onnx", "latents.npz", "golden.npz", "README.md", "preview.png")
+
+
+@pytest.fixture
+def copy(tiny, tmp_path):
+    return shutil.copytree(tiny, tmp_path / "copy")
+
+
+def edit_manifest(folder, change):
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text())
+    change(manifest)
+    file.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_changed_bit_in_any_file_is_refused_at_load(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"{re.escape(name)} is damaged: found sha256 .*expected sha256"):
+        aegen.load(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_short_or_missing_is_refused_at_load(copy, name):
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[:-1])
+    with pytest.raises(ArtifactError, match=rf"{len(content) - 1} bytes, expected {len(content)} bytes"):
+        aegen.load(copy)
+    (copy / name).unlink()
+    with pytest.raises(ArtifactError, match=f"{name} is missing"):
+        aegen.load(copy)
+
+
+def test_what_was_checked_is_what_runs(copy):
+    model = aegen.load(copy)
+    shutil.rmtree(copy)
+    assert len(model.sample(3)) == 3
+    assert model.verify().passed
+
+
+def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
+    with pytest.raises(NotFoundError, match=r"no manifest\.json"):
+        aegen.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such name or folder"):
+        aegen.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format=2), "artifact format 2, expected format 1. A newer aegen wrote it"),
+        (lambda m: m.pop("latent_dim"), "latent_dim: found nothing, expected a whole number"),
+        (lambda m: m.update(latent_dim="3"), "latent_dim: found '3', expected a whole number"),
+        (lambda m: m.update(latent_dim=True), "latent_dim: found True"),
+        (lambda m: m.update(default_prior="gmm"), "default_prior: found gmm"),
+        (lambda m: m.update(default_temperature=-1), "default_temperature"),
+        (lambda m: m["image"].update(shape=[2, 6, 5]), "1 or 3 channels"),
+        (lambda m: m["image"].update(shape=[1, 6]), "image: shape: found 2 values, expected 3"),
+        (lambda m: m["files"].update({"../x": {"sha256": "0", "bytes": 1}}), "plain names"),
+        (lambda m: m["files"].update({"encoder.onnx": []}), "encoder.onnx"),
+    ],
+)
+def test_a_manifest_that_does_not_hold_together_is_refused(copy, change, message):
+    edit_manifest(copy, change)
+    with pytest.raises(ArtifactError, match=re.escape(message)):
+        aegen.load(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"1" * 5_000_000])
+def test_a_manifest_that_is_no_json_is_refused(copy, content):
+    (copy / "manifest.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"manifest\.json"):
+        aegen.load(copy)
+
+
+def test_statistics_of_another_shape_are_refused(copy):
+    np.savez(copy / "latents.npz", mean=np.zeros(2, np.float32))
+    content = (copy / "latents.npz").read_bytes()
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    edit_manifest(copy, lambda m: m["files"].update({"latents.npz": entry}))
+    with pytest.raises(ArtifactError, match=r"latents\.npz: mean: found float32 \(2,\), expected float32"):
+        aegen.load(copy).sample(1)
+
+
+def test_a_file_that_is_no_graph_is_one_clear_error(copy):
+    (copy / "decoder.onnx").write_bytes(b"not a graph")
+    entry = {"sha256": hashlib.sha256(b"not a graph").hexdigest(), "bytes": 11}
+    edit_manifest(copy, lambda m: m["files"].update({"decoder.onnx": entry}))
+    with pytest.raises(aegen.AegenError, match=r"decoder\.onnx: onnxruntime cannot load it"):
+        aegen.load(copy).sample(1)
+
+
+def test_an_unknown_prior_is_refused_with_those_available(model):
+    with pytest.raises(InputError, match=r"prior: found 'gmm', expected one of diagonal, gaussian"):
+        model.sample(1, prior="gmm")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_artifact_is_whole_small_and_made_by_recorded_commands(name):
+    model = aegen.load(name)
+    manifest = model.manifest
+    assert model.verify().passed
+    assert manifest.name == name
+    assert {file.name for file in (SHIPPED / name).iterdir()} == {*manifest.files, "manifest.json"}
+    assert manifest.total_bytes < 6_000_000
+    assert manifest.data.name == "mnist"
+    assert manifest.data.licence == "CC BY-SA 3.0"
+    assert manifest.data.training_pictures == 50_000
+    assert manifest.commands[0].startswith("aegen train --data mnist ")
+    assert manifest.commands[1].startswith("aegen export ")
+    assert manifest.seed == manifest.recipe["seed"]
+    assert all(difference < 1e-4 for difference in manifest.parity.largest_difference.values())
+
+
+@pytest.mark.parametrize("folder", sorted(SHIPPED.iterdir()))
+@pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx"])
+def test_graphs_are_self_contained_portable_and_hold_no_trace_of_the_machine(folder, name):
+    graph = onnx.load(folder / name, load_external_data=False)
+    onnx.checker.check_model(graph, full_check=True)
+    assert graph.ir_version <= 8
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
+    assert all(one.data_location == onnx.TensorProto.DEFAULT for one in graph.graph.initializer)
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert graph.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert not graph.metadata_props
+    assert not any(node.metadata_props or node.doc_string for node in graph.graph.node)
+    content = (folder / name).read_bytes()
+    assert not re.search(rb"\.py\b|/home/|/usr/|/root/|site-packages|Traceback", content)
+
+
+@pytest.mark.parametrize("folder", sorted(SHIPPED.iterdir()))
+def test_arrays_hold_no_pickle(folder):
+    for name in ("latents.npz", "golden.npz"):
+        with np.load(folder / name, allow_pickle=False) as arrays:
+            assert all(array.dtype.kind in "fu" for array in arrays.values())

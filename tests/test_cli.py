@@ -1,0 +1,242 @@
+"""The command line: forms of output, exit codes, one line for an error, pipes, and JSON that is documented."""
+
+import gzip
+import importlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import aegen
+import numpy as np
+import pytest
+from aegen.cli import SECTIONS
+from PIL import Image
+
+COMMANDS = [name for names in SECTIONS.values() for name in names]
+
+
+@pytest.fixture
+def digits(mnist):
+    return str(mnist / "t10k-images-idx3-ubyte.gz")
+
+
+def test_the_main_job_writes_a_grid(cli, tmp_path):
+    done = cli("sample", "-n", "64", "--seed", "0", "-o", "grid.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "grid.png: 64 pictures, seed 0\n"
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert grid.shape == (2 * (8 * 30 + 2),) * 2
+    pictures = aegen.load().sample(64, seed=0, dtype="uint8").astype(int)
+    shown = grid[::2, ::2].astype(int)
+    assert np.abs(shown[2:30, 2:30] - pictures[0]).max() <= 1
+    assert np.abs(shown[-30:-2, -30:-2] - pictures[63]).max() <= 1
+
+
+def test_a_seed_that_was_not_given_is_told_and_repeats(cli, tmp_path):
+    told = cli("sample", "-n", "4", "-o", "a.npy").stderr
+    seed = told.rsplit(maxsplit=1)[1]
+    cli("sample", "-n", "4", "--seed", seed, "-o", "b.npy")
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+def test_sample_writes_every_form(cli, tmp_path):
+    for output in ("out.npy", "out.npz", "out.gif", "out"):
+        assert cli("sample", "-n", "5", "--seed", "1", "--dtype", "uint8", "-o", output).returncode == 0
+    expected = np.load(tmp_path / "out.npy")
+    assert expected.shape == (5, 28, 28)
+    assert expected.dtype == np.uint8
+    assert np.array_equal(np.load(tmp_path / "out.npz")["images"], expected)
+    files = sorted((tmp_path / "out").iterdir())
+    assert [file.name for file in files] == [f"{i}.png" for i in range(5)]
+    assert np.array_equal(np.asarray(Image.open(files[3])), expected[3])
+    assert Image.open(tmp_path / "out.gif").n_frames == 5
+
+
+def test_reconstruct_shows_originals_over_reconstructions(cli, digits, tmp_path):
+    assert cli("reconstruct", f"{digits}[0:20]", "--scale", "1", "-o", "pairs.png").returncode == 0
+    grid = np.asarray(Image.open(tmp_path / "pairs.png"))
+    assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
+    cli("reconstruct", f"{digits}[0:20]", "-o", "alone.npy")
+    alone = np.load(tmp_path / "alone.npy")
+    assert alone.shape == (20, 28, 28)
+    assert np.abs(grid[32:60, 2:30] - alone[0] * 255).max() <= 1
+    first = np.frombuffer(gzip.decompress(Path(digits).read_bytes())[16 : 16 + 784], np.uint8).reshape(28, 28)
+    assert np.array_equal(grid[2:30, 2:30], first)
+    assert ((alone[0] - first / 255) ** 2).mean() < 0.02
+
+
+def test_interpolate_draws_a_row_for_each_path_or_an_animation(cli, digits, tmp_path):
+    assert cli("interpolate", f"{digits}[0:3]", f"{digits}[3:6]", "--steps", "7", "-o", "paths.png").returncode == 0
+    assert Image.open(tmp_path / "paths.png").size == (2 * (7 * 30 + 2), 2 * (3 * 30 + 2))
+    assert cli("interpolate", f"{digits}[0]", f"{digits}[1]", "--steps", "5", "-o", "morph.gif").returncode == 0
+    assert Image.open(tmp_path / "morph.gif").n_frames == 5
+    assert cli("interpolate", f"{digits}[0:3]", f"{digits}[3:6]", "-o", "paths.npy").returncode == 0
+    assert np.load(tmp_path / "paths.npy").shape == (3, 10, 28, 28)
+
+
+def test_encode_and_decode_are_the_reconstruction(cli, digits, tmp_path):
+    assert cli("encode", f"{digits}[0:9]", "-o", "codes.npz").returncode == 0
+    assert cli("decode", "codes.npz[2:5]", "-o", "some.npy").returncode == 0
+    cli("reconstruct", f"{digits}[2:5]", "-o", "expected.npy")
+    assert np.allclose(np.load(tmp_path / "some.npy"), np.load(tmp_path / "expected.npy"), atol=1e-5)
+    assert cli("decode", "codes.npz", "--columns", "3", "-o", "all.png").returncode == 0
+
+
+def test_pipes_carry_arrays_and_pictures(cli, tmp_path):
+    samples = cli("sample", "-n", "3", "--seed", "2", "-o", "-", text=False)
+    assert np.load(io.BytesIO(samples.stdout)).shape == (3, 28, 28)
+    codes = cli("encode", "-", "-o", "-", input=samples.stdout, text=False)
+    assert np.load(io.BytesIO(codes.stdout)).shape == (3, aegen.load().latent_dim)
+    again = cli("decode", "-", "-o", "-", input=codes.stdout, text=False)
+    assert np.load(io.BytesIO(again.stdout)).shape == (3, 28, 28)
+    png = io.BytesIO()
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(png, "PNG")
+    assert cli("reconstruct", "-", "-o", "pair.png", input=png.getvalue(), text=False).returncode == 0
+
+
+def test_a_reader_that_leaves_early_is_no_error_message():
+    command = f"{sys.executable} -m aegen sample -n 20000 -o - | head -c 100 | wc -c"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "100"
+    assert done.stderr == ""
+
+
+def test_pictures_of_another_size_are_refused_or_resized(cli, tmp_path):
+    Image.fromarray(np.zeros((50, 40, 3), np.uint8)).save(tmp_path / "photo.png")
+    refused = cli("encode", "photo.png", "-o", "code.npy")
+    assert refused.returncode == 1
+    assert "expected grey pictures of 28x28. --resize scales them." in refused.stderr
+    assert cli("encode", "photo.png", "--resize", "-o", "code.npy").returncode == 0
+
+
+def test_info_models_and_verify_print_text_and_json(cli):
+    for arguments, words in [
+        (("info",), ("mnist-ae", "CC BY-SA 3.0", "aegen train --data mnist")),
+        (("models",), ("mnist-ae", "(default)")),
+        (("verify",), ("golden pairs replayed", "encoder.onnx: largest difference from torch")),
+    ]:
+        text, as_json = cli(*arguments), cli(*arguments, "--json")
+        assert (text.returncode, as_json.returncode) == (0, 0)
+        for word in words:
+            assert word in text.stdout
+        json.loads(as_json.stdout)
+    assert set(json.loads(cli("info", "--json").stdout)) == {"path", "bytes", "manifest"}
+
+
+@pytest.mark.parametrize("name", ["info", "models", "verify"])
+def test_the_json_schema_is_the_documented_one(cli, name):
+    shown = json.loads(cli(name, "--json").stdout)
+    keys = shown[0].keys() if isinstance(shown, list) else shown.keys()
+    documented = " ".join(importlib.import_module(f"aegen.cli.{name}").command.help.split())
+    listed = documented[documented.index("{") + 1 : documented.index("}")]
+    assert [key.strip('" ') for key in listed.split(",")] == list(keys)
+
+
+def test_a_model_is_chosen_by_option_then_environment_then_default(cli, tiny, tmp_path):
+    def name(*arguments, **env):
+        return json.loads(cli("info", "--json", *arguments, env=env).stdout)["manifest"]["name"]
+
+    assert name() == "mnist-ae"
+    assert name(AEGEN_MODEL=str(tiny)) == tiny.name
+    assert name("mnist-ae", AEGEN_MODEL=str(tiny)) == "mnist-ae"
+    assert name("--model", "mnist-ae", AEGEN_MODEL=str(tiny)) == "mnist-ae"
+    both = cli("info", "mnist-ae", "--model", str(tiny))
+    assert both.returncode == 2
+    assert "Give the model once" in both.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_what_it_does_and_two_examples(cli, name):
+    done = cli(name, "--help")
+    assert done.returncode == 0
+    examples = [line for line in done.stdout.splitlines() if line.strip().startswith(f"aegen {name}")]
+    assert len(examples) == 2
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("paint",),
+        ("sample",),
+        ("sample", "-n", "0", "-o", "x.png"),
+        ("sample", "-n", "many", "-o", "x.png"),
+        ("sample", "--seed", "-1", "-o", "x.png"),
+        ("sample", "--temperature", "-1", "-o", "x.png"),
+        ("sample", "--dtype", "int8", "-o", "x.npy"),
+        ("interpolate", "a.png", "-o", "x.png"),
+        ("interpolate", "a.png", "b.png", "--steps", "1", "-o", "x.png"),
+        ("train", "--data", "mnist"),
+        ("train", "--data", "mnist", "-o", "run", "--widths", "a,b"),
+        ("export", "run"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_call_exits_with_2_and_touches_nothing(cli, tmp_path, arguments):
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert "Usage:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "x").write_text("x")
+    np.save(tmp_path / "codes.npy", np.zeros((2, 5), np.float32))
+    np.save(tmp_path / "nan.npy", np.full((1, 3), np.nan, np.float32))
+    np.save(tmp_path / "two.npy", np.zeros((2, 28, 28), np.uint8))
+    np.save(tmp_path / "one.npy", np.zeros((1, 28, 28), np.uint8))
+    grey = str(Path(__file__).parent / "tiny" / "grey")
+    before = sorted(tmp_path.rglob("*"))
+    for arguments, words in {
+        ("sample", "-o", "x.tiff"): "x.tiff: found .tiff, expected .png",
+        ("sample", "-o", "no/such/x.png"): "no such folder",
+        ("sample", "-o", "taken"): "something there already",
+        ("sample", "-o", "taken/"): "something there already",
+        ("sample", "--prior", "gmm", "-o", "x.png"): "prior: found 'gmm', expected one of diagonal, gaussian",
+        ("sample", "--model", "nope", "-o", "x.png"): "found no such name or folder, expected mnist-ae",
+        ("sample", "--model", ".", "-o", "x.png"): "found no manifest.json",
+        ("encode", "gone.npy", "-o", "x.npy"): "gone.npy: found no such file",
+        ("encode", "text.png", "-o", "x.npy"): "text.png: found no format that can be read",
+        ("encode", "one.npy", "-o", "x.png"): "x.png: found .png, expected .npy, .npz, or -",
+        ("encode", "one.npy[]", "-o", "x.npy"): "one.npy[]",
+        ("encode", "one.npy[5:9]", "-o", "x.npy"): "no pictures",
+        ("decode", "codes.npy", "-o", "x.png"): "codes: found shape (2, 5), expected (n,",
+        ("decode", "nan.npy", "--model", grey, "-o", "x.png"): "values that are not finite",
+        ("interpolate", "one.npy", "two.npy", "-o", "x.png"): "found 1 and 2 pictures, expected as many ends as starts",
+        ("train", "--data", "nothing", "-o", "run"): "no such name or path",
+        ("export", "run", "-o", "artifact"): "no such file or folder",
+    }.items():
+        done = cli(*arguments)
+        assert done.returncode == 1, arguments
+        assert words in done.stderr, arguments
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_number_of_pictures_that_no_memory_holds_is_one_line(cli):
+    done = cli("sample", "-n", str(10**13), "-o", "x.npz")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_ends_with_130_and_leaves_no_partial_file(tmp_path):
+    command = [sys.executable, "-m", "aegen", "sample", "-n", "100000000", "-o", "many.npy"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.iterdir()) and process.poll() is None:
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "\nInterrupted.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_is_the_package_s(cli):
+    assert cli("--version").stdout.split()[-1] == aegen.__version__

@@ -1,0 +1,283 @@
+"""Training takes a name or whatever a person has, splits it in a fixed way, and says clearly what it cannot use."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import struct
+import threading
+
+import numpy as np
+import pytest
+from aegen.runtime.errors import InputError, NotFoundError, ShapeError
+from aegen.train import datasets, downloads
+from aegen.train.datasets import load
+from aegen.train.downloads import IDX_FILES, KNOWN, KnownSet
+from PIL import Image
+
+TRAIN = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
+TEST = np.random.default_rng(1).integers(0, 256, (12, 6, 5), np.uint8)
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+CONTENTS = dict(zip(IDX_FILES, map(idx_bytes, (TRAIN, np.arange(60) % 10, TEST, np.arange(12) % 10)), strict=True))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of IDX files, compressed as they are published."""
+    made = tmp_path / "my pictures"
+    made.mkdir()
+    for name, content in CONTENTS.items():
+        (made / name).write_bytes(gzip.compress(content))
+    return made
+
+
+def test_real_mnist_is_recognised_and_split(mnist):
+    found = load(str(mnist))
+    assert (found.facts.name, found.facts.licence) == ("mnist", "CC BY-SA 3.0")
+    assert (len(found.train), len(found.validation), len(found.test)) == (50_000, 10_000, 10_000)
+    assert found.shape == (1, 28, 28)
+    assert found.train.images.dtype == np.uint8
+    assert found.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert found.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_validation_is_the_last_sixth(folder):
+    found = load(str(folder))
+    assert np.array_equal(found.train.images, TRAIN[:50])
+    assert np.array_equal(found.validation.images, TRAIN[50:])
+    assert np.array_equal(found.validation.labels, np.arange(50, 60) % 10)
+    assert np.array_equal(found.test.images, TEST)
+    assert (found.facts.name, found.facts.licence) == ("my-pictures", "not stated")
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name.removesuffix(".gz"),
+        lambda name: name.replace("-idx", ".idx").removesuffix(".gz"),
+        lambda name: "some-set-" + name.replace("t10k", "test"),
+    ],
+)
+def test_other_spellings_of_the_file_names_are_understood(tmp_path, rename):
+    for name, content in CONTENTS.items():
+        (tmp_path / rename(name)).write_bytes(gzip.compress(content) if rename(name).endswith(".gz") else content)
+    found = load(str(tmp_path))
+    assert np.array_equal(found.train.images, TRAIN[:50])
+    assert np.array_equal(found.test.images, TEST)
+
+
+def test_emnist_is_turned_upright(tmp_path):
+    (tmp_path / "emnist-digits-train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(TRAIN)))
+    assert np.array_equal(load(str(tmp_path)).train.images, TRAIN[:50].transpose(0, 2, 1))
+
+
+def test_without_a_test_set_the_validation_pictures_stand_in(folder):
+    for name in IDX_FILES[2:]:
+        (folder / name).unlink()
+    found = load(str(folder))
+    assert np.array_equal(found.test.images, found.validation.images)
+
+
+def test_arrays_with_labels_and_without(tmp_path):
+    np.savez(tmp_path / "a.npz", images=TRAIN, labels=np.arange(60))
+    np.save(tmp_path / "b.npy", TRAIN / 255)
+    with_labels, without = load(str(tmp_path / "a.npz")), load(str(tmp_path / "b.npy"))
+    assert with_labels.train.labels.tolist() == list(range(50))
+    assert without.train.labels is None
+    assert np.array_equal(with_labels.train.images, without.train.images)
+    assert without.train.images.dtype == np.uint8
+    assert with_labels.facts.labelled
+    assert not without.facts.labelled
+
+
+def test_sub_folders_are_labels_and_every_split_has_all_of_them(tmp_path):
+    for label, name in enumerate(["circle", "square"]):
+        (tmp_path / name).mkdir()
+        for i in range(30):
+            Image.fromarray(np.full((6, 5, 3), 100 * label + i, np.uint8)).save(tmp_path / name / f"{i:02d}.png")
+    found = load(str(tmp_path))
+    assert found.shape == (3, 6, 5)
+    for part in (found.train, found.validation):
+        assert np.array_equal(part.labels, (part.images[:, 0, 0, 0] >= 100).astype(int))
+        assert set(part.labels) == {0, 1}
+    assert np.array_equal(load(str(tmp_path)).train.images, found.train.images)
+
+
+def test_a_plain_folder_of_pictures_has_no_labels(tmp_path):
+    for i, picture in enumerate(TRAIN[:12]):
+        Image.fromarray(picture).save(tmp_path / f"{i:02d}.png")
+    found = load(str(tmp_path))
+    assert found.train.labels is None
+    assert (len(found.train), len(found.validation)) == (10, 2)
+
+
+def test_errors_name_file_found_expected_and_remedy(folder, tmp_path):
+    images, labels = folder / IDX_FILES[0], folder / IDX_FILES[1]
+    whole = images.read_bytes()
+    images.write_bytes(whole[:-100])
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte\.gz: found a gzip file cut short.*copy it again"):
+        load(str(folder))
+    images.write_bytes(gzip.compress(b"\0\0\x08\x07" + idx_bytes(TRAIN)[4:]))
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte\.gz"):
+        load(str(folder))
+    images.write_bytes(gzip.compress(b"\1\2\3\4" + idx_bytes(TRAIN)[4:]))
+    with pytest.raises(InputError, match=r"magic number: found 01020304, expected 00000801 \(labels\) or 00000803"):
+        load(str(folder))
+    images.write_bytes(gzip.compress(idx_bytes(np.arange(60))))
+    with pytest.raises(ShapeError, match=r"train-images-idx3-ubyte\.gz: found 1 axes, expected 3"):
+        load(str(folder))
+    images.write_bytes(whole)
+    labels.write_bytes(gzip.compress(idx_bytes(np.arange(59))))
+    with pytest.raises(
+        InputError, match=r"train-labels.*: found 59 labels, expected 60, as many as the pictures of .*train-images"
+    ):
+        load(str(folder))
+    labels.unlink()
+    images.unlink()
+    with pytest.raises(NotFoundError, match=r"expected train-images-idx3-ubyte\.gz, compressed or not"):
+        load(str(folder))
+
+
+def test_folders_and_arrays_that_hold_nothing_usable(tmp_path):
+    with pytest.raises(InputError, match="found no pictures, expected IDX files as MNIST has, files ending in .png"):
+        load(str(tmp_path))
+    with pytest.raises(
+        NotFoundError, match="no such name or path, expected a file, a folder, or one of mnist, fashion-mnist"
+    ):
+        load("nothing-like-this")
+    with pytest.raises(NotFoundError, match=r"gone\.npz: found no such file"):
+        load(str(tmp_path / "gone.npz"))
+    np.save(tmp_path / "few.npy", TRAIN[:5])
+    with pytest.raises(InputError, match=r"found 5 pictures, expected at least 6"):
+        load(str(tmp_path / "few.npy"))
+    np.save(tmp_path / "ints.npy", TRAIN.astype(np.int64))
+    with pytest.raises(InputError, match=r"ints\.npy: found dtype int64, expected uint8, or float in \[0, 1\]"):
+        load(str(tmp_path / "ints.npy"))
+    np.save(tmp_path / "bright.npy", TRAIN.astype(float))
+    with pytest.raises(
+        InputError, match=r"bright\.npy: found values from 0 to 255, expected values in \[0, 1\]\. Divide"
+    ):
+        load(str(tmp_path / "bright.npy"))
+    np.savez(tmp_path / "names.npz", x=TRAIN)
+    with pytest.raises(InputError, match="found arrays x, expected 'images' and, optionally, 'labels'"):
+        load(str(tmp_path / "names.npz"))
+    np.savez(tmp_path / "labels.npz", images=TRAIN, labels=np.zeros((60, 10)))
+    with pytest.raises(InputError, match=r"labels: found float64 of shape \(60, 10\), expected whole numbers"):
+        load(str(tmp_path / "labels.npz"))
+
+
+def test_mixed_sizes_across_sub_folders_name_the_odd_one(tmp_path):
+    for name, size in [("a", 5), ("b", 7)]:
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((size, size), np.uint8)).save(tmp_path / name / "one.png")
+    with pytest.raises(ShapeError, match=r"one\.png: found .x. pixels, expected .x., as one\.png has\. Scale"):
+        load(str(tmp_path))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A mirror on this machine that serves the folder `tmp_path / "mirror"`."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for name, content in CONTENTS.items():
+        (mirror / name).write_bytes(gzip.compress(content, mtime=0))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            requested.append(self.path)
+
+    requested: list[str] = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=mirror)) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        served.url, served.folder, served.requested = f"http://127.0.0.1:{served.server_port}/", mirror, requested
+        yield served
+        served.shutdown()
+
+
+def known_set(server, *mirrors: str, **checksums: str) -> KnownSet:
+    files = {
+        name: checksums.get(name, "md5:" + hashlib.md5((server.folder / name).read_bytes()).hexdigest())
+        for name in IDX_FILES
+    }
+    return KnownSet("little", "CC0", "made here", (*mirrors, server.url), files)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "aegen" / "little"
+
+
+CLOSED = "http://127.0.0.1:9/"  # the discard port: nothing listens there
+
+
+def test_a_name_is_downloaded_once_from_the_first_mirror_that_answers(server, cache, monkeypatch):
+    known = known_set(server, CLOSED)
+    monkeypatch.setitem(KNOWN, "little", known)
+    found = load("little")
+    assert (found.facts.name, found.facts.licence, found.facts.source) == ("little", "CC0", "made here")
+    assert np.array_equal(found.train.images, TRAIN[:50])
+    assert sorted(file.name for file in cache.iterdir()) == sorted(IDX_FILES)
+    assert len(server.requested) == 4
+    assert np.array_equal(load("little").test.images, TEST)
+    assert len(server.requested) == 4
+
+
+def test_a_download_with_another_checksum_is_refused_and_not_kept(server, cache, monkeypatch):
+    known = known_set(server, **{IDX_FILES[2]: "md5:" + "0" * 32})
+    monkeypatch.setitem(KNOWN, "little", known)
+    with pytest.raises(NotFoundError, match=r"t10k-images-idx3-ubyte\.gz cannot be downloaded.*another checksum"):
+        load("little")
+    assert not (cache / IDX_FILES[2]).exists()
+
+
+def test_no_network_says_which_files_to_put_where_and_takes_them_from_there(server, cache, monkeypatch):
+    known = KnownSet("little", "CC0", "made here", (CLOSED,), known_set(server).files)
+    monkeypatch.setitem(KNOWN, "little", known)
+    with pytest.raises(NotFoundError) as caught:
+        load("little")
+    for words in (*IDX_FILES, str(cache), "--data FOLDER", "ConnectionError"):
+        assert words in str(caught.value)
+    cache.mkdir(parents=True, exist_ok=True)
+    for name, content in CONTENTS.items():
+        (cache / name).write_bytes(gzip.compress(content, 1))
+    assert np.array_equal(load("little").train.images, TRAIN[:50])
+
+
+def test_a_cache_that_holds_other_pictures_is_refused(server, cache, monkeypatch):
+    known = known_set(server)
+    known = KnownSet(known.name, known.licence, known.source, known.mirrors, known.files, pictures="0" * 64)
+    monkeypatch.setitem(KNOWN, "little", known)
+    with pytest.raises(InputError, match="found other pictures, expected those of little. Delete the folder"):
+        load("little")
+
+
+def test_an_archive_gives_its_members(server, cache, monkeypatch):
+    import zipfile
+
+    with zipfile.ZipFile(server.folder / "gzip.zip", "w") as archive:
+        for name, content in CONTENTS.items():
+            archive.writestr(f"gzip/{name}", gzip.compress(content))
+        archive.writestr("gzip/unwanted.txt", "x")
+    checksum = "md5:" + hashlib.md5((server.folder / "gzip.zip").read_bytes()).hexdigest()
+    members = tuple(f"gzip/{name}" for name in IDX_FILES)
+    monkeypatch.setitem(
+        KNOWN, "little", KnownSet("little", "CC0", "made here", (server.url,), {"gzip.zip": checksum}, members)
+    )
+    assert np.array_equal(load("little").train.images, TRAIN[:50])
+    assert not (cache / "gzip" / "unwanted.txt").exists()
+    assert datasets.load("little").facts.sha256 == hashlib.sha256(TRAIN.tobytes()).hexdigest()
+
+
+def test_every_published_set_states_what_is_needed():
+    for known in downloads.KNOWN.values():
+        assert known.mirrors
+        assert all(mirror.endswith("/") for mirror in known.mirrors)
+        assert all(checksum.startswith("md5:") and len(checksum) == 36 for checksum in known.files.values())
+        assert known.licence
+        assert known.source

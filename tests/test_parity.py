@@ -1,0 +1,218 @@
+"""What onnxruntime computes from an export is what torch computed; otherwise there is no export."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aegen
+import numpy as np
+import pytest
+import torch
+from aegen.export import bundle
+from aegen.export.bundle import export
+from aegen.export.graphs import decoder_graph, encoder_graph
+from aegen.export.parity import prove
+from aegen.export.statistics import moments
+from aegen.runtime.errors import ExecutionError, InputError, OutputError, ParityError
+from aegen.runtime.manifest import ImageSpec
+from aegen.runtime.pixels import to_tensor
+from aegen.train import checkpoint
+from aegen.train.datasets import load
+from aegen.train.loop import train
+from aegen.train.models import build
+from aegen.train.recipe import Recipe
+
+OBJECTIVES = [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")]
+QUICK = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02)
+
+
+@pytest.fixture
+def data(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(300, (6, 5)))
+    return str(tmp_path / "bars.npz")
+
+
+@pytest.fixture
+def run(tmp_path, data):
+    train(QUICK, load(data), tmp_path / "run", data=data)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(("loss", "output"), OBJECTIVES)
+@pytest.mark.parametrize("shape", [(6, 5), (4, 6, 3)], ids=["grey", "colour"])
+def test_python_gives_what_torch_gives(tmp_path, bars, loss, output, shape):
+    np.savez(tmp_path / "bars.npz", images=bars(300, shape))
+    dataset = load(str(tmp_path / "bars.npz"))
+    recipe = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02, loss=loss, output=output)
+    train(recipe, dataset, tmp_path / "run")
+    trained = checkpoint.read(tmp_path / "run")
+    export(trained, dataset, tmp_path / "artifact")
+    model, network = aegen.load(tmp_path / "artifact"), trained.network()
+
+    pictures = dataset.test.images
+    low, high = recipe.pixel_range
+    with torch.inference_mode():
+        tensor = torch.from_numpy(to_tensor(pictures, model.manifest.image))
+        codes = network.encode(tensor)
+        images = (network.decode(codes).numpy() - low) / (high - low)
+    expected = images[:, 0] if len(shape) == 2 else images.transpose(0, 2, 3, 1)
+    for batch in (1, 2, 3, 7, 50):
+        assert np.allclose(model.encode(pictures, batch_size=batch), codes.numpy(), rtol=1e-4, atol=1e-5)
+        assert np.allclose(model.reconstruct(pictures, batch_size=batch), expected, rtol=1e-4, atol=1e-5)
+    levels = model.reconstruct(pictures, dtype="uint8").astype(int)
+    assert np.abs(levels - np.rint(expected * 255)).max() <= 1
+
+
+@pytest.mark.parametrize(("loss", "output"), OBJECTIVES)
+def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, output):
+    knobs = ["--loss", loss, "--output", output, "--epochs", 1, "--widths", "32", "--latent-dim", 6]
+    trained = cli("train", "--data", mnist, *knobs, "-o", "run")
+    assert trained.returncode == 0, trained.stderr
+    following = trained.stdout.splitlines()
+    assert following == [
+        "  aegen export run -o run-artifact",
+        "  aegen sample --model ./run-artifact -n 64 -o grid.png",
+    ]
+    for line in following:
+        done = cli(*line.split()[1:])
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "grid.png").stat().st_size > 1000
+
+    source = f"{mnist / 't10k-images-idx3-ubyte.gz'}[0:50]"
+    assert cli("encode", source, "--model", "./run-artifact", "-o", "codes.npy").returncode == 0
+    assert cli("decode", "codes.npy", "--model", "./run-artifact", "-o", "again.npy").returncode == 0
+    network = checkpoint.read(tmp_path / "run").network()
+    low, high = Recipe(loss=loss, output=output).pixel_range
+    pictures = load(str(mnist)).test.images[:50]
+    with torch.inference_mode():
+        codes = network.encode(torch.from_numpy(to_tensor(pictures, ImageSpec((1, 28, 28), (low, high)))))
+        images = (network.decode(codes).numpy()[:, 0] - low) / (high - low)
+    assert np.allclose(np.load(tmp_path / "codes.npy"), codes.numpy(), rtol=1e-4, atol=1e-5)
+    assert np.allclose(np.load(tmp_path / "again.npy"), images, rtol=1e-4, atol=1e-5)
+    verified = json.loads(cli("verify", "./run-artifact", "--json").stdout)
+    assert verified["passed"]
+    assert verified["pairs"] == 20
+
+
+def test_graphs_of_another_network_fail_the_proof():
+    image = ImageSpec((1, 6, 5), (0.0, 1.0))
+    torch.manual_seed(0)
+    network, other = (build(QUICK, image.shape).eval() for _ in range(2))
+    graphs = {"encoder.onnx": encoder_graph(network, image.shape), "decoder.onnx": decoder_graph(network, 3)}
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 6, 5), np.uint8)
+    assert prove(network, graphs, pictures, image).batches == (1, 2, 3, 7, 64)
+    graphs["decoder.onnx"] = decoder_graph(other, 3)
+    with pytest.raises(
+        ParityError, match=r"decoder\.onnx at batch 1: found a difference of .* from torch, expected at most"
+    ):
+        prove(network, graphs, pictures, image)
+
+
+def test_an_export_that_differs_leaves_nothing_behind(run, data, tmp_path, monkeypatch):
+    wrong = build(QUICK, (1, 6, 5)).eval()
+    monkeypatch.setattr(bundle, "encoder_graph", lambda network, shape: encoder_graph(wrong, shape))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ParityError, match=r"encoder\.onnx"):
+        export(checkpoint.read(run), load(data), tmp_path / "artifact")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_export_with_other_data_than_it_was_trained_on_is_refused(run, tmp_path, bars):
+    np.savez(tmp_path / "other.npz", images=255 - bars(300, (6, 5)))
+    with pytest.raises(InputError, match="is not what the network was trained on.*Pass the training data with --data"):
+        export(checkpoint.read(run), load(str(tmp_path / "other.npz")), tmp_path / "artifact")
+
+
+def test_an_export_replaces_an_artifact_only_when_told_and_nothing_else_ever(run, data, tmp_path):
+    trained, dataset = checkpoint.read(run), load(data)
+    export(trained, dataset, tmp_path / "artifact")
+    with pytest.raises(OutputError, match="something there already, expected a free name.*--overwrite"):
+        export(trained, dataset, tmp_path / "artifact")
+    export(trained, dataset, tmp_path / "artifact", temperature=0.5, overwrite=True)
+    assert aegen.load(tmp_path / "artifact").manifest.default_temperature == 0.5
+    with pytest.raises(OutputError, match="something that is no artifact"):
+        export(trained, dataset, run, overwrite=True)
+    with pytest.raises(InputError, match="prior: found 'gmm', expected one of diagonal, gaussian"):
+        export(trained, dataset, tmp_path / "another", prior="gmm")
+
+
+def test_an_export_records_where_it_comes_from(run, data, tmp_path):
+    manifest = export(checkpoint.read(run), load(data), tmp_path / "artifact", name="bars", licence="CC0")
+    assert manifest.commands == (
+        "aegen train --data bars.npz --widths 8 --latent-dim 3 --epochs 2 --learning-rate 0.02 -o runs/bars",
+        "aegen export runs/bars --prior gaussian --temperature 1 --licence CC0 -o bars",
+    )
+    assert (manifest.data.name, manifest.data.licence, manifest.name) == ("bars.npz", "CC0", "bars")
+    assert manifest.recipe["latent_dim"] == 3
+    assert manifest.versions["torch"] == torch.__version__
+    for file in (tmp_path / "artifact").iterdir():
+        assert str(tmp_path).encode() not in file.read_bytes(), file
+    card = (tmp_path / "artifact" / "README.md").read_text()
+    assert manifest.commands[0] in card
+    assert "CC0" in card
+
+
+def test_killing_an_export_leaves_no_artifact_or_a_whole_one(run, tmp_path):
+    command = [sys.executable, "-m", "aegen", "export", "run", "-o", "artifact"]
+    began = time.monotonic()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    whole = time.monotonic() - began
+    aegen.load(tmp_path / "artifact")
+    shutil.rmtree(tmp_path / "artifact")
+    # Most of an export is imports and graphs; the files are written at its end, so most of the kills fall there.
+    for share in (0.9, 0.95, 1.0):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        time.sleep(share * whole)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (tmp_path / "artifact").exists():
+            assert aegen.load(tmp_path / "artifact").verify().passed
+            shutil.rmtree(tmp_path / "artifact")
+
+
+def test_stopping_inside_the_writing_leaves_no_artifact(run, data, tmp_path):
+    """The moment that counts, hit for certain: a process that dies between two files of the artifact."""
+    code = f"""
+from pathlib import Path
+from aegen.export import bundle
+from aegen.train import checkpoint
+from aegen.train.datasets import load
+bundle.model_card = lambda manifest: os._exit(9)
+bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 9
+    assert not (tmp_path / "artifact").exists()
+    assert any(file.name.startswith(".artifact.") for file in tmp_path.iterdir())
+    assert (
+        subprocess.run([sys.executable, "-m", "aegen", "export", "run", "-o", "artifact"], cwd=tmp_path).returncode == 0
+    )
+    assert aegen.load(tmp_path / "artifact").verify().passed
+
+
+def test_statistics_of_codes_are_exact_and_survive_an_axis_that_never_moves():
+    codes = np.random.default_rng(0).normal(2, 3, (500, 4)).astype(np.float32)
+    codes[:, 2] = 1
+    found = moments(codes)
+    assert np.allclose(found["mean"], codes.mean(0), atol=1e-5)
+    assert np.allclose(found["std"], codes.std(0), atol=1e-5)
+    covariance = np.cov(codes, rowvar=False, bias=True)
+    assert np.allclose(found["factor"] @ found["factor"].T, covariance, atol=1e-3)
+    assert np.array_equal(found["factor"], np.tril(found["factor"]))
+    assert all(value.dtype == np.float32 for value in found.values())
+    with pytest.raises(ExecutionError, match="not finite"):
+        moments(np.array([[np.nan], [1]], np.float32))
+
+
+def test_the_tiny_artifacts_are_what_their_generator_makes(tmp_path):
+    generator = Path(__file__).parent / "tiny" / "generate.py"
+    subprocess.run([sys.executable, generator, tmp_path], check=True)
+    for name in ("grey", "colour"):
+        made = aegen.load(tmp_path / name)
+        committed = aegen.load(generator.parent / name)
+        for fact in ("image", "latent_dim", "graphs", "priors", "latents", "recipe", "data", "commands", "opset"):
+            assert getattr(made.manifest, fact) == getattr(committed.manifest, fact), fact
+        assert made.verify().passed

@@ -1,0 +1,247 @@
+"""Pictures are read from every form that a person has them in, and written in every form that a name asks for."""
+
+import gzip
+import io
+import struct
+
+import numpy as np
+import pytest
+from aegen.runtime.errors import InputError, NotFoundError, OutputError, ShapeError
+from aegen.runtime.files import new_file, new_folder
+from aegen.runtime.grid import GAP, output_suffix, over_under, tile, write_npy, write_pictures
+from aegen.runtime.pictures import read_codes, read_pictures
+from PIL import Image
+
+GREY = np.random.default_rng(0).integers(0, 256, (10, 6, 5), np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (4, 6, 5, 3), np.uint8)
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """The ten grey pictures in every form."""
+    (tmp_path / "p-idx3-ubyte").write_bytes(idx_bytes(GREY))
+    (tmp_path / "p-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(GREY)))
+    np.save(tmp_path / "p.npy", GREY)
+    np.savez(tmp_path / "p.npz", images=GREY, labels=np.arange(10))
+    np.savez_compressed(tmp_path / "only.npz", digits=GREY)
+    (tmp_path / "folder").mkdir()
+    for i, picture in enumerate(GREY):
+        Image.fromarray(picture).save(tmp_path / "folder" / f"{i:02d}.png")
+    (tmp_path / "folder" / "notes.txt").write_text("not a picture")
+    return tmp_path
+
+
+SOURCES = ["p-idx3-ubyte", "p-idx3-ubyte.gz", "p.npy", "p.npz", "only.npz", "folder"]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_form_gives_the_same_pictures(sources, name):
+    assert np.array_equal(read_pictures(sources / name), GREY)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    ("window", "rows"),
+    [
+        ("[2:5]", slice(2, 5)),
+        ("[:3]", slice(3)),
+        ("[-2:]", slice(-2, None)),
+        ("[4]", slice(4, 5)),
+        ("[-1]", slice(-1, None)),
+    ],
+)
+def test_a_slice_takes_rows_as_a_list_does(sources, name, window, rows):
+    assert np.array_equal(read_pictures(f"{sources / name}{window}"), GREY[rows])
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "webp"])
+@pytest.mark.parametrize("picture", [GREY[0], COLOUR[0]], ids=["grey", "colour"])
+def test_a_picture_file_is_one_picture(tmp_path, suffix, picture):
+    file = tmp_path / f"one.{suffix}"
+    Image.fromarray(picture).save(file, **({"lossless": True} if suffix == "webp" else {}))
+    shape = (1 if picture.ndim == 2 else 3, 6, 5)
+    assert np.array_equal(read_pictures(file, shape=shape)[0], picture)
+
+
+def test_a_jpeg_is_read_approximately(tmp_path):
+    smooth = np.linspace(0, 255, 256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(smooth).save(tmp_path / "one.jpg", quality=95)
+    assert np.abs(read_pictures(tmp_path / "one.jpg")[0].astype(int) - smooth).max() < 10
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
+    deep = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert read_pictures(tmp_path / "deep.png")[0].tolist() == [[0, 100], [200, 255]]
+
+
+def test_colour_becomes_grey_for_a_grey_model_and_resizing_fits_the_size(tmp_path):
+    Image.fromarray(COLOUR[0]).resize((40, 30)).save(tmp_path / "big.png")
+    assert read_pictures(tmp_path / "big.png", shape=(1, 6, 5), resize=True).shape == (1, 6, 5)
+    assert read_pictures(tmp_path / "big.png", shape=(3, 6, 5), resize=True).shape == (1, 6, 5, 3)
+    with pytest.raises(ShapeError, match=r"grey pictures of 40x30 pixels, expected grey pictures of 5x6\. --resize"):
+        read_pictures(tmp_path / "big.png", shape=(1, 6, 5))
+
+
+def test_arrays_are_resized_too(sources):
+    assert read_pictures(sources / "p.npy", shape=(1, 12, 10), resize=True).shape == (10, 12, 10)
+
+
+def test_a_folder_of_mixed_sizes_names_the_odd_one(sources):
+    Image.fromarray(GREY[0][:4]).save(sources / "folder" / "zz.png")
+    with pytest.raises(ShapeError, match=r"zz\.png: found 5x4 pixels, expected 5x6, as 00\.png has"):
+        read_pictures(sources / "folder")
+
+
+def test_a_header_that_announces_more_than_there_is_costs_no_memory(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 32, 28, 28)})
+    (tmp_path / "bomb.npy").write_bytes(header.getvalue())
+    with pytest.raises(InputError, match="array data: found 0 bytes, expected"):
+        read_pictures(tmp_path / "bomb.npy")
+    (tmp_path / "bomb-idx3-ubyte").write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 1 << 31, 1 << 10, 1 << 10))
+    with pytest.raises(InputError, match="0 bytes of data"):
+        read_pictures(tmp_path / "bomb-idx3-ubyte")
+
+
+def bad_sources(folder):
+    whole = gzip.compress(idx_bytes(GREY))
+    objects = io.BytesIO()
+    np.save(objects, np.array([{}], object), allow_pickle=True)
+    png = io.BytesIO()
+    Image.fromarray(GREY[0]).save(png, "PNG")
+    contents = {
+        "cut.gz": (whole[:-40], "a gzip file cut short"),
+        "flipped.gz": (whole[:60] + bytes([whole[60] ^ 255]) + whole[61:], "is damaged"),
+        "magic-idx3-ubyte": (b"\0\0\x0d\x03" + idx_bytes(GREY)[4:], "magic number: found 00000d03"),
+        "short-idx3-ubyte": (idx_bytes(GREY)[:-7], "293 bytes of data, expected 300"),
+        "long-idx3-ubyte": (idx_bytes(GREY) + b"x", "found more data"),
+        "header-idx3-ubyte": (idx_bytes(GREY)[:9], "a header of 9 bytes"),
+        "empty.png": (b"", "an empty file"),
+        "text.png": (b"hello, I am no picture", "no format that can be read"),
+        "cut.png": (png.getvalue()[:60], "is damaged"),
+        "objects.npy": (objects.getvalue(), "Python objects"),
+        "cut.npy": (b"\x93NUMPY\x01\x00", "no readable .npy"),
+        "cut.npz": (b"PK\x03\x04 and no more", "no readable .npz"),
+    }
+    for name, (content, message) in contents.items():
+        (folder / name).write_bytes(content)
+        yield name, message
+
+
+def test_bad_files_are_named_and_described(tmp_path):
+    for name, message in bad_sources(tmp_path):
+        with pytest.raises(InputError) as caught:
+            read_pictures(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value), name
+        assert message in str(caught.value), name
+
+
+def test_what_is_not_there_or_holds_nothing_is_named(tmp_path):
+    with pytest.raises(NotFoundError, match=r"nowhere\.png: found no such file"):
+        read_pictures(tmp_path / "nowhere.png")
+    with pytest.raises(InputError, match="found no pictures, expected files ending in .png"):
+        read_pictures(tmp_path)
+    np.save(tmp_path / "p.npy", GREY)
+    with pytest.raises(InputError, match="no pictures, expected at least one"):
+        read_pictures(f"{tmp_path / 'p.npy'}[20:30]", shape=(1, 6, 5))
+    np.save(tmp_path / "flat.npy", GREY.reshape(10, 30))
+    with pytest.raises(ShapeError, match=r"shape \(10, 30\), expected \(n, H, W\)"):
+        read_pictures(tmp_path / "flat.npy")
+    np.savez(tmp_path / "two.npz", a=GREY, b=GREY)
+    with pytest.raises(InputError, match="arrays a, b, expected one array, or one called 'images'"):
+        read_pictures(tmp_path / "two.npz")
+
+
+def test_codes_are_read_from_arrays(tmp_path):
+    codes = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    np.save(tmp_path / "c.npy", codes)
+    np.savez(tmp_path / "c.npz", codes=codes, other=codes[:1])
+    assert np.array_equal(read_codes(tmp_path / "c.npy"), codes)
+    assert np.array_equal(read_codes(f"{tmp_path / 'c.npz'}[1:3]"), codes[1:3])
+    np.save(tmp_path / "one.npy", codes[0])
+    assert np.array_equal(read_codes(tmp_path / "one.npy"), codes[:1])
+
+
+def test_a_grid_shows_every_picture_in_its_place():
+    grid = tile(GREY, columns=4)
+    assert grid.shape == (3 * (6 + GAP) + GAP, 4 * (5 + GAP) + GAP)
+    for i, picture in enumerate(GREY):
+        top, left = GAP + i // 4 * (6 + GAP), GAP + i % 4 * (5 + GAP)
+        assert np.array_equal(grid[top : top + 6, left : left + 5], picture)
+    assert tile(COLOUR, columns=2, scale=3).shape == (3 * 18, 3 * 16, 3)
+
+
+def test_originals_stand_over_reconstructions():
+    rows = over_under(GREY, 255 - GREY, 4)
+    assert np.array_equal(rows[:4], GREY[:4])
+    assert np.array_equal(rows[4:8], 255 - GREY[:4])
+    assert np.array_equal(rows[16:18], GREY[8:])
+    assert np.array_equal(rows[20:22], 255 - GREY[8:])
+    assert not rows[18:20].any()
+
+
+def test_every_output_form_holds_the_pictures(tmp_path):
+    chunks = [GREY[:7], GREY[7:]]
+    for name in ("out.npy", "out.npz", "out"):
+        write_pictures(str(tmp_path / name), chunks, 10)
+        assert np.array_equal(read_pictures(tmp_path / name), GREY)
+    write_pictures(str(tmp_path / "out.png"), chunks, 10, columns=5, scale=2)
+    assert Image.open(tmp_path / "out.png").size == (2 * (5 * 7 + GAP), 2 * (2 * 8 + GAP))
+    write_pictures(str(tmp_path / "out.gif"), chunks, 10, scale=3)
+    with Image.open(tmp_path / "out.gif") as animation:
+        assert animation.n_frames == 10
+        assert animation.size == (15, 18)
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(
+        InputError, match=r"out\.tiff: found \.tiff, expected \.png, \.npy, \.npz, \.gif, a folder's name"
+    ):
+        output_suffix("out.tiff")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "codes.npy"
+    target.write_bytes(b"old")
+
+    def failing():
+        yield GREY[:7]
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_npy(str(target), failing(), 10)
+    assert target.read_bytes() == b"old"
+    with pytest.raises(RuntimeError, match="half way"):
+        write_pictures(str(tmp_path / "folder"), failing(), 10)
+    assert [file.name for file in tmp_path.iterdir()] == ["codes.npy"]
+
+
+def test_a_folder_that_is_taken_is_not_touched(tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").write_text("keep me")
+    with pytest.raises(OutputError, match="something there already"), new_folder(tmp_path / "taken"):
+        pass
+    assert (tmp_path / "taken" / "mine.txt").read_text() == "keep me"
+    with new_folder(tmp_path / "taken", overwrite=True) as folder:
+        (folder / "new.txt").write_text("new")
+    assert [file.name for file in (tmp_path / "taken").iterdir()] == ["new.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_missing_parent_is_named(tmp_path):
+    with pytest.raises(NotFoundError, match="no such folder"), new_file(tmp_path / "no" / "file.png"):
+        pass
+
+
+def test_a_link_is_followed_not_replaced(tmp_path):
+    (tmp_path / "real.bin").write_bytes(b"old")
+    (tmp_path / "link.bin").symlink_to("real.bin")
+    with new_file(tmp_path / "link.bin") as stream:
+        stream.write(b"new")
+    assert (tmp_path / "link.bin").is_symlink()
+    assert (tmp_path / "real.bin").read_bytes() == b"new"

@@ -1,0 +1,79 @@
+"""Every command and every line of Python in the README does what it says, as written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import aegen
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BASH = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SET_UP = [
+    "pip install . && aegen sample -n 64 -o grid.png",
+    'pip install ".[test]" && pytest',
+    'pip install ".[train]"',
+]
+
+
+def commands():
+    return [line.split("  #")[0].strip() for block in BASH for line in block.splitlines() if line.strip()]
+
+
+def test_the_first_screen_has_the_two_commands_that_do_everything():
+    first_screen = "".join(README.splitlines(keepends=True)[:25])
+    assert commands()[:2] == SET_UP[:2]
+    assert all(command in first_screen for command in SET_UP[:2])
+    assert PYTHON[0] in first_screen
+    assert len(PYTHON[0].splitlines()) == 4
+
+
+def test_every_command_runs_as_written(tmp_path, mnist):
+    cache = tmp_path / "cache"
+    (cache / "aegen").mkdir(parents=True)
+    (cache / "aegen" / "mnist").symlink_to(mnist)
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "t10k-images-idx3-ubyte.gz").symlink_to(mnist / "t10k-images-idx3-ubyte.gz")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "XDG_CACHE_HOME": str(cache), "AEGEN_MODEL": ""}
+    lines = [line for line in commands() if line not in SET_UP]
+    assert sum(line.startswith("aegen ") for line in lines) == len(lines) >= 10
+    for line in ["aegen sample -n 64 -o grid.png", *lines]:
+        done = subprocess.run(line, shell=True, cwd=work, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, (line, done.stderr)
+        output = re.search(r"-o (\S+)$", line)
+        assert output is None or (work / output[1]).exists(), line
+    assert Image.open(work / "mine.png").size == Image.open(work / "grid.png").size
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_every_block_of_python_runs_and_says_the_truth(block, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(block, names)
+    for name, dtype, shape in re.findall(r"^(\w+) = .*# .*?(float32|uint8) \(([\d, ]+)\)", block, re.MULTILINE):
+        assert names[name].dtype == dtype
+        assert names[name].shape == tuple(int(axis) for axis in shape.split(","))
+    printed = capsys.readouterr().out
+    for told in re.findall(r"print\(.*?\)\s+# (.*)", block):
+        assert told in printed
+
+
+def test_the_picture_is_made_by_the_command_beside_it(cli, tmp_path):
+    cli("sample", "-n", "64", "--seed", "0", "-o", "grid.png")
+    shown = re.search(r"!\[.*\]\((.*)\)", README)[1]
+    made, committed = Image.open(tmp_path / "grid.png"), Image.open(Path(aegen.__file__).parent / shown)
+    assert made.size == committed.size
+    difference = [abs(a - b) for a, b in zip(made.tobytes(), committed.tobytes(), strict=True)]
+    assert max(difference) <= 1
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / link).exists(), link

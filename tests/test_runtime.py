@@ -1,0 +1,142 @@
+"""The verbs: shapes, dtypes and ranges; sharing between threads and processes."""
+
+import copy
+import multiprocessing
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import aegen
+import numpy as np
+import pytest
+
+
+def test_pictures_go_in_and_come_out_in_one_form(model, pictures):
+    codes = model.encode(pictures)
+    assert codes.shape == (20, model.latent_dim)
+    assert codes.dtype == np.float32
+    again = model.decode(codes)
+    assert again.shape == pictures.shape
+    assert again.dtype == np.float32
+    assert again.min() >= 0
+    assert again.max() <= 1
+    levels = model.decode(codes, dtype="uint8")
+    assert levels.dtype == np.uint8
+    assert np.array_equal(levels, np.rint(again * 255))
+
+
+def test_one_picture_in_one_out(model, pictures):
+    code = model.encode(pictures[0])
+    assert code.shape == (model.latent_dim,)
+    assert model.decode(code).shape == model.picture_shape
+    assert model.reconstruct(pictures[0]).shape == model.picture_shape
+    assert np.allclose(model.reconstruct(pictures[0]), model.reconstruct(pictures)[0], atol=1e-5)
+
+
+def test_grey_levels_and_floats_are_the_same_pictures(model, pictures):
+    assert np.allclose(model.encode(pictures), model.encode(pictures / 255), atol=1e-5)
+    assert np.allclose(model.encode(pictures), model.encode((pictures / 255).astype(np.float32)), atol=1e-5)
+
+
+def test_no_pictures_give_no_codes(model):
+    assert model.encode(np.empty((0, *model.picture_shape), np.uint8)).shape == (0, model.latent_dim)
+    assert model.sample(0).shape == (0, *model.picture_shape)
+    assert list(model.iter_sample(0)) == []
+
+
+def test_a_view_of_any_layout_is_read_right(model, pictures):
+    expected = model.encode(pictures[::2])
+    assert np.allclose(model.encode(np.asfortranarray(pictures[::2])), expected, atol=1e-6)
+    assert np.allclose(model.encode(pictures)[::2], expected, atol=1e-5)
+
+
+def test_the_path_ends_at_the_reconstructions(model, pictures):
+    strip = model.interpolate(pictures[0], pictures[1], steps=7)
+    assert strip.shape == (7, *model.picture_shape)
+    assert np.allclose(strip[[0, -1]], model.reconstruct(pictures[:2]), atol=1e-5)
+    many = model.interpolate(pictures[:3], pictures[3:6], steps=4)
+    assert many.shape == (3, 4, *model.picture_shape)
+    middle = (model.encode(pictures[0]) + model.encode(pictures[1])) / 2
+    assert np.allclose(strip[3], model.decode(middle), atol=1e-5)
+
+
+def test_batches_give_what_one_call_gives(model, pictures):
+    assert np.allclose(model.encode(pictures, batch_size=3), model.encode(pictures), atol=1e-5)
+
+
+def test_sampling_never_opens_the_encoder(model, monkeypatch):
+    opened = []
+    from aegen.runtime import session
+
+    real = session.open_session
+    monkeypatch.setattr(
+        session, "open_session", lambda content, where, threads: opened.append(where) or real(content, where, threads)
+    )
+    model.sample(3)
+    assert [Path(where).name for where in opened] == ["decoder.onnx"]
+    model.sample(3)
+    assert len(opened) == 1
+
+
+def test_threads_share_a_model_and_agree(model):
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda seed: model.sample(50, seed=seed % 4), range(32)))
+    for seed, result in enumerate(results):
+        assert np.array_equal(result, results[seed % 4])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_model_works_in_other_processes(model, method):
+    expected = model.sample(5, seed=9)  # opens the session before the fork
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        for future in [pool.submit(_sample_in_child, model) for _ in range(4)]:
+            assert np.allclose(future.result(timeout=120), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("use", ["model.sample(5, seed=9)", "del model", "pass"])
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+def test_a_fork_neither_hangs_nor_fails_with_an_open_model(tiny, use, leave):
+    code = f"""
+import os, sys, aegen
+model = aegen.load({str(tiny)!r}, threads=2)
+model.sample(5, seed=9)
+child = os.fork()
+if child == 0:
+    {use}
+    {leave}
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_it_pickles_as_its_path(model):
+    content = pickle.dumps(model)
+    assert len(content) < 500
+    again = pickle.loads(content)
+    assert np.array_equal(again.draw(5, seed=1), model.draw(5, seed=1))
+    assert copy.copy(model).name == model.name
+
+
+def test_settings_survive_pickling(tiny):
+    again = pickle.loads(pickle.dumps(aegen.load(tiny, batch_size=3)))
+    assert [len(chunk) for chunk in again.iter_sample(7)] == [3, 3, 1]
+
+
+def test_the_verification_passes_and_counts(model):
+    found = model.verify()
+    assert found.passed
+    assert found.pairs == 20
+    assert set(found.largest_difference) == {"encoder.onnx", "decoder.onnx"}
+
+
+def test_a_model_says_what_it_is(model):
+    assert model.name in repr(model)
+    assert model.priors == ("diagonal", "gaussian")
+    assert model.manifest.default_prior in model.priors
+    assert aegen.__version__.count(".") == 2
+
+
+def _sample_in_child(model):
+    return model.sample(5, seed=9)

@@ -1,0 +1,47 @@
+"""Make the two small artifacts beside this file, so that tests of the runtime need no torch.
+
+python tests/tiny/generate.py [FOLDER]
+
+Both are trained and exported as any model is, on pictures of one bright bar each. Their sides differ, so that rows
+taken for columns fail a test; `colour` is RGB and works in [-1, 1], so that a forgotten range does.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from aegen.export.bundle import export
+from aegen.train import checkpoint
+from aegen.train.datasets import load
+from aegen.train.loop import train
+from aegen.train.recipe import Recipe
+
+SHAPES = {"grey": (6, 5), "colour": (4, 6, 3)}
+RECIPES = {
+    "grey": Recipe(widths=(8,), latent_dim=3, epochs=30, learning_rate=0.02),
+    "colour": Recipe(widths=(8,), latent_dim=4, epochs=30, learning_rate=0.02, loss="mse", output="tanh"),
+}
+
+
+def bars(n: int, shape: tuple[int, ...]) -> np.ndarray:
+    """n pictures of one bright row or column on a dark ground, uint8."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 40, (n, *shape), np.uint8)
+    for picture in pictures:
+        line = picture[random.integers(shape[0])] if random.random() < 0.5 else picture[:, random.integers(shape[1])]
+        line[...] = random.integers(180, 256, line.shape[1:])
+    return pictures
+
+
+def generate(folder: Path) -> None:
+    for name, shape in SHAPES.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            data, run = Path(scratch, "bars.npz"), Path(scratch, "run")
+            np.savez(data, images=bars(600, shape))
+            train(RECIPES[name], load(str(data)), run)
+            export(checkpoint.read(run), load(str(data)), folder / name, name=name, licence="CC0", overwrite=True)
+
+
+if __name__ == "__main__":
+    generate(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
