@@ -177,6 +177,7 @@ def test_killing_an_export_leaves_no_artifact_or_a_whole_one(run, tmp_path):
 def test_stopping_inside_the_writing_leaves_no_artifact(run, data, tmp_path):
     """The moment that counts, hit for certain: a process that dies between two files of the artifact."""
     code = f"""
+import os
 from pathlib import Path
 from aegen.export import bundle
 from aegen.train import checkpoint

@@ -91,7 +91,7 @@ def test_threads_share_a_model_and_agree(model):
 def test_a_model_works_in_other_processes(model, method):
     expected = model.sample(5, seed=9)  # opens the session before the fork
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
-        for future in [pool.submit(_sample_in_child, model) for _ in range(4)]:
+        for future in [pool.submit(aegen.Autoencoder.sample, model, 5, seed=9) for _ in range(4)]:
             assert np.allclose(future.result(timeout=120), expected, atol=1e-5)
 
 
@@ -136,7 +136,3 @@ def test_a_model_says_what_it_is(model):
     assert model.priors == ("diagonal", "gaussian")
     assert model.manifest.default_prior in model.priors
     assert aegen.__version__.count(".") == 2
-
-
-def _sample_in_child(model):
-    return model.sample(5, seed=9)
