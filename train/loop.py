@@ -65,7 +65,6 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = build(recipe, dataset.shape)
-    order = np.random.default_rng(recipe.seed)
     steps = math.ceil(len(dataset.train) / recipe.batch_size)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
@@ -77,6 +76,7 @@ def train(
     history: list[Epoch] = []
     for number in range(1, recipe.epochs + 1):
         began = time.perf_counter()
+        order = np.random.default_rng([recipe.seed, number])
         batches = shuffled(dataset.train.images, recipe.batch_size, image, order)
         title = f"epoch {number}/{recipe.epochs}"
         train_loss = train_epoch(network, loss, optimiser, schedule, batches, recipe.clip, len(dataset.train), title)
