@@ -2,7 +2,7 @@
 
 import click
 
-from .options import done, model_options, output_option, parts, plural, resize_option, with_progress
+from .options import done, model_options, output_option, parts, plural, resize_option, usage, with_progress
 
 
 @click.command
@@ -20,9 +20,11 @@ def command(pictures: str, output: str, model: str | None, threads: int | None, 
     aegen encode photo.png --resize -o - | aegen decode - -o again.png
     """
     from ..runtime.autoencoder import load
-    from ..runtime.grid import write_codes
+    from ..runtime.grid import codes_suffix, write_codes
     from ..runtime.pictures import read_pictures
 
+    with usage():
+        codes_suffix(output)
     loaded = load(model, threads=threads)
     originals = read_pictures(pictures, shape=loaded.manifest.image.shape, resize=resize)
     count = len(originals)

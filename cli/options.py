@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -70,10 +71,22 @@ def output_option(command: Command) -> Command:
 
 
 def wants_arrays(output: str) -> bool:
-    """Whether an output keeps floats as they are, or shows grey levels. Raises InputError for an unknown suffix."""
+    """Whether an output keeps floats as they are, or shows grey levels. A suffix that is unknown is a wrong call."""
     from ..runtime.grid import output_suffix
 
-    return output_suffix(output) in (".npy", ".npz", "-")
+    with usage():
+        return output_suffix(output) in (".npy", ".npz", "-")
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Turn what an option's value is refused for into a wrong call, which exits with 2."""
+    from ..runtime.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def done(output: str, what: str) -> None:

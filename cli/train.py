@@ -1,12 +1,13 @@
 """`aegen train`: a training run."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import plural
+from .options import plural, usage
 
 if TYPE_CHECKING:
     from ..train.loop import Epoch
@@ -61,10 +62,12 @@ def command(data: str, run: Path, **knobs: Any) -> None:
     aegen train --data pictures/ --latent-dim 16 --epochs 20 -o runs/mine
     """
     from ..train.datasets import load
+    from ..train.downloads import KNOWN
     from ..train.loop import train
     from ..train.recipe import Recipe
 
-    recipe = Recipe(**{knob: value for knob, value in knobs.items() if value is not None})
+    with usage():
+        recipe = Recipe(**{knob: value for knob, value in knobs.items() if value is not None})
     dataset = load(data)
     facts = dataset.facts
     held_out = f"{facts.validation_pictures:,} held out"
@@ -79,7 +82,7 @@ def command(data: str, run: Path, **knobs: Any) -> None:
             err=True,
         )
 
-    source = data if data == facts.name else str(Path(data).resolve())
+    source = data if data in KNOWN else str(Path(data).resolve())
     try:
         train(recipe, dataset, run, data=source, report=report)
     except KeyboardInterrupt:
@@ -88,6 +91,6 @@ def command(data: str, run: Path, **knobs: Any) -> None:
         click.echo(f"Interrupted: {run} keeps the run up to epoch {history[-1].epoch}.", err=True)
     best = min(history, key=lambda epoch: epoch.validation_loss)
     click.echo(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:", err=True)
-    artifact = f"{run.name}-artifact"
-    click.echo(f"  aegen export {run} -o {artifact}")
-    click.echo(f"  aegen sample --model ./{artifact} -n 64 -o grid.png")
+    artifact = f"{run.resolve().name}-artifact"
+    click.echo("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]))
+    click.echo("  " + shlex.join(["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"]))

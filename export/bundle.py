@@ -11,9 +11,9 @@ import numpy as np
 from ..runtime import artifact
 from ..runtime.arrays import npz_bytes
 from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
-from ..runtime.autoencoder import Autoencoder
+from ..runtime.autoencoder import HOTTEST, Autoencoder
 from ..runtime.errors import InputError, OutputError, ParityError
-from ..runtime.files import new_folder, taken
+from ..runtime.files import new_folder, require_parent, taken
 from ..runtime.grid import png_bytes, tile
 from ..runtime.manifest import FORMAT, ImageSpec, Manifest
 from ..runtime.pixels import unit_pixels
@@ -51,8 +51,8 @@ def export(
     """
     if prior not in PRIORS:
         raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(PRIORS)}")
-    if not temperature >= 0:
-        raise InputError("temperature", found=temperature, expected="a number from 0")
+    if not 0 <= temperature <= HOTTEST:
+        raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
     _check_target(target, overwrite)
     _check_same_data(checkpoint, dataset)
     network = checkpoint.network()
@@ -85,11 +85,12 @@ def export(
         default_prior=prior,
         default_temperature=temperature,
         latents=latent_tensors(recipe.latent_dim),
+        golden_pairs=len(golden["pictures"]),
         data=facts,
         recipe=dataclasses.asdict(recipe),
         seed=recipe.seed,
         epoch=checkpoint.epoch,
-        commands=recorded_commands(recipe, facts.name, title, prior, temperature, licence),
+        commands=recorded_commands(checkpoint, facts.name, title, prior, temperature, licence),
         versions=_versions(),
         parity=parity,
         quality={},
@@ -136,6 +137,7 @@ def _check_whole(folder: Path) -> None:
 
 def _check_target(target: Path, overwrite: bool) -> None:
     """Refuse before the work, not after it."""
+    require_parent(target)
     if taken(target) and not overwrite:
         remedy = "Choose another name, or --overwrite."
         raise OutputError(str(target), found="something there already", expected="a free name", remedy=remedy)

@@ -47,7 +47,8 @@ Where this folder does not come with aegen, give its path for its name.
 | licence of the data | {data.licence} |
 | reconstruction error | {quality["reconstruction_mse"]:.5f} mean square per pixel in [0, 1] (PSNR {psnr:.2f} dB), \
 on pictures that training never saw |
-| validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, at epoch {manifest.epoch} |
+| validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, \
+at epoch {manifest.epoch} of {recipe["epochs"]} |
 | priors | {", ".join(manifest.priors)} |
 | parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |

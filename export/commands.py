@@ -3,18 +3,21 @@
 import shlex
 from collections.abc import Iterator
 
+from ..train.checkpoint import BEST, Checkpoint
 from ..train.recipe import Recipe
 
 
 def recorded_commands(
-    recipe: Recipe, data: str, name: str, prior: str, temperature: float, licence: str | None
+    checkpoint: Checkpoint, data: str, name: str, prior: str, temperature: float, licence: str | None
 ) -> tuple[str, ...]:
     """`aegen train` and `aegen export` with every setting that is not a default; paths are relative and generic."""
+    run = f"runs/{name}"
+    source = run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
     settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
     stated = {} if licence is None else {"--licence": licence}
     return (
-        shlex.join(["aegen", "train", "--data", data, *_options(recipe), "-o", f"runs/{name}"]),
-        shlex.join(["aegen", "export", f"runs/{name}", *_flat({**settings, **stated}), "-o", name]),
+        shlex.join(["aegen", "train", "--data", data, *_options(checkpoint.recipe), "-o", run]),
+        shlex.join(["aegen", "export", source, *_flat({**settings, **stated}), "-o", name]),
     )
 
 

@@ -53,13 +53,18 @@ def read_npz(stream: BinaryIO, where: str) -> dict[str, np.ndarray]:
                     name = member.filename.removesuffix(".npy")
                     arrays[name] = read_npy(data, member.file_size, f"{where}: {name}")
             return arrays
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zipfile lets much through: zlib's errors, struct's, its own
         raise InputError(f"{where} is no readable .npz file: {error}") from error
 
 
 def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> dict[str, np.ndarray]:
     """The arrays of an artifact's `.npz`, each of the dtype and shape that the manifest declares for it."""
-    arrays = read_npz(io.BytesIO(content), where)
+    try:
+        arrays = read_npz(io.BytesIO(content), where)
+    except InputError as error:
+        raise ArtifactError(str(error)) from error
     for tensor in tensors:
         found = arrays.get(tensor.name)
         if found is None or (found.dtype, found.shape) != (np.dtype(tensor.dtype), tensor.shape):
@@ -80,7 +85,7 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
-    except ValueError as error:
+    except Exception as error:  # numpy parses the header as Python, and lets the tokenizer's errors through
         raise InputError(f"{where} is no readable .npy file: {error}") from error
     if dtype.hasobject:
         raise InputError(f"{where}: dtype", found="Python objects", expected="numbers", remedy="Save plain arrays.")

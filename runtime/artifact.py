@@ -36,6 +36,7 @@ class Artifact:
         """
         folder = Path(path)
         manifest = read_manifest(folder)
+        _check_graphs(manifest, str(folder / MANIFEST))
         return cls(folder, manifest, {name: _verified(folder / name, spec) for name, spec in manifest.files.items()})
 
     def read(self, name: str) -> bytes:
@@ -44,6 +45,16 @@ class Artifact:
             found = ", ".join(self.contents)
             raise ArtifactError(f"{self.path}: {name} is not in this artifact", found=found)
         return self.contents[name]
+
+
+def _check_graphs(manifest: Manifest, where: str) -> None:
+    """The graphs that the runtime runs must take and give what the manifest says of pictures and codes."""
+    image, latent = ("batch", *manifest.image.shape), ("batch", manifest.latent_dim)
+    for name, given, result in ((ENCODER, image, latent), (DECODER, latent, image)):
+        graph = manifest.graphs.get(name)
+        found = graph and ([one.shape for one in graph.inputs], graph.outputs[0].shape if graph.outputs else None)
+        if found != ([given], result):
+            raise ArtifactError(f"{where}: graphs: {name}", found=found or "nothing", expected=f"{given} to {result}")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -83,12 +94,13 @@ def _verified(file: Path, expected: FileSpec) -> bytes:
 def find(model: str | Path | None = None) -> Path:
     """The folder of a model given as a shipped name or as a path; None is the shipped default.
 
-    A bare name that ships wins over a folder of that name in the current directory: write `./name` for the folder.
+    A text that is a shipped name wins over a folder of that name in the current directory: for the folder write
+    `./name`, or give a Path.
     """
     if model is None:
         return SHIPPED / DEFAULT
-    if str(model) in shipped():
-        return SHIPPED / str(model)
+    if isinstance(model, str) and model in shipped():
+        return SHIPPED / model
     path = Path(model)
     if not path.exists():
         names = ", ".join(shipped())

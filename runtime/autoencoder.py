@@ -13,11 +13,13 @@ from .errors import InputError, ShapeError
 from .manifest import Manifest
 from .paths import linear_path
 from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
-from .priors import Noise, Prior, stored_prior
+from .priors import Noise, Prior, latent_tensors, stored_prior
 from .session import Network, allowed_threads
 from .verification import Verification, verify
 
-BATCH = 1024  # pictures in one onnxruntime call: larger ones leave the cache and run slower
+BATCH = 1024  # pictures in one onnxruntime call: larger ones are no faster and take more memory
+LARGEST_THREADS = 256
+HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 
 
 def load(
@@ -41,9 +43,11 @@ class Autoencoder:
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
-        self._settings = (Path(path), threads, batch_size)
-        self._artifact = Artifact.open(path)
+        self._artifact = Artifact.open(Path(path).absolute())
+        self._settings = (self._artifact.path, threads, batch_size)
         self._threads = _positive("threads", threads, allowed_threads())
+        if self._threads > LARGEST_THREADS:
+            raise InputError("threads", found=self._threads, expected=f"at most {LARGEST_THREADS}")
         self._batch_size = _positive("batch_size", batch_size, BATCH)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
@@ -175,7 +179,7 @@ class Autoencoder:
         """
         start, end = self.encode(a), self.encode(b)
         if start.shape != end.shape:
-            found = f"{len(np.atleast_2d(start))} and {len(np.atleast_2d(end))} pictures"
+            found = f"shapes {np.shape(a)} and {np.shape(b)}"
             raise ShapeError("interpolate", found=found, expected="as many ends as starts")
         if _count("steps", steps) < 2:
             raise InputError("steps", found=steps, expected="at least 2")
@@ -193,8 +197,8 @@ class Autoencoder:
     ) -> Iterator[np.ndarray]:
         drawn = self._prior(prior)
         spread = self.manifest.default_temperature if temperature is None else temperature
-        if not (isinstance(spread, int | float | np.number) and np.isfinite(spread) and spread >= 0):
-            raise InputError("temperature", found=repr(temperature), expected="a finite number from 0")
+        if not (isinstance(spread, int | float | np.number) and 0 <= spread <= HOTTEST):
+            raise InputError("temperature", found=repr(spread), expected=f"a number from 0 to {HOTTEST:g}")
         slices = self._slices(_count("n", n), batch_size)
         noise = Noise(seed)
         return (
@@ -204,7 +208,7 @@ class Autoencoder:
     def _prior(self, name: str | None) -> Prior:
         if self._latents is None:
             where = str(self._artifact.path / LATENTS)
-            self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
+            self._latents = read_declared(self._artifact.read(LATENTS), latent_tensors(self.latent_dim), where)
         return stored_prior(self.manifest.default_prior if name is None else name, self.priors, self._latents)
 
     def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -217,20 +221,23 @@ class Autoencoder:
         if array.ndim not in (1, 2) or array.shape[-1] != self.latent_dim:
             expected = f"(n, {self.latent_dim}) or ({self.latent_dim},)"
             raise ShapeError("codes", found=f"shape {array.shape}", expected=expected)
-        if not np.isfinite(array).all():
-            raise InputError("codes", found="values that are not finite", expected="finite numbers")
-        return np.ascontiguousarray(np.atleast_2d(array), np.float32), array.ndim == 1
+        with np.errstate(over="ignore"):
+            batch = np.ascontiguousarray(np.atleast_2d(array), np.float32)
+        if not np.isfinite(batch).all():
+            raise InputError("codes", found="values that are not finite", expected="finite numbers of float32")
+        return batch, array.ndim == 1
 
     def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
         return np.empty((n, *self.picture_shape), picture_dtype(dtype))
 
     def _slices(self, n: int, batch_size: int | None) -> Iterator[slice]:
-        # One shape plus a tail: onnxruntime keeps memory for every input shape that it has seen.
+        # Equal batches and a tail, so that memory stays at what one batch takes, however many rows there are.
         size = _positive("batch_size", batch_size, self._batch_size)
         return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
     def _network(self, name: str) -> Network:
-        return Network(lambda: self._artifact.read(name), str(self._artifact.path / name), self._threads)
+        artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive
+        return Network(lambda: artifact.read(name), str(artifact.path / name), self._threads)
 
 
 def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:

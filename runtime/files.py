@@ -18,14 +18,13 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     A device or pipe (`/dev/stdout`) is written in place: renaming over it would replace it by a plain file.
     Raises NotFoundError when the folder to hold it does not exist, OutputError when `path` is a folder.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if Path(path).is_dir():
         raise OutputError(str(path), found="a folder", expected="a file's name")
-    if target.exists() and not target.is_file():
-        with target.open("wb") as stream:
+    if Path(path).exists() and not Path(path).is_file():
+        with Path(path).open("wb") as stream:
             yield stream
         return
-    _require_parent(target)
+    target = require_parent(path)
     partial = _partial_name(target)
     try:
         with partial.open("xb") as stream:
@@ -44,21 +43,20 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises OutputError when `path` is taken (an empty folder is not) and overwrite is off. With overwrite on, the old
     folder is moved aside, the new one renamed into its place, and the old one deleted: at no moment is there a mixture.
     """
-    target = Path(os.path.realpath(path))
+    target = require_parent(path)
     if not overwrite and taken(target):
-        raise OutputError(str(path), found="something there already", expected="a free name", remedy="Choose another.")
-    _require_parent(target)
+        raise _is_taken(path)
     partial = _partial_name(target)
     partial.mkdir()
     try:
         yield partial
-        if target.exists():
-            aside = _partial_name(target)
-            target.replace(aside)
-            partial.replace(target)
-            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+        if overwrite and taken(target):
+            _exchange(partial, target)
         else:
-            partial.replace(target)
+            try:
+                partial.replace(target)
+            except OSError as error:  # somebody has put something there meanwhile
+                raise _is_taken(path) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -74,9 +72,27 @@ def taken(path: Path) -> bool:
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
-def _require_parent(target: Path) -> None:
+def require_parent(path: str | Path) -> Path:
+    """The path that a file or folder will have, links followed. Raises NotFoundError when its parent is not there."""
+    target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise NotFoundError(str(target.parent), found="no such folder", remedy="Create it, or write somewhere else.")
+    return target
+
+
+def _exchange(partial: Path, target: Path) -> None:
+    aside = _partial_name(target)
+    target.replace(aside)
+    try:
+        partial.replace(target)
+    except BaseException:
+        aside.replace(target)
+        raise
+    shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+
+
+def _is_taken(path: str | Path) -> OutputError:
+    return OutputError(str(path), found="something there already", expected="a free name", remedy="Choose another.")
 
 
 def _partial_name(target: Path) -> Path:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from .arrays import npz_bytes
 from .errors import InputError
-from .files import new_file, new_folder, write_bytes
+from .files import new_file, new_folder, require_parent, write_bytes
 from .pixels import grey_levels, unit_pixels
 
 GAP = 2  # pixels between two pictures
@@ -78,6 +78,8 @@ def write_pictures(
     layout: what a `.png` shows, made from all pictures; by default the pictures themselves.
     """
     suffix = output_suffix(output)
+    if suffix != "-":
+        require_parent(output)
     if suffix in (".npy", "-"):
         write_npy(output, chunks, count)
     elif suffix == "":
@@ -94,9 +96,14 @@ def write_pictures(
 
 
 def output_suffix(output: str) -> str:
-    """`.png`, `.npy`, `.npz`, `.gif`, `-`, or an empty text for a folder. Raises InputError for any other suffix."""
+    """The form that an output of pictures asks for: `.png`, `.npy`, `.npz`, `.gif`, `-`, or nothing for a folder.
+
+    Raises InputError for any other suffix.
+    """
     if output == "-":
         return "-"
+    if Path(output).exists() and not Path(output).is_file() and not Path(output).is_dir():
+        return ".npy"  # a device or a named pipe
     suffix = "" if output.endswith(("/", "\\")) else Path(output).suffix.lower()
     if suffix not in ("", *SUFFIXES):
         raise InputError(output, found=suffix, expected=f"{', '.join(SUFFIXES)}, a folder's name, or -")
@@ -108,13 +115,20 @@ def write_codes(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
 
     Raises InputError for any other suffix.
     """
-    suffix = "-" if output == "-" else Path(output).suffix.lower()
-    if suffix in (".npy", "-"):
-        write_npy(output, chunks, count)
-    elif suffix == ".npz":
+    suffix = codes_suffix(output)
+    if suffix == ".npz":
+        require_parent(output)
         write_bytes(output, npz_bytes({"codes": _gathered(chunks, count)}))
     else:
+        write_npy(output, chunks, count)
+
+
+def codes_suffix(output: str) -> str:
+    """The form that an output of codes asks for: `.npy`, `.npz` or `-`. Raises InputError for any other suffix."""
+    suffix = output_suffix(output)
+    if suffix not in (".npy", ".npz", "-"):
         raise InputError(output, found=suffix or "no suffix", expected=".npy, .npz, or -")
+    return suffix
 
 
 def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:

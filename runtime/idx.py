@@ -53,7 +53,7 @@ def _read(stream: BinaryIO, where: str, window: slice) -> np.ndarray:
         raise InputError(where, found=found, expected=f"{count * item} for {shape}", remedy="Copy the file again.")
     if last == count and stream.read(1):
         raise InputError(where, found="more data", expected=f"{count * item} bytes for {shape}")
-    return np.frombuffer(content, np.uint8).reshape(-1, *shape[1:])
+    return np.frombuffer(content, np.uint8).reshape(last - first, *shape[1:])
 
 
 def _pieces(stream: BinaryIO, total: int) -> Iterator[bytes]:

@@ -91,6 +91,7 @@ class Manifest:
     default_prior: str
     default_temperature: float
     latents: tuple[Tensor, ...]
+    golden_pairs: int
     data: DataSpec
     recipe: dict[str, Any]
     seed: int
@@ -116,10 +117,12 @@ class Manifest:
                 remedy = "A newer aegen wrote it: pip install --upgrade aegen"
                 raise ArtifactError(where, found=f"artifact format {found}", expected=f"format {FORMAT}", remedy=remedy)
             manifest = from_json(cls, raw, where)
-        except (InputError, ValueError) as error:
-            if isinstance(error, ArtifactError):
-                raise
-            raise ArtifactError(f"{where} is no readable manifest: {error}") from error
+        except ArtifactError:
+            raise
+        except InputError as error:
+            raise ArtifactError(str(error)) from error
+        except ValueError as error:
+            raise ArtifactError(f"{where} is no readable JSON: {error}") from error
         manifest._check(where)
         return manifest
 
@@ -133,9 +136,10 @@ class Manifest:
         rules = [
             (self.format == FORMAT, "format", self.format, FORMAT),
             (channels in (1, 3) and height > 0 and width > 0, "image.shape", self.image.shape, "1 or 3 channels"),
+            (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
             (low < high, "image.range", self.image.range, "black below white"),
             (self.latent_dim > 0, "latent_dim", self.latent_dim, "at least 1"),
-            (self.default_temperature >= 0, "default_temperature", self.default_temperature, "a number from 0"),
+            (0 <= self.default_temperature <= 1000, "default_temperature", self.default_temperature, "from 0 to 1000"),
             (self.default_prior in self.priors, "default_prior", self.default_prior, f"one of {list(self.priors)}"),
             (
                 all("/" not in name and "\\" not in name for name in self.files),

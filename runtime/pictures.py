@@ -36,9 +36,12 @@ def read_pictures(source: str | Path, *, shape: Shape | None = None, resize: boo
         content = sys.stdin.buffer.read()
         pictures = _from_stream(io.BytesIO(content), len(content), "standard input", window, shape, resize)
     elif Path(path).is_dir():
-        pictures = read_image_files(image_files(Path(path))[window], shape=shape, resize=resize)
+        files = image_files(Path(path))[window]
+        pictures = read_image_files(files, shape=shape, resize=resize) if files else np.empty((0, 0, 0), np.uint8)
     else:
         pictures = _from_file(existing(path), window, shape, resize)
+    if len(pictures) == 0:
+        raise InputError(str(source), found="no pictures", expected="at least one")
     return pictures if shape is None else _fitted(pictures, shape, resize, str(source))
 
 
@@ -57,7 +60,10 @@ def read_codes(source: str | Path) -> np.ndarray:
             codes = _array(stream, file.stat().st_size, path, "codes")
     if codes.ndim not in (1, 2):
         raise ShapeError(str(source), found=f"shape {codes.shape}", expected="codes (n, d)")
-    return np.atleast_2d(codes)[window]
+    chosen = np.atleast_2d(codes)[window]
+    if len(chosen) == 0:
+        raise InputError(str(source), found="no codes", expected="at least one")
+    return chosen
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -155,12 +161,17 @@ def decode_image(stream: BinaryIO, where: str, shape: Shape | None = None, resiz
     except UnidentifiedImageError as error:
         expected = "PNG, JPEG, BMP, WebP, .npy, .npz or IDX"
         raise InputError(where, found="no format that can be read", expected=expected) from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a decoder may raise anything on a damaged file
         raise InputError(f"{where} is damaged: {error}") from error
 
 
 def _is_colour(image: Image.Image) -> bool:
-    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "P", "PA", "HSV", "LAB")
+    if image.mode in ("P", "PA"):  # a palette may hold nothing but greys
+        red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+        return not (np.array_equal(red, green) and np.array_equal(green, blue))
+    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 
 
 def _eight_bits(image: Image.Image, *, colour: bool) -> Image.Image:
@@ -194,8 +205,6 @@ def _checked_axes(pictures: np.ndarray, where: str, shape: Shape | None) -> np.n
 
 def _fitted(pictures: np.ndarray, shape: Shape, resize: bool, where: str) -> np.ndarray:
     axes = picture_shape(shape)
-    if len(pictures) == 0:
-        raise InputError(where, found="no pictures", expected="at least one")
     if pictures.shape[1:] == axes:
         return pictures
     channels = 1 if pictures.ndim == 3 else 3

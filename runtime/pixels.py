@@ -67,7 +67,8 @@ def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: DTypeLike = np.floa
     """Tensor (n, C, H, W) in the range of `image` -> pictures float32 in [0, 1] or uint8."""
     low, high = image.range
     if (low, high) != (0.0, 1.0):
-        tensor = (tensor - np.float32(low)) / np.float32(high - low)
+        # onnxruntime's tanh gives values a rounding error beyond 1.
+        tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
     return grey_levels(tensor) if np.dtype(dtype) == np.uint8 else tensor
 

@@ -12,7 +12,6 @@ import aegen
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
 TINY = Path(__file__).parent / "tiny"
 PACKAGE = Path(aegen.__file__).parent
 

@@ -71,6 +71,8 @@ def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
         (lambda m: m.update(default_prior="gmm"), "default_prior: found gmm"),
         (lambda m: m.update(default_temperature=-1), "default_temperature"),
         (lambda m: m["image"].update(shape=[2, 6, 5]), "1 or 3 channels"),
+        (lambda m: m.update(latent_dim=5), "graphs: encoder.onnx: found"),
+        (lambda m: m["graphs"].pop("decoder.onnx"), "graphs: decoder.onnx: found"),
         (lambda m: m["image"].update(shape=[1, 6]), "image: shape: found 2 values, expected 3"),
         (lambda m: m["files"].update({"../x": {"sha256": "0", "bytes": 1}}), "plain names"),
         (lambda m: m["files"].update({"encoder.onnx": []}), "encoder.onnx"),
@@ -96,6 +98,12 @@ def test_statistics_of_another_shape_are_refused(copy):
     edit_manifest(copy, lambda m: m["files"].update({"latents.npz": entry}))
     with pytest.raises(ArtifactError, match=r"latents\.npz: mean: found float32 \(2,\), expected float32"):
         aegen.load(copy).sample(1)
+
+
+def test_golden_pairs_that_do_not_fit_are_refused(copy):
+    edit_manifest(copy, lambda m: m.update(golden_pairs=3))
+    with pytest.raises(ArtifactError, match=r"golden\.npz: pictures: found uint8 \(20, .*expected uint8 \(3, "):
+        aegen.load(copy).verify()
 
 
 def test_a_file_that_is_no_graph_is_one_clear_error(copy):

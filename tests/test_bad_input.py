@@ -34,6 +34,10 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.decode(shaped(2, 4, dtype=float)), r"codes: found shape \(2, 4\), expected \(n, 3\) or \(3,\)"),
         (lambda m: m.decode(shaped(1, 2, 3, dtype=float)), "codes: found shape"),
         (lambda m: m.decode([np.inf, 0, 0]), "codes: found values that are not finite, expected finite numbers"),
+        (
+            lambda m: m.decode([1e300, 0, 0]),
+            "codes: found values that are not finite, expected finite numbers of float32",
+        ),
         (lambda m: m.decode(["a", "b", "c"]), "codes: found dtype <U1, expected numbers"),
         (lambda m: m.decode([0, 0, 0], dtype="int8"), "dtype: found 'int8', expected float32 or uint8"),
         (lambda m: m.decode([0, 0, 0], dtype="nonsense"), "dtype: found 'nonsense'"),
@@ -42,8 +46,9 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.sample(True), "n: found True"),
         (lambda m: m.sample(1, seed=-1), "seed: found -1, expected a whole number from 0, or None"),
         (lambda m: m.sample(1, seed="0"), "seed: found '0'"),
-        (lambda m: m.sample(1, temperature=-0.1), "temperature: found -0.1, expected a finite number from 0"),
+        (lambda m: m.sample(1, temperature=-0.1), "temperature: found -0.1, expected a number from 0 to 1000"),
         (lambda m: m.sample(1, temperature=float("nan")), "temperature: found nan"),
+        (lambda m: m.sample(1, temperature=1e300), r"temperature: found 1e\+300"),
         (lambda m: m.sample(1, temperature="hot"), "temperature: found 'hot'"),
         (lambda m: m.sample(1, prior=""), "prior: found ''"),
         (lambda m: m.sample(1, batch_size=0), "batch_size: found 0, expected at least 1"),
@@ -51,7 +56,7 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.interpolate(shaped(6, 5), shaped(6, 5), steps=1), "steps: found 1, expected at least 2"),
         (
             lambda m: m.interpolate(shaped(2, 6, 5), shaped(3, 6, 5)),
-            "found 2 and 3 pictures, expected as many ends as starts",
+            "found shapes \\(2, 6, 5\\) and \\(3, 6, 5\\), expected as many ends",
         ),
     ],
 )
@@ -62,7 +67,7 @@ def test_a_bad_argument_says_found_and_expected(grey, call, message):
     assert isinstance(caught.value, aegen.AegenError)
 
 
-@pytest.mark.parametrize("setting", [{"threads": 0}, {"threads": 1.5}, {"batch_size": 0}])
+@pytest.mark.parametrize("setting", [{"threads": 0}, {"threads": 257}, {"threads": 1.5}, {"batch_size": 0}])
 def test_bad_settings_of_a_model_are_refused(tiny, setting):
     with pytest.raises(InputError, match=next(iter(setting))):
         aegen.load(tiny, **setting)

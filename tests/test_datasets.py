@@ -108,6 +108,23 @@ def test_sub_folders_are_labels_and_every_split_has_all_of_them(tmp_path):
     assert np.array_equal(load(str(tmp_path)).train.images, found.train.images)
 
 
+def test_a_folder_whose_layout_is_unclear_is_refused_and_empty_sub_folders_are_no_labels(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    for i in range(12):
+        Image.fromarray(TRAIN[i]).save(tmp_path / ("a" if i % 2 else "c") / f"{i}.png")
+    assert set(load(str(tmp_path)).train.labels) == {0, 1}
+    Image.fromarray(TRAIN[0]).save(tmp_path / "loose.png")
+    with pytest.raises(InputError, match=r"pictures in sub-folders, and loose\.png beside them"):
+        load(str(tmp_path))
+
+
+def test_files_of_several_sets_in_one_folder_are_not_mixed(folder):
+    (folder / "other-train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(TRAIN)))
+    with pytest.raises(InputError, match="files of several sets: other-, train-images"):
+        load(str(folder))
+
+
 def test_a_plain_folder_of_pictures_has_no_labels(tmp_path):
     for i, picture in enumerate(TRAIN[:12]):
         Image.fromarray(picture).save(tmp_path / f"{i:02d}.png")

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import aegen
@@ -95,18 +96,32 @@ def test_the_command_line_reaches_training_only_inside_its_two_commands():
             assert not set(_own_imports(file)) & {"train", "export"}, file
 
 
+def test_the_test_of_the_arrows_sees_every_way_to_import(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "bad.py").write_text(
+        "import aegen.train\nfrom .. import cli\nfrom ..export import graphs\nfrom .paths import x\n"
+        "from aegen import runtime\nimport_module('aegen.cli.sample')\n"
+    )
+    found = sorted(_own_imports(tmp_path / "runtime" / "bad.py"))
+    assert found == ["cli", "cli", "export", "runtime", "runtime", "train"]
+
+
 def _own_imports(file: Path):
     """Top folders of aegen that a module imports."""
     package = file.relative_to(PACKAGE).parts[:-1]
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            parts = (
-                (*base, *(node.module or "").split(".")) if node.level else tuple((node.module or "").split("."))[1:]
-            )
-            named = [part for part in parts if part] or [alias.name for alias in node.names]
-            if node.level or (node.module or "").split(".")[0] == "aegen":
-                yield named[0]
+            base = ["aegen", *package][: len(package) + 2 - node.level] if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            names = [".".join([*module, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # import_module("aegen.export")
+            names = [node.value] if re.fullmatch(r"aegen(\.\w+)+", node.value) else []
+        else:
+            names = []
+        yield from (name.split(".")[1] for name in names if name.startswith("aegen."))
 
 
 def _python():

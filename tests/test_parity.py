@@ -17,7 +17,7 @@ from aegen.export.bundle import export
 from aegen.export.graphs import decoder_graph, encoder_graph
 from aegen.export.parity import prove
 from aegen.export.statistics import moments
-from aegen.runtime.errors import ExecutionError, InputError, OutputError, ParityError
+from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ParityError
 from aegen.runtime.manifest import ImageSpec
 from aegen.runtime.pixels import to_tensor
 from aegen.train import checkpoint
@@ -136,8 +136,18 @@ def test_an_export_replaces_an_artifact_only_when_told_and_nothing_else_ever(run
     assert aegen.load(tmp_path / "artifact").manifest.default_temperature == 0.5
     with pytest.raises(OutputError, match="something that is no artifact"):
         export(trained, dataset, run, overwrite=True)
+    with pytest.raises(NotFoundError, match="no such folder"):
+        export(trained, dataset, tmp_path / "no" / "artifact")
+    with pytest.raises(InputError, match="temperature: found inf"):
+        export(trained, dataset, tmp_path / "another", temperature=float("inf"))
     with pytest.raises(InputError, match="prior: found 'gmm', expected one of diagonal, gaussian"):
         export(trained, dataset, tmp_path / "another", prior="gmm")
+
+
+def test_an_export_of_the_last_epoch_says_so(run, data, tmp_path):
+    manifest = export(checkpoint.read(run / "last.pt"), load(data), tmp_path / "artifact")
+    assert manifest.commands[1].startswith("aegen export runs/artifact/last.pt ")
+    assert "at epoch 2 of 2" in (tmp_path / "artifact" / "README.md").read_text()
 
 
 def test_an_export_records_where_it_comes_from(run, data, tmp_path):

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from aegen.runtime.errors import InputError, NotFoundError, OutputError, ShapeError
+from aegen.runtime.errors import AegenError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.runtime.files import new_file, new_folder
 from aegen.runtime.grid import GAP, output_suffix, over_under, tile, write_npy, write_pictures
 from aegen.runtime.pictures import read_codes, read_pictures
@@ -141,6 +141,38 @@ def test_bad_files_are_named_and_described(tmp_path):
         assert message in str(caught.value), name
 
 
+@pytest.mark.parametrize("form", ["npy", "npz", "packed.npz", "idx", "idx.gz", "png", "jpg", "bmp", "webp"])
+def test_a_file_damaged_anywhere_is_read_or_refused_but_never_crashes(tmp_path, form):
+    stream = io.BytesIO()
+    match form:
+        case "npy":
+            np.save(stream, GREY)
+        case "npz":
+            np.savez(stream, images=GREY)
+        case "packed.npz":
+            np.savez_compressed(stream, images=GREY)
+        case "idx":
+            stream.write(idx_bytes(GREY))
+        case "idx.gz":
+            stream.write(gzip.compress(idx_bytes(GREY)))
+        case _:
+            Image.fromarray(COLOUR[0]).save(stream, {"jpg": "JPEG"}.get(form, form))
+    whole = stream.getvalue()
+    random = np.random.default_rng(0)
+    file = tmp_path / "damaged"
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(random.integers(1, 4)):
+            content[random.integers(len(content) if random.random() < 0.5 else min(len(content), 64))] = (
+                random.integers(256)
+            )
+        file.write_bytes(content[: random.integers(len(content) + 1)] if random.random() < 0.3 else content)
+        try:
+            read_pictures(file, shape=(1, 6, 5), resize=True)
+        except AegenError as error:
+            assert str(file) in str(error) or "float pictures" in str(error)
+
+
 def test_what_is_not_there_or_holds_nothing_is_named(tmp_path):
     with pytest.raises(NotFoundError, match=r"nowhere\.png: found no such file"):
         read_pictures(tmp_path / "nowhere.png")
@@ -231,6 +263,13 @@ def test_a_folder_that_is_taken_is_not_touched(tmp_path):
         (folder / "new.txt").write_text("new")
     assert [file.name for file in (tmp_path / "taken").iterdir()] == ["new.txt"]
     assert [file.name for file in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_appears_meanwhile_is_not_touched(tmp_path):
+    with pytest.raises(OutputError, match="something there already"), new_folder(tmp_path / "mine"):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "yours.txt").write_text("keep me")
+    assert [file.name for file in tmp_path.rglob("*")] == ["mine", "yours.txt"]
 
 
 def test_a_missing_parent_is_named(tmp_path):

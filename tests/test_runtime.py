@@ -1,10 +1,13 @@
 """The verbs: shapes, dtypes and ranges; sharing between threads and processes."""
 
 import copy
+import gc
 import multiprocessing
 import pickle
+import shutil
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,6 +41,39 @@ def test_one_picture_in_one_out(model, pictures):
 def test_grey_levels_and_floats_are_the_same_pictures(model, pictures):
     assert np.allclose(model.encode(pictures), model.encode(pictures / 255), atol=1e-5)
     assert np.allclose(model.encode(pictures), model.encode((pictures / 255).astype(np.float32)), atol=1e-5)
+
+
+def test_every_picture_stays_within_its_range_and_can_be_read_again(model):
+    pictures = model.sample(20_000, seed=0, temperature=3)
+    assert pictures.min() >= 0
+    assert pictures.max() <= 1
+    assert model.encode(pictures).shape == (20_000, model.latent_dim)
+
+
+def test_a_dropped_model_frees_its_sessions_at_once(tiny):
+    gc.disable()
+    try:
+        model = aegen.load(tiny)
+        model.sample(1)
+        session = weakref.ref(model._decoder)
+        del model
+        assert session() is None
+    finally:
+        gc.enable()
+
+
+def test_a_relative_path_survives_pickling_and_a_change_of_folder(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.parent)
+    content = pickle.dumps(aegen.load(f"./{tiny.name}"))
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(content).name == tiny.name
+
+
+def test_a_path_is_never_taken_for_a_shipped_name(tiny, tmp_path, monkeypatch):
+    shutil.copytree(tiny, tmp_path / "mnist-ae")
+    monkeypatch.chdir(tmp_path)
+    assert aegen.load(Path("mnist-ae")).name == aegen.load("./mnist-ae").name == tiny.name
+    assert aegen.load("mnist-ae").name == "mnist-ae"
 
 
 def test_no_pictures_give_no_codes(model):

@@ -14,12 +14,13 @@ import pytest
 import torch
 from aegen.cli.train import KNOBS
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError
+from aegen.runtime.records import from_json
 from aegen.train import checkpoint
 from aegen.train.datasets import load
 from aegen.train.loop import train, warm_cosine
 from aegen.train.models import build
 from aegen.train.objectives import objective
-from aegen.train.recipe import Recipe, read_recipe
+from aegen.train.recipe import Recipe
 
 QUICK = Recipe(widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
 
@@ -117,6 +118,12 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
     (tmp_path / "cut.pt").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"cut\.pt is no readable checkpoint"):
         checkpoint.read(tmp_path / "cut.pt")
+    (tmp_path / "text.pt").write_text("these are no weights")
+    with pytest.raises(InputError, match=r"text\.pt is no readable checkpoint"):
+        checkpoint.read(tmp_path / "text.pt")
+    torch.save({**torch.load(tmp_path / "run" / "last.pt"), "weights": {}}, tmp_path / "bare.pt")
+    with pytest.raises(InputError, match=r"bare\.pt: weights: found others, expected those of its recipe"):
+        checkpoint.read(tmp_path / "bare.pt").network()
     torch.save({"weights": {}}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"other\.pt: found another kind of file"):
         checkpoint.read(tmp_path / "other.pt")
@@ -156,7 +163,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(data, tmp_path):
 )
 def test_an_unusable_recipe_names_the_knob(settings, message):
     with pytest.raises(InputError, match=message):
-        read_recipe(settings, "recipe")
+        from_json(Recipe, settings, "recipe")
 
 
 def test_the_rate_rises_then_falls_to_nothing():

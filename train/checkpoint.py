@@ -1,7 +1,6 @@
 """Checkpoints: a network's weights with everything that is needed to use them, and nothing that is executed."""
 
 import dataclasses
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ class Checkpoint:
     """A trained network as it was after `epoch` epochs.
 
     data: the `--data` argument as an absolute path or a name. validation_loss: in the units of the recipe's loss.
+    file: the name of the file that it was read from.
     """
 
     recipe: Recipe
@@ -34,11 +34,15 @@ class Checkpoint:
     epoch: int
     validation_loss: float
     weights: dict[str, torch.Tensor]
+    file: str = LAST
 
     def network(self) -> EncoderDecoder:
-        """The network with these weights, ready for inference."""
+        """The network with these weights, ready for inference. Raises InputError when they are not the recipe's."""
         network = build(self.recipe, self.shape)
-        network.load_state_dict(self.weights)
+        try:
+            network.load_state_dict(self.weights)
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise InputError(f"{self.file}: weights", found="others", expected="those of its recipe") from error
         return network.eval()
 
 
@@ -66,10 +70,11 @@ def read(path: Path) -> Checkpoint:
         raise NotFoundError(str(path), found=found, expected="a training run", remedy="`aegen train` makes one.")
     try:
         content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # torch lets through whatever its unpickler meets
         reason = str(error).partition("\n")[0]
         raise InputError(f"{file} is no readable checkpoint: {reason}", remedy="Train again.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(str(file), found="another kind of file", expected="a checkpoint written by `aegen train`")
     weights = content.pop("weights", {})
-    return dataclasses.replace(from_json(Checkpoint, {**content, "weights": {}}, str(file)), weights=weights)
+    facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
+    return dataclasses.replace(facts, weights=weights, file=file.name)

@@ -1,5 +1,6 @@
 """Pictures to train on: a well-known set by name, or whatever a person has in a file or a folder."""
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ class Pictures:
 
     images: np.ndarray
     labels: np.ndarray | None = None
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the pictures' bytes."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -73,7 +79,7 @@ def load(data: str) -> Dataset:
 def _read_known(known: KnownSet) -> tuple[Pictures, Pictures | None]:
     folder = download(known)
     training, test = _read_idx_folder(folder)
-    if known.pictures not in (None, fingerprint(training.images)):
+    if known.pictures is not None and known.pictures != training.fingerprint:
         remedy = "Delete the folder, and it is downloaded again."
         raise InputError(str(folder), found="other pictures", expected=f"those of {known.name}", remedy=remedy)
     return training, test
@@ -95,21 +101,15 @@ def _split(training: Pictures, test: Pictures | None, data: str, known: KnownSet
         training_pictures=cut,
         validation_pictures=held_out,
         labelled=training.labels is not None,
-        sha256=fingerprint(training.images),
+        sha256=training.fingerprint,
     )
     validation = training[cut:]
     return Dataset(facts, training[:cut], validation, validation if test is None else test)
 
 
-def fingerprint(images: np.ndarray) -> str:
-    """SHA-256 of the pictures' bytes."""
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
-
-
 def _recognised(training: Pictures) -> KnownSet | None:
     """The well-known set that these pictures are, so that its name and licence go on with what is trained on them."""
-    found = fingerprint(training.images)
-    return next((known for known in KNOWN.values() if known.pictures == found), None)
+    return next((known for known in KNOWN.values() if known.pictures == training.fingerprint), None)
 
 
 IDX_NAME = re.compile(r"(?P<set>.*)(?P<part>train|t10k|test)-(?P<what>images|labels)[.-]idx[13]-ubyte(\.gz)?")
@@ -122,9 +122,16 @@ def _has_idx(folder: Path) -> bool:
 def _read_idx_folder(folder: Path) -> tuple[Pictures, Pictures | None]:
     """Training and test pictures of a folder of IDX files; a test set may be missing, and so may labels."""
     files: dict[tuple[bool, str], Path] = {}
+    sets = set()
     for file in sorted(folder.iterdir()):
         if match := IDX_NAME.fullmatch(file.name):
+            sets.add(match["set"])
             files.setdefault((match["part"] == "train", match["what"]), file)
+    if len(sets) > 1:
+        found = f"files of several sets: {', '.join(sorted(one or IDX_FILES[0] for one in sets))}"
+        raise InputError(
+            str(folder), found=found, expected="those of one", remedy="Put each set in a folder of its own."
+        )
     if (True, "images") not in files:
         found = ", ".join(file.name for file in files.values())
         raise NotFoundError(str(folder), found=found, expected=f"{IDX_FILES[0]}, compressed or not")
@@ -169,16 +176,18 @@ def _read_file(data: str) -> np.ndarray:
 
 def _read_picture_folder(folder: Path) -> Pictures:
     """Pictures in sub-folders, labelled 0, 1, ... by the order of their names; or, without sub-folders, unlabelled."""
-    groups = [sorted(file for file in one.iterdir() if _is_image(file)) for one in _sub_folders(folder)]
-    if not any(groups):
-        groups = [sorted(file for file in folder.iterdir() if _is_image(file))]
-    files = [file for group in groups for file in group]
+    groups = [group for one in _sub_folders(folder) if (group := _images_in(one))]
+    loose = _images_in(folder)
+    if groups and loose:
+        found = f"pictures in sub-folders, and {loose[0].name} beside them"
+        raise InputError(str(folder), found=found, expected="either", remedy="Put every picture under its label.")
+    files = [file for group in groups for file in group] or loose
     if not files:
         expected = f"IDX files as MNIST has, files ending in {', '.join(IMAGE_SUFFIXES)}, or sub-folders of such files"
         raise InputError(str(folder), found="no pictures", expected=expected)
     order = np.random.default_rng(0).permutation(len(files))
     images = read_image_files([files[i] for i in order])
-    if len(groups) == 1:
+    if not groups:
         return Pictures(images)
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     return Pictures(images, labels[order])
@@ -188,8 +197,8 @@ def _sub_folders(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> Pictures:

@@ -1,10 +1,13 @@
 """Well-known picture sets: where they are, what their files must hash to, and their licences."""
 
+import shutil
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.errors import NotFoundError
+from ..runtime.files import new_file
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -126,15 +129,27 @@ def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) 
     import requests
 
     pooch.get_logger().setLevel("WARNING")
-    unzip = pooch.Unzip(members=list(known.members), extract_dir=".") if known.members else None
     failures = []
     for mirror in known.mirrors:
         try:
-            pooch.retrieve(mirror + name, checksum, name, cache, unzip, progressbar=sys.stderr.isatty())
+            file = pooch.retrieve(mirror + name, checksum, name, cache, progressbar=sys.stderr.isatty())
         except requests.RequestException as error:
             failures.append(f"{mirror} gave {type(error).__name__}")
         except ValueError:  # pooch's word for a checksum that differs
             failures.append(f"{mirror} gave a file with another checksum")
         else:
+            _unpack(Path(file), known.members)
             return
     raise NotFoundError(f"{known.name}: {name} cannot be downloaded", found=", ".join(failures), remedy=remedy)
+
+
+def _unpack(archive: Path, members: tuple[str, ...]) -> None:
+    """Take the members out of a zip archive, each into a file beside it that appears only when it is whole."""
+    if not members:
+        return
+    with zipfile.ZipFile(archive) as opened:
+        for member in members:
+            target = archive.parent / member
+            target.parent.mkdir(exist_ok=True)
+            with opened.open(member) as packed, new_file(target) as unpacked:
+                shutil.copyfileobj(packed, unpacked)

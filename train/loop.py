@@ -155,7 +155,8 @@ def shuffled(pictures: np.ndarray, batch_size: int, image: ImageSpec, order: np.
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Ctrl-C waits for the end of the block, so that the files of an epoch belong together."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):  # nothing would interrupt it
         yield
         return
     pending = False
@@ -164,13 +165,13 @@ def uninterrupted() -> Iterator[None]:
         nonlocal pending
         pending = True
 
-    usual = signal.signal(signal.SIGINT, remember)
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
     if pending:
-        raise KeyboardInterrupt
+        usual(signal.SIGINT, None)
 
 
 def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:

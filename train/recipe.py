@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..runtime.errors import InputError
-from ..runtime.records import from_json
 
 KINDS = ("ae",)
 LOSSES = ("bce", "mse")
@@ -64,8 +63,3 @@ class Recipe:
         """The knobs that differ from the defaults, in the order of the table."""
         pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
         return {field.name: value for field, value in pairs if value != field.default}
-
-
-def read_recipe(settings: Any, where: str) -> Recipe:
-    """A recipe from decoded JSON. Raises InputError, naming the knob, for a value of a wrong type or out of range."""
-    return from_json(Recipe, settings, where)
