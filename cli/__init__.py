@@ -1,6 +1,7 @@
 """The command line: a module per command, loaded when it is asked for; heavy imports are inside the commands."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +14,8 @@ SECTIONS = {
     "Look at it": ("info", "models", "verify"),
     "Make one": ("train", "export"),
 }
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended
+INTERRUPTED = ENDED + signal.SIGINT
 
 
 class _Commands(click.Group):
@@ -48,6 +50,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0, 2 for a wrong call, 1 for a failed job, with one line that says why."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) == signal.SIG_DFL:  # leave as an exception does, so that half a file is taken away
+            signal.signal(number, lambda received, frame: sys.exit(ENDED + received))
     try:
         code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
     except click.ClickException as error:

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import done, dtype_option, grid_options, model_options, plural, resize_option, wants_arrays
+from .options import done, dtype_option, model_options, plural, resize_option, strip_options, wants_arrays
 
 
 @click.command
@@ -11,7 +11,7 @@ from .options import done, dtype_option, grid_options, model_options, plural, re
 @click.option(
     "--steps", type=click.IntRange(2), default=10, show_default=True, help="Pictures on each path, ends included."
 )
-@grid_options
+@strip_options
 @model_options
 @resize_option
 @dtype_option
@@ -20,7 +20,6 @@ def command(
     b: str,
     steps: int,
     output: str,
-    columns: int | None,
     scale: int,
     model: str | None,
     threads: int | None,
@@ -45,11 +44,11 @@ def command(
     starts, ends = (read_pictures(one, shape=loaded.manifest.image.shape, resize=resize) for one in (a, b))
     paths = loaded.interpolate(starts, ends, steps=steps, dtype=form)
     if output_suffix(output) == ".gif":
-        pictures = [tile(paths[:, step], columns=columns) for step in range(steps)]
+        pictures = [tile(paths[:, step]) for step in range(steps)]
         write_pictures(output, [picture[None] for picture in pictures], steps, scale=scale)
     elif wants_arrays(output):
         write_pictures(output, [paths], len(paths))
     else:
         flat = paths.reshape(-1, *loaded.picture_shape)
-        write_pictures(output, [flat], len(flat), columns=columns or steps, scale=scale)
+        write_pictures(output, [flat], len(flat), columns=steps, scale=scale)
     done(output, f"{plural(len(paths), 'path')} of {steps} pictures")

@@ -22,11 +22,15 @@ _model = click.option(
     metavar="NAME|PATH",
     help="A shipped model (`aegen models`) or an artifact folder.  [default: the shipped one]",
 )
-_threads = click.option("--threads", type=click.IntRange(1), help="Threads to use.  [default: the cores allowed]")
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), help="Threads to use.  [default: the cores allowed]"
+)
 _output = click.option(
     "-o", "--output", required=True, metavar="OUTPUT", help="Where to write; the name decides the form."
 )
-_columns = click.option("--columns", type=click.IntRange(1), help="Pictures in a row of the grid.  [default: a square]")
+_columns = click.option(
+    "--columns", type=click.IntRange(1), help="Pictures in a row of the grid.  [default: what fits]"
+)
 _scale = click.option(
     "--scale", type=click.IntRange(1, 64), default=2, show_default=True, help="Magnify a grid or an animation."
 )
@@ -44,7 +48,7 @@ dtype_option = click.option(
 
 def model_options(command: Command) -> Command:
     """--model and --threads."""
-    return _model(_threads(command))
+    return _model(threads_option(command))
 
 
 def model_argument(command: Command) -> Command:
@@ -68,6 +72,11 @@ def grid_options(command: Command) -> Command:
 def output_option(command: Command) -> Command:
     """--output alone."""
     return _output(command)
+
+
+def strip_options(command: Command) -> Command:
+    """--output and --scale, for grids whose rows are given."""
+    return _output(_scale(command))
 
 
 def wants_arrays(output: str) -> bool:
@@ -105,6 +114,10 @@ def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
     return (rows[start : start + PART] for start in range(0, len(rows), PART))
 
 
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()  # it is None where the caller has closed it
+
+
 def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
     """The chunks as they come; once they have taken a second, with a bar on a terminal's standard error."""
     remaining, began, passed = iter(chunks), time.monotonic(), 0
@@ -115,7 +128,7 @@ def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.nd
             break
     else:
         return
-    with click.progressbar(length=count, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=True) as bar:
+    with click.progressbar(length=count, file=sys.stderr, hidden=not _on_terminal(), show_pos=True) as bar:
         bar.update(passed)
         for chunk in remaining:
             yield chunk

@@ -8,7 +8,7 @@ from .options import done, dtype_option, grid_options, model_options, plural, wa
 
 
 @click.command
-@click.option("-n", "count", type=click.IntRange(1), default=64, show_default=True, help="How many pictures.")
+@click.option("-n", "count", type=click.IntRange(1, 2**40), default=64, show_default=True, help="How many pictures.")
 @grid_options
 @model_options
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same pictures.  [default: a fresh one]")

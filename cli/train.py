@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import plural, usage
+from . import INTERRUPTED
+from .options import plural, threads_option, usage
 
 if TYPE_CHECKING:
     from ..train.loop import Epoch
@@ -48,8 +49,9 @@ def _knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "-o", "run", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Folder for the run, new."
 )
+@threads_option
 @_knob_options
-def command(data: str, run: Path, **knobs: Any) -> None:
+def command(data: str, run: Path, threads: int | None, **knobs: Any) -> None:
     """Train an autoencoder.
 
     --data is mnist, fashion-mnist, kmnist or emnist-digits, downloaded and verified; or a path: a folder with IDX
@@ -83,14 +85,18 @@ def command(data: str, run: Path, **knobs: Any) -> None:
         )
 
     source = data if data in KNOWN else str(Path(data).resolve())
+    interrupted = False
     try:
-        train(recipe, dataset, run, data=source, report=report)
+        train(recipe, dataset, run, data=source, threads=threads, report=report)
     except KeyboardInterrupt:
         if not history:
             raise
+        interrupted = True
         click.echo(f"Interrupted: {run} keeps the run up to epoch {history[-1].epoch}.", err=True)
     best = min(history, key=lambda epoch: epoch.validation_loss)
     click.echo(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:", err=True)
     artifact = f"{run.resolve().name}-artifact"
     click.echo("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]))
     click.echo("  " + shlex.join(["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"]))
+    if interrupted:
+        click.get_current_context().exit(INTERRUPTED)

@@ -12,7 +12,7 @@ from ..runtime import artifact
 from ..runtime.arrays import npz_bytes
 from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
 from ..runtime.autoencoder import HOTTEST, Autoencoder
-from ..runtime.errors import InputError, OutputError, ParityError
+from ..runtime.errors import AegenError, InputError, OutputError, ParityError
 from ..runtime.files import new_folder, require_parent, taken
 from ..runtime.grid import png_bytes, tile
 from ..runtime.manifest import FORMAT, ImageSpec, Manifest
@@ -141,9 +141,18 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if taken(target) and not overwrite:
         remedy = "Choose another name, or --overwrite."
         raise OutputError(str(target), found="something there already", expected="a free name", remedy=remedy)
-    if taken(target) and not (target / artifact.MANIFEST).is_file():
-        remedy = "Choose another name."
-        raise OutputError(str(target), found="something that is no artifact", expected="an artifact", remedy=remedy)
+    if taken(target) and not _is_nothing_but_an_artifact(target):
+        found, remedy = "something else than an artifact", "Choose another name."
+        raise OutputError(str(target), found=found, expected="an artifact to overwrite", remedy=remedy)
+
+
+def _is_nothing_but_an_artifact(target: Path) -> bool:
+    """Whether a folder may be replaced: its manifest is aegen's, and lists everything that lies beside it."""
+    try:
+        manifest = artifact.read_manifest(target)
+    except AegenError:
+        return False
+    return {file.name for file in target.iterdir()} <= {artifact.MANIFEST, *manifest.files}
 
 
 def _check_same_data(checkpoint: Checkpoint, dataset: Dataset) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..runtime import manifest
 from ..runtime.errors import ExecutionError
 from ..runtime.pixels import Shape
+from ..train.interrupts import uninterrupted
 from ..train.models import EncoderDecoder
 
 OPSET = 18
@@ -51,7 +52,7 @@ def signature(model: bytes) -> manifest.Graph:
 
 
 def _graph(module: nn.Module, example: Tensor, given: str, result: str) -> bytes:
-    with _quiet():
+    with uninterrupted(), _quiet():  # torch takes a Ctrl-C among its lazy imports for an error of its own
         program: Any = torch.onnx.export(
             module.eval(),
             (example,),

@@ -16,6 +16,7 @@ import numpy as np
 from .errors import ArtifactError, InputError
 from .manifest import Tensor
 
+LARGEST_ARRAY = 2**48
 NPY_MAGIC = b"\x93NUMPY"
 
 
@@ -70,6 +71,10 @@ def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> di
         if found is None or (found.dtype, found.shape) != (np.dtype(tensor.dtype), tensor.shape):
             described = "nothing" if found is None else f"{found.dtype} {found.shape}"
             raise ArtifactError(f"{where}: {tensor.name}", found=described, expected=f"{tensor.dtype} {tensor.shape}")
+        if not np.isfinite(found).all():
+            raise ArtifactError(
+                f"{where}: {tensor.name}", found="values that are not finite", expected="finite numbers"
+            )
     return {tensor.name: arrays[tensor.name] for tensor in tensors}
 
 
@@ -87,6 +92,8 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         shape, fortran, dtype = read(stream)
     except Exception as error:  # numpy parses the header as Python, and lets the tokenizer's errors through
         raise InputError(f"{where} is no readable .npy file: {error}") from error
+    if any(axis < 0 for axis in shape) or math.prod(max(axis, 1) for axis in shape) > LARGEST_ARRAY:
+        raise InputError(f"{where}: shape", found=shape, expected="axes from 0, and at most 2^48 values")
     if dtype.hasobject:
         raise InputError(f"{where}: dtype", found="Python objects", expected="numbers", remedy="Save plain arrays.")
     return shape, fortran, dtype

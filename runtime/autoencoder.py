@@ -19,6 +19,7 @@ from .verification import Verification, verify
 
 BATCH = 1024  # pictures in one onnxruntime call: larger ones are no faster and take more memory
 LARGEST_THREADS = 256
+MOST = 2**40  # pictures: beyond any use, and within what numpy counts
 HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 
 
@@ -189,7 +190,12 @@ class Autoencoder:
         )
 
     def verify(self) -> Verification:
-        """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?"""
+        """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
+
+        Raises ArtifactError when the pairs do not fit the graphs, or a prior cannot be drawn from.
+        """
+        for prior in self.priors:
+            self.draw(1, seed=0, prior=prior)
         return verify(self._artifact, self._encoder, self._decoder)
 
     def _iter_codes(
@@ -245,8 +251,8 @@ def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoenco
 
 
 def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise InputError(name, found=repr(value), expected="a whole number from 0")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST:
+        raise InputError(name, found=repr(value), expected="a whole number from 0 to 2^40")
     return int(value)
 
 

@@ -27,7 +27,7 @@ def tile(pictures: np.ndarray, *, columns: int | None = None, scale: int = 1) ->
     """
     levels = grey_levels(pictures)
     n, height, width = levels.shape[:3]
-    across = columns or math.ceil(math.sqrt(n))
+    across = min(columns or math.ceil(math.sqrt(n)), n)
     down = math.ceil(n / across)
     step_y, step_x = height + GAP, width + GAP
     canvas = np.full((down * step_y + GAP, across * step_x + GAP, *levels.shape[3:]), GAP_LEVEL, np.uint8)
@@ -134,6 +134,8 @@ def codes_suffix(output: str) -> str:
 def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
     """Write `count` rows that come in chunks as one `.npy`, never holding more than a chunk; `-` is standard output."""
     if output == "-":
+        if sys.stdout is None:
+            raise InputError("standard output", found="closed", expected="a file or a pipe")
         for piece in _npy_pieces(chunks, count):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()

@@ -6,11 +6,12 @@ A source may end in a slice, `t10k-images-idx3-ubyte.gz[0:16]` or `digits.npy[3]
 import io
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .arrays import NPY_MAGIC, map_npy, read_npy, read_npz
 from .errors import InputError, NotFoundError, ShapeError
@@ -33,7 +34,7 @@ def read_pictures(source: str | Path, *, shape: Shape | None = None, resize: boo
     """
     path, window = split_window(str(source))
     if path == "-":
-        content = sys.stdin.buffer.read()
+        content = _standard_input()
         pictures = _from_stream(io.BytesIO(content), len(content), "standard input", window, shape, resize)
     elif Path(path).is_dir():
         files = image_files(Path(path))[window]
@@ -52,7 +53,7 @@ def read_codes(source: str | Path) -> np.ndarray:
     """
     path, window = split_window(str(source))
     if path == "-":
-        content = sys.stdin.buffer.read()
+        content = _standard_input()
         codes = _array(io.BytesIO(content), len(content), "standard input", "codes")
     else:
         file = existing(path)
@@ -66,12 +67,24 @@ def read_codes(source: str | Path) -> np.ndarray:
     return chosen
 
 
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise InputError("standard input", found="closed", expected="pictures or arrays")
+    return sys.stdin.buffer.read()
+
+
 def image_files(folder: Path) -> list[Path]:
     """The image files directly in a folder, by name. Raises InputError when there are none."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = images_in(folder)
     if not files:
         raise InputError(str(folder), found="no pictures", expected=f"files ending in {', '.join(IMAGE_SUFFIXES)}")
     return files
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files directly in a folder, by name; hidden ones, which some systems leave behind, do not count."""
+    named = (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(file for file in named if file.is_file() and not file.name.startswith("."))
 
 
 def read_image_files(files: list[Path], *, shape: Shape | None = None, resize: bool = False) -> np.ndarray:
@@ -83,7 +96,7 @@ def read_image_files(files: list[Path], *, shape: Shape | None = None, resize: b
     for file in files:
         with file.open("rb") as stream:
             pictures.append(decode_image(stream, str(file), shape, resize))
-    return _stacked(pictures, files)
+    return _stacked(pictures, files, "Scale the pictures to one size." if shape is None else "--resize scales them.")
 
 
 def existing(path: str | Path) -> Path:
@@ -96,16 +109,17 @@ def existing(path: str | Path) -> Path:
 
 def split_window(source: str) -> tuple[str, slice]:
     """`path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)). A path that exists is never split."""
-    match = re.fullmatch(r"(.+)\[(-?\d*)(:?)(-?\d*)\]", source)
+    match = re.fullmatch(r"(.+)\[([^\[\]]*)\]", source)
     if match is None or Path(source).exists():
         return source, WHOLE
-    path, start, colon, stop = match.groups()
-    if colon:
-        return path, slice(int(start) if start else None, int(stop) if stop else None)
-    if not start:
-        raise InputError(source, found="an empty slice", expected="[3], [0:16], [:16] or [-16:]")
-    index = int(start)
-    return path, slice(index, index + 1 if index != -1 else None)
+    path, window = match.groups()
+    if number := re.fullmatch(r"-?\d+", window):
+        index = int(number[0])
+        return path, slice(index, index + 1 if index != -1 else None)
+    if ends := re.fullmatch(r"(-?\d*):(-?\d*)", window):
+        start, stop = (int(end) if end else None for end in ends.groups())
+        return path, slice(start, stop)
+    raise InputError(source, found=f"the slice [{window}]", expected="one like [3], [0:16], [:16] or [-16:]")
 
 
 def _from_file(path: Path, window: slice, shape: Shape | None, resize: bool) -> np.ndarray:
@@ -131,14 +145,14 @@ def _from_stream(
     return decode_image(stream, where, shape, resize)[None][window]
 
 
-def _stacked(pictures: list[np.ndarray], files: list[Path]) -> np.ndarray:
+def _stacked(pictures: list[np.ndarray], files: list[Path], remedy: str) -> np.ndarray:
     for picture, file in zip(pictures, files, strict=True):
         if picture.shape[:2] != pictures[0].shape[:2]:
             raise ShapeError(
                 str(file),
                 found=f"{picture.shape[1]}x{picture.shape[0]} pixels",
                 expected=f"{pictures[0].shape[1]}x{pictures[0].shape[0]}, as {files[0].name} has",
-                remedy="Scale the pictures to one size.",
+                remedy=remedy,
             )
     if any(picture.ndim == 3 for picture in pictures):
         pictures = [picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, -1) for picture in pictures]
@@ -149,12 +163,16 @@ def decode_image(stream: BinaryIO, where: str, shape: Shape | None = None, resiz
     """One PNG, JPEG, BMP or WebP as uint8 (H, W) or (H, W, 3).
 
     shape (C, H, W) chooses between grey and colour, and with resize the size too; without it the file's own are kept.
+    The picture is turned as its EXIF data says, and what is transparent becomes black.
     """
     try:
-        with Image.open(stream, formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > LARGEST_IMAGE:
-                raise InputError(where, found=f"{image.width}x{image.height} pixels", expected="at most 100 million")
-            plain = _eight_bits(image, colour=_is_colour(image) if shape is None else shape[0] == 3)
+        with warnings.catch_warnings(), Image.open(stream, formats=IMAGE_FORMATS) as opened:
+            warnings.simplefilter("ignore")  # of a size that is checked here, and of palettes that are handled below
+            if opened.width * opened.height > LARGEST_IMAGE:
+                raise InputError(where, found=f"{opened.width}x{opened.height} pixels", expected="at most 100 million")
+            image = ImageOps.exif_transpose(opened)
+            colour = _is_colour(image) if shape is None else shape[0] == 3
+            plain = _eight_bits(_on_black(image), colour=colour)
             if shape is not None and resize and plain.size != (shape[2], shape[1]):
                 plain = plain.resize((shape[2], shape[1]), Image.Resampling.LANCZOS)
             return np.asarray(plain)
@@ -165,6 +183,14 @@ def decode_image(stream: BinaryIO, where: str, shape: Shape | None = None, resiz
         raise
     except Exception as error:  # a decoder may raise anything on a damaged file
         raise InputError(f"{where} is damaged: {error}") from error
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+    return Image.alpha_composite(ground, layer).convert("RGB")
 
 
 def _is_colour(image: Image.Image) -> bool:

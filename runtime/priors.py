@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .errors import InputError
+from .errors import ArtifactError, InputError
 from .manifest import Tensor
 
 
@@ -73,7 +73,9 @@ PRIORS: dict[str, Callable[[Mapping[str, np.ndarray]], Prior]] = {"diagonal": _d
 
 def stored_prior(name: str, available: tuple[str, ...], latents: Mapping[str, np.ndarray]) -> Prior:
     """The prior `name` over an artifact's stored statistics. Raises InputError when the artifact does not have it."""
-    if name not in available or name not in PRIORS:
+    if name in available and name not in PRIORS:
+        raise ArtifactError(f"prior {name!r}", found="one that this version cannot draw", expected=", ".join(PRIORS))
+    if name not in available:
         raise InputError("prior", found=repr(name), expected=f"one of {', '.join(available)}")
     return PRIORS[name](latents)
 

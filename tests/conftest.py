@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -61,6 +62,27 @@ def cli(tmp_path):
             capture_output=True,
             text=text,
             timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start `aegen ...` as a process to be sent signals, with the handlers that a user's shell gives it."""
+
+    def usual_signals():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    def run(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "aegen", *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=usual_signals,
         )
 
     return run

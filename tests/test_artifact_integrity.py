@@ -100,6 +100,12 @@ def test_statistics_of_another_shape_are_refused(copy):
         aegen.load(copy).sample(1)
 
 
+def test_a_prior_that_cannot_be_drawn_fails_the_verification(copy):
+    edit_manifest(copy, lambda m: m["priors"].append("vamp"))
+    with pytest.raises(ArtifactError, match="prior 'vamp': found one that this version cannot draw"):
+        aegen.load(copy).verify()
+
+
 def test_golden_pairs_that_do_not_fit_are_refused(copy):
     edit_manifest(copy, lambda m: m.update(golden_pairs=3))
     with pytest.raises(ArtifactError, match=r"golden\.npz: pictures: found uint8 \(20, .*expected uint8 \(3, "):

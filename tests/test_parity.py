@@ -134,8 +134,15 @@ def test_an_export_replaces_an_artifact_only_when_told_and_nothing_else_ever(run
         export(trained, dataset, tmp_path / "artifact")
     export(trained, dataset, tmp_path / "artifact", temperature=0.5, overwrite=True)
     assert aegen.load(tmp_path / "artifact").manifest.default_temperature == 0.5
-    with pytest.raises(OutputError, match="something that is no artifact"):
+    with pytest.raises(OutputError, match="something else than an artifact"):
         export(trained, dataset, run, overwrite=True)
+    (tmp_path / "webapp").mkdir()
+    (tmp_path / "webapp" / "manifest.json").write_text('{"name": "an app"}')
+    (tmp_path / "artifact" / "notes.txt").write_text("mine")
+    for name in ("webapp", "artifact"):
+        with pytest.raises(OutputError, match="something else than an artifact"):
+            export(trained, dataset, tmp_path / name, overwrite=True)
+    assert (tmp_path / "artifact" / "notes.txt").read_text() == "mine"
     with pytest.raises(NotFoundError, match="no such folder"):
         export(trained, dataset, tmp_path / "no" / "artifact")
     with pytest.raises(InputError, match="temperature: found inf"):

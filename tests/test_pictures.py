@@ -87,6 +87,38 @@ def test_colour_becomes_grey_for_a_grey_model_and_resizing_fits_the_size(tmp_pat
         read_pictures(tmp_path / "big.png", shape=(1, 6, 5))
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_becomes_black(tmp_path, mode):
+    stroke = np.zeros((6, 5), np.uint8)
+    stroke[2] = 255
+    white = np.dstack([np.full((6, 5, 3), 255, np.uint8), stroke])
+    image = Image.fromarray(white).convert(mode)
+    if mode == "P":
+        image = Image.fromarray(stroke).convert("P")
+        image.info["transparency"] = 0
+    image.save(tmp_path / "stroke.png")
+    assert np.array_equal(read_pictures(tmp_path / "stroke.png", shape=(1, 6, 5))[0], stroke)
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    Image.fromarray(GREY[0]).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_pictures(tmp_path / "turned.png")[0], np.rot90(GREY[0], -1))
+
+
+def test_files_that_some_systems_leave_behind_are_no_pictures(sources):
+    (sources / "folder" / "._00.png").write_bytes(b"\0\5\x16\7")
+    (sources / "folder" / "zz.png").mkdir()
+    assert np.array_equal(read_pictures(sources / "folder"), GREY)
+
+
+@pytest.mark.parametrize("window", ["[]", "[::2]", "[a]", "[1,2]", "[1.5]"])
+def test_a_slice_that_is_none_says_what_one_looks_like(sources, window):
+    with pytest.raises(InputError, match=r"expected one like \[3\], \[0:16\]"):
+        read_pictures(f"{sources / 'p.npy'}{window}")
+
+
 def test_arrays_are_resized_too(sources):
     assert read_pictures(sources / "p.npy", shape=(1, 12, 10), resize=True).shape == (10, 12, 10)
 
@@ -104,6 +136,12 @@ def test_a_header_that_announces_more_than_there_is_costs_no_memory(tmp_path):
     with pytest.raises(InputError, match="array data: found 0 bytes, expected"):
         read_pictures(tmp_path / "bomb.npy")
     (tmp_path / "bomb-idx3-ubyte").write_bytes(struct.pack(">BBBB3I", 0, 0, 8, 3, 1 << 31, 1 << 10, 1 << 10))
+    for shape in ((-1, -28, 28), (0, 10**20, 28)):
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        (tmp_path / "odd.npy").write_bytes(header.getvalue())
+        with pytest.raises(InputError, match=r"odd\.npy"):
+            read_pictures(tmp_path / "odd.npy")
     with pytest.raises(InputError, match="0 bytes of data"):
         read_pictures(tmp_path / "bomb-idx3-ubyte")
 

@@ -5,8 +5,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -108,7 +106,7 @@ def test_a_checkpoint_holds_data_only(data, tmp_path):
     content = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
     assert content["recipe"]["latent_dim"] == 3
     torch.save({"format": 1, "evil": os.system}, tmp_path / "evil.pt")
-    with pytest.raises(InputError, match=r"evil\.pt is no readable checkpoint"):
+    with pytest.raises(InputError, match=r"evil\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "evil.pt")
 
 
@@ -116,16 +114,22 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
     train(QUICK, load(data), tmp_path / "run")
     content = (tmp_path / "run" / "last.pt").read_bytes()
     (tmp_path / "cut.pt").write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"cut\.pt is no readable checkpoint"):
+    with pytest.raises(InputError, match=r"cut\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "cut.pt")
+    flipped = bytearray(content)
+    weights = checkpoint.read(tmp_path / "run" / "last.pt").weights["encoder.1.weight"].numpy().tobytes()
+    flipped[content.index(weights) + 5] ^= 1
+    (tmp_path / "flipped.pt").write_bytes(flipped)
+    with pytest.raises(InputError, match=r"flipped\.pt: found another or a damaged file"):
+        checkpoint.read(tmp_path / "flipped.pt")
     (tmp_path / "text.pt").write_text("these are no weights")
-    with pytest.raises(InputError, match=r"text\.pt is no readable checkpoint"):
+    with pytest.raises(InputError, match=r"text\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "text.pt")
     torch.save({**torch.load(tmp_path / "run" / "last.pt"), "weights": {}}, tmp_path / "bare.pt")
     with pytest.raises(InputError, match=r"bare\.pt: weights: found others, expected those of its recipe"):
         checkpoint.read(tmp_path / "bare.pt").network()
     torch.save({"weights": {}}, tmp_path / "other.pt")
-    with pytest.raises(InputError, match=r"other\.pt: found another kind of file"):
+    with pytest.raises(InputError, match=r"other\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "other.pt")
     with pytest.raises(NotFoundError, match=r"no best\.pt, expected a training run"):
         checkpoint.read(tmp_path)
@@ -151,7 +155,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(data, tmp_path):
     [
         ({"loss": "bce", "output": "tanh"}, "loss bce reads pixels as probabilities: found output tanh. Use loss mse"),
         ({"loss": "l1"}, "loss: found l1, expected one of bce, mse"),
-        ({"latent_dim": 0}, "latent_dim: found 0, expected at least 1"),
+        ({"latent_dim": 0}, "latent_dim: found 0, expected a number from 1"),
         ({"widths": [8, 0]}, "widths"),
         ({"epochs": 2.5}, "epochs: found 2.5, expected a whole number"),
         ({"learning_rate": -1}, "learning_rate: found -1.0, expected a positive number"),
@@ -186,9 +190,8 @@ def test_the_command_line_has_every_knob_and_tells_its_default():
             assert settings["help"].endswith(f"; {told}."), flag
 
 
-def test_interrupting_keeps_the_last_whole_epoch(data, tmp_path):
-    command = [sys.executable, "-m", "aegen", "train", "--data", data, "--epochs", "100000", "-o", "run"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_interrupting_keeps_the_last_whole_epoch(start, data, tmp_path):
+    process = start("train", "--data", data, "--epochs", "100000", "-o", "run")
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
@@ -197,7 +200,7 @@ def test_interrupting_keeps_the_last_whole_epoch(data, tmp_path):
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     epochs = [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()]
-    assert process.returncode == 0, errors
+    assert process.returncode == 130, errors
     assert f"keeps the run up to epoch {epochs[-1]}" in errors
     assert "Traceback" not in errors
     assert "aegen export run -o run-artifact" in output

@@ -1,6 +1,8 @@
 """Checkpoints: a network's weights with everything that is needed to use them, and nothing that is executed."""
 
 import dataclasses
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import torch
 
 from ..runtime.errors import InputError, NotFoundError
-from ..runtime.files import new_file
+from ..runtime.files import write_bytes
 from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
 from ..runtime.records import from_json
@@ -54,8 +56,9 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "facts": dataclasses.asdict(checkpoint.facts),
         **{name: getattr(checkpoint, name) for name in ("shape", "data", "epoch", "validation_loss", "weights")},
     }
-    with new_file(path) as stream:
-        torch.save(content, stream)
+    buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def read(path: Path) -> Checkpoint:
@@ -69,12 +72,14 @@ def read(path: Path) -> Checkpoint:
         found = f"no {BEST}" if path.is_dir() else "no such file or folder"
         raise NotFoundError(str(path), found=found, expected="a training run", remedy="`aegen train` makes one.")
     try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(file) as archive:  # torch itself checks no checksum
+            damaged = archive.testzip()
+        content: Any = None if damaged else torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch lets through whatever its unpickler meets
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{file} is no readable checkpoint: {reason}", remedy="Train again.") from error
+        expected = "a checkpoint written by `aegen train`"
+        raise InputError(str(file), found="another or a damaged file", expected=expected) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(str(file), found="another kind of file", expected="a checkpoint written by `aegen train`")
+        raise InputError(str(file), found="another or a damaged file", expected="a checkpoint written by `aegen train`")
     weights = content.pop("weights", {})
     facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
     return dataclasses.replace(facts, weights=weights, file=file.name)

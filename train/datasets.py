@@ -12,7 +12,7 @@ from ..runtime.arrays import read_npz
 from ..runtime.errors import InputError, NotFoundError, ShapeError
 from ..runtime.idx import read_idx
 from ..runtime.manifest import DataSpec
-from ..runtime.pictures import IMAGE_SUFFIXES, read_image_files, read_pictures
+from ..runtime.pictures import IMAGE_SUFFIXES, images_in, read_image_files, read_pictures
 from ..runtime.pixels import Shape, grey_levels, unit_pixels
 from .downloads import IDX_FILES, KNOWN, KnownSet, download
 
@@ -176,8 +176,8 @@ def _read_file(data: str) -> np.ndarray:
 
 def _read_picture_folder(folder: Path) -> Pictures:
     """Pictures in sub-folders, labelled 0, 1, ... by the order of their names; or, without sub-folders, unlabelled."""
-    groups = [group for one in _sub_folders(folder) if (group := _images_in(one))]
-    loose = _images_in(folder)
+    groups = [group for one in _sub_folders(folder) if (group := images_in(one))]
+    loose = images_in(folder)
     if groups and loose:
         found = f"pictures in sub-folders, and {loose[0].name} beside them"
         raise InputError(str(folder), found=found, expected="either", remedy="Put every picture under its label.")
@@ -195,10 +195,6 @@ def _read_picture_folder(folder: Path) -> Pictures:
 
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-
-
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> Pictures:

@@ -3,11 +3,8 @@
 import dataclasses
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +17,11 @@ from ..runtime.errors import ExecutionError, OutputError
 from ..runtime.files import taken, write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
+from ..runtime.session import allowed_threads
 from . import checkpoint
 from .checkpoint import BEST, LAST, Checkpoint
 from .datasets import Dataset
+from .interrupts import uninterrupted
 from .models import EncoderDecoder, build
 from .objectives import Objective, objective
 from .recipe import Recipe
@@ -49,18 +48,20 @@ def train(
     run: Path,
     *,
     data: str = "",
+    threads: int | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
     """Train the recipe's network and leave `best.pt`, `last.pt` and `metrics.jsonl` in the folder `run`.
 
-    data: how to find the data set again, kept for the export. report: called after every epoch, when its files are
-    written. The same recipe and data give the same weights on one machine with one number of threads.
+    data: how to find the data set again, kept for the export. threads: torch's, by default the cores allowed. report:
+    called after every epoch, when its files are written. The same recipe and data give the same weights on one machine
+    with one number of threads.
     Raises OutputError when `run` is taken, ExecutionError when the loss is no longer a number. An interrupted run
     keeps the files of its last whole epoch.
     """
     if taken(run):
         raise OutputError(str(run), found="something there already", expected="a new folder", remedy="Choose another.")
-    run.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(threads or allowed_threads())
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -72,6 +73,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, steps * recipe.epochs))
     loss = objective(recipe)
     image = ImageSpec(dataset.shape, recipe.pixel_range)
+    run.mkdir(parents=True, exist_ok=True)
 
     history: list[Epoch] = []
     for number in range(1, recipe.epochs + 1):
@@ -97,7 +99,7 @@ def train(
         history.append(epoch)
         weights = network.state_dict()
         state = Checkpoint(recipe, dataset.shape, data, dataset.facts, number, epoch.validation_loss, weights)
-        with uninterrupted():
+        with uninterrupted():  # the files of an epoch belong together
             checkpoint.save(state, run / LAST)
             if epoch.validation_loss == min(past.validation_loss for past in history):
                 checkpoint.save(state, run / BEST)
@@ -150,28 +152,6 @@ def shuffled(pictures: np.ndarray, batch_size: int, image: ImageSpec, order: np.
     rows = order.permutation(len(pictures))
     for start in range(0, len(rows), batch_size):
         yield torch.from_numpy(to_tensor(pictures[rows[start : start + batch_size]], image))
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block, so that the files of an epoch belong together."""
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):  # nothing would interrupt it
-        yield
-        return
-    pending = False
-
-    def remember(number: int, frame: object) -> None:
-        nonlocal pending
-        pending = True
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if pending:
-        usual(signal.SIGINT, None)
 
 
 def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:

@@ -9,6 +9,7 @@ from ..runtime.errors import InputError
 KINDS = ("ae",)
 LOSSES = ("bce", "mse")
 OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # the decoder's last step, and the pixel range that it gives
+WIDEST = 65_536  # units of a layer: a typing error beyond it would take all memory
 LARGEST_SEED = 2**63 - 1  # torch's
 
 
@@ -35,8 +36,8 @@ class Recipe:
     def __post_init__(self) -> None:
         rules = [
             (self.kind in KINDS, "kind", self.kind, f"one of {', '.join(KINDS)}"),
-            (all(width > 0 for width in self.widths), "widths", self.widths, "positive whole numbers"),
-            (self.latent_dim > 0, "latent_dim", self.latent_dim, "at least 1"),
+            (all(0 < width <= WIDEST for width in self.widths), "widths", self.widths, f"numbers from 1 to {WIDEST}"),
+            (0 < self.latent_dim <= WIDEST, "latent_dim", self.latent_dim, f"a number from 1 to {WIDEST}"),
             (self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}"),
             (self.output in OUTPUTS, "output", self.output, f"one of {', '.join(OUTPUTS)}"),
             (self.epochs > 0, "epochs", self.epochs, "at least 1"),
