@@ -13,7 +13,9 @@ import click
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--name", help="The artifact's name.  [default: its folder's]")
 @click.option("--licence", metavar="TEXT", help="Licence of the training data, where aegen does not know it.")
-@click.option("--prior", default="gaussian", show_default=True, help="What `sample` draws codes from by default.")
+@click.option(
+    "--prior", help="What `sample` draws codes from by default.  [default: standard for a VAE, else gaussian]"
+)
 @click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Its default spread.")
 @click.option("--overwrite", is_flag=True, help="Replace an artifact of this name.")
 def command(
@@ -22,7 +24,7 @@ def command(
     data: str | None,
     name: str | None,
     licence: str | None,
-    prior: str,
+    prior: str | None,
     temperature: float,
     overwrite: bool,
 ) -> None:

@@ -1,5 +1,6 @@
 """`aegen train`: a training run."""
 
+import functools
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,30 +12,53 @@ from . import INTERRUPTED
 from .options import plural, threads_option, usage
 
 if TYPE_CHECKING:
-    from ..train.loop import Epoch
+    from ..train.checkpoint import Checkpoint, Epoch
+    from ..train.recipe import Recipe
 
 
-def _widths(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if value is None else tuple(int(width) for width in value.split(",") if width)
-    except ValueError:
-        raise click.BadParameter("expected whole numbers with commas between, like 256,64") from None
+def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
+    """A reader of numbers with commas between."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[Any, ...] | None:
+        try:
+            return None if value is None else tuple(number(one) for one in value.split(",") if one)
+        except ValueError:
+            raise click.BadParameter("expected numbers with commas between") from None
+
+    return read
 
 
-# One for each knob of train/recipe.py, where the defaults are; a test holds the two lists together.
+def _choice(*options: str) -> click.Choice[str]:
+    return click.Choice(options)
+
+
+# One for each knob of train/recipe.py, which says more of each; a test holds the two lists together.
 KNOBS: list[tuple[str, dict[str, Any]]] = [
-    ("--kind", {"type": click.Choice(["ae"]), "help": "What is trained: a plain autoencoder."}),
-    ("--widths", {"callback": _widths, "metavar": "N,N,...", "help": "Units of the encoder's hidden layers; 256,64."}),
-    ("--latent-dim", {"type": click.IntRange(1), "help": "Axes of a code; 32."}),
-    ("--loss", {"type": click.Choice(["bce", "mse"]), "help": "Reconstruction error; bce."}),
-    ("--output", {"type": click.Choice(["sigmoid", "tanh"]), "help": "The decoder's last step; sigmoid."}),
-    ("--epochs", {"type": click.IntRange(1), "help": "Passes over the training pictures; 40."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Pictures in one step; 128."}),
-    ("--learning-rate", {"type": float, "help": "AdamW's, at its peak; 0.002."}),
-    ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises; 0.05."}),
-    ("--weight-decay", {"type": float, "help": "AdamW's; 0.0001."}),
-    ("--clip", {"type": float, "help": "Largest norm of a gradient; 100."}),
-    ("--seed", {"type": click.IntRange(0), "help": "Of weights and order; 0."}),
+    ("--kind", {"type": _choice("ae", "dae", "vae"), "help": "Plain, denoising or variational autoencoder."}),
+    ("--network", {"type": _choice("mlp", "conv"), "help": "Fully connected or convolutional."}),
+    ("--widths", {"callback": _numbers(int), "metavar": "N,N,...", "help": "mlp: units of the hidden layers."}),
+    ("--channels", {"type": click.IntRange(1), "help": "conv: channels at half the side."}),
+    ("--latent-dim", {"type": click.IntRange(1), "help": "Axes of a code."}),
+    ("--loss", {"type": _choice("bce", "mse", "gaussian"), "help": "Reconstruction error."}),
+    ("--output", {"type": _choice("sigmoid", "tanh"), "help": "Pixels in [0, 1] or in [-1, 1]."}),
+    ("--beta", {"type": float, "help": "vae: weight of the KL divergence."}),
+    ("--beta-warmup", {"type": float, "help": "vae: share of the steps in which beta rises."}),
+    ("--latent-l2", {"type": float, "help": "ae, dae: weight of half the squared length of a code."}),
+    (
+        "--corruption",
+        {
+            "type": _choice("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed"),
+            "help": "dae: what is done to the pictures that it is shown.",
+        },
+    ),
+    ("--strength", {"callback": _numbers(float), "metavar": "LOW,HIGH", "help": "dae: how strongly, from 0 to 1."}),
+    ("--epochs", {"type": click.IntRange(1), "help": "Passes over the training pictures."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Pictures in one step."}),
+    ("--learning-rate", {"type": float, "help": "AdamW's, at its peak."}),
+    ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
+    ("--weight-decay", {"type": float, "help": "AdamW's."}),
+    ("--clip", {"type": float, "help": "Largest norm of a gradient."}),
+    ("--seed", {"type": click.IntRange(0), "help": "Of weights, order and noise."}),
 ]
 
 
@@ -45,58 +69,88 @@ def _knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command
-@click.option("--data", required=True, metavar="NAME|PATH", help="What to train on.")
-@click.option(
-    "-o", "run", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Folder for the run, new."
-)
+@click.option("--data", metavar="NAME|PATH", help="What to train on.")
+@click.option("-o", "run", type=click.Path(path_type=Path), metavar="RUN", help="Folder for the run, new.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was cut off.")
 @threads_option
+@click.option("--recipe", metavar="NAME|FILE", help="ae, dae, vae, conv, or a TOML file of yours.  [default: ae]")
 @_knob_options
-def command(data: str, run: Path, threads: int | None, **knobs: Any) -> None:
+def command(
+    data: str | None, run: Path | None, resume: Path | None, threads: int | None, recipe: str | None, **knobs: Any
+) -> None:
     """Train an autoencoder.
 
     --data is mnist, fashion-mnist, kmnist or emnist-digits, downloaded and verified; or a path: a folder with IDX
     files, an .npz with images and labels, an .npy, or a folder of pictures whose sub-folders are the labels.
 
-    RUN receives best.pt, last.pt and metrics.jsonl after every epoch; Ctrl-C keeps the last whole one.
+    RUN receives best.pt, last.pt and metrics.jsonl after every epoch; Ctrl-C keeps the last whole one, and --resume
+    goes on from it as if nothing had happened. The options after --recipe set single knobs of it.
 
     \b
-    aegen train --data mnist -o runs/ae
-    aegen train --data pictures/ --latent-dim 16 --epochs 20 -o runs/mine
+    aegen train --recipe vae --data mnist -o runs/vae
+    aegen train --resume runs/vae
     """
+    overrides = {knob: value for knob, value in knobs.items() if value is not None}
+    if resume is not None and (run or recipe or overrides):
+        raise click.UsageError("--resume takes the folder and the recipe of the run.")
+
+    from ..train import checkpoint
+    from ..train.recipe import named_recipe
+
+    if resume is not None:
+        last = checkpoint.read(resume / checkpoint.LAST)
+        _train(last.recipe, data or last.data, resume, threads, last)
+    elif data is not None and run is not None:
+        with usage():
+            chosen = named_recipe(recipe or "ae", **overrides)
+        _train(chosen, data, run, threads, None)
+    else:
+        raise click.UsageError("Missing --data and -o, or --resume.")
+
+
+def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
+    from ..train import processes
     from ..train.datasets import load
     from ..train.downloads import KNOWN
     from ..train.loop import train
-    from ..train.recipe import Recipe
 
-    with usage():
-        recipe = Recipe(**{knob: value for knob, value in knobs.items() if value is not None})
     dataset = load(data)
     facts = dataset.facts
-    held_out = f"{facts.validation_pictures:,} held out"
-    click.echo(f"{facts.name}: {plural(facts.training_pictures, 'training picture')}, {held_out}", err=True)
-    history: list[Epoch] = []
+    say: Callable[[str], None] = functools.partial(click.echo, err=True) if processes.is_first() else _say_nothing
+    say(f"{facts.name}: {plural(facts.training_pictures, 'training picture')}, {facts.validation_pictures:,} held out")
+    history = list(resume.history) if resume else []
 
     def report(epoch: "Epoch") -> None:
         history.append(epoch)
-        click.echo(
+        parts = f" = {epoch.reconstruction:.3f} + KL {epoch.penalty:.3f}" if recipe.kind == "vae" else ""
+        say(
             f"epoch {epoch.epoch}/{recipe.epochs}  train {epoch.train_loss:.3f}  validation {epoch.validation_loss:.3f}"
-            f"  {epoch.pictures_per_second:,.0f} pictures/s",
-            err=True,
+            f"{parts}  {epoch.pictures_per_second:,.0f} pictures/s"
         )
 
     source = data if data in KNOWN else str(Path(data).resolve())
     interrupted = False
     try:
-        train(recipe, dataset, run, data=source, threads=threads, report=report)
+        train(recipe, dataset, run, data=source, threads=threads, resume=resume, report=report)
     except KeyboardInterrupt:
         if not history:
             raise
         interrupted = True
-        click.echo(f"Interrupted: {run} keeps the run up to epoch {history[-1].epoch}.", err=True)
-    best = min(history, key=lambda epoch: epoch.validation_loss)
+        say(
+            f"Interrupted: {run} keeps the run up to epoch {history[-1].epoch}; `aegen train --resume` goes on from it."
+        )
+    if processes.is_first():
+        _say_what_is_next(run, min(history, key=lambda epoch: epoch.validation_loss))
+    if interrupted:
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def _say_nothing(text: str) -> None:
+    """What every process but the first says."""
+
+
+def _say_what_is_next(run: Path, best: "Epoch") -> None:
     click.echo(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:", err=True)
     artifact = f"{run.resolve().name}-artifact"
     click.echo("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]))
     click.echo("  " + shlex.join(["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"]))
-    if interrupted:
-        click.get_current_context().exit(INTERRUPTED)

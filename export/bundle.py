@@ -36,7 +36,7 @@ def export(
     *,
     name: str | None = None,
     licence: str | None = None,
-    prior: str = "gaussian",
+    prior: str | None = None,
     temperature: float = 1.0,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda step: None,
@@ -44,11 +44,13 @@ def export(
     """Write the artifact `target` from a trained network and the pictures that it was trained on.
 
     name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
-    `sample` uses when it is not told otherwise. report: called with the name of each step as it begins.
+    `sample` uses when it is not told otherwise, by default N(0, I) for a VAE and else the full Gaussian, as fitted.
+    report: called with the name of each step as it begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
     """
+    prior = prior or ("standard" if checkpoint.recipe.kind == "vae" else "gaussian")
     if prior not in PRIORS:
         raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(PRIORS)}")
     if not 0 <= temperature <= HOTTEST:

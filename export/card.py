@@ -5,7 +5,15 @@ import math
 from ..runtime.artifact import PREVIEW
 from ..runtime.manifest import Manifest
 
-KIND_NAMES = {"ae": "autoencoder"}
+KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
+LIMITS = {
+    "ae": """An autoencoder is trained to give pictures back, not to draw new ones. Its codes of real pictures fill no
+simple shape, and a Gaussian fitted to them also covers the gaps between them: some samples look like nothing.""",
+    "dae": """A denoising autoencoder is trained to clean pictures, not to draw new ones. It takes away what it was
+shown in training and may take away more; its codes fill no simple shape, so some samples look like nothing.""",
+    "vae": """A variational autoencoder pays for codes that differ from N(0, I), as much as beta says. What it cannot
+afford to keep, it averages: its pictures are softer than real ones.""",
+}
 
 
 def model_card(manifest: Manifest) -> str:
@@ -18,7 +26,7 @@ def model_card(manifest: Manifest) -> str:
     knobs = "\n".join(f"| {knob} | {_plain(value)} |" for knob, value in recipe.items())
     versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
     commands = "\n".join(f"    {command}" for command in manifest.commands)
-    unit = "nats" if recipe["loss"] == "bce" else "squared error"
+    unit = "squared error" if recipe["loss"] == "mse" else "nats"
     return f"""# {manifest.name}
 
 A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} pictures with {manifest.latent_dim} latent axes, \
@@ -65,9 +73,8 @@ Made by these commands; whoever has the data can make it again:
 
 ## Limits
 
-An autoencoder is trained to give pictures back, not to draw new ones. Its codes of real pictures fill no simple shape,
-and a Gaussian fitted to them also covers the gaps between them: some samples look like nothing. It knows only pictures
-like those that it was trained on.
+{LIMITS[manifest.kind]}
+It knows only pictures like those that it was trained on.
 """
 
 

@@ -16,7 +16,7 @@ from ..runtime import manifest
 from ..runtime.errors import ExecutionError
 from ..runtime.pixels import Shape
 from ..train.interrupts import uninterrupted
-from ..train.models import EncoderDecoder
+from ..train.models import EncoderDecoder, Variational
 
 OPSET = 18
 IR_VERSION = 8  # the newest that older and web runtimes read
@@ -26,18 +26,21 @@ EXAMPLES = 2  # torch.export takes an axis of one as a constant
 class _Function(nn.Module):
     """A method of a network as a module of its own, for the exporter takes modules only."""
 
-    def __init__(self, network: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, network: nn.Module, function: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.network = network
         self.function = function
 
-    def forward(self, tensor: Tensor) -> Tensor:
+    def forward(self, tensor: Tensor) -> Any:
         return self.function(tensor)
 
 
 def encoder_graph(network: EncoderDecoder, shape: Shape) -> bytes:
-    """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]."""
-    return _graph(_Function(network, network.encode), torch.zeros(EXAMPLES, *shape), "image", "latent")
+    """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]; of a VAE the mean of q(z|x), and `logvar`."""
+    example = torch.zeros(EXAMPLES, *shape)
+    if isinstance(network, Variational):
+        return _graph(_Function(network, network.posterior), example, "image", "latent", "logvar")
+    return _graph(_Function(network, network.encode), example, "image", "latent")
 
 
 def decoder_graph(network: EncoderDecoder, latent_dim: int) -> bytes:
@@ -51,13 +54,13 @@ def signature(model: bytes) -> manifest.Graph:
     return manifest.Graph(tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output)))
 
 
-def _graph(module: nn.Module, example: Tensor, given: str, result: str) -> bytes:
+def _graph(module: nn.Module, example: Tensor, given: str, *results: str) -> bytes:
     with uninterrupted(), _quiet():  # torch takes a Ctrl-C among its lazy imports for an error of its own
         program: Any = torch.onnx.export(
             module.eval(),
             (example,),
             input_names=[given],
-            output_names=[result],
+            output_names=list(results),
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             opset_version=OPSET,
             dynamo=True,

@@ -12,7 +12,7 @@ from ..runtime.manifest import ImageSpec, Parity
 from ..runtime.pixels import picture_shape, to_tensor
 from ..runtime.session import Network
 from ..runtime.verification import ATOL, RTOL, agree, largest_difference
-from ..train.models import EncoderDecoder
+from ..train.models import EncoderDecoder, Variational
 
 BATCHES = (1, 2, 3, 7, 64)
 GOLDEN_PICTURES = 16
@@ -29,11 +29,14 @@ def prove(network: EncoderDecoder, graphs: dict[str, bytes], pictures: np.ndarra
     for batch in BATCHES:
         images = to_tensor(pictures[np.arange(batch) % len(pictures)], image)
         codes = _in_torch(network.encode, images)
-        pairs = {
-            ENCODER: (encoder.run("latent", {"image": images}), codes),
-            DECODER: (decoder.run("image", {"latent": codes}), _in_torch(network.decode, codes)),
-        }
-        for name, (found, expected) in pairs.items():
+        pairs = [
+            (ENCODER, encoder.run("latent", {"image": images}), codes),
+            (DECODER, decoder.run("image", {"latent": codes}), _in_torch(network.decode, codes)),
+        ]
+        if isinstance(network, Variational):
+            logvar = _in_torch(network.logvar, images)
+            pairs.append((ENCODER, encoder.run("logvar", {"image": images}), logvar))
+        for name, found, expected in pairs:
             if not agree(found, expected):
                 raise ParityError(
                     f"{name} at batch {batch}",

@@ -60,6 +60,10 @@ def _apply_factor(factor: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return codes.T
 
 
+def _standard(latents: Mapping[str, np.ndarray]) -> Prior:
+    return DiagonalGaussian(np.zeros_like(latents["mean"]), np.ones_like(latents["std"]))
+
+
 def _diagonal(latents: Mapping[str, np.ndarray]) -> Prior:
     return DiagonalGaussian(latents["mean"], latents["std"])
 
@@ -68,7 +72,11 @@ def _gaussian(latents: Mapping[str, np.ndarray]) -> Prior:
     return FullGaussian(latents["mean"], latents["factor"])
 
 
-PRIORS: dict[str, Callable[[Mapping[str, np.ndarray]], Prior]] = {"diagonal": _diagonal, "gaussian": _gaussian}
+PRIORS: dict[str, Callable[[Mapping[str, np.ndarray]], Prior]] = {
+    "standard": _standard,  # N(0, I), what a VAE is trained towards
+    "diagonal": _diagonal,
+    "gaussian": _gaussian,
+}
 
 
 def stored_prior(name: str, available: tuple[str, ...], latents: Mapping[str, np.ndarray]) -> Prior:

@@ -10,7 +10,7 @@ Record = TypeVar("Record")
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
-    """The dataclass `kind` filled from decoded JSON, every value checked against its annotation.
+    """The dataclass `kind` filled from decoded JSON or TOML, every value checked against its annotation.
 
     where: the file, to begin an error with. Keys that `kind` does not know are left out, so that a later minor addition
     to a file does not lock out older readers. Raises InputError naming the key, the value found and the type expected.

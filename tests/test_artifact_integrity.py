@@ -121,7 +121,7 @@ def test_a_file_that_is_no_graph_is_one_clear_error(copy):
 
 
 def test_an_unknown_prior_is_refused_with_those_available(model):
-    with pytest.raises(InputError, match=r"prior: found 'gmm', expected one of diagonal, gaussian"):
+    with pytest.raises(InputError, match=r"prior: found 'gmm', expected one of standard, diagonal, gaussian"):
         model.sample(1, prior="gmm")
 
 

@@ -86,6 +86,8 @@ for names in c.SECTIONS.values():
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_folders_depend_one_way(folder):
     for file in (PACKAGE / folder).rglob("*.py"):
+        if file.name == "__main__.py":  # started, never imported: `torchrun -m aegen.train` is the command line
+            continue
         for imported in _own_imports(file):
             assert imported in ALLOWED[folder] | {folder}, f"{file} imports {imported}"
 

@@ -42,12 +42,20 @@ def run(tmp_path, data):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize(("loss", "output"), OBJECTIVES)
-@pytest.mark.parametrize("shape", [(6, 5), (4, 6, 3)], ids=["grey", "colour"])
-def test_python_gives_what_torch_gives(tmp_path, bars, loss, output, shape):
+VARIANTS = [
+    *({"loss": loss, "output": output} for loss, output in OBJECTIVES),
+    {"kind": "vae", "network": "conv", "channels": 4, "beta": 0.01},
+    {"kind": "dae", "corruption": "mixed", "network": "conv", "channels": 4},
+    {"kind": "vae", "loss": "gaussian", "output": "tanh"},
+]
+
+
+@pytest.mark.parametrize("knobs", VARIANTS, ids=lambda knobs: "-".join(map(str, knobs.values())))
+@pytest.mark.parametrize("shape", [(8, 4), (4, 8, 3)], ids=["grey", "colour"])
+def test_python_gives_what_torch_gives(tmp_path, bars, knobs, shape):
     np.savez(tmp_path / "bars.npz", images=bars(300, shape))
     dataset = load(str(tmp_path / "bars.npz"))
-    recipe = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02, loss=loss, output=output)
+    recipe = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02, **knobs)
     train(recipe, dataset, tmp_path / "run")
     trained = checkpoint.read(tmp_path / "run")
     export(trained, dataset, tmp_path / "artifact")
@@ -63,6 +71,9 @@ def test_python_gives_what_torch_gives(tmp_path, bars, loss, output, shape):
     for batch in (1, 2, 3, 7, 50):
         assert np.allclose(model.encode(pictures, batch_size=batch), codes.numpy(), rtol=1e-4, atol=1e-5)
         assert np.allclose(model.reconstruct(pictures, batch_size=batch), expected, rtol=1e-4, atol=1e-5)
+    outputs = [one.name for one in model.manifest.graphs["encoder.onnx"].outputs]
+    assert outputs == (["latent", "logvar"] if recipe.kind == "vae" else ["latent"])
+    assert model.manifest.default_prior == ("standard" if recipe.kind == "vae" else "gaussian")
     levels = model.reconstruct(pictures, dtype="uint8").astype(int)
     assert np.abs(levels - np.rint(expected * 255)).max() <= 1
 
@@ -147,7 +158,7 @@ def test_an_export_replaces_an_artifact_only_when_told_and_nothing_else_ever(run
         export(trained, dataset, tmp_path / "no" / "artifact")
     with pytest.raises(InputError, match="temperature: found inf"):
         export(trained, dataset, tmp_path / "another", temperature=float("inf"))
-    with pytest.raises(InputError, match="prior: found 'gmm', expected one of diagonal, gaussian"):
+    with pytest.raises(InputError, match="prior: found 'gmm', expected one of standard, diagonal, gaussian"):
         export(trained, dataset, tmp_path / "another", prior="gmm")
 
 

@@ -3,12 +3,12 @@
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.priors import PRIORS, Noise
+from aegen.runtime.priors import Noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PRIOR_NAMES = list(PRIORS)
 MODEL = aegen.load()
+PRIOR_NAMES = MODEL.priors
 
 
 @pytest.mark.parametrize("prior", PRIOR_NAMES)

@@ -22,10 +22,32 @@ BEST, LAST = "best.pt", "last.pt"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A trained network as it was after `epoch` epochs.
+class Epoch:
+    """One line of `metrics.jsonl`. Losses are in the units of the recipe's loss; seconds leave validation out.
 
-    data: the `--data` argument as an absolute path or a name. validation_loss: in the units of the recipe's loss.
+    reconstruction and penalty: the parts of the validation loss, the penalty (KL in nats, or half a squared length)
+    before its weight. kl_per_axis: of a VAE, in nats. active_units: of a VAE, axes whose posterior mean varies by more
+    than 0.01 over the validation pictures (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3).
+    """
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    reconstruction: float
+    penalty: float
+    kl_per_axis: tuple[float, ...]
+    active_units: int | None
+    learning_rate: float
+    seconds: float
+    pictures_per_second: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network as it was after the last epoch of `history`.
+
+    data: the `--data` argument as an absolute path or a name. weights: of the objective, the network's under
+    `network.`. training: what a resumed run needs besides, the states of optimiser and schedule.
     file: the name of the file that it was read from.
     """
 
@@ -33,16 +55,28 @@ class Checkpoint:
     shape: Shape
     data: str
     facts: DataSpec
-    epoch: int
-    validation_loss: float
+    history: tuple[Epoch, ...]
     weights: dict[str, torch.Tensor]
+    training: dict[str, Any] | None = None
     file: str = LAST
+
+    @property
+    def epoch(self) -> int:
+        """The number of the last epoch."""
+        return self.history[-1].epoch
+
+    @property
+    def validation_loss(self) -> float:
+        """After the last epoch, in the units of the recipe's loss."""
+        return self.history[-1].validation_loss
 
     def network(self) -> EncoderDecoder:
         """The network with these weights, ready for inference. Raises InputError when they are not the recipe's."""
         network = build(self.recipe, self.shape)
+        prefix = "network."
+        own = {name.removeprefix(prefix): value for name, value in self.weights.items() if name.startswith(prefix)}
         try:
-            network.load_state_dict(self.weights)
+            network.load_state_dict(own)
         except (RuntimeError, AttributeError, TypeError) as error:
             raise InputError(f"{self.file}: weights", found="others", expected="those of its recipe") from error
         return network.eval()
@@ -50,14 +84,11 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint whole or not at all."""
-    content = {
-        "format": FORMAT,
-        "recipe": dataclasses.asdict(checkpoint.recipe),
-        "facts": dataclasses.asdict(checkpoint.facts),
-        **{name: getattr(checkpoint, name) for name in ("shape", "data", "epoch", "validation_loss", "weights")},
-    }
+    plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "weights", "training")}
+    records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts")}
+    history = [dataclasses.asdict(epoch) for epoch in checkpoint.history]
     buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
-    torch.save(content, buffer)
+    torch.save({"format": FORMAT, **plain, **records, "history": history}, buffer)
     write_bytes(path, buffer.getvalue())
 
 
@@ -80,6 +111,6 @@ def read(path: Path) -> Checkpoint:
         raise InputError(str(file), found="another or a damaged file", expected=expected) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(str(file), found="another or a damaged file", expected="a checkpoint written by `aegen train`")
-    weights = content.pop("weights", {})
+    weights, training = content.pop("weights", {}), content.pop("training", None)
     facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
-    return dataclasses.replace(facts, weights=weights, file=file.name)
+    return dataclasses.replace(facts, weights=weights, training=training, file=file.name)

@@ -4,42 +4,32 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from tqdm import tqdm
 
-from ..runtime.errors import ExecutionError, OutputError
+from ..runtime.errors import ExecutionError, InputError, OutputError
 from ..runtime.files import taken, write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
 from ..runtime.session import allowed_threads
-from . import checkpoint
-from .checkpoint import BEST, LAST, Checkpoint
+from . import checkpoint, processes
+from .checkpoint import BEST, LAST, Checkpoint, Epoch
+from .corruption import corrupt
 from .datasets import Dataset
 from .interrupts import uninterrupted
-from .models import EncoderDecoder, build
-from .objectives import Objective, objective
+from .models import Variational, build
+from .objectives import Objective, kl_per_axis
 from .recipe import Recipe
 
 METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of `metrics.jsonl`. Losses are in the units of the recipe's loss; seconds leave validation out."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    learning_rate: float
-    seconds: float
-    pictures_per_second: float
+ACTIVE = 0.01  # variance of a posterior mean above which its axis counts as used
 
 
 def train(
@@ -49,109 +39,170 @@ def train(
     *,
     data: str = "",
     threads: int | None = None,
+    resume: Checkpoint | None = None,
     report: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
     """Train the recipe's network and leave `best.pt`, `last.pt` and `metrics.jsonl` in the folder `run`.
 
-    data: how to find the data set again, kept for the export. threads: torch's, by default the cores allowed. report:
-    called after every epoch, when its files are written. The same recipe and data give the same weights on one machine
-    with one number of threads.
-    Raises OutputError when `run` is taken, ExecutionError when the loss is no longer a number. An interrupted run
-    keeps the files of its last whole epoch.
+    data: how to find the data set again, kept for the export. threads: torch's, by default the cores allowed. resume:
+    the last checkpoint of a run that was cut off, which goes on as if it had not been. report: called after every
+    epoch, when its files are written. The same recipe and data give the same weights on one machine with one number of
+    threads, resumed or not.
+    Under torchrun every process takes its share of each batch, and the first one writes.
+    Raises OutputError when `run` is taken and nothing is resumed, ExecutionError when the loss is no longer a number.
+    An interrupted run keeps the files of its last whole epoch.
     """
-    if taken(run):
+    if resume is None and processes.is_first() and taken(run):
         raise OutputError(str(run), found="something there already", expected="a new folder", remedy="Choose another.")
+    if resume is not None and resume.facts.sha256 != dataset.facts.sha256:
+        remedy = "Pass the training data with --data."
+        raise InputError(str(run), found="other pictures", expected="those that it was trained on", remedy=remedy)
     torch.set_num_threads(threads or allowed_threads())
-
+    device = processes.device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = build(recipe, dataset.shape)
-    steps = math.ceil(len(dataset.train) / recipe.batch_size)
+        objective = Objective(build(recipe, dataset.shape), recipe).to(device)
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        objective.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
+    steps = math.ceil(len(dataset.train) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, steps * recipe.epochs))
-    loss = objective(recipe)
-    image = ImageSpec(dataset.shape, recipe.pixel_range)
+    history: list[Epoch] = []
+    if resume is not None and resume.training is not None:
+        objective.load_state_dict(resume.weights)
+        optimiser.load_state_dict(resume.training["optimiser"])
+        schedule.load_state_dict(resume.training["schedule"])
+        history += resume.history
+    shared = processes.shared(objective)
     run.mkdir(parents=True, exist_ok=True)
 
-    history: list[Epoch] = []
-    for number in range(1, recipe.epochs + 1):
+    for number in range(len(history) + 1, recipe.epochs + 1):
         began = time.perf_counter()
-        order = np.random.default_rng([recipe.seed, number])
-        batches = shuffled(dataset.train.images, recipe.batch_size, image, order)
-        title = f"epoch {number}/{recipe.epochs}"
-        train_loss = train_epoch(network, loss, optimiser, schedule, batches, recipe.clip, len(dataset.train), title)
+        random = Random(recipe.seed, number, device)
+        train_loss = train_epoch(shared, recipe, optimiser, schedule, dataset.train.images, dataset.shape, random)
         seconds = time.perf_counter() - began
+        reconstruction, penalty, axes, active = validate(objective, recipe, dataset.validation.images, dataset.shape)
         epoch = Epoch(
             epoch=number,
             train_loss=train_loss,
-            validation_loss=mean_loss(network, loss, dataset.validation.images, image),
+            validation_loss=reconstruction + objective.weight * penalty,
+            reconstruction=reconstruction,
+            penalty=penalty,
+            kl_per_axis=axes,
+            active_units=active,
             learning_rate=float(schedule.get_last_lr()[0]),
             seconds=seconds,
             pictures_per_second=len(dataset.train) / seconds,
         )
         if not math.isfinite(epoch.validation_loss):
-            remedy = "Lower the learning rate."
-            raise ExecutionError(
-                f"{title}: validation loss", found=epoch.validation_loss, expected="a number", remedy=remedy
-            )
+            found, remedy = epoch.validation_loss, "Lower the learning rate."
+            raise ExecutionError(f"epoch {number}: validation loss", found=found, expected="a number", remedy=remedy)
         history.append(epoch)
-        weights = network.state_dict()
-        state = Checkpoint(recipe, dataset.shape, data, dataset.facts, number, epoch.validation_loss, weights)
-        with uninterrupted():  # the files of an epoch belong together
-            checkpoint.save(state, run / LAST)
-            if epoch.validation_loss == min(past.validation_loss for past in history):
-                checkpoint.save(state, run / BEST)
-            lines = "".join(json.dumps(dataclasses.asdict(past)) + "\n" for past in history)
-            write_bytes(run / METRICS, lines.encode())
-            report(epoch)
+        if processes.is_first():
+            weights = {name: value.cpu() for name, value in objective.state_dict().items()}
+            state = Checkpoint(recipe, dataset.shape, data, dataset.facts, tuple(history), weights)
+            training = {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+            with uninterrupted():  # the files of an epoch belong together
+                write_epoch(run, state, training)
+                report(epoch)
     return history
 
 
+def write_epoch(run: Path, state: Checkpoint, training: dict[str, Any]) -> None:
+    """Write the files of an epoch; `best.pt` only if it is the best so far."""
+    checkpoint.save(dataclasses.replace(state, training=training), run / LAST)
+    if state.validation_loss == min(epoch.validation_loss for epoch in state.history):
+        checkpoint.save(state, run / BEST)
+    lines = "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in state.history)
+    write_bytes(run / METRICS, lines.encode())
+
+
+class Random:
+    """The random numbers of one epoch, which depend on the seed and the epoch's number and on nothing drawn before.
+
+    order: of the pictures, the same in every process. noise: for corruption and a VAE's samples, of each its own.
+    """
+
+    def __init__(self, seed: int, epoch: int, device: torch.device) -> None:
+        self.order = np.random.default_rng([seed, epoch])
+        (state,) = np.random.SeedSequence([seed, epoch, processes.rank()]).generate_state(1, np.uint64)
+        self.noise = Generator(device).manual_seed(int(state >> np.uint64(1)))
+
+
 def train_epoch(
-    network: EncoderDecoder,
-    loss: Objective,
+    shared: torch.nn.Module,
+    recipe: Recipe,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    batches: Iterator[Tensor],
-    clip: float,
-    pictures: int,
-    title: str,
+    pictures: np.ndarray,
+    shape: tuple[int, int, int],
+    random: Random,
 ) -> float:
     """One pass over the training pictures, with a bar on a terminal. Returns the mean loss of a picture."""
-    network.train()
+    shared.train()
     total = 0.0
-    with tqdm(total=pictures, desc=title, unit=" pictures", unit_scale=True, leave=False, disable=None) as bar:
-        for images in batches:
+    rows = random.order.permutation(len(pictures))
+    steps = range(0, len(rows), recipe.batch_size)
+    title = f"epoch {schedule.last_epoch // len(steps) + 1}/{recipe.epochs}"
+    hidden = None if processes.is_first() else True
+    with tqdm(total=len(rows), desc=title, unit=" pictures", unit_scale=True, leave=False, disable=hidden) as bar:
+        for start in steps:
+            batch = rows[start : start + recipe.batch_size]
+            share = processes.share(batch)
+            ramp = min(1.0, schedule.last_epoch / max(1.0, recipe.beta_warmup * len(steps) * recipe.epochs))
+            seen, target, noise = batch_tensors(pictures[share], recipe, shape, random.noise)
             optimiser.zero_grad(set_to_none=True)
-            error = loss(network(images), images)
-            error.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+            with processes.precision():
+                _, _, loss = shared(seen, target, noise, ramp if recipe.beta_warmup else 1.0)
+            # Processes average their gradients evenly, so each mean is weighted by its share of the batch.
+            (loss * (len(share) * processes.count() / len(batch))).backward()
+            torch.nn.utils.clip_grad_norm_(shared.parameters(), recipe.clip)
             optimiser.step()
             schedule.step()
-            total += error.item() * len(images)
-            bar.set_postfix(loss=f"{error.item():.2f}", refresh=False)
-            bar.update(len(images))
-    return total / pictures
+            total += loss.item() * len(share)
+            bar.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
+            bar.update(len(batch))
+    return processes.total(total) / len(rows)
 
 
 @torch.inference_mode()
-def mean_loss(network: EncoderDecoder, loss: Objective, pictures: np.ndarray, image: ImageSpec) -> float:
-    """The mean loss of a picture, over uint8 pictures (n, H, W[, 3])."""
-    network.eval()
-    total = 0.0
+def validate(
+    objective: Objective, recipe: Recipe, pictures: np.ndarray, shape: tuple[int, int, int]
+) -> tuple[float, float, tuple[float, ...], int | None]:
+    """Reconstruction error and penalty of a picture, and of a VAE the KL of each axis and the number of active units.
+
+    Corruption and samples are drawn from the same seed every time, so that epochs can be compared.
+    """
+    objective.eval()
+    random = Generator(processes.device()).manual_seed(recipe.seed)
+    reconstruction = penalty = 0.0
+    means, axes = [], torch.zeros(recipe.latent_dim)
     for start in range(0, len(pictures), VALIDATION_BATCH):
-        images = torch.from_numpy(to_tensor(pictures[start : start + VALIDATION_BATCH], image))
-        total += loss(network(images), images).item() * len(images)
-    return total / len(pictures)
+        seen, target, noise = batch_tensors(pictures[start : start + VALIDATION_BATCH], recipe, shape, random)
+        terms = objective(seen, target, noise)
+        reconstruction += terms[0].item() * len(seen)
+        penalty += terms[1].item() * len(seen)
+        if isinstance(objective.network, Variational):
+            mean, logvar = objective.network.posterior(seen)
+            means.append(mean)
+            axes += kl_per_axis(mean, logvar).cpu() * len(seen)
+    n = len(pictures)
+    if not means:
+        return reconstruction / n, penalty / n, (), None
+    active = int((torch.cat(means).var(0, correction=0) > ACTIVE).sum())
+    return reconstruction / n, penalty / n, tuple((axes / n).tolist()), active
 
 
-def shuffled(pictures: np.ndarray, batch_size: int, image: ImageSpec, order: np.random.Generator) -> Iterator[Tensor]:
-    """Every uint8 picture once, in a random order, as tensors (n, C, H, W) in the network's range."""
-    rows = order.permutation(len(pictures))
-    for start in range(0, len(rows), batch_size):
-        yield torch.from_numpy(to_tensor(pictures[rows[start : start + batch_size]], image))
+def batch_tensors(
+    pictures: np.ndarray, recipe: Recipe, shape: tuple[int, int, int], random: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network is shown, what it is to give back, and a VAE's noise (n, d), of uint8 pictures."""
+    low, high = recipe.pixel_range
+    clean = torch.from_numpy(to_tensor(pictures, ImageSpec(shape, (0.0, 1.0)))).to(random.device)
+    seen = corrupt(clean, recipe.corruption, recipe.strength, random)
+    size = (len(pictures), recipe.latent_dim if recipe.kind == "vae" else 0)
+    noise = torch.randn(size, generator=random, device=random.device)
+    return seen * (high - low) + low, clean * (high - low) + low, noise
 
 
 def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:

@@ -1,23 +1,54 @@
-"""What training minimises. Every error is summed over the pixels of a picture and averaged over the batch."""
+"""What training minimises: sums over pixels and latent axes, means over the batch."""
 
-from collections.abc import Callable
+import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from .models import ACTIVATIONS
+from .models import EncoderDecoder, Variational
 from .recipe import Recipe
 
-Objective = Callable[[Tensor, Tensor], Tensor]
 
+class Objective(nn.Module):
+    """The recipe's loss as a function of what a network is shown and what it is to give back.
 
-def objective(recipe: Recipe) -> Objective:
-    """The recipe's reconstruction error, a function of logits and images (n, C, H, W), giving a scalar."""
-    if recipe.loss == "bce":
-        return cross_entropy
-    activation = ACTIVATIONS[recipe.output]
-    return lambda logits, images: squared_error(activation(logits), images)
+    A module, because the gaussian loss has a parameter of its own: the logarithm of the one sigma of all pixels.
+    """
+
+    def __init__(self, network: EncoderDecoder, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = recipe.loss
+        self.weight = recipe.beta if recipe.kind == "vae" else recipe.latent_l2
+        if recipe.loss == "gaussian":
+            self.log_sigma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, seen: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction error, penalty (KL in nats, or half a squared length) and loss, scalars.
+
+        seen, target: images (n, C, H, W) in the recipe's pixel range. noise: standard normal (n, d), for the samples
+        z = mean + std * noise of a VAE. ramp: share of the penalty's weight that counts by now.
+        """
+        if isinstance(self.network, Variational):
+            mean, logvar = self.network.posterior(seen)
+            codes = mean + torch.exp(0.5 * logvar) * noise
+            penalty = kl_per_axis(mean, logvar).sum()
+        else:
+            codes = self.network.encode(seen)
+            penalty = 0.5 * torch.sum(codes**2) / len(codes)
+        reconstruction = self.reconstruction_error(self.network.decoder(codes), target)
+        return reconstruction, penalty, reconstruction + ramp * self.weight * penalty
+
+    def reconstruction_error(self, logits: Tensor, target: Tensor) -> Tensor:
+        """-log p(x|z) in nats for the losses bce and gaussian, squared error for mse; a scalar."""
+        if self.loss == "bce":
+            return cross_entropy(logits, target)
+        error = squared_error(self.network.activation(logits), target)
+        if self.loss == "mse":
+            return error
+        pixels = target[0].numel()
+        return 0.5 * error * torch.exp(-2 * self.log_sigma) + pixels * (self.log_sigma + 0.5 * math.log(2 * math.pi))
 
 
 def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
@@ -32,3 +63,11 @@ def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
 def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
     """Sum of squared differences, in squared units of the pixel range."""
     return torch.sum((reconstructions - images) ** 2) / len(images)
+
+
+def kl_per_axis(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z|x) || N(0, I)) of each latent axis in nats (d,), averaged over the batch.
+
+    Source: D. Kingma, M. Welling, Auto-Encoding Variational Bayes, 2014, appendix B.
+    """
+    return 0.5 * torch.mean(mean**2 + torch.exp(logvar) - 1 - logvar, 0)

@@ -1,16 +1,22 @@
 """The recipe: every knob of a training run, in one table."""
 
 import dataclasses
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import InputError
+from ..runtime.errors import InputError, NotFoundError
+from ..runtime.records import from_json
 
-KINDS = ("ae",)
-LOSSES = ("bce", "mse")
+KINDS = ("ae", "dae", "vae")
+NETWORKS = ("mlp", "conv")
+LOSSES = ("bce", "mse", "gaussian")
 OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # the decoder's last step, and the pixel range that it gives
+CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")
 WIDEST = 65_536  # units of a layer: a typing error beyond it would take all memory
 LARGEST_SEED = 2**63 - 1  # torch's
+SHIPPED = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,20 @@ class Recipe:
     """What decides, together with the data, what a training run gives. Raises InputError for an unusable setting."""
 
     # The networks
-    kind: str = "ae"  # plain autoencoder
-    widths: tuple[int, ...] = (256, 64)  # units of the encoder's hidden layers; the decoder mirrors them
+    kind: str = "ae"  # "ae" autoencoder, "dae" denoising autoencoder, "vae" variational autoencoder
+    network: str = "mlp"  # "mlp" fully connected, or "conv" convolutional, for sides divisible by 4
+    widths: tuple[int, ...] = (256, 64)  # mlp: units of the encoder's hidden layers; the decoder mirrors them
+    channels: int = 32  # conv: channels at half the side; twice as many at a quarter of it
     latent_dim: int = 32  # axes of a code
-    # What is minimised: summed over pixels, averaged over the batch
-    loss: str = "bce"  # "bce" in nats, or "mse" squared error
-    output: str = "sigmoid"  # "sigmoid": pixels in [0, 1]; "tanh": pixels in [-1, 1], with "mse" only
+    # What is minimised: summed over pixels and latent axes, averaged over the batch
+    loss: str = "bce"  # "bce" in nats; "mse" squared error; "gaussian" in nats, with one learned sigma
+    output: str = "sigmoid"  # "sigmoid": pixels in [0, 1]; "tanh": pixels in [-1, 1], not with "bce"
+    beta: float = 1.0  # vae: weight of the KL divergence; 1 is the ELBO, a small one a regularised autoencoder
+    beta_warmup: float = 0.0  # vae: share of all steps in which beta rises from 0
+    latent_l2: float = 0.0  # ae, dae: weight of half the squared length of a code
+    # What a denoising autoencoder is shown; it is to give back the clean picture
+    corruption: str = "none"  # "gaussian", "masking", "salt-pepper", "occlusion", or "mixed": any of the four
+    strength: tuple[float, float] = (0.0, 0.5)  # drawn for each picture: sigma, or the share of pixels or of the side
     # How it is minimised: AdamW, the rate rising linearly and then falling along half a cosine to zero
     epochs: int = 40  # passes over the training pictures
     batch_size: int = 128  # pictures in one step
@@ -31,15 +45,23 @@ class Recipe:
     warmup: float = 0.05  # share of all steps in which the rate rises
     weight_decay: float = 1e-4  # AdamW's, decoupled from the rate
     clip: float = 100.0  # largest norm of a gradient; far above the usual one, it only catches accidents
-    seed: int = 0  # of the initial weights and of the order of the pictures
+    seed: int = 0  # of the initial weights, the order of the pictures and all noise
 
     def __post_init__(self) -> None:
+        low, high = self.strength
         rules = [
-            (self.kind in KINDS, "kind", self.kind, f"one of {', '.join(KINDS)}"),
+            _one_of("kind", self.kind, KINDS),
+            _one_of("network", self.network, NETWORKS),
             (all(0 < width <= WIDEST for width in self.widths), "widths", self.widths, f"numbers from 1 to {WIDEST}"),
+            (0 < self.channels <= WIDEST, "channels", self.channels, f"a number from 1 to {WIDEST}"),
             (0 < self.latent_dim <= WIDEST, "latent_dim", self.latent_dim, f"a number from 1 to {WIDEST}"),
-            (self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}"),
-            (self.output in OUTPUTS, "output", self.output, f"one of {', '.join(OUTPUTS)}"),
+            _one_of("loss", self.loss, LOSSES),
+            _one_of("output", self.output, OUTPUTS),
+            (self.beta >= 0, "beta", self.beta, "a number from 0"),
+            (0 <= self.beta_warmup <= 1, "beta_warmup", self.beta_warmup, "a share from 0 to 1"),
+            (self.latent_l2 >= 0, "latent_l2", self.latent_l2, "a number from 0"),
+            _one_of("corruption", self.corruption, CORRUPTIONS),
+            (0 <= low <= high <= 1, "strength", self.strength, "two numbers from 0 to 1, the smaller first"),
             (self.epochs > 0, "epochs", self.epochs, "at least 1"),
             (self.batch_size > 0, "batch_size", self.batch_size, "at least 1"),
             (self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number"),
@@ -51,9 +73,28 @@ class Recipe:
         for holds, knob, found, expected in rules:
             if not holds:
                 raise InputError(f"recipe: {knob}", found=found, expected=expected)
-        if self.loss == "bce" and self.output == "tanh":
-            remedy = "Use loss mse with output tanh, or output sigmoid."
-            raise InputError("recipe: loss bce reads pixels as probabilities", found="output tanh", remedy=remedy)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Knobs that are fine alone and make no sense together."""
+        rules = [
+            (
+                self.loss == "bce" and self.output == "tanh",
+                "loss bce",
+                "output tanh",
+                "loss mse or gaussian, or sigmoid",
+            ),
+            (self.kind == "dae" and self.corruption == "none", "kind dae", "no corruption", CORRUPTIONS[1:]),
+            (self.kind != "dae" and self.corruption != "none", f"kind {self.kind}", "a corruption", "kind dae"),
+            (self.kind == "vae" and self.latent_l2 > 0, "kind vae", "a latent_l2", "beta, or kind ae"),
+            (self.kind != "vae" and self.beta != 1, f"kind {self.kind}", "a beta", "latent_l2, or kind vae"),
+            (self.kind != "vae" and self.beta_warmup > 0, f"kind {self.kind}", "a beta_warmup", "kind vae"),
+            (self.kind == "vae" and self.loss == "mse", "kind vae", "loss mse, no likelihood", "bce or gaussian"),
+        ]
+        for broken, subject, found, expected in rules:
+            if broken:
+                wanted = expected if isinstance(expected, str) else f"one of {', '.join(expected)}"
+                raise InputError(f"recipe: {subject}", found=found, expected=wanted)
 
     @property
     def pixel_range(self) -> tuple[float, float]:
@@ -64,3 +105,42 @@ class Recipe:
         """The knobs that differ from the defaults, in the order of the table."""
         pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
         return {field.name: value for field, value in pairs if value != field.default}
+
+
+def recipe_from(settings: Any, where: str) -> Recipe:
+    """A recipe from decoded JSON or TOML.
+
+    Raises InputError, naming the knob, when it is unknown, of a wrong type or out of range.
+    """
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    unknown = [knob for knob in settings if knob not in known]
+    if unknown:
+        raise InputError(
+            f"{where}: {unknown[0]}", found="an unknown knob", expected=f"one of {', '.join(sorted(known))}"
+        )
+    return from_json(Recipe, settings, where)
+
+
+def named_recipe(name: str, **overrides: Any) -> Recipe:
+    """A shipped recipe by name, or one from a TOML file by its path, with some knobs set otherwise.
+
+    Raises NotFoundError when there is neither, InputError when the file is damaged or a knob unusable.
+    """
+    file = SHIPPED / f"{name}.toml" if name in shipped_recipes() else Path(name)
+    if not file.is_file():
+        expected = f"{', '.join(shipped_recipes())}, or a TOML file"
+        raise NotFoundError(f"recipe {name!r}", found="no such name or file", expected=expected)
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is no readable TOML file: {error}") from error
+    return recipe_from({**settings, **overrides}, str(file))
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with aegen."""
+    return tuple(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+
+
+def _one_of(knob: str, value: str, options: Any) -> tuple[bool, str, str, str]:
+    return value in options, knob, value, f"one of {', '.join(options)}"
