@@ -13,9 +13,8 @@ import click
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--name", help="The artifact's name.  [default: its folder's]")
 @click.option("--licence", metavar="TEXT", help="Licence of the training data, where aegen does not know it.")
-@click.option(
-    "--prior", help="What `sample` draws codes from by default.  [default: standard for a VAE, else gaussian]"
-)
+@click.option("--prior", help="What `sample` draws codes from by default.  [default: the likeliest]")
+@click.option("--components", type=click.IntRange(1), help="Of the Gaussian mixture.  [default: the likeliest number]")
 @click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Its default spread.")
 @click.option("--overwrite", is_flag=True, help="Replace an artifact of this name.")
 def command(
@@ -26,6 +25,7 @@ def command(
     licence: str | None,
     prior: str | None,
     temperature: float,
+    components: int | None,
     overwrite: bool,
 ) -> None:
     """Make an artifact of a training run.
@@ -51,6 +51,7 @@ def command(
         licence=licence,
         prior=prior,
         temperature=temperature,
+        components=components,
         overwrite=overwrite,
         report=lambda step: click.echo(f"{step} ...", err=True),
     )

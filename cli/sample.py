@@ -1,10 +1,30 @@
 """`aegen sample`: new pictures."""
 
+import itertools
+import re
 import secrets
 
 import click
 
 from .options import done, dtype_option, grid_options, model_options, plural, wants_arrays, with_progress
+
+MOST_LABELS = 1000
+
+
+def _labels(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """`7` -> (7,), `0-3` -> (0, 1, 2, 3), `1,4` -> (1, 4)."""
+    if value is None:
+        return None
+    labels: list[int] = []
+    for part in value.split(","):
+        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip())
+        if match is None:
+            raise click.BadParameter("expected whole numbers such as 7, 0-9 or 1,4,7")
+        first = int(match[1])
+        labels += range(first, int(match[2] or first) + 1)
+    if not 0 < len(labels) <= MOST_LABELS:
+        raise click.BadParameter(f"expected from 1 to {MOST_LABELS} labels")
+    return tuple(labels)
 
 
 @click.command
@@ -13,6 +33,7 @@ from .options import done, dtype_option, grid_options, model_options, plural, wa
 @model_options
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same pictures.  [default: a fresh one]")
 @click.option("--prior", metavar="NAME", help="Distribution of the codes (`aegen info`).  [default: the model's]")
+@click.option("--label", callback=_labels, metavar="LABEL", help="Only this class; 0-9 or 1,4,7 draws -n of each.")
 @click.option(
     "--temperature", type=click.FloatRange(0), help="Spread of the codes, 1 as fitted.  [default: the model's]"
 )
@@ -26,6 +47,7 @@ def command(
     threads: int | None,
     seed: int | None,
     prior: str | None,
+    label: tuple[int, ...] | None,
     temperature: float | None,
     dtype: str,
 ) -> None:
@@ -36,7 +58,7 @@ def command(
 
     \b
     aegen sample -n 64 -o grid.png
-    aegen sample -n 100000 --seed 7 --dtype uint8 -o digits.npy
+    aegen sample -n 16 --label 0-9 -o rows.png
     """
     from ..runtime.autoencoder import load
     from ..runtime.grid import write_pictures
@@ -44,8 +66,14 @@ def command(
     form = dtype if wants_arrays(output) else "uint8"
     if seed is None:
         seed = secrets.randbits(32)
-    chunks = load(model, threads=threads).iter_sample(
-        count, seed=seed, prior=prior, temperature=temperature, dtype=form
-    )
-    write_pictures(output, with_progress(chunks, count), count, columns=columns, scale=scale)
-    done(output, f"{plural(count, 'picture')}, seed {seed}")
+    loaded = load(model, threads=threads)
+    # One seed for every label: differences between rows are then the labels' own.
+    chunks = [
+        loaded.iter_sample(count, seed=seed, prior=prior, label=one, temperature=temperature, dtype=form)
+        for one in label or (None,)
+    ]
+    total = count * len(chunks)
+    row = columns or (count if label and len(label) > 1 else None)
+    drawn = with_progress(itertools.chain.from_iterable(chunks), total)
+    write_pictures(output, drawn, total, columns=row, scale=scale)
+    done(output, f"{plural(total, 'picture')}, seed {seed}")

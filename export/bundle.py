@@ -15,16 +15,16 @@ from ..runtime.autoencoder import HOTTEST, Autoencoder
 from ..runtime.errors import AegenError, InputError, OutputError, ParityError
 from ..runtime.files import new_folder, require_parent, taken
 from ..runtime.grid import png_bytes, tile
-from ..runtime.manifest import FORMAT, ImageSpec, Manifest
+from ..runtime.manifest import FORMAT, ImageSpec, Manifest, Tensor
 from ..runtime.pixels import unit_pixels
-from ..runtime.priors import PRIORS, latent_tensors
+from ..runtime.priors import PRIORS
 from ..train.checkpoint import Checkpoint
 from ..train.datasets import Dataset
 from .card import model_card
 from .commands import recorded_commands
 from .graphs import IR_VERSION, OPSET, decoder_graph, encoder_graph, signature
 from .parity import golden_pairs, prove
-from .statistics import moments, training_codes
+from .statistics import encode_all, fit, log_likelihoods
 
 PREVIEW_PICTURES = 64
 
@@ -38,20 +38,21 @@ def export(
     licence: str | None = None,
     prior: str | None = None,
     temperature: float = 1.0,
+    components: int | None = None,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
     """Write the artifact `target` from a trained network and the pictures that it was trained on.
 
     name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
-    `sample` uses when it is not told otherwise, by default N(0, I) for a VAE and else the full Gaussian, as fitted.
-    report: called with the name of each step as it begins.
+    `sample` uses when it is not told otherwise, by default the prior that gives held-out codes the highest likelihood,
+    as fitted. components: of the Gaussian mixture, by default chosen in the same way. report: called with the name of
+    each step as it begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
     """
-    prior = prior or ("standard" if checkpoint.recipe.kind == "vae" else "gaussian")
-    if prior not in PRIORS:
+    if prior is not None and prior not in PRIORS:
         raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(PRIORS)}")
     if not 0 <= temperature <= HOTTEST:
         raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
@@ -69,8 +70,10 @@ def export(
     report("parity")
     parity = prove(network, graphs, dataset.test.images, image)
     golden = golden_pairs(network, dataset.test.images, image)
-    report("latent statistics")
-    latents = moments(training_codes(network, dataset.train.images, image))
+    codes, held_out = (encode_all(network, part.images, image) for part in (dataset.train, dataset.validation))
+    latents = fit(codes, held_out, dataset.train.labels, components=components, report=report)
+    likelihoods = log_likelihoods(latents, held_out)
+    prior = prior or max(likelihoods, key=lambda name: likelihoods[name])
 
     title = name or target.resolve().name
     facts = dataclasses.replace(dataset.facts, licence=licence or dataset.facts.licence)
@@ -86,13 +89,15 @@ def export(
         priors=tuple(PRIORS),
         default_prior=prior,
         default_temperature=temperature,
-        latents=latent_tensors(recipe.latent_dim),
+        log_likelihood=likelihoods,
+        labels=tuple(latents["labels"].tolist()) if "labels" in latents else (),
+        latents=tuple(Tensor(name, array.dtype.name, array.shape) for name, array in latents.items()),
         golden_pairs=len(golden["pictures"]),
         data=facts,
         recipe=dataclasses.asdict(recipe),
         seed=recipe.seed,
         epoch=checkpoint.epoch,
-        commands=recorded_commands(checkpoint, facts.name, title, prior, temperature, licence),
+        commands=recorded_commands(checkpoint, facts.name, title, prior, temperature, components, licence),
         versions=_versions(),
         parity=parity,
         quality={},

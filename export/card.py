@@ -25,6 +25,7 @@ def model_card(manifest: Manifest) -> str:
     worst = max(manifest.parity.largest_difference.values())
     knobs = "\n".join(f"| {knob} | {_plain(value)} |" for knob, value in recipe.items())
     versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
+    priors = ", ".join(f"{name} {value:.2f} nats" for name, value in manifest.log_likelihood.items())
     commands = "\n".join(f"    {command}" for command in manifest.commands)
     unit = "squared error" if recipe["loss"] == "mse" else "nats"
     return f"""# {manifest.name}
@@ -57,7 +58,7 @@ Where this folder does not come with aegen, give its path for its name.
 on pictures that training never saw |
 | validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, \
 at epoch {manifest.epoch} of {recipe["epochs"]} |
-| priors | {", ".join(manifest.priors)} |
+| priors, with the mean log-likelihood of held-out codes | {priors} |
 | parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |
 
@@ -74,6 +75,7 @@ Made by these commands; whoever has the data can make it again:
 ## Limits
 
 {LIMITS[manifest.kind]}
+The prior `kde` draws close to codes of single training pictures, and so may copy them.
 It knows only pictures like those that it was trained on.
 """
 

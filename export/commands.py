@@ -8,12 +8,20 @@ from ..train.recipe import Recipe
 
 
 def recorded_commands(
-    checkpoint: Checkpoint, data: str, name: str, prior: str, temperature: float, licence: str | None
+    checkpoint: Checkpoint,
+    data: str,
+    name: str,
+    prior: str,
+    temperature: float,
+    components: int | None,
+    licence: str | None,
 ) -> tuple[str, ...]:
     """`aegen train` and `aegen export` with every setting that is not a default; paths are relative and generic."""
     run = f"runs/{name}"
     source = run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
     settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
+    if components is not None:
+        settings["--components"] = str(components)
     stated = {} if licence is None else {"--licence": licence}
     return (
         shlex.join(["aegen", "train", "--data", data, *_options(checkpoint.recipe), "-o", run]),

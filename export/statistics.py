@@ -1,34 +1,143 @@
-"""Statistics of the training codes, from which new codes are drawn."""
+"""Statistics of the training codes, from which new codes are drawn: a ladder of priors fitted to the same codes."""
+
+import warnings
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
+from sklearn.mixture import GaussianMixture
 
 from ..runtime.errors import ExecutionError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
+from ..runtime.priors import PRIORS, Kernels, stored_prior
 from ..train.models import EncoderDecoder
 
 BATCH = 1000
 JITTER = 1e-6  # share of the mean variance added to each: an axis that never moves would leave no Cholesky factor
+COMPONENTS = (5, 20, 50, 100)  # of a Gaussian mixture, to choose from by held-out likelihood
+SEARCHED = 10_000  # codes that the choice of components is made on; the chosen mixture is fitted to all
+STEPS = 40  # of expectation maximisation at most; later ones change the likelihood in its third digit
+KERNELS = 5_000  # codes kept for the kernel density
+BANDWIDTHS = np.geomspace(0.02, 1, 18)  # shares of each axis's standard deviation, to choose from in the same way
+JUDGES = 2_000  # held-out codes that a bandwidth is chosen by
+FEWEST = 2  # codes of a class: below that it has no spread
+
+Codes = np.ndarray
+Arrays = dict[str, np.ndarray]
 
 
 @torch.inference_mode()
-def training_codes(network: EncoderDecoder, pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
-    """Codes float32 (n, d) of uint8 pictures (n, H, W[, 3])."""
+def encode_all(network: EncoderDecoder, pictures: np.ndarray, image: ImageSpec) -> Codes:
+    """Codes float32 (n, d) of uint8 pictures (n, H, W[, 3]). Raises ExecutionError when they are not finite."""
     batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
-    return np.concatenate([network.encode(torch.from_numpy(to_tensor(batch, image))).numpy() for batch in batches])
-
-
-def moments(codes: np.ndarray) -> dict[str, np.ndarray]:
-    """What `latents.npz` holds: mean and std (d,), and the lower Cholesky factor (d, d) of the covariance, float32.
-
-    Accumulated in float64. Raises ExecutionError when the codes are not finite.
-    """
+    codes = np.concatenate([network.encode(torch.from_numpy(to_tensor(batch, image))).numpy() for batch in batches])
     if not np.isfinite(codes).all():
         raise ExecutionError("training codes", found="values that are not finite", expected="finite numbers")
-    wide = codes.astype(np.float64)
-    covariance = np.atleast_2d(np.cov(wide, rowvar=False, bias=True))
-    jitter = JITTER * max(np.trace(covariance) / len(covariance), np.finfo(np.float32).tiny)
-    factor = np.linalg.cholesky(covariance + jitter * np.eye(len(covariance)))
-    statistics = {"mean": wide.mean(0), "std": wide.std(0), "factor": factor}
-    return {name: value.astype(np.float32) for name, value in statistics.items()}
+    return codes
+
+
+def fit(
+    codes: Codes,
+    held_out: Codes,
+    labels: np.ndarray | None,
+    *,
+    components: int | None = None,
+    report: Callable[[str], None] = lambda step: None,
+) -> Arrays:
+    """Everything that `latents.npz` holds: every prior, of all training codes and, by label, of each class.
+
+    codes, held_out: float32 (n, d). labels: int64 (n,) of `codes`. components: of the mixture, else the number of
+    COMPONENTS with the highest likelihood of `held_out`. Fitted in float64, the same every time; returned as float32.
+    """
+    wide, judges = codes.astype(np.float64), held_out.astype(np.float64)
+    report("Gaussian mixture")
+    mixture = gaussian_mixture(wide, judges, components)
+    report("kernel density")
+    random = np.random.default_rng(0)
+    kept = np.sort(random.permutation(len(wide))[:KERNELS])
+    share = best_bandwidth(wide[kept], judges[:JUDGES])
+    arrays = {**moments(wide), **mixture, "kde_codes": wide[kept].astype(np.float16)}
+    arrays["kde_bandwidth"] = np.maximum(share * wide.std(0), np.finfo(np.float32).tiny)
+    if labels is not None:
+        report("classes")
+        arrays |= class_statistics(wide, labels, kept, len(mixture["gmm_weights"]), share)
+    return {name: array if array.dtype != np.float64 else array.astype(np.float32) for name, array in arrays.items()}
+
+
+def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: Codes) -> dict[str, float]:
+    """Mean log density in nats of held-out codes (n, d) under every prior."""
+    return {name: float(stored_prior(name, arrays).log_prob(held_out).mean()) for name in PRIORS}
+
+
+def moments(codes: Codes) -> Arrays:
+    """Mean and std (d,), and the lower Cholesky factor (d, d) of the covariance."""
+    covariance = np.atleast_2d(np.cov(codes, rowvar=False, bias=True))
+    factor = np.linalg.cholesky(covariance + _jitter(covariance) * np.eye(len(covariance)))
+    return {"mean": codes.mean(0), "std": codes.std(0), "factor": factor}
+
+
+def gaussian_mixture(codes: Codes, held_out: Codes, components: int | None) -> Arrays:
+    """Weights (k,), means (k, d) and factors (k, d, d) of a mixture of Gaussians with full covariances.
+
+    Source: A. Dempster, N. Laird, D. Rubin, Maximum Likelihood from Incomplete Data via the EM Algorithm, 1977.
+    """
+    searched = codes[:SEARCHED]
+    choices = [components] if components else [k for k in COMPONENTS if k * 5 <= len(searched)] or [1]
+    found = max((_em(searched, k) for k in choices), key=lambda mixture: mixture.score(held_out))
+    if len(codes) > len(searched):
+        found = _em(codes, found.n_components, found)
+    return {"gmm_weights": found.weights_, "gmm_means": found.means_, "gmm_factors": _factors(found)}
+
+
+def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, components: int, share: float) -> Arrays:
+    """The priors of each class, stacked over the classes that have at least FEWEST codes.
+
+    kept: the rows of `codes` that the kernel density keeps. components: of the mixture of all classes, of which each
+    gets an even part. share: the kernels' bandwidth, as a share of a standard deviation.
+    """
+    values, counts = np.unique(labels, return_counts=True)
+    values = values[counts >= FEWEST]
+    part = max(1, components // max(1, len(values)))
+    rows: dict[str, list[np.ndarray]] = {}
+    for value in values:
+        own = codes[labels == value]
+        statistics = {f"class_{name}": array for name, array in moments(own).items()}
+        mixture = _em(own, min(part, len(own) // FEWEST))
+        padded = part - mixture.n_components  # weight 0: never drawn
+        factors = _factors(mixture)
+        statistics["class_gmm_weights"] = np.concatenate([mixture.weights_, np.zeros(padded)])
+        statistics["class_gmm_means"] = np.concatenate([mixture.means_, np.zeros((padded, codes.shape[1]))])
+        statistics["class_gmm_factors"] = np.concatenate([factors, np.repeat(np.eye(codes.shape[1])[None], padded, 0)])
+        statistics["class_kde_bandwidth"] = np.maximum(share * own.std(0), np.finfo(np.float32).tiny)
+        for name, array in statistics.items():
+            rows.setdefault(name, []).append(array)
+    places = {value: place for place, value in enumerate(values)}
+    classes = np.array([places.get(label, -1) for label in labels[kept]], np.int64)
+    return {**{name: np.stack(arrays) for name, arrays in rows.items()}, "labels": values, "kde_classes": classes}
+
+
+def best_bandwidth(codes: Codes, held_out: Codes) -> float:
+    """The one of BANDWIDTHS under which a kernel density of `codes` gives held-out codes the highest likelihood."""
+    scale = np.maximum(codes.std(0), np.finfo(np.float32).tiny)
+    scores = [Kernels(codes, share * scale).log_prob(held_out).mean() for share in BANDWIDTHS]
+    return float(BANDWIDTHS[int(np.argmax(scores))])
+
+
+def _em(codes: Codes, components: int, start: GaussianMixture | None = None) -> GaussianMixture:
+    warm = {}
+    if start is not None:
+        warm = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
+    jitter = _jitter(np.atleast_2d(np.cov(codes, rowvar=False)))
+    mixture = GaussianMixture(components, reg_covar=jitter, max_iter=STEPS, random_state=0, **warm)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a mixture that has not quite converged is judged like any other
+        return mixture.fit(codes)
+
+
+def _factors(mixture: GaussianMixture) -> np.ndarray:
+    return np.linalg.cholesky(mixture.covariances_)
+
+
+def _jitter(covariance: np.ndarray) -> float:
+    return float(JITTER * max(np.trace(covariance) / len(covariance), np.finfo(np.float32).tiny))

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, Artifact, find
-from .errors import InputError, ShapeError
+from .errors import ArtifactError, InputError, ShapeError
 from .manifest import Manifest
 from .paths import linear_path
 from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
-from .priors import Noise, Prior, latent_tensors, stored_prior
+from .priors import PRIORS, Noise, Prior, stored_prior
 from .session import Network, allowed_threads
 from .verification import Verification, verify
 
@@ -94,6 +94,7 @@ class Autoencoder:
         *,
         seed: int | None = None,
         prior: str | None = None,
+        label: int | None = None,
         temperature: float | None = None,
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
@@ -101,13 +102,19 @@ class Autoencoder:
         """N new pictures: codes drawn from a prior, then decoded.
 
         seed: the same one gives the same pictures, and `sample(64, seed=0)[:16]` is `sample(16, seed=0)`; None: new.
-        prior: one of `priors`, by default the artifact's. temperature: spread of the codes, 1 as fitted, 0 their
-        mean, by default the artifact's.
+        prior: one of `priors`, by default the artifact's. label: only pictures of this class. temperature: spread of
+        the codes, 1 as fitted, 0 their mean, by default the artifact's.
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
         pictures = self._empty_pictures(_count("n", n), dtype)
         chunks = self.iter_sample(
-            n, seed=seed, prior=prior, temperature=temperature, batch_size=batch_size, dtype=pictures.dtype
+            n,
+            seed=seed,
+            prior=prior,
+            label=label,
+            temperature=temperature,
+            batch_size=batch_size,
+            dtype=pictures.dtype,
         )
         start = 0
         for chunk in chunks:
@@ -121,13 +128,14 @@ class Autoencoder:
         *,
         seed: int | None = None,
         prior: str | None = None,
+        label: int | None = None,
         temperature: float | None = None,
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> Iterator[np.ndarray]:
         """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
         kind = picture_dtype(dtype)
-        codes = self._iter_codes(n, seed, prior, temperature, batch_size)
+        codes = self._iter_codes(n, seed, prior, label, temperature, batch_size)
         return (self._decode_batch(chunk, kind) for chunk in codes)
 
     def draw(
@@ -136,11 +144,18 @@ class Autoencoder:
         *,
         seed: int | None = None,
         prior: str | None = None,
+        label: int | None = None,
         temperature: float | None = None,
     ) -> np.ndarray:
         """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any batch size."""
-        chunks = list(self._iter_codes(n, seed, prior, temperature, None))
+        chunks = list(self._iter_codes(n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
+
+    def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | None = None) -> np.ndarray:
+        """Log density of codes (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number."""
+        batch, single = self._as_codes(codes)
+        densities = self._prior(prior, label).log_prob(batch)
+        return densities[0] if single else densities
 
     def encode(self, pictures: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
         """Latent codes of pictures; of a VAE the mean of q(z|x).
@@ -199,23 +214,40 @@ class Autoencoder:
         return verify(self._artifact, self._encoder, self._decoder)
 
     def _iter_codes(
-        self, n: int, seed: int | None, prior: str | None, temperature: float | None, batch_size: int | None
+        self,
+        n: int,
+        seed: int | None,
+        prior: str | None,
+        label: int | None,
+        temperature: float | None,
+        batch_size: int | None,
     ) -> Iterator[np.ndarray]:
-        drawn = self._prior(prior)
+        drawn = self._prior(prior, label)
         spread = self.manifest.default_temperature if temperature is None else temperature
         if not (isinstance(spread, int | float | np.number) and 0 <= spread <= HOTTEST):
             raise InputError("temperature", found=repr(spread), expected=f"a number from 0 to {HOTTEST:g}")
         slices = self._slices(_count("n", n), batch_size)
         noise = Noise(seed)
-        return (
-            drawn.transform(noise.normals(rows.stop - rows.start, self.latent_dim), float(spread)) for rows in slices
-        )
+        return (drawn.draw(noise, rows.stop - rows.start, float(spread)) for rows in slices)
 
-    def _prior(self, name: str | None) -> Prior:
+    def _prior(self, name: str | None, label: int | None = None) -> Prior:
+        where = str(self._artifact.path / LATENTS)
         if self._latents is None:
-            where = str(self._artifact.path / LATENTS)
-            self._latents = read_declared(self._artifact.read(LATENTS), latent_tensors(self.latent_dim), where)
-        return stored_prior(self.manifest.default_prior if name is None else name, self.priors, self._latents)
+            self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
+        chosen = self.manifest.default_prior if name is None else name
+        if chosen not in self.priors:
+            raise InputError("prior", found=repr(chosen), expected=f"one of {', '.join(self.priors)}")
+        if chosen not in PRIORS:
+            found = "one that this version cannot draw"
+            raise ArtifactError(f"prior {chosen!r}", found=found, expected=", ".join(PRIORS))
+        try:
+            prior = stored_prior(chosen, self._latents, label)
+        except (KeyError, IndexError) as error:
+            raise ArtifactError(f"{where}: prior {chosen!r}", found=f"no {error}") from error
+        if prior.latent_dim != self.latent_dim:
+            found = f"codes of {prior.latent_dim} axes"
+            raise ArtifactError(f"{where}: prior {chosen!r}", found=found, expected=self.latent_dim)
+        return prior
 
     def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)

@@ -76,7 +76,8 @@ class FileSpec:
 class Manifest:
     """An artifact's facts. `graphs` and `files` are keyed by file name, `quality` by the name of the measure.
 
-    epoch: the epoch of the training run whose weights these are.
+    epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
+    code. labels: of the classes that can be asked for.
     """
 
     format: int
@@ -90,6 +91,8 @@ class Manifest:
     priors: tuple[str, ...]
     default_prior: str
     default_temperature: float
+    log_likelihood: dict[str, float]
+    labels: tuple[int, ...]
     latents: tuple[Tensor, ...]
     golden_pairs: int
     data: DataSpec

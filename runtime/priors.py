@@ -1,115 +1,235 @@
 """Distributions that latent codes are drawn from, with numpy alone.
 
-A prior turns standard normal noise into codes. Noise comes from a seeded stream that is read row by row, and the maths
-here adds up in an order that does not depend on how many rows come at once. The same seed therefore gives the same
-codes, bit for bit, whatever the batch size or the number of threads, and the first 16 of 64 codes are the 16 codes.
+A prior turns standard normal noise, and a uniform number for the choice of a component, into codes. Both come from
+seeded streams that are read row by row, and the maths here adds up in an order that does not depend on how many rows
+come at once. The same seed therefore gives the same codes, bit for bit, whatever the batch size or the number of
+threads, and the first 16 of 64 codes are the 16 codes.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from .errors import ArtifactError, InputError
-from .manifest import Tensor
+from .errors import InputError
+
+Latents = Mapping[str, np.ndarray]
+LOG_2PI = math.log(2 * math.pi)
+CHUNK = 1024  # codes whose densities are computed at once
 
 
 class Prior(Protocol):
     """A distribution over codes."""
 
-    def transform(self, noise: np.ndarray, temperature: float) -> np.ndarray:
-        """Codes float32 (n, d) from standard normal noise (n, d). temperature scales the spread; 1 is as fitted."""
+    @property
+    def latent_dim(self) -> int:
+        """Axes d of a code."""
+
+    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
+        """The next n codes, float32 (n, d). temperature scales the spread; 1 is as fitted, 0 leaves the means."""
+
+    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+        """Log density of codes (n, d) in nats, float64 (n,), at temperature 1."""
 
 
 @dataclass(frozen=True)
-class DiagonalGaussian:
-    """Independent axes: z = mean + std * e."""
-
-    mean: np.ndarray
-    std: np.ndarray
-
-    def transform(self, noise: np.ndarray, temperature: float) -> np.ndarray:
-        """Codes float32 (n, d) from standard normal noise (n, d)."""
-        codes: np.ndarray = self.mean + np.float32(temperature) * self.std * noise
-        return codes
-
-
-@dataclass(frozen=True)
-class FullGaussian:
-    """One Gaussian with its whole covariance: z = mean + L e, where L is lower triangular and L L^T the covariance."""
+class Gaussian:
+    """One Gaussian: z = mean + L e, where L (d, d) is lower triangular and L L^T the covariance."""
 
     mean: np.ndarray
     factor: np.ndarray
 
-    def transform(self, noise: np.ndarray, temperature: float) -> np.ndarray:
-        """Codes float32 (n, d) from standard normal noise (n, d)."""
-        return self.mean + np.float32(temperature) * _apply_factor(self.factor, noise)
+    @property
+    def latent_dim(self) -> int:
+        """Axes d of a code."""
+        return len(self.mean)
+
+    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
+        """The next n codes, float32 (n, d)."""
+        spread = _apply_factors(self.factor[None], np.zeros(n, np.intp), noise.normals(n, len(self.mean)))
+        codes: np.ndarray = self.mean + np.float32(temperature) * spread
+        return codes
+
+    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+        """Log density of codes (n, d) in nats, float64 (n,)."""
+        return _gaussian_log_prob(codes, self.mean, self.factor)
 
 
-def _apply_factor(factor: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Noise @ factor.T for a lower triangular factor (d, d), one latent axis after the other.
+@dataclass(frozen=True)
+class Mixture:
+    """Gaussians (k, d) with factors (k, d, d), each drawn as often as its weight (k,) says."""
 
-    A matrix product would be shorter, but BLAS picks its order of summation by the shape of the batch, and the last bit
-    of a code would then depend on how many were drawn with it.
+    weights: np.ndarray
+    means: np.ndarray
+    factors: np.ndarray
+
+    @property
+    def latent_dim(self) -> int:
+        """Axes d of a code."""
+        return int(self.means.shape[1])
+
+    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
+        """The next n codes, float32 (n, d)."""
+        edges = np.cumsum(self.weights.astype(np.float64))
+        chosen = np.searchsorted(edges[:-1], noise.uniforms(n) * edges[-1], side="right")
+        spread = _apply_factors(self.factors, chosen, noise.normals(n, self.means.shape[1]))
+        codes: np.ndarray = self.means[chosen] + np.float32(temperature) * spread
+        return codes
+
+    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+        """Log density of codes (n, d) in nats, float64 (n,)."""
+        parts = [_gaussian_log_prob(codes, mean, factor) for mean, factor in zip(self.means, self.factors, strict=True)]
+        weights = self.weights.astype(np.float64)
+        return _log_sum_exp(np.stack(parts, 1) + np.log(weights / weights.sum() + np.finfo(float).tiny))
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """A kernel density: one of the codes (m, d), moved by normal noise of a bandwidth (d,) on each axis.
+
+    Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
     """
-    by_axis = np.ascontiguousarray(noise.T)
-    codes = np.zeros_like(by_axis)
-    for axis, column in enumerate(factor.T):
-        codes[axis:] += column[axis:, None] * by_axis[axis]
-    return codes.T
 
+    codes: np.ndarray
+    bandwidth: np.ndarray
 
-def _standard(latents: Mapping[str, np.ndarray]) -> Prior:
-    return DiagonalGaussian(np.zeros_like(latents["mean"]), np.ones_like(latents["std"]))
+    @property
+    def latent_dim(self) -> int:
+        """Axes d of a code."""
+        return int(self.codes.shape[1])
 
+    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
+        """The next n codes, float32 (n, d)."""
+        chosen = np.minimum((noise.uniforms(n) * len(self.codes)).astype(np.intp), len(self.codes) - 1)
+        moved = np.float32(temperature) * self.bandwidth * noise.normals(n, self.codes.shape[1])
+        drawn: np.ndarray = self.codes[chosen].astype(np.float32) + moved
+        return drawn
 
-def _diagonal(latents: Mapping[str, np.ndarray]) -> Prior:
-    return DiagonalGaussian(latents["mean"], latents["std"])
-
-
-def _gaussian(latents: Mapping[str, np.ndarray]) -> Prior:
-    return FullGaussian(latents["mean"], latents["factor"])
-
-
-PRIORS: dict[str, Callable[[Mapping[str, np.ndarray]], Prior]] = {
-    "standard": _standard,  # N(0, I), what a VAE is trained towards
-    "diagonal": _diagonal,
-    "gaussian": _gaussian,
-}
-
-
-def stored_prior(name: str, available: tuple[str, ...], latents: Mapping[str, np.ndarray]) -> Prior:
-    """The prior `name` over an artifact's stored statistics. Raises InputError when the artifact does not have it."""
-    if name in available and name not in PRIORS:
-        raise ArtifactError(f"prior {name!r}", found="one that this version cannot draw", expected=", ".join(PRIORS))
-    if name not in available:
-        raise InputError("prior", found=repr(name), expected=f"one of {', '.join(available)}")
-    return PRIORS[name](latents)
-
-
-def latent_tensors(latent_dim: int) -> tuple[Tensor, ...]:
-    """What `latents.npz` holds: the moments of the training codes."""
-    return (
-        Tensor("mean", "float32", (latent_dim,)),
-        Tensor("std", "float32", (latent_dim,)),
-        Tensor("factor", "float32", (latent_dim, latent_dim)),
-    )
+    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+        """Log density of codes (n, d) in nats, float64 (n,)."""
+        scale = self.bandwidth.astype(np.float64)
+        centres, points = self.codes / scale, codes / scale
+        norms = 0.5 * np.sum(centres**2, 1)
+        constant = np.sum(np.log(scale)) + 0.5 * len(scale) * LOG_2PI + math.log(len(centres))
+        pieces = [np.empty(0)]
+        for start in range(0, len(points), CHUNK):
+            piece = points[start : start + CHUNK]
+            exponents = piece @ centres.T - norms - 0.5 * np.sum(piece**2, 1)[:, None]
+            pieces.append(_log_sum_exp(exponents) - constant)
+        return np.concatenate(pieces)
 
 
 class Noise:
-    """Standard normal rows from a seed, as one long stream however it is cut.
+    """Random numbers from a seed, as long streams however they are cut.
 
-    The normals have a spawned stream of their own, so that a prior which also draws other things from the same seed
-    will not shift them. A seed of None is fresh entropy. Raises InputError when the seed is no whole number from 0.
+    Normals and uniforms have spawned streams of their own, so that a prior which draws both from one seed shifts
+    neither. A seed of None is fresh entropy. Raises InputError when the seed is no whole number from 0.
     """
 
     def __init__(self, seed: int | None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
             raise InputError("seed", found=repr(seed), expected="a whole number from 0, or None")
-        (normals,) = np.random.SeedSequence(seed).spawn(1)
-        self._normals = np.random.Generator(np.random.PCG64(normals))
+        streams = np.random.SeedSequence(seed).spawn(2)
+        self._normals, self._uniforms = (np.random.Generator(np.random.PCG64(stream)) for stream in streams)
 
     def normals(self, n: int, latent_dim: int) -> np.ndarray:
-        """The next n rows, float32 (n, latent_dim)."""
+        """The next n rows of standard normals, float32 (n, latent_dim)."""
         return self._normals.standard_normal((n, latent_dim), dtype=np.float32)
+
+    def uniforms(self, n: int) -> np.ndarray:
+        """The next n numbers in [0, 1), float64 (n,)."""
+        return self._uniforms.random(n)
+
+
+def stored_prior(name: str, latents: Latents, label: int | None = None) -> Prior:
+    """The prior `name` over an artifact's stored statistics, of all pictures or of those with one label.
+
+    Raises InputError when the statistics do not hold it.
+    """
+    of_all, of_class = PRIORS[name]
+    if label is None:
+        return of_all(latents)
+    labels = latents.get("labels", np.empty(0, np.int64))
+    if of_class is None or not len(labels):
+        with_labels = [prior for prior, (_, labelled) in PRIORS.items() if labelled is not None]
+        expected = f"no label, or one of {', '.join(with_labels)}" if len(labels) else "a model of labelled pictures"
+        raise InputError(f"prior {name!r} with a label", found=label, expected=expected)
+    (where,) = np.nonzero(labels == label)
+    if not len(where):
+        raise InputError("label", found=label, expected=f"one of {', '.join(map(str, labels))}")
+    return of_class(latents, int(where[0]))
+
+
+def _standard(latents: Latents) -> Prior:
+    d = len(latents["mean"])
+    return Gaussian(np.zeros(d, np.float32), np.eye(d, dtype=np.float32))
+
+
+def _diagonal(latents: Latents) -> Prior:
+    return Gaussian(latents["mean"], np.diag(latents["std"]))
+
+
+def _class_diagonal(latents: Latents, c: int) -> Prior:
+    return Gaussian(latents["class_mean"][c], np.diag(latents["class_std"][c]))
+
+
+def _gaussian(latents: Latents) -> Prior:
+    return Gaussian(latents["mean"], latents["factor"])
+
+
+def _class_gaussian(latents: Latents, c: int) -> Prior:
+    return Gaussian(latents["class_mean"][c], latents["class_factor"][c])
+
+
+def _gmm(latents: Latents) -> Prior:
+    return Mixture(latents["gmm_weights"], latents["gmm_means"], latents["gmm_factors"])
+
+
+def _class_gmm(latents: Latents, c: int) -> Prior:
+    return Mixture(latents["class_gmm_weights"][c], latents["class_gmm_means"][c], latents["class_gmm_factors"][c])
+
+
+def _kde(latents: Latents) -> Prior:
+    return Kernels(latents["kde_codes"], latents["kde_bandwidth"])
+
+
+def _class_kde(latents: Latents, c: int) -> Prior:
+    return Kernels(latents["kde_codes"][latents["kde_classes"] == c], latents["class_kde_bandwidth"][c])
+
+
+# Of all pictures, and of those of one class; N(0, I) knows no classes.
+PRIORS: dict[str, tuple[Callable[[Latents], Prior], Callable[[Latents, int], Prior] | None]] = {
+    "standard": (_standard, None),
+    "diagonal": (_diagonal, _class_diagonal),
+    "gaussian": (_gaussian, _class_gaussian),
+    "gmm": (_gmm, _class_gmm),
+    "kde": (_kde, _class_kde),
+}
+
+
+def _apply_factors(factors: np.ndarray, chosen: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """L[chosen[i]] e[i] for every row i of noise (n, d) and lower triangular factors (k, d, d), axis after axis.
+
+    A matrix product would be shorter, but BLAS picks its order of summation by the shape of the batch, and the last bit
+    of a code would then depend on how many were drawn with it.
+    """
+    spread = np.zeros_like(noise)
+    for axis in range(noise.shape[1]):
+        spread[:, axis:] += factors[:, axis:, axis][chosen] * noise[:, axis, None]
+    return spread
+
+
+def _gaussian_log_prob(codes: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    wide = factor.astype(np.float64)
+    white = np.linalg.solve(wide, (codes - mean).astype(np.float64).T)
+    result: np.ndarray = -0.5 * np.sum(white**2, 0) - np.sum(np.log(np.diag(wide))) - 0.5 * len(mean) * LOG_2PI
+    return result
+
+
+def _log_sum_exp(values: np.ndarray) -> np.ndarray:
+    """log(sum(exp(values))) along the last axis, without overflow."""
+    top = values.max(-1)
+    result: np.ndarray = top + np.log(np.sum(np.exp(values - top[..., None]), -1))
+    return result

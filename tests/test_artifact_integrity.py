@@ -68,7 +68,7 @@ def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
         (lambda m: m.pop("latent_dim"), "latent_dim: found nothing, expected a whole number"),
         (lambda m: m.update(latent_dim="3"), "latent_dim: found '3', expected a whole number"),
         (lambda m: m.update(latent_dim=True), "latent_dim: found True"),
-        (lambda m: m.update(default_prior="gmm"), "default_prior: found gmm"),
+        (lambda m: m.update(default_prior="vamp"), "default_prior: found vamp"),
         (lambda m: m.update(default_temperature=-1), "default_temperature"),
         (lambda m: m["image"].update(shape=[2, 6, 5]), "1 or 3 channels"),
         (lambda m: m.update(latent_dim=5), "graphs: encoder.onnx: found"),
@@ -121,8 +121,10 @@ def test_a_file_that_is_no_graph_is_one_clear_error(copy):
 
 
 def test_an_unknown_prior_is_refused_with_those_available(model):
-    with pytest.raises(InputError, match=r"prior: found 'gmm', expected one of standard, diagonal, gaussian"):
-        model.sample(1, prior="gmm")
+    with pytest.raises(
+        InputError, match=r"prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde"
+    ):
+        model.sample(1, prior="vamp")
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -162,4 +164,4 @@ def test_graphs_are_self_contained_portable_and_hold_no_trace_of_the_machine(fol
 def test_arrays_hold_no_pickle(folder):
     for name in ("latents.npz", "golden.npz"):
         with np.load(folder / name, allow_pickle=False) as arrays:
-            assert all(array.dtype.kind in "fu" for array in arrays.values())
+            assert all(array.dtype.kind in "fui" for array in arrays.values())

@@ -43,6 +43,15 @@ def test_a_seed_that_was_not_given_is_told_and_repeats(cli, tmp_path):
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
+def test_labels_are_drawn_in_rows(cli, tmp_path):
+    assert cli("sample", "-n", "3", "--label", "0-9", "--seed", "1", "--scale", "1", "-o", "rows.png").returncode == 0
+    assert Image.open(tmp_path / "rows.png").size == (3 * 30 + 2, 10 * 30 + 2)
+    assert cli("sample", "-n", "3", "--label", "7,1", "--seed", "1", "-o", "rows.npy").returncode == 0
+    rows = np.load(tmp_path / "rows.npy")
+    assert np.allclose(rows[:3], aegen.load().sample(3, label=7, seed=1), atol=1e-5)
+    assert np.allclose(rows[3:], aegen.load().sample(3, label=1, seed=1), atol=1e-5)
+
+
 def test_sample_writes_every_form(cli, tmp_path):
     for output in ("out.npy", "out.npz", "out.gif", "out"):
         assert cli("sample", "-n", "5", "--seed", "1", "--dtype", "uint8", "-o", output).returncode == 0
@@ -176,6 +185,8 @@ def test_help_shows_what_it_does_and_two_examples(cli, name):
         ("sample", "--threads", "1000", "-o", "x.png"),
         ("sample", "--seed", "-1", "-o", "x.png"),
         ("sample", "--temperature", "-1", "-o", "x.png"),
+        ("sample", "--label", "seven", "-o", "x.png"),
+        ("sample", "--label", "9-0", "-o", "x.png"),
         ("sample", "--dtype", "int8", "-o", "x.npy"),
         ("interpolate", "a.png", "-o", "x.png"),
         ("interpolate", "a.png", "b.png", "--steps", "1", "-o", "x.png"),
@@ -212,7 +223,24 @@ def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
         ("sample", "-o", "no/such/x.png"): "no such folder",
         ("sample", "-o", "taken"): "something there already",
         ("sample", "-o", "taken/"): "something there already",
-        ("sample", "--prior", "gmm", "-o", "x.png"): "prior: found 'gmm', expected one of diagonal, gaussian",
+        ("sample", "--label", "11", "-o", "x.png"): "label: found 11, expected one of 0, 1, 2",
+        (
+            "sample",
+            "--label",
+            "1",
+            "--prior",
+            "standard",
+            "-o",
+            "x.png",
+        ): "expected no label, or one of diagonal, gaussian",
+        ("sample", "--label", "1", "--model", grey, "-o", "x.png"): "expected a model of labelled pictures",
+        (
+            "sample",
+            "--prior",
+            "vamp",
+            "-o",
+            "x.png",
+        ): "prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde",
         ("sample", "--model", "nope", "-o", "x.png"): "found no such name or folder, expected mnist-ae",
         ("sample", "--model", ".", "-o", "x.png"): "found no manifest.json",
         ("encode", "gone.npy", "-o", "x.npy"): "gone.npy: found no such file",

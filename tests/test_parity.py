@@ -16,10 +16,11 @@ from aegen.export import bundle
 from aegen.export.bundle import export
 from aegen.export.graphs import decoder_graph, encoder_graph
 from aegen.export.parity import prove
-from aegen.export.statistics import moments
+from aegen.export.statistics import fit, log_likelihoods, moments
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ParityError
 from aegen.runtime.manifest import ImageSpec
 from aegen.runtime.pixels import to_tensor
+from aegen.runtime.priors import stored_prior
 from aegen.train import checkpoint
 from aegen.train.datasets import load
 from aegen.train.loop import train
@@ -73,7 +74,8 @@ def test_python_gives_what_torch_gives(tmp_path, bars, knobs, shape):
         assert np.allclose(model.reconstruct(pictures, batch_size=batch), expected, rtol=1e-4, atol=1e-5)
     outputs = [one.name for one in model.manifest.graphs["encoder.onnx"].outputs]
     assert outputs == (["latent", "logvar"] if recipe.kind == "vae" else ["latent"])
-    assert model.manifest.default_prior == ("standard" if recipe.kind == "vae" else "gaussian")
+    likelihoods = model.manifest.log_likelihood
+    assert likelihoods[model.manifest.default_prior] == max(likelihoods.values())
     levels = model.reconstruct(pictures, dtype="uint8").astype(int)
     assert np.abs(levels - np.rint(expected * 255)).max() <= 1
 
@@ -89,7 +91,8 @@ def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, out
         "  aegen sample --model ./run-artifact -n 64 -o grid.png",
     ]
     for line in following:
-        done = cli(*line.split()[1:])
+        few = ("--components", 5) if line.split()[1] == "export" else ()  # fitting a hundred takes half a minute
+        done = cli(*line.split()[1:], *few)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "grid.png").stat().st_size > 1000
 
@@ -158,8 +161,8 @@ def test_an_export_replaces_an_artifact_only_when_told_and_nothing_else_ever(run
         export(trained, dataset, tmp_path / "no" / "artifact")
     with pytest.raises(InputError, match="temperature: found inf"):
         export(trained, dataset, tmp_path / "another", temperature=float("inf"))
-    with pytest.raises(InputError, match="prior: found 'gmm', expected one of standard, diagonal, gaussian"):
-        export(trained, dataset, tmp_path / "another", prior="gmm")
+    with pytest.raises(InputError, match="prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde"):
+        export(trained, dataset, tmp_path / "another", prior="vamp")
 
 
 def test_an_export_of_the_last_epoch_says_so(run, data, tmp_path):
@@ -172,7 +175,7 @@ def test_an_export_records_where_it_comes_from(run, data, tmp_path):
     manifest = export(checkpoint.read(run), load(data), tmp_path / "artifact", name="bars", licence="CC0")
     assert manifest.commands == (
         "aegen train --data bars.npz --widths 8 --latent-dim 3 --epochs 2 --learning-rate 0.02 -o runs/bars",
-        "aegen export runs/bars --prior gaussian --temperature 1 --licence CC0 -o bars",
+        f"aegen export runs/bars --prior {manifest.default_prior} --temperature 1 --licence CC0 -o bars",
     )
     assert (manifest.data.name, manifest.data.licence, manifest.name) == ("bars.npz", "CC0", "bars")
     assert manifest.recipe["latent_dim"] == 3
@@ -222,18 +225,48 @@ bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
     assert aegen.load(tmp_path / "artifact").verify().passed
 
 
-def test_statistics_of_codes_are_exact_and_survive_an_axis_that_never_moves():
-    codes = np.random.default_rng(0).normal(2, 3, (500, 4)).astype(np.float32)
+def test_moments_are_exact_and_survive_an_axis_that_never_moves():
+    codes = np.random.default_rng(0).normal(2, 3, (500, 4))
     codes[:, 2] = 1
     found = moments(codes)
-    assert np.allclose(found["mean"], codes.mean(0), atol=1e-5)
-    assert np.allclose(found["std"], codes.std(0), atol=1e-5)
-    covariance = np.cov(codes, rowvar=False, bias=True)
-    assert np.allclose(found["factor"] @ found["factor"].T, covariance, atol=1e-3)
+    assert np.allclose(found["mean"], codes.mean(0))
+    assert np.allclose(found["std"], codes.std(0))
+    assert np.allclose(found["factor"] @ found["factor"].T, np.cov(codes, rowvar=False, bias=True), atol=1e-3)
     assert np.array_equal(found["factor"], np.tril(found["factor"]))
-    assert all(value.dtype == np.float32 for value in found.values())
-    with pytest.raises(ExecutionError, match="not finite"):
-        moments(np.array([[np.nan], [1]], np.float32))
+
+
+def test_the_fit_finds_the_clusters_and_judges_by_held_out_codes():
+    random = np.random.default_rng(0)
+    centres = random.normal(0, 20, (5, 3))
+    labels = random.integers(0, 5, 3000)
+    codes = (centres[labels] + random.normal(0, 1, (3000, 3))).astype(np.float32)
+    arrays = fit(codes[:2500], codes[2500:], labels[:2500])
+    assert len(arrays["gmm_weights"]) == 5
+    assert np.allclose(np.sort(arrays["gmm_means"], 0), np.sort(centres, 0), atol=0.3)
+    likelihoods = log_likelihoods(arrays, codes[2500:])
+    assert max(likelihoods, key=likelihoods.get) == "gmm"
+    assert likelihoods["gmm"] > likelihoods["gaussian"] > likelihoods["standard"]
+    assert likelihoods["kde"] > likelihoods["gaussian"]
+    assert np.allclose(arrays["class_mean"], centres, atol=0.3)
+    assert arrays["labels"].tolist() == [0, 1, 2, 3, 4]
+    assert np.array_equal(fit(codes[:2500], codes[2500:], labels[:2500])["gmm_means"], arrays["gmm_means"])
+
+
+def test_the_fit_is_scikit_learn_s():
+    from sklearn.mixture import GaussianMixture
+
+    codes = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    codes[:200] += 5
+    arrays = fit(codes, codes, None, components=2)
+    theirs = GaussianMixture(2, random_state=0).fit(codes)
+    assert np.allclose(stored_prior("gmm", arrays).log_prob(codes), theirs.score_samples(codes), atol=1e-2)
+
+
+def test_codes_that_are_no_numbers_are_refused(run, data, tmp_path):
+    trained = checkpoint.read(run)
+    trained.weights["network.encoder.1.bias"][:] = float("nan")
+    with pytest.raises((ParityError, ExecutionError)):
+        export(trained, load(data), tmp_path / "artifact")
 
 
 def test_the_tiny_artifacts_are_what_their_generator_makes(tmp_path):

@@ -57,9 +57,9 @@ def test_every_block_of_python_runs_and_says_the_truth(block, tmp_path, capsys, 
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(block, names)
-    for name, dtype, shape in re.findall(r"^(\w+) = .*# .*?(float32|uint8) \(([\d, ]+)\)", block, re.MULTILINE):
+    for name, dtype, shape in re.findall(r"^(\w+) = .*# .*?(float32|float64|uint8) \(([\d, ]+)\)", block, re.MULTILINE):
         assert names[name].dtype == dtype
-        assert names[name].shape == tuple(int(axis) for axis in shape.split(","))
+        assert names[name].shape == tuple(int(axis) for axis in shape.split(",") if axis.strip())
     printed = capsys.readouterr().out
     for told in re.findall(r"print\(.*?\)\s+# (.*)", block):
         assert told in printed

@@ -169,6 +169,6 @@ def test_the_verification_passes_and_counts(model):
 
 def test_a_model_says_what_it_is(model):
     assert model.name in repr(model)
-    assert model.priors == ("standard", "diagonal", "gaussian")
+    assert model.priors == ("standard", "diagonal", "gaussian", "gmm", "kde")
     assert model.manifest.default_prior in model.priors
     assert aegen.__version__.count(".") == 2

@@ -3,7 +3,7 @@
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.priors import Noise
+from aegen.runtime.priors import Mixture, Noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ PRIOR_NAMES = MODEL.priors
 @settings(deadline=None)  # a busy machine is no broken promise
 @given(count=st.integers(1, 300), size=st.integers(1, 80), seed=st.integers(0, 2**64))
 def test_same_seed_gives_the_same_codes_at_any_batch_size(prior, count, size, seed):
-    cut = np.concatenate(list(MODEL._iter_codes(count, seed, prior, None, size)))
+    cut = np.concatenate(list(MODEL._iter_codes(count, seed, prior, None, None, size)))
     assert np.array_equal(cut, MODEL.draw(count, seed=seed, prior=prior))
 
 
@@ -48,6 +48,67 @@ def test_noise_of_a_seed_is_fixed_for_all_time():
     assert first.tobytes().hex() == "d461084054855c4087a817bc1715213fc49f373f6a40a4bf"
 
 
+@pytest.mark.parametrize("prior", ["diagonal", "gaussian", "gmm", "kde"])
+def test_codes_of_a_label_keep_the_contract(prior):
+    codes = MODEL.draw(64, seed=3, prior=prior, label=7)
+    cut = np.concatenate(list(MODEL._iter_codes(64, 3, prior, 7, None, 5)))
+    assert np.array_equal(codes, cut)
+    assert not np.array_equal(codes, MODEL.draw(64, seed=3, prior=prior, label=8))
+
+
+@pytest.mark.parametrize("label", [None, 4])
+@pytest.mark.parametrize("prior", PRIOR_NAMES)
+def test_draws_follow_their_own_density(prior, label):
+    """The mean of log p(z) over draws is minus the entropy, which two halves of the draws must agree on; and no prior's
+    draws are likelier under another one (Gibbs' inequality)."""
+    if prior == "standard" and label is not None:
+        return
+    codes = MODEL.draw(20_000, seed=0, prior=prior, label=label, temperature=1)
+    own = MODEL.log_prob(codes, prior=prior, label=label)
+    first, second = own[:10_000], own[10_000:]
+    assert abs(first.mean() - second.mean()) < 5 * np.sqrt(2) * own.std() / 100
+    for other in PRIOR_NAMES:
+        if other != "standard" or label is None:
+            assert MODEL.log_prob(codes[:2000], prior=other, label=label).mean() <= own[:2000].mean() + 1e-6
+
+
+def test_every_density_is_scipy_s():
+    from scipy.special import logsumexp
+    from scipy.stats import multivariate_normal
+
+    codes = MODEL.draw(50, seed=1, prior="gmm", temperature=1).astype(np.float64)
+    d = MODEL.latent_dim
+    latents = MODEL._latents
+    full = latents["factor"].astype(np.float64) @ latents["factor"].T
+    expected = {
+        "standard": multivariate_normal(np.zeros(d)).logpdf(codes),
+        "diagonal": multivariate_normal(latents["mean"], np.diag(latents["std"].astype(np.float64) ** 2)).logpdf(codes),
+        "gaussian": multivariate_normal(latents["mean"], full).logpdf(codes),
+    }
+    parts = [
+        multivariate_normal(mean, factor.astype(np.float64) @ factor.T).logpdf(codes) + np.log(weight)
+        for weight, mean, factor in zip(
+            latents["gmm_weights"].astype(np.float64), latents["gmm_means"], latents["gmm_factors"], strict=True
+        )
+    ]
+    expected["gmm"] = logsumexp(np.stack(parts), axis=0)
+    bandwidth = np.diag(latents["kde_bandwidth"].astype(np.float64) ** 2)
+    kernels = latents["kde_codes"].astype(np.float64)
+    expected["kde"] = logsumexp(
+        [multivariate_normal(code, bandwidth).logpdf(kernels) for code in codes], axis=1
+    ) - np.log(len(kernels))
+    for name, density in expected.items():
+        assert np.allclose(MODEL.log_prob(codes, prior=name), density, rtol=1e-4, atol=1e-3), name
+
+
+def test_components_are_drawn_as_often_as_they_weigh():
+    weights = np.array([0.7, 0.2, 0.1], np.float32)
+    means = np.array([[-100.0], [0.0], [100.0]], np.float32)
+    codes = Mixture(weights, means, np.ones((3, 1, 1), np.float32)).draw(Noise(0), 30_000, 1.0)
+    shares = [np.mean(codes < -50), np.mean(np.abs(codes) < 50), np.mean(codes > 50)]
+    assert np.allclose(shares, weights, atol=0.01)
+
+
 def test_codes_have_the_moments_that_the_artifact_states():
     latents = MODEL._prior("gaussian")
     codes = MODEL.draw(200_000, seed=0, prior="gaussian", temperature=1).astype(np.float64)
@@ -60,10 +121,12 @@ def test_diagonal_codes_have_independent_axes():
     codes = MODEL.draw(200_000, seed=0, prior="diagonal", temperature=1)
     correlation = np.corrcoef(codes, rowvar=False) - np.eye(MODEL.latent_dim)
     assert np.abs(correlation).max() < 0.02
-    assert np.allclose(codes.std(0), MODEL._prior("diagonal").std, rtol=0.02)
+    assert np.allclose(codes.std(0), MODEL._prior("diagonal").factor.diagonal(), rtol=0.02)
 
 
 def test_temperature_scales_the_spread_around_the_mean():
-    cold, fitted, hot = (MODEL.draw(50, seed=4, temperature=t) for t in (0, 1, 2))
+    cold, fitted, hot = (MODEL.draw(50, seed=4, prior="gaussian", temperature=t) for t in (0, 1, 2))
     assert np.array_equal(cold, np.broadcast_to(cold[0], cold.shape))
+    assert np.allclose(hot - cold, 2 * (fitted - cold), atol=1e-3)
+    cold, fitted, hot = (MODEL.draw(50, seed=4, prior="gmm", temperature=t) for t in (0, 1, 2))
     assert np.allclose(hot - cold, 2 * (fitted - cold), atol=1e-3)

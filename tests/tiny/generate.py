@@ -6,6 +6,7 @@ Both are trained and exported as any model is, on pictures of one bright bar eac
 taken for columns fail a test; `colour` is RGB and works in [-1, 1], so that a forgotten range does.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -40,7 +41,8 @@ def generate(folder: Path) -> None:
             data, run = Path(scratch, "bars.npz"), Path(scratch, "run")
             np.savez(data, images=bars(600, shape))
             train(RECIPES[name], load(str(data)), run)
-            export(checkpoint.read(run), load(str(data)), folder / name, name=name, licence="CC0", overwrite=True)
+            shutil.rmtree(folder / name, ignore_errors=True)
+            export(checkpoint.read(run), load(str(data)), folder / name, name=name, licence="CC0", components=3)
 
 
 if __name__ == "__main__":
