@@ -11,11 +11,11 @@ import numpy as np
 from ..runtime import artifact
 from ..runtime.arrays import npz_bytes
 from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
-from ..runtime.autoencoder import HOTTEST, Autoencoder
+from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import AegenError, InputError, OutputError, ParityError
 from ..runtime.files import new_folder, require_parent, taken
 from ..runtime.grid import png_bytes, tile
-from ..runtime.manifest import FORMAT, ImageSpec, Manifest, Tensor
+from ..runtime.manifest import FORMAT, HOTTEST, ImageSpec, Manifest, Tensor
 from ..runtime.pixels import unit_pixels
 from ..runtime.priors import PRIORS
 from ..train.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, Artifact, find
 from .errors import ArtifactError, InputError, ShapeError
-from .manifest import Manifest
+from .manifest import HOTTEST, Manifest
 from .paths import linear_path
 from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import PRIORS, Noise, Prior, stored_prior
@@ -20,7 +20,6 @@ from .verification import Verification, verify
 BATCH = 1024  # pictures in one onnxruntime call: larger ones are no faster and take more memory
 LARGEST_THREADS = 256
 MOST = 2**40  # pictures: beyond any use, and within what numpy counts
-HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 
 
 def load(

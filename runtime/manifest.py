@@ -9,6 +9,7 @@ from .errors import ArtifactError, InputError
 from .records import from_json
 
 FORMAT = 1
+HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 LARGEST_MANIFEST = 4_000_000  # bytes; a real one has a few thousand
 
 
@@ -142,7 +143,12 @@ class Manifest:
             (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
             (low < high, "image.range", self.image.range, "black below white"),
             (self.latent_dim > 0, "latent_dim", self.latent_dim, "at least 1"),
-            (0 <= self.default_temperature <= 1000, "default_temperature", self.default_temperature, "from 0 to 1000"),
+            (
+                0 <= self.default_temperature <= HOTTEST,
+                "default_temperature",
+                self.default_temperature,
+                f"from 0 to {HOTTEST:g}",
+            ),
             (self.default_prior in self.priors, "default_prior", self.default_prior, f"one of {list(self.priors)}"),
             (
                 all("/" not in name and "\\" not in name for name in self.files),
