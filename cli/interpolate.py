@@ -11,6 +11,11 @@ from .options import done, dtype_option, model_options, plural, resize_option, s
 @click.option(
     "--steps", type=click.IntRange(2), default=10, show_default=True, help="Pictures on each path, ends included."
 )
+@click.option(
+    "--along",
+    type=click.Choice(["linear", "slerp", "norm-corrected"]),
+    help="The way through latent space.  [default: slerp for a variational autoencoder, else linear]",
+)
 @strip_options
 @model_options
 @resize_option
@@ -19,6 +24,7 @@ def command(
     a: str,
     b: str,
     steps: int,
+    along: str | None,
     output: str,
     scale: int,
     model: str | None,
@@ -42,7 +48,7 @@ def command(
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
     starts, ends = (read_pictures(one, shape=loaded.manifest.image.shape, resize=resize) for one in (a, b))
-    paths = loaded.interpolate(starts, ends, steps=steps, dtype=form)
+    paths = loaded.interpolate(starts, ends, steps=steps, along=along, dtype=form)
     if output_suffix(output) == ".gif":
         pictures = [tile(paths[:, step]) for step in range(steps)]
         write_pictures(output, [picture[None] for picture in pictures], steps, scale=scale)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .arguments import as_codes, count, positive, spread
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, Artifact, find
 from .errors import ArtifactError, InputError, ShapeError
-from .manifest import HOTTEST, Manifest
-from .paths import linear_path
+from .manifest import Manifest
+from .paths import OF_KIND, PATHS, path
 from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import PRIORS, Noise, Prior, stored_prior
 from .session import Network, allowed_threads
@@ -19,7 +20,6 @@ from .verification import Verification, verify
 
 BATCH = 1024  # pictures in one onnxruntime call: larger ones are no faster and take more memory
 LARGEST_THREADS = 256
-MOST = 2**40  # pictures: beyond any use, and within what numpy counts
 
 
 def load(
@@ -45,10 +45,10 @@ class Autoencoder:
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
-        self._threads = _positive("threads", threads, allowed_threads())
+        self._threads = positive("threads", threads, allowed_threads())
         if self._threads > LARGEST_THREADS:
             raise InputError("threads", found=self._threads, expected=f"at most {LARGEST_THREADS}")
-        self._batch_size = _positive("batch_size", batch_size, BATCH)
+        self._batch_size = positive("batch_size", batch_size, BATCH)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
         self._latents: dict[str, np.ndarray] | None = None
@@ -105,7 +105,7 @@ class Autoencoder:
         the codes, 1 as fitted, 0 their mean, by default the artifact's.
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
-        pictures = self._empty_pictures(_count("n", n), dtype)
+        pictures = self._empty_pictures(count("n", n), dtype)
         chunks = self.iter_sample(
             n,
             seed=seed,
@@ -152,7 +152,7 @@ class Autoencoder:
 
     def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | None = None) -> np.ndarray:
         """Log density of codes (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number."""
-        batch, single = self._as_codes(codes)
+        batch, single = as_codes(codes, self.latent_dim)
         densities = self._prior(prior, label).log_prob(batch)
         return densities[0] if single else densities
 
@@ -167,6 +167,20 @@ class Autoencoder:
             codes[rows] = self._encoder.run("latent", {"image": to_tensor(batch[rows], self.manifest.image)})
         return codes[0] if single else codes
 
+    def posterior(self, pictures: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log variance of q(z|x), the Gaussian that a variational autoencoder gives for each picture.
+
+        Both float32 (n, d), or (d,) for one picture. Raises InputError when this is no variational autoencoder.
+        """
+        if self.manifest.kind != "vae":
+            raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
+        batch, single = as_batch(pictures, self.manifest.image.shape)
+        mean, logvar = np.empty((2, len(batch), self.latent_dim), np.float32)
+        for rows in self._slices(len(batch), batch_size):
+            image = to_tensor(batch[rows], self.manifest.image)
+            mean[rows], logvar[rows] = self._encoder.outputs(("latent", "logvar"), {"image": image})
+        return (mean[0], logvar[0]) if single else (mean, logvar)
+
     def decode(self, codes: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
         """Pictures of latent codes.
 
@@ -174,7 +188,7 @@ class Autoencoder:
         picture for one code. Raises ShapeError when the last axis is not this model's latent_dim, InputError for codes
         that are no finite numbers.
         """
-        batch, single = self._as_codes(codes)
+        batch, single = as_codes(codes, self.latent_dim)
         pictures = self._empty_pictures(len(batch), dtype)
         for rows in self._slices(len(batch), batch_size):
             pictures[rows] = self._decode_batch(batch[rows], pictures.dtype)
@@ -186,22 +200,34 @@ class Autoencoder:
         """Pictures encoded and decoded again, in the shape they came in."""
         return self.decode(self.encode(pictures, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
 
-    def interpolate(self, a: ArrayLike, b: ArrayLike, *, steps: int = 10, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """The decoded straight path between the codes of pictures a and b.
+    def interpolate(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        steps: int = 10,
+        along: str | None = None,
+        batch_size: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
+        """The decoded path between the codes of pictures a and b.
 
-        a, b: one picture each, or n pictures each. Returns (steps, H, W[, 3]), or (n, steps, H, W[, 3]); the ends are
-        the reconstructions of a and b. Raises ShapeError when a and b are not equally many.
+        a, b: one picture each, or n pictures each. along: "linear", "slerp" or "norm-corrected", by default what suits
+        the kind of autoencoder. Returns (steps, H, W[, 3]), or (n, steps, H, W[, 3]); the ends are the reconstructions
+        of a and b. Raises ShapeError when a and b are not equally many.
         """
-        start, end = self.encode(a), self.encode(b)
+        start, end = self.encode(a, batch_size=batch_size), self.encode(b, batch_size=batch_size)
         if start.shape != end.shape:
             found = f"shapes {np.shape(a)} and {np.shape(b)}"
             raise ShapeError("interpolate", found=found, expected="as many ends as starts")
-        if _count("steps", steps) < 2:
+        if count("steps", steps) < 2:
             raise InputError("steps", found=steps, expected="at least 2")
-        path = linear_path(start, end, steps)
-        return self.decode(path.reshape(-1, self.latent_dim), dtype=dtype).reshape(
-            *path.shape[:-1], *self.picture_shape
-        )
+        chosen = OF_KIND.get(self.manifest.kind, "linear") if along is None else along
+        if chosen not in PATHS:
+            raise InputError("along", found=repr(chosen), expected=f"one of {', '.join(PATHS)}")
+        codes = path(chosen, start, end, steps)
+        pictures = self.decode(codes.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
+        return pictures.reshape(*codes.shape[:-1], *self.picture_shape)
 
     def verify(self) -> Verification:
         """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
@@ -222,12 +248,10 @@ class Autoencoder:
         batch_size: int | None,
     ) -> Iterator[np.ndarray]:
         drawn = self._prior(prior, label)
-        spread = self.manifest.default_temperature if temperature is None else temperature
-        if not (isinstance(spread, int | float | np.number) and 0 <= spread <= HOTTEST):
-            raise InputError("temperature", found=repr(spread), expected=f"a number from 0 to {HOTTEST:g}")
-        slices = self._slices(_count("n", n), batch_size)
+        scale = spread(temperature, self.manifest.default_temperature)
+        slices = self._slices(count("n", n), batch_size)
         noise = Noise(seed)
-        return (drawn.draw(noise, rows.stop - rows.start, float(spread)) for rows in slices)
+        return (drawn.draw(noise, rows.stop - rows.start, scale) for rows in slices)
 
     def _prior(self, name: str | None, label: int | None = None) -> Prior:
         where = str(self._artifact.path / LATENTS)
@@ -251,25 +275,12 @@ class Autoencoder:
     def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)
 
-    def _as_codes(self, codes: ArrayLike) -> tuple[np.ndarray, bool]:
-        array = np.asarray(codes)
-        if array.dtype.kind not in "fiu":
-            raise InputError("codes", found=f"dtype {array.dtype}", expected="numbers")
-        if array.ndim not in (1, 2) or array.shape[-1] != self.latent_dim:
-            expected = f"(n, {self.latent_dim}) or ({self.latent_dim},)"
-            raise ShapeError("codes", found=f"shape {array.shape}", expected=expected)
-        with np.errstate(over="ignore"):
-            batch = np.ascontiguousarray(np.atleast_2d(array), np.float32)
-        if not np.isfinite(batch).all():
-            raise InputError("codes", found="values that are not finite", expected="finite numbers of float32")
-        return batch, array.ndim == 1
-
     def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
         return np.empty((n, *self.picture_shape), picture_dtype(dtype))
 
     def _slices(self, n: int, batch_size: int | None) -> Iterator[slice]:
         # Equal batches and a tail, so that memory stays at what one batch takes, however many rows there are.
-        size = _positive("batch_size", batch_size, self._batch_size)
+        size = positive("batch_size", batch_size, self._batch_size)
         return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
     def _network(self, name: str) -> Network:
@@ -279,17 +290,3 @@ class Autoencoder:
 
 def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:
     return Autoencoder(path, threads=threads, batch_size=batch_size)
-
-
-def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST:
-        raise InputError(name, found=repr(value), expected="a whole number from 0 to 2^40")
-    return int(value)
-
-
-def _positive(name: str, value: int | None, default: int) -> int:
-    if value is None:
-        return default
-    if _count(name, value) < 1:
-        raise InputError(name, found=value, expected="at least 1")
-    return int(value)

@@ -1,0 +1,48 @@
+"""What the verbs are told: numbers within their bounds, or an error that names the argument."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .errors import InputError, ShapeError
+from .manifest import HOTTEST
+
+MOST = 2**40  # pictures: beyond any use, and within what numpy counts
+
+
+def count(name: str, value: int) -> int:
+    """A whole number from 0. Raises InputError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST:
+        raise InputError(name, found=repr(value), expected="a whole number from 0 to 2^40")
+    return int(value)
+
+
+def positive(name: str, value: int | None, default: int) -> int:
+    """A whole number from 1, or the default for None. Raises InputError."""
+    if value is None:
+        return default
+    if count(name, value) < 1:
+        raise InputError(name, found=value, expected="at least 1")
+    return int(value)
+
+
+def spread(temperature: float | None, default: float) -> float:
+    """A temperature, or the default for None. Raises InputError."""
+    value = default if temperature is None else temperature
+    if not (isinstance(value, int | float | np.number) and 0 <= value <= HOTTEST):
+        raise InputError("temperature", found=repr(value), expected=f"a number from 0 to {HOTTEST:g}")
+    return float(value)
+
+
+def as_codes(codes: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
+    """Codes as float32 (n, d), and whether there was only one, without n. Raises ShapeError or InputError."""
+    array = np.asarray(codes)
+    if array.dtype.kind not in "fiu":
+        raise InputError("codes", found=f"dtype {array.dtype}", expected="numbers")
+    if array.ndim not in (1, 2) or array.shape[-1] != latent_dim:
+        expected = f"(n, {latent_dim}) or ({latent_dim},)"
+        raise ShapeError("codes", found=f"shape {array.shape}", expected=expected)
+    with np.errstate(over="ignore"):
+        batch = np.ascontiguousarray(np.atleast_2d(array), np.float32)
+    if not np.isfinite(batch).all():
+        raise InputError("codes", found="values that are not finite", expected="finite numbers of float32")
+    return batch, array.ndim == 1

@@ -1,0 +1,59 @@
+"""Every path through latent space starts and ends at the codes it was given, and goes between them as it says."""
+
+import numpy as np
+import pytest
+from aegen.runtime.paths import OF_KIND, PATHS, path
+
+RANDOM = np.random.default_rng(0)
+START, END = RANDOM.standard_normal((2, 50, 64)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_the_ends_are_the_codes_bit_for_bit(name):
+    codes = path(name, START, END, 5)
+    assert codes.shape == (50, 5, 64)
+    assert codes.dtype == np.float32
+    assert np.array_equal(codes[:, 0], START)
+    assert np.array_equal(codes[:, -1], END)
+    assert np.array_equal(path(name, START[0], END[0], 5), codes[0])
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_there_is_the_path_back(name):
+    assert np.allclose(path(name, START, END, 7), path(name, END, START, 7)[:, ::-1], atol=1e-5)
+
+
+def test_a_straight_line_meets_the_middle():
+    assert np.allclose(path("linear", START, END, 3)[:, 1], (START + END) / 2, atol=1e-6)
+
+
+def test_a_slerp_turns_evenly_on_the_circle():
+    codes = path("slerp", np.float32([2, 0]), np.float32([0, 2]), 4)
+    angles = np.deg2rad([0, 30, 60, 90])
+    assert np.allclose(codes, 2 * np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1, -1, 3])
+def test_a_slerp_between_parallel_codes_is_the_straight_line(factor):
+    assert np.allclose(path("slerp", START, factor * START, 6), path("linear", START, factor * START, 6), atol=1e-5)
+    zero = np.zeros_like(START)
+    assert np.allclose(path("slerp", START, zero, 6), path("linear", START, zero, 6), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["slerp", "norm-corrected"])
+def test_between_normal_codes_only_the_straight_line_grows_short(name):
+    middles = path(name, START, END, 3)[:, 1]
+    assert np.mean(middles**2) == pytest.approx(1, abs=0.05)
+    assert np.mean(path("linear", START, END, 3)[:, 1] ** 2) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_model_takes_the_path_it_is_told_and_the_one_of_its_kind_otherwise(model, pictures):
+    a, b = pictures[:3], pictures[3:6]
+    for name in PATHS:
+        codes = path(name, model.encode(a), model.encode(b), 4).reshape(12, -1)
+        expected = model.decode(codes).reshape(3, 4, *model.picture_shape)
+        assert np.allclose(model.interpolate(a, b, steps=4, along=name), expected, atol=1e-5)
+    default = model.interpolate(a, b, steps=4, along=OF_KIND[model.manifest.kind])
+    assert np.array_equal(model.interpolate(a, b, steps=4), default)
+    with pytest.raises(ValueError, match=r"'arc'.* expected one of linear, slerp, norm-corrected"):
+        model.interpolate(a, b, along="arc")
