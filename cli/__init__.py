@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 SECTIONS = {
-    "Use a model": ("sample", "reconstruct", "interpolate", "encode", "decode"),
+    "Use a model": ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode"),
     "Look at it": ("info", "models", "verify"),
     "Make one": ("train", "export"),
 }

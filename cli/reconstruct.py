@@ -41,7 +41,7 @@ def command(
     aegen reconstruct scans/ --resize -o cleaned/
     """
     from ..runtime.autoencoder import load
-    from ..runtime.grid import over_under, write_pictures
+    from ..runtime.grid import stacked, write_pictures
     from ..runtime.pictures import read_pictures
 
     form = dtype if wants_arrays(output) else "uint8"
@@ -55,6 +55,6 @@ def command(
         count,
         columns=across,
         scale=scale,
-        layout=lambda reconstructions: over_under(originals, reconstructions, across),
+        layout=lambda reconstructions: stacked(across, originals, reconstructions),
     )
     done(output, plural(count, "reconstruction"))

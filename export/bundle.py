@@ -102,6 +102,7 @@ def export(
         parity=parity,
         quality={},
         files={},
+        sigma=checkpoint.sigma,
     )
     contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
     with new_folder(target, overwrite=overwrite) as folder:

@@ -51,15 +51,17 @@ def prove(network: EncoderDecoder, graphs: dict[str, bytes], pictures: np.ndarra
 def golden_pairs(network: EncoderDecoder, pictures: np.ndarray, image: ImageSpec) -> dict[str, np.ndarray]:
     """Inputs and torch's outputs for them.
 
-    pictures: the first of the test pictures, all black, all white and two of uniform noise, uint8. latent: their codes;
-    image: the decoder's output for those codes, in the network's range; both float32.
+    pictures: the first of the test pictures, all black, all white and two of uniform noise, uint8. latent: their codes,
+    and of a variational autoencoder logvar; image: what the decoder gives for those codes, in its range. All float32.
     """
     axes = picture_shape(image.shape)
     noise = np.random.default_rng(0).integers(0, 256, (2, *axes), np.uint8)
     black, white = np.zeros((1, *axes), np.uint8), np.full((1, *axes), 255, np.uint8)
     inputs = np.concatenate([pictures[:GOLDEN_PICTURES], black, white, noise])
-    latent = _in_torch(network.encode, to_tensor(inputs, image))
-    return {"pictures": inputs, "latent": latent, "image": _in_torch(network.decode, latent)}
+    images = to_tensor(inputs, image)
+    latent = _in_torch(network.encode, images)
+    spread = {"logvar": _in_torch(network.logvar, images)} if isinstance(network, Variational) else {}
+    return {"pictures": inputs, "latent": latent, **spread, "image": _in_torch(network.decode, latent)}
 
 
 def _session(name: str, graphs: dict[str, bytes]) -> Network:

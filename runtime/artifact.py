@@ -52,8 +52,8 @@ def _check_graphs(manifest: Manifest, where: str) -> None:
     image, latent = ("batch", *manifest.image.shape), ("batch", manifest.latent_dim)
     for name, given, result in ((ENCODER, image, latent), (DECODER, latent, image)):
         graph = manifest.graphs.get(name)
-        found = graph and ([one.shape for one in graph.inputs], graph.outputs[0].shape if graph.outputs else None)
-        if found != ([given], result):
+        found = graph and ([one.shape for one in graph.inputs], {one.shape for one in graph.outputs})
+        if found != ([given], {result}):
             raise ArtifactError(f"{where}: graphs: {name}", found=found or "nothing", expected=f"{given} to {result}")
 
 

@@ -40,17 +40,17 @@ def tile(pictures: np.ndarray, *, columns: int | None = None, scale: int = 1) ->
     return canvas.repeat(scale, 0).repeat(scale, 1)
 
 
-def over_under(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures for a grid of `columns` in which each of `above` stands over its fellow of `below`.
+def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
+    """Pictures for a grid of `columns` in which each of the first layer stands over its fellows of the others.
 
-    above, below: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8, the last row filled up with black.
+    layers: (n, H, W) or (n, H, W, 3) each, uint8 or float in [0, 1]. Returns uint8, the last rows filled up with black.
     """
-    padding = -len(above) % columns
+    padding = -len(layers[0]) % columns
     rows = []
-    for pictures in (grey_levels(unit_pixels(above)), grey_levels(unit_pixels(below))):
+    for pictures in (grey_levels(unit_pixels(layer)) for layer in layers):
         filled = np.concatenate([pictures, np.zeros((padding, *pictures.shape[1:]), np.uint8)])
         rows.append(filled.reshape(-1, columns, *pictures.shape[1:]))
-    return np.stack(rows, 1).reshape(-1, *above.shape[1:])
+    return np.stack(rows, 1).reshape(-1, *layers[0].shape[1:])
 
 
 def png_bytes(picture: np.ndarray) -> bytes:

@@ -78,7 +78,8 @@ class Manifest:
     """An artifact's facts. `graphs` and `files` are keyed by file name, `quality` by the name of the measure.
 
     epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
-    code. labels: of the classes that can be asked for.
+    code. labels: of the classes that can be asked for. sigma: standard deviation of p(x|z) in the range of `image`,
+    where the loss was Gaussian.
     """
 
     format: int
@@ -105,6 +106,7 @@ class Manifest:
     parity: Parity
     quality: dict[str, float]
     files: dict[str, FileSpec]
+    sigma: float | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -149,6 +151,7 @@ class Manifest:
                 self.default_temperature,
                 f"from 0 to {HOTTEST:g}",
             ),
+            (self.sigma is None or self.sigma > 0, "sigma", self.sigma, "above 0"),
             (self.default_prior in self.priors, "default_prior", self.default_prior, f"one of {list(self.priors)}"),
             (
                 all("/" not in name and "\\" not in name for name in self.files),

@@ -63,6 +63,14 @@ def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarr
     return pictures.astype(np.float32, copy=False)
 
 
+def with_noise(pictures: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:
+    """Pictures with Gaussian noise of a standard deviation sigma, cut to [0, 1]; float32."""
+    clean = unit_pixels(pictures)
+    noise = random.standard_normal(clean.shape, dtype=np.float32)
+    spoilt: np.ndarray = np.clip(clean + np.float32(sigma) * noise, 0, 1)
+    return spoilt
+
+
 def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: DTypeLike = np.float32) -> np.ndarray:
     """Tensor (n, C, H, W) in the range of `image` -> pictures float32 in [0, 1] or uint8."""
     low, high = image.range

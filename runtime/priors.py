@@ -82,7 +82,7 @@ class Mixture:
         """Log density of codes (n, d) in nats, float64 (n,)."""
         parts = [_gaussian_log_prob(codes, mean, factor) for mean, factor in zip(self.means, self.factors, strict=True)]
         weights = self.weights.astype(np.float64)
-        return _log_sum_exp(np.stack(parts, 1) + np.log(weights / weights.sum() + np.finfo(float).tiny))
+        return log_sum_exp(np.stack(parts, 1) + np.log(weights / weights.sum() + np.finfo(float).tiny))
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Kernels:
         for start in range(0, len(points), CHUNK):
             piece = points[start : start + CHUNK]
             exponents = piece @ centres.T - norms - 0.5 * np.sum(piece**2, 1)[:, None]
-            pieces.append(_log_sum_exp(exponents) - constant)
+            pieces.append(log_sum_exp(exponents) - constant)
         return np.concatenate(pieces)
 
 
@@ -228,7 +228,7 @@ def _gaussian_log_prob(codes: np.ndarray, mean: np.ndarray, factor: np.ndarray) 
     return result
 
 
-def _log_sum_exp(values: np.ndarray) -> np.ndarray:
+def log_sum_exp(values: np.ndarray) -> np.ndarray:
     """log(sum(exp(values))) along the last axis, without overflow."""
     top = values.max(-1)
     result: np.ndarray = top + np.log(np.sum(np.exp(values - top[..., None]), -1))

@@ -4,7 +4,7 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 # Before the first import: official wheels since 1.29 otherwise start a thread, write under the home folder and call
@@ -34,12 +34,16 @@ class Network:
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """One named output for the named inputs. Raises ExecutionError with onnxruntime's words when it fails."""
+        return self.outputs((output,), inputs)[0]
+
+    def outputs(self, names: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Several named outputs of one run. Raises ExecutionError as `run` does."""
         session = self._opened()
         try:
-            result: np.ndarray = session.run([output], inputs)[0]
+            results: list[np.ndarray] = session.run(names, inputs)
         except Exception as error:
             raise ExecutionError(f"{self._where}: onnxruntime failed: {error}") from error
-        return result
+        return results
 
     def _opened(self) -> onnxruntime.InferenceSession:
         session = self._session

@@ -33,24 +33,30 @@ def verify(artifact: Artifact, encoder: Network, decoder: Network) -> Verificati
     """
     where = str(artifact.path / GOLDEN)
     golden = read_declared(artifact.read(GOLDEN), _golden_tensors(artifact.manifest), where)
-    latent = encoder.run("latent", {"image": to_tensor(golden["pictures"], artifact.manifest.image)})
+    encoded = [tensor.name for tensor in artifact.manifest.graphs[ENCODER].outputs]
+    codes = encoder.outputs(encoded, {"image": to_tensor(golden["pictures"], artifact.manifest.image)})
     image = decoder.run("image", {"latent": golden["latent"]})
-    compared = {ENCODER: (latent, golden["latent"]), DECODER: (image, golden["image"])}
+    pairs = [(ENCODER, found, golden[name]) for name, found in zip(encoded, codes, strict=True)]
+    pairs.append((DECODER, image, golden["image"]))
+    worst = {ENCODER: 0.0, DECODER: 0.0}
+    for graph, found, expected in pairs:
+        worst[graph] = max(worst[graph], largest_difference(found, expected))
     return Verification(
         files=len(artifact.manifest.files),
         pairs=len(golden["pictures"]),
-        largest_difference={name: largest_difference(*pair) for name, pair in compared.items()},
+        largest_difference=worst,
         rtol=RTOL,
         atol=ATOL,
-        passed=all(agree(*pair) for pair in compared.values()),
+        passed=all(agree(found, expected) for _, found, expected in pairs),
     )
 
 
 def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
     pairs = manifest.golden_pairs
+    codes = (Tensor(one.name, "float32", (pairs, manifest.latent_dim)) for one in manifest.graphs[ENCODER].outputs)
     return (
         Tensor("pictures", "uint8", (pairs, *picture_shape(manifest.image.shape))),
-        Tensor("latent", "float32", (pairs, manifest.latent_dim)),
+        *codes,
         Tensor("image", "float32", (pairs, *manifest.image.shape)),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.runtime.files import new_file, new_folder
-from aegen.runtime.grid import GAP, output_suffix, over_under, tile, write_npy, write_pictures
+from aegen.runtime.grid import GAP, output_suffix, stacked, tile, write_npy, write_pictures
 from aegen.runtime.pictures import read_codes, read_pictures
 from PIL import Image
 
@@ -247,7 +247,7 @@ def test_a_grid_shows_every_picture_in_its_place():
 
 
 def test_originals_stand_over_reconstructions():
-    rows = over_under(GREY, 255 - GREY, 4)
+    rows = stacked(4, GREY, 255 - GREY)
     assert np.array_equal(rows[:4], GREY[:4])
     assert np.array_equal(rows[4:8], 255 - GREY[:4])
     assert np.array_equal(rows[16:18], GREY[8:])

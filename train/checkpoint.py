@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,12 @@ class Checkpoint:
     def validation_loss(self) -> float:
         """After the last epoch, in the units of the recipe's loss."""
         return self.history[-1].validation_loss
+
+    @property
+    def sigma(self) -> float | None:
+        """Standard deviation of p(x|z) in the recipe's pixel range, learned with the loss gaussian."""
+        learned = self.weights.get("log_sigma")
+        return None if learned is None else math.exp(learned.item())
 
     def network(self) -> EncoderDecoder:
         """The network with these weights, ready for inference. Raises InputError when they are not the recipe's."""
