@@ -11,8 +11,8 @@ import click
 
 SECTIONS = {
     "Use a model": ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode"),
-    "Look at it": ("info", "models", "verify"),
-    "Make one": ("train", "export"),
+    "Look at it": ("evaluate", "compare", "info", "models", "verify"),
+    "Make one": ("train", "train-prior", "export", "train-judge"),
 }
 ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended
 INTERRUPTED = ENDED + signal.SIGINT
@@ -27,7 +27,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

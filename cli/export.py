@@ -15,6 +15,13 @@ import click
 @click.option("--licence", metavar="TEXT", help="Licence of the training data, where aegen does not know it.")
 @click.option("--prior", help="What `sample` draws codes from by default.  [default: the likeliest]")
 @click.option("--components", type=click.IntRange(1), help="Of the Gaussian mixture.  [default: the likeliest number]")
+@click.option(
+    "--flow-steps",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Evaluations of a learned prior for one code.",
+)
 @click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Its default spread.")
 @click.option("--overwrite", is_flag=True, help="Replace an artifact of this name.")
 def command(
@@ -26,22 +33,25 @@ def command(
     prior: str | None,
     temperature: float,
     components: int | None,
+    flow_steps: int,
     overwrite: bool,
 ) -> None:
     """Make an artifact of a training run.
 
     RUN is the folder of a run, which stands for its best epoch, or one of its .pt files. The exported files are
-    compared with torch at several batch sizes; if they differ, or anything else fails, no artifact is left behind.
+    compared with torch at several batch sizes; if they differ, or anything else fails, no artifact is left behind. A
+    prior that `aegen train-prior` left in the run goes into the artifact.
 
     \b
     aegen export runs/ae -o my-artifact
     aegen export runs/ae/last.pt -o my-artifact --overwrite
     """
+    from ..data.datasets import load
     from ..export.bundle import export
-    from ..train import checkpoint
-    from ..train.datasets import load
+    from ..train import checkpoint, priors
 
     trained = checkpoint.read(run)
+    learned = priors.beside(run)
     dataset = load(data or trained.data)
     manifest = export(
         trained,
@@ -52,6 +62,8 @@ def command(
         prior=prior,
         temperature=temperature,
         components=components,
+        learned=priors.read(learned, trained) if learned.exists() else None,
+        flow_steps=flow_steps,
         overwrite=overwrite,
         report=lambda step: click.echo(f"{step} ...", err=True),
     )

@@ -42,6 +42,8 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
         "labels": ", ".join(map(str, manifest.labels)) or "none",
         "by default": f"prior {manifest.default_prior}, temperature {manifest.default_temperature:g}",
         "size": f"{manifest.total_bytes:,} bytes in {len(manifest.files)} files",
+        "multiply-adds": ", ".join(f"{graph} {count:,}" for graph, count in manifest.multiply_adds.items())
+        or "not told",
         "graphs": f"opset {manifest.opset}, IR {manifest.ir_version}",
         "data": f"{data.name}, {data.training_pictures:,} training pictures",
         "licence": data.licence,

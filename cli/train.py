@@ -109,9 +109,9 @@ def command(
 
 
 def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
+    from ..data.datasets import load
+    from ..data.downloads import KNOWN
     from ..train import processes
-    from ..train.datasets import load
-    from ..train.downloads import KNOWN
     from ..train.loop import train
 
     dataset = load(data)

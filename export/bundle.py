@@ -1,32 +1,35 @@
 """A checkpoint and its data -> an artifact folder, complete and proven, or nothing."""
 
 import dataclasses
-import platform
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from ..data.datasets import Dataset
 from ..runtime import artifact
 from ..runtime.arrays import npz_bytes
-from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
+from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, PRIOR, file_spec
 from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import AegenError, InputError, OutputError, ParityError
 from ..runtime.files import new_folder, require_parent, taken
 from ..runtime.grid import png_bytes, tile
 from ..runtime.manifest import FORMAT, HOTTEST, ImageSpec, Manifest, Tensor
 from ..runtime.pixels import unit_pixels
-from ..runtime.priors import PRIORS
+from ..runtime.priors import FLOW, PRIORS
 from ..train.checkpoint import Checkpoint
-from ..train.datasets import Dataset
+from ..train.codes import encode, label_values
+from ..train.priors import LearnedPrior
 from .card import model_card
 from .commands import recorded_commands
-from .graphs import IR_VERSION, OPSET, decoder_graph, encoder_graph, signature
-from .parity import golden_pairs, prove
-from .statistics import encode_all, fit, log_likelihoods
+from .graphs import IR_VERSION, OPSET, costs, decoder_graph, encoder_graph, prior_graph, signature
+from .parity import golden_pairs, golden_pictures, prove
+from .statistics import fit, flow_log_likelihood, log_likelihoods
+from .unrolled import UnrolledFlow
+from .versions import versions
 
 PREVIEW_PICTURES = 64
+FLOW_STEPS = 8
 
 
 def export(
@@ -39,6 +42,8 @@ def export(
     prior: str | None = None,
     temperature: float = 1.0,
     components: int | None = None,
+    learned: LearnedPrior | None = None,
+    flow_steps: int = FLOW_STEPS,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
@@ -46,35 +51,46 @@ def export(
 
     name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
     `sample` uses when it is not told otherwise, by default the prior that gives held-out codes the highest likelihood,
-    as fitted. components: of the Gaussian mixture, by default chosen in the same way. report: called with the name of
-    each step as it begins.
+    as fitted. components: of the Gaussian mixture, by default chosen in the same way. learned: a flow trained on the
+    network's codes, followed in flow_steps evaluations. report: called with the name of each step as it begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
     """
-    if prior is not None and prior not in PRIORS:
-        raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(PRIORS)}")
+    known = (*PRIORS, FLOW) if learned else tuple(PRIORS)
+    if prior is not None and prior not in known:
+        remedy = "" if learned else "`aegen train-prior` makes a flow."
+        raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(known)}", remedy=remedy)
     if not 0 <= temperature <= HOTTEST:
         raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
     _check_target(target, overwrite)
-    _check_same_data(checkpoint, dataset)
-    network = checkpoint.network()
-    recipe = checkpoint.recipe
+    checkpoint.check_same_data(dataset.facts)
+    network, recipe = checkpoint.network(), checkpoint.recipe
     image = ImageSpec(checkpoint.shape, recipe.pixel_range)
+    flow = None if learned is None else UnrolledFlow(learned.flow, flow_steps)
 
     report("graphs")
     graphs = {
         ENCODER: encoder_graph(network, checkpoint.shape),
         DECODER: decoder_graph(network, recipe.latent_dim),
+        **({} if flow is None else {PRIOR: prior_graph(flow)}),
     }
     report("parity")
-    parity = prove(network, graphs, dataset.test.images, image)
-    golden = golden_pairs(network, dataset.test.images, image)
-    codes, held_out = (encode_all(network, part.images, image) for part in (dataset.train, dataset.validation))
-    latents = fit(codes, held_out, dataset.train.labels, components=components, report=report)
-    likelihoods = log_likelihoods(latents, held_out)
+    parity = prove(network, flow, graphs, dataset.test.images, image)
+    golden = golden_pairs(network, flow, golden_pictures(dataset.test.images), image)
+    values = label_values(dataset.train.labels)
+    codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
+    latents = fit(codes.mean, held_out.mean, dataset.train.labels, components=components, report=report)
+    likelihoods = log_likelihoods(latents, held_out.mean)
+    if learned is not None:
+        shares = latents.get("label_shares", np.empty(0))
+        likelihoods[FLOW] = flow_log_likelihood(learned.flow, held_out.mean, held_out.labels, shares)
     prior = prior or max(likelihoods, key=lambda name: likelihoods[name])
 
+    settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
+    settings |= {} if components is None else {"--components": str(components)}
+    settings |= {} if learned is None else {"--flow-steps": str(flow_steps)}
+    settings |= {} if licence is None else {"--licence": licence}
     title = name or target.resolve().name
     facts = dataclasses.replace(dataset.facts, licence=licence or dataset.facts.licence)
     manifest = Manifest(
@@ -86,23 +102,24 @@ def export(
         graphs={file: signature(graph) for file, graph in graphs.items()},
         opset=OPSET,
         ir_version=IR_VERSION,
-        priors=tuple(PRIORS),
+        priors=tuple(likelihoods),
         default_prior=prior,
         default_temperature=temperature,
         log_likelihood=likelihoods,
-        labels=tuple(latents["labels"].tolist()) if "labels" in latents else (),
+        labels=tuple(values.tolist()),
         latents=tuple(Tensor(name, array.dtype.name, array.shape) for name, array in latents.items()),
         golden_pairs=len(golden["pictures"]),
         data=facts,
         recipe=dataclasses.asdict(recipe),
         seed=recipe.seed,
         epoch=checkpoint.epoch,
-        commands=recorded_commands(checkpoint, facts.name, title, prior, temperature, components, licence),
-        versions=_versions(),
+        commands=recorded_commands(checkpoint, learned, facts.name, title, settings),
+        versions=versions(),
         parity=parity,
         quality={},
         files={},
         sigma=checkpoint.sigma,
+        multiply_adds=costs(network, flow, checkpoint.shape, recipe.latent_dim),
     )
     contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
     with new_folder(target, overwrite=overwrite) as folder:
@@ -161,18 +178,3 @@ def _is_nothing_but_an_artifact(target: Path) -> bool:
     except AegenError:
         return False
     return {file.name for file in target.iterdir()} <= {artifact.MANIFEST, *manifest.files}
-
-
-def _check_same_data(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    if dataset.facts.sha256 != checkpoint.facts.sha256:
-        raise InputError(
-            f"data {dataset.facts.name!r} is not what the network was trained on",
-            found=f"pictures with sha256 {dataset.facts.sha256}",
-            expected=f"those of {checkpoint.facts.name!r}, sha256 {checkpoint.facts.sha256}",
-            remedy="Pass the training data with --data.",
-        )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("aegen", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
-    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

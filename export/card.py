@@ -27,6 +27,7 @@ def model_card(manifest: Manifest) -> str:
     versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
     priors = ", ".join(f"{name} {value:.2f} nats" for name, value in manifest.log_likelihood.items())
     commands = "\n".join(f"    {command}" for command in manifest.commands)
+    costs = ", ".join(f"{file.removesuffix('.onnx')} {count:,}" for file, count in manifest.multiply_adds.items())
     unit = "squared error" if recipe["loss"] == "mse" else "nats"
     return f"""# {manifest.name}
 
@@ -59,6 +60,7 @@ on pictures that training never saw |
 | validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, \
 at epoch {manifest.epoch} of {recipe["epochs"]} |
 | priors, with the mean log-likelihood of held-out codes | {priors} |
+| multiply-adds of a picture | {costs} |
 | parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |
 

@@ -1,36 +1,39 @@
 """The commands that make an artifact again, as they are recorded in its manifest."""
 
+import dataclasses
 import shlex
 from collections.abc import Iterator
 
 from ..train.checkpoint import BEST, Checkpoint
+from ..train.flow import FlowRecipe
+from ..train.priors import LearnedPrior
 from ..train.recipe import Recipe
 
 
 def recorded_commands(
-    checkpoint: Checkpoint,
-    data: str,
-    name: str,
-    prior: str,
-    temperature: float,
-    components: int | None,
-    licence: str | None,
+    checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, settings: dict[str, str]
 ) -> tuple[str, ...]:
-    """`aegen train` and `aegen export` with every setting that is not a default; paths are relative and generic."""
+    """The commands that train, that train a prior where there is one, and that export; paths are relative and generic.
+
+    settings: of the export, by option.
+    """
     run = f"runs/{name}"
     source = run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
-    settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
-    if components is not None:
-        settings["--components"] = str(components)
-    stated = {} if licence is None else {"--licence": licence}
-    return (
-        shlex.join(["aegen", "train", "--data", data, *_options(checkpoint.recipe), "-o", run]),
-        shlex.join(["aegen", "export", source, *_flat({**settings, **stated}), "-o", name]),
-    )
+    commands = [["aegen", "train", "--data", data, *_options(checkpoint.recipe), "-o", run]]
+    if learned is not None:
+        commands.append(["aegen", "train-prior", source, *_options(learned.recipe)])
+    commands.append(["aegen", "export", source, *_flat(settings), "-o", name])
+    return tuple(map(shlex.join, commands))
 
 
-def _options(recipe: Recipe) -> list[str]:
-    return list(_flat({f"--{knob.replace('_', '-')}": _text(value) for knob, value in recipe.changed().items()}))
+def _options(recipe: Recipe | FlowRecipe) -> list[str]:
+    """An option for every knob that is not at its default."""
+    changed = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(recipe)
+        if getattr(recipe, field.name) != field.default
+    }
+    return list(_flat({f"--{knob.replace('_', '-')}": _text(value) for knob, value in changed.items()}))
 
 
 def _text(value: object) -> str:

@@ -11,12 +11,15 @@ import onnx
 import torch
 from google.protobuf.message import Message
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..runtime import manifest
+from ..runtime.artifact import DECODER, ENCODER, PRIOR
 from ..runtime.errors import ExecutionError
 from ..runtime.pixels import Shape
 from ..train.interrupts import uninterrupted
 from ..train.models import EncoderDecoder, Variational
+from .unrolled import UnrolledFlow
 
 OPSET = 18
 IR_VERSION = 8  # the newest that older and web runtimes read
@@ -39,29 +42,64 @@ def encoder_graph(network: EncoderDecoder, shape: Shape) -> bytes:
     """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]; of a VAE the mean of q(z|x), and `logvar`."""
     example = torch.zeros(EXAMPLES, *shape)
     if isinstance(network, Variational):
-        return _graph(_Function(network, network.posterior), example, "image", "latent", "logvar")
-    return _graph(_Function(network, network.encode), example, "image", "latent")
+        return graph(_Function(network, network.posterior), {"image": example}, "latent", "logvar")
+    return graph(_Function(network, network.encode), {"image": example}, "latent")
 
 
 def decoder_graph(network: EncoderDecoder, latent_dim: int) -> bytes:
     """`latent` float32 [batch, d] -> `image` float32 [batch, C, H, W], activation inside."""
-    return _graph(_Function(network, network.decode), torch.zeros(EXAMPLES, latent_dim), "latent", "image")
+    return graph(_Function(network, network.decode), {"latent": torch.zeros(EXAMPLES, latent_dim)}, "image")
+
+
+def prior_graph(prior: UnrolledFlow) -> bytes:
+    """`noise` float32 [batch, d], and `label` int64 [batch] where there are labels -> `latent` float32 [batch, d].
+
+    label: place in the artifact's list of labels.
+    """
+    return graph(prior, prior_inputs(prior), "latent")
+
+
+def prior_inputs(prior: UnrolledFlow) -> dict[str, Tensor]:
+    """An example of what a flow is given."""
+    labels = {"label": torch.zeros(EXAMPLES, dtype=torch.int64)} if prior.flow.labels else {}
+    return {"noise": torch.zeros(EXAMPLES, len(prior.flow.mean)), **labels}
+
+
+def costs(network: EncoderDecoder, prior: UnrolledFlow | None, shape: Shape, latent_dim: int) -> dict[str, int]:
+    """Multiply-adds of one picture or code in each graph, by file name."""
+    counted = {
+        ENCODER: multiply_adds(network.encode, torch.zeros(EXAMPLES, *shape)),
+        DECODER: multiply_adds(network.decode, torch.zeros(EXAMPLES, latent_dim)),
+    }
+    return counted | ({} if prior is None else {PRIOR: multiply_adds(prior, *prior_inputs(prior).values())})
+
+
+def multiply_adds(function: Callable[..., Any], *example: Tensor) -> int:
+    """Multiply-adds of the matrix products and convolutions for one row of the example, which has EXAMPLES rows."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        function(*example)
+    return int(counter.get_total_flops()) // 2 // EXAMPLES
 
 
 def signature(model: bytes) -> manifest.Graph:
     """The inputs and outputs of an ONNX file, as its manifest states them."""
-    graph = onnx.load_from_string(model).graph
-    return manifest.Graph(tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output)))
+    loaded = onnx.load_from_string(model).graph
+    return manifest.Graph(tuple(map(_tensor, loaded.input)), tuple(map(_tensor, loaded.output)))
 
 
-def _graph(module: nn.Module, example: Tensor, given: str, *results: str) -> bytes:
+def graph(module: nn.Module, given: dict[str, Tensor], *results: str) -> bytes:
+    """A module as an ONNX file with a free first axis. results: the names of its outputs.
+
+    given: an example of each input, with EXAMPLES rows, by name. Raises ExecutionError when the exporter does not give
+    the opset asked for.
+    """
     with uninterrupted(), _quiet():  # torch takes a Ctrl-C among its lazy imports for an error of its own
         program: Any = torch.onnx.export(
             module.eval(),
-            (example,),
-            input_names=[given],
+            tuple(given.values()),
+            input_names=list(given),
             output_names=list(results),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(given),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,

@@ -1,73 +1,99 @@
 """Proof that the exported graphs compute what torch computes, and golden pairs so that others can repeat it."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..runtime.artifact import DECODER, ENCODER
+from ..runtime.artifact import DECODER, ENCODER, PRIOR
 from ..runtime.errors import ParityError
 from ..runtime.manifest import ImageSpec, Parity
-from ..runtime.pixels import picture_shape, to_tensor
+from ..runtime.pixels import to_tensor
+from ..runtime.priors import Noise
 from ..runtime.session import Network
-from ..runtime.verification import ATOL, RTOL, agree, largest_difference
+from ..runtime.verification import ATOL, RTOL, agree, golden_name, largest_difference
 from ..train.models import EncoderDecoder, Variational
+from .unrolled import UnrolledFlow
 
 BATCHES = (1, 2, 3, 7, 64)
 GOLDEN_PICTURES = 16
+OUTPUTS = {ENCODER: ("latent", "logvar"), DECODER: ("image",), PRIOR: ("latent",)}
 
 
-def prove(network: EncoderDecoder, graphs: dict[str, bytes], pictures: np.ndarray, image: ImageSpec) -> Parity:
-    """Run both graphs and torch on real pictures at every batch size of BATCHES.
+def prove(
+    network: EncoderDecoder,
+    prior: UnrolledFlow | None,
+    graphs: dict[str, bytes],
+    pictures: np.ndarray,
+    image: ImageSpec,
+) -> Parity:
+    """Run every graph and torch on real pictures at every batch size of BATCHES.
 
-    graphs: ONNX files by name. pictures: uint8 (n, H, W[, 3]), taken round and round.
+    prior: what `prior.onnx` was made from, where there is one. graphs: ONNX files by name. pictures: uint8
+    (n, H, W[, 3]), taken round and round.
     Raises ParityError, naming graph, batch and difference, beyond |a - b| <= atol + rtol |b|.
     """
-    encoder, decoder = _session(ENCODER, graphs), _session(DECODER, graphs)
-    worst = {ENCODER: 0.0, DECODER: 0.0}
+    networks = {name: Network(functools.partial(graphs.__getitem__, name), name, threads=1) for name in graphs}
+    worst = dict.fromkeys(graphs, 0.0)
     for batch in BATCHES:
-        images = to_tensor(pictures[np.arange(batch) % len(pictures)], image)
-        codes = _in_torch(network.encode, images)
-        pairs = [
-            (ENCODER, encoder.run("latent", {"image": images}), codes),
-            (DECODER, decoder.run("image", {"latent": codes}), _in_torch(network.decode, codes)),
-        ]
-        if isinstance(network, Variational):
-            logvar = _in_torch(network.logvar, images)
-            pairs.append((ENCODER, encoder.run("logvar", {"image": images}), logvar))
-        for name, found, expected in pairs:
-            if not agree(found, expected):
-                raise ParityError(
-                    f"{name} at batch {batch}",
-                    found=f"a difference of {largest_difference(found, expected):.2g} from torch",
-                    expected=f"at most {ATOL:g} + {RTOL:g} of torch's value",
-                    remedy="Nothing was exported.",
-                )
-            worst[name] = max(worst[name], largest_difference(found, expected))
+        golden = golden_pairs(network, prior, pictures[np.arange(batch) % len(pictures)], image)
+        inputs = _inputs(golden, image)
+        for name, graph in networks.items():
+            outputs = [output for output in OUTPUTS[name] if golden_name(name, output) in golden]
+            for output, found in zip(outputs, graph.outputs(outputs, inputs[name]), strict=True):
+                expected = golden[golden_name(name, output)]
+                if not agree(found, expected):
+                    raise ParityError(
+                        f"{name} at batch {batch}",
+                        found=f"a difference of {largest_difference(found, expected):.2g} from torch",
+                        expected=f"at most {ATOL:g} + {RTOL:g} of torch's value",
+                        remedy="Nothing was exported.",
+                    )
+                worst[name] = max(worst[name], largest_difference(found, expected))
     return Parity(rtol=RTOL, atol=ATOL, batches=BATCHES, largest_difference=worst)
 
 
-def golden_pairs(network: EncoderDecoder, pictures: np.ndarray, image: ImageSpec) -> dict[str, np.ndarray]:
-    """Inputs and torch's outputs for them.
+def golden_pairs(
+    network: EncoderDecoder, prior: UnrolledFlow | None, pictures: np.ndarray, image: ImageSpec
+) -> dict[str, np.ndarray]:
+    """Inputs and torch's outputs for them, by the names that `verification` gives them.
 
-    pictures: the first of the test pictures, all black, all white and two of uniform noise, uint8. latent: their codes,
-    and of a variational autoencoder logvar; image: what the decoder gives for those codes, in its range. All float32.
+    pictures: uint8. latent: their codes, and of a variational autoencoder logvar; image: what the decoder gives for
+    those codes, in its range. noise, label and drawn: what goes into the prior and comes out. float32 but the labels.
     """
-    axes = picture_shape(image.shape)
+    images = to_tensor(pictures, image)
+    golden = {"pictures": pictures, "latent": _in_torch(network.encode, images)}
+    if isinstance(network, Variational):
+        golden["logvar"] = _in_torch(network.logvar, images)
+    golden["image"] = _in_torch(network.decode, golden["latent"])
+    if prior is not None:
+        golden["noise"] = Noise(0).normals(*golden["latent"].shape)
+        if prior.flow.labels:
+            golden["label"] = np.arange(len(pictures)) % prior.flow.labels
+        label = (golden["label"],) if prior.flow.labels else ()
+        golden["drawn"] = _in_torch(prior, golden["noise"], *label)
+    return golden
+
+
+def golden_pictures(pictures: np.ndarray) -> np.ndarray:
+    """The first of the test pictures, all black, all white and two of uniform noise; uint8."""
+    axes = pictures.shape[1:]
     noise = np.random.default_rng(0).integers(0, 256, (2, *axes), np.uint8)
     black, white = np.zeros((1, *axes), np.uint8), np.full((1, *axes), 255, np.uint8)
-    inputs = np.concatenate([pictures[:GOLDEN_PICTURES], black, white, noise])
-    images = to_tensor(inputs, image)
-    latent = _in_torch(network.encode, images)
-    spread = {"logvar": _in_torch(network.logvar, images)} if isinstance(network, Variational) else {}
-    return {"pictures": inputs, "latent": latent, **spread, "image": _in_torch(network.decode, latent)}
+    return np.concatenate([pictures[:GOLDEN_PICTURES], black, white, noise])
 
 
-def _session(name: str, graphs: dict[str, bytes]) -> Network:
-    return Network(lambda: graphs[name], name, threads=1)
+def _inputs(golden: dict[str, np.ndarray], image: ImageSpec) -> dict[str, dict[str, np.ndarray]]:
+    """What each graph is given."""
+    return {
+        ENCODER: {"image": to_tensor(golden["pictures"], image)},
+        DECODER: {"latent": golden["latent"]},
+        PRIOR: {name: golden[name] for name in ("noise", "label") if name in golden},
+    }
 
 
-def _in_torch(function: Callable[[Tensor], Tensor], tensor: np.ndarray) -> np.ndarray:
+def _in_torch(function: Callable[..., Tensor], *arrays: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return function(torch.from_numpy(tensor)).numpy()
+        return function(*map(torch.from_numpy, arrays)).numpy()

@@ -7,34 +7,22 @@ import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 
-from ..runtime.errors import ExecutionError
-from ..runtime.manifest import ImageSpec
-from ..runtime.pixels import to_tensor
 from ..runtime.priors import PRIORS, Kernels, stored_prior
-from ..train.models import EncoderDecoder
+from ..train.codes import FEWEST, label_values
+from ..train.flow import Flow, log_density
 
-BATCH = 1000
 JITTER = 1e-6  # share of the mean variance added to each: an axis that never moves would leave no Cholesky factor
 COMPONENTS = (5, 20, 50, 100)  # of a Gaussian mixture, to choose from by held-out likelihood
 SEARCHED = 10_000  # codes that the choice of components is made on; the chosen mixture is fitted to all
-STEPS = 40  # of expectation maximisation at most; later ones change the likelihood in its third digit
+STEPS = 20  # of expectation maximisation at most; later ones change the likelihood in its third digit
+REFINED = 10  # of them, from the chosen mixture on to all codes
 KERNELS = 5_000  # codes kept for the kernel density
 BANDWIDTHS = np.geomspace(0.02, 1, 18)  # shares of each axis's standard deviation, to choose from in the same way
+FOLLOWED = 1_000  # held-out codes that a flow is followed back from
 JUDGES = 2_000  # held-out codes that a bandwidth is chosen by
-FEWEST = 2  # codes of a class: below that it has no spread
 
 Codes = np.ndarray
 Arrays = dict[str, np.ndarray]
-
-
-@torch.inference_mode()
-def encode_all(network: EncoderDecoder, pictures: np.ndarray, image: ImageSpec) -> Codes:
-    """Codes float32 (n, d) of uint8 pictures (n, H, W[, 3]). Raises ExecutionError when they are not finite."""
-    batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
-    codes = np.concatenate([network.encode(torch.from_numpy(to_tensor(batch, image))).numpy() for batch in batches])
-    if not np.isfinite(codes).all():
-        raise ExecutionError("training codes", found="values that are not finite", expected="finite numbers")
-    return codes
 
 
 def fit(
@@ -70,6 +58,19 @@ def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: Codes) -> dict[s
     return {name: float(stored_prior(name, arrays).log_prob(held_out).mean()) for name in PRIORS}
 
 
+def flow_log_likelihood(flow: Flow, held_out: Codes, labels: np.ndarray, shares: np.ndarray) -> float:
+    """Mean log density in nats of held-out codes (n, d) under a learned flow, at least.
+
+    labels: int64 (n,), places. shares: of each label, or empty. p(z) = sum_y share(y) p(z|y) is taken at the code's own
+    label alone, beside which the others hardly count.
+    """
+    known = np.flatnonzero(labels < max(len(shares), 1))[:FOLLOWED]
+    codes, own = torch.from_numpy(held_out[known]), torch.from_numpy(labels[known])
+    with torch.inference_mode():
+        density = float(log_density(flow, codes, own).mean())
+    return density + (float(np.log(shares[labels[known]]).mean()) if len(shares) else 0.0)
+
+
 def moments(codes: Codes) -> Arrays:
     """Mean and std (d,), and the lower Cholesky factor (d, d) of the covariance."""
     covariance = np.atleast_2d(np.cov(codes, rowvar=False, bias=True))
@@ -96,8 +97,7 @@ def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, compone
     kept: the rows of `codes` that the kernel density keeps. components: of the mixture of all classes, of which each
     gets an even part. share: the kernels' bandwidth, as a share of a standard deviation.
     """
-    values, counts = np.unique(labels, return_counts=True)
-    values = values[counts >= FEWEST]
+    values = label_values(labels)
     part = max(1, components // max(1, len(values)))
     rows: dict[str, list[np.ndarray]] = {}
     for value in values:
@@ -114,7 +114,9 @@ def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, compone
             rows.setdefault(name, []).append(array)
     places = {value: place for place, value in enumerate(values)}
     classes = np.array([places.get(label, -1) for label in labels[kept]], np.int64)
-    return {**{name: np.stack(arrays) for name, arrays in rows.items()}, "labels": values, "kde_classes": classes}
+    found = {name: np.stack(arrays) for name, arrays in rows.items()}
+    shares = np.array([np.mean(labels == value) for value in values])
+    return {**found, "labels": values, "label_shares": shares / max(shares.sum(), 1e-12), "kde_classes": classes}
 
 
 def best_bandwidth(codes: Codes, held_out: Codes) -> float:
@@ -129,7 +131,7 @@ def _em(codes: Codes, components: int, start: GaussianMixture | None = None) -> 
     if start is not None:
         warm = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
     jitter = _jitter(np.atleast_2d(np.cov(codes, rowvar=False)))
-    mixture = GaussianMixture(components, reg_covar=jitter, max_iter=STEPS, random_state=0, **warm)
+    mixture = GaussianMixture(components, reg_covar=jitter, max_iter=REFINED if warm else STEPS, random_state=0, **warm)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a mixture that has not quite converged is judged like any other
         return mixture.fit(codes)

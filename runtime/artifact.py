@@ -11,7 +11,7 @@ from .manifest import LARGEST_MANIFEST, FileSpec, Manifest
 SHIPPED = Path(__file__).parents[1] / "artifacts"
 DEFAULT = "mnist-ae"
 
-MANIFEST, ENCODER, DECODER = "manifest.json", "encoder.onnx", "decoder.onnx"
+MANIFEST, ENCODER, DECODER, PRIOR = "manifest.json", "encoder.onnx", "decoder.onnx", "prior.onnx"
 LATENTS, GOLDEN, CARD, PREVIEW = "latents.npz", "golden.npz", "README.md", "preview.png"
 
 
@@ -37,7 +37,7 @@ class Artifact:
         folder = Path(path)
         manifest = read_manifest(folder)
         _check_graphs(manifest, str(folder / MANIFEST))
-        return cls(folder, manifest, {name: _verified(folder / name, spec) for name, spec in manifest.files.items()})
+        return cls(folder, manifest, {name: verified(folder / name, spec) for name, spec in manifest.files.items()})
 
     def read(self, name: str) -> bytes:
         """The bytes of one file. Raises ArtifactError when this artifact has none of that name."""
@@ -50,10 +50,13 @@ class Artifact:
 def _check_graphs(manifest: Manifest, where: str) -> None:
     """The graphs that the runtime runs must take and give what the manifest says of pictures and codes."""
     image, latent = ("batch", *manifest.image.shape), ("batch", manifest.latent_dim)
-    for name, given, result in ((ENCODER, image, latent), (DECODER, latent, image)):
+    wanted = [(ENCODER, [image], latent), (DECODER, [latent], image)]
+    if PRIOR in manifest.graphs:
+        wanted.append((PRIOR, [latent, ("batch",)] if manifest.labels else [latent], latent))
+    for name, given, result in wanted:
         graph = manifest.graphs.get(name)
         found = graph and ([one.shape for one in graph.inputs], {one.shape for one in graph.outputs})
-        if found != ([given], {result}):
+        if found != (given, {result}):
             raise ArtifactError(f"{where}: graphs: {name}", found=found or "nothing", expected=f"{given} to {result}")
 
 
@@ -75,7 +78,8 @@ def file_spec(content: bytes) -> FileSpec:
     return FileSpec(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
-def _verified(file: Path, expected: FileSpec) -> bytes:
+def verified(file: Path, expected: FileSpec) -> bytes:
+    """The bytes of a file. Raises ArtifactError when it is missing or not the one expected."""
     remedy = "Export or install the artifact again."
     if not file.is_file():
         raise ArtifactError(f"{file} is missing", remedy=remedy)

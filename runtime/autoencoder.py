@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .arguments import as_codes, count, positive, spread
 from .arrays import read_declared
-from .artifact import DECODER, ENCODER, LATENTS, Artifact, find
+from .artifact import DECODER, ENCODER, LATENTS, PRIOR, Artifact, find
 from .errors import ArtifactError, InputError, ShapeError
 from .manifest import Manifest
 from .paths import OF_KIND, PATHS, path
 from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
-from .priors import PRIORS, Noise, Prior, stored_prior
+from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
 from .session import Network, allowed_threads
 from .verification import Verification, verify
 
@@ -51,6 +51,7 @@ class Autoencoder:
         self._batch_size = positive("batch_size", batch_size, BATCH)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
+        self._flow = self._network(PRIOR)
         self._latents: dict[str, np.ndarray] | None = None
 
     def __repr__(self) -> str:
@@ -236,7 +237,7 @@ class Autoencoder:
         """
         for prior in self.priors:
             self.draw(1, seed=0, prior=prior)
-        return verify(self._artifact, self._encoder, self._decoder)
+        return verify(self._artifact, {ENCODER: self._encoder, DECODER: self._decoder, PRIOR: self._flow})
 
     def _iter_codes(
         self,
@@ -254,23 +255,39 @@ class Autoencoder:
         return (drawn.draw(noise, rows.stop - rows.start, scale) for rows in slices)
 
     def _prior(self, name: str | None, label: int | None = None) -> Prior:
-        where = str(self._artifact.path / LATENTS)
-        if self._latents is None:
-            self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
         chosen = self.manifest.default_prior if name is None else name
         if chosen not in self.priors:
             raise InputError("prior", found=repr(chosen), expected=f"one of {', '.join(self.priors)}")
-        if chosen not in PRIORS:
+        return self._learned_prior(label) if chosen == FLOW else self._stored_prior(chosen, label)
+
+    def _learned_prior(self, label: int | None) -> Prior:
+        labels = self.manifest.labels
+        if label is not None and not labels:
+            raise InputError("label", found=label, expected="a model of labelled pictures")
+        shares = self._statistics().get("label_shares", np.empty(0))
+        if label is not None:
+            shares = np.eye(len(labels))[label_place(labels, label)]
+        return Flow(self._flow, self.latent_dim, shares)
+
+    def _stored_prior(self, name: str, label: int | None) -> Prior:
+        where, latents = str(self._artifact.path / LATENTS), self._statistics()
+        if name not in PRIORS:
             found = "one that this version cannot draw"
-            raise ArtifactError(f"prior {chosen!r}", found=found, expected=", ".join(PRIORS))
+            raise ArtifactError(f"prior {name!r}", found=found, expected=", ".join((*PRIORS, FLOW)))
         try:
-            prior = stored_prior(chosen, self._latents, label)
+            prior = stored_prior(name, latents, label)
         except (KeyError, IndexError) as error:
-            raise ArtifactError(f"{where}: prior {chosen!r}", found=f"no {error}") from error
+            raise ArtifactError(f"{where}: prior {name!r}", found=f"no {error}") from error
         if prior.latent_dim != self.latent_dim:
             found = f"codes of {prior.latent_dim} axes"
-            raise ArtifactError(f"{where}: prior {chosen!r}", found=found, expected=self.latent_dim)
+            raise ArtifactError(f"{where}: prior {name!r}", found=found, expected=self.latent_dim)
         return prior
+
+    def _statistics(self) -> dict[str, np.ndarray]:
+        if self._latents is None:
+            where = str(self._artifact.path / LATENTS)
+            self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
+        return self._latents
 
     def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)

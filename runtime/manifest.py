@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ArtifactError, InputError
@@ -79,7 +79,7 @@ class Manifest:
 
     epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
     code. labels: of the classes that can be asked for. sigma: standard deviation of p(x|z) in the range of `image`,
-    where the loss was Gaussian.
+    where the loss was Gaussian. multiply_adds: of one picture or code, keyed by file name.
     """
 
     format: int
@@ -107,6 +107,7 @@ class Manifest:
     quality: dict[str, float]
     files: dict[str, FileSpec]
     sigma: float | None = None
+    multiply_adds: dict[str, int] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:

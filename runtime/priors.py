@@ -7,15 +7,17 @@ threads, and the first 16 of 64 codes are the 16 codes.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from .errors import InputError
+from .session import Network
 
 Latents = Mapping[str, np.ndarray]
+FLOW = "flow"  # the name of a prior that is a network
 LOG_2PI = math.log(2 * math.pi)
 CHUNK = 1024  # codes whose densities are computed at once
 
@@ -72,8 +74,7 @@ class Mixture:
 
     def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
         """The next n codes, float32 (n, d)."""
-        edges = np.cumsum(self.weights.astype(np.float64))
-        chosen = np.searchsorted(edges[:-1], noise.uniforms(n) * edges[-1], side="right")
+        chosen = _choices(self.weights, noise, n)
         spread = _apply_factors(self.factors, chosen, noise.normals(n, self.means.shape[1]))
         codes: np.ndarray = self.means[chosen] + np.float32(temperature) * spread
         return codes
@@ -143,6 +144,30 @@ class Noise:
         return self._uniforms.random(n)
 
 
+@dataclass(frozen=True)
+class Flow:
+    """A learned flow, which carries normal noise to codes.
+
+    network: `noise` [batch, d], and `label` [batch] where there are labels, to `latent`. shares: how often each label
+    is drawn (k,), where all are; empty without labels. Its codes agree to float rounding at any batch size.
+    """
+
+    network: Network
+    latent_dim: int
+    shares: np.ndarray
+
+    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
+        """The next n codes, float32 (n, d). temperature scales the noise."""
+        inputs = {"noise": np.float32(temperature) * noise.normals(n, self.latent_dim)}
+        if len(self.shares):
+            inputs["label"] = _choices(self.shares, noise, n)
+        return self.network.run("latent", inputs)
+
+    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+        """Raises InputError: the graph that draws cannot tell a density."""
+        raise InputError("log_prob", found=f"prior {FLOW!r}", expected=f"one of {', '.join(PRIORS)}")
+
+
 def stored_prior(name: str, latents: Latents, label: int | None = None) -> Prior:
     """The prior `name` over an artifact's stored statistics, of all pictures or of those with one label.
 
@@ -156,10 +181,14 @@ def stored_prior(name: str, latents: Latents, label: int | None = None) -> Prior
         with_labels = [prior for prior, (_, labelled) in PRIORS.items() if labelled is not None]
         expected = f"no label, or one of {', '.join(with_labels)}" if len(labels) else "a model of labelled pictures"
         raise InputError(f"prior {name!r} with a label", found=label, expected=expected)
-    (where,) = np.nonzero(labels == label)
-    if not len(where):
+    return of_class(latents, label_place(labels.tolist(), label))
+
+
+def label_place(labels: Sequence[int], label: int) -> int:
+    """Where a label stands among those of an artifact. Raises InputError when it is not there."""
+    if label not in labels:
         raise InputError("label", found=label, expected=f"one of {', '.join(map(str, labels))}")
-    return of_class(latents, int(where[0]))
+    return labels.index(label)
 
 
 def _standard(latents: Latents) -> Prior:
@@ -207,6 +236,13 @@ PRIORS: dict[str, tuple[Callable[[Latents], Prior], Callable[[Latents, int], Pri
     "gmm": (_gmm, _class_gmm),
     "kde": (_kde, _class_kde),
 }
+
+
+def _choices(weights: np.ndarray, noise: Noise, n: int) -> np.ndarray:
+    """The next n places in weights (k,), each as often as its weight says; int64 (n,)."""
+    edges = np.cumsum(weights.astype(np.float64))
+    places: np.ndarray = np.searchsorted(edges[:-1], noise.uniforms(n) * edges[-1], side="right")
+    return places
 
 
 def _apply_factors(factors: np.ndarray, chosen: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -1,17 +1,20 @@
 """Proof on any machine, without torch, that an artifact still computes what the trained network computed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .arrays import read_declared
-from .artifact import DECODER, ENCODER, GOLDEN, Artifact
+from .artifact import DECODER, ENCODER, GOLDEN, PRIOR, Artifact
 from .manifest import Manifest, Tensor
 from .pixels import picture_shape, to_tensor
 from .session import Network
 
 # Differences of 1e-6 are usual, for codes have values around 10; these leave room for other processors.
 RTOL, ATOL = 1e-4, 1e-5
+
+GRAPHS = {ENCODER, DECODER, PRIOR}
 
 
 @dataclass(frozen=True)
@@ -26,39 +29,43 @@ class Verification:
     passed: bool
 
 
-def verify(artifact: Artifact, encoder: Network, decoder: Network) -> Verification:
+def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
     """Replay the golden pairs, inputs with the outputs that torch gave, on files whose hashes have been checked.
 
-    Raises ArtifactError when the pairs do not fit the graphs; a difference beyond tolerance is reported, not raised.
+    networks: by file name. Raises ArtifactError when the pairs do not fit the graphs; a difference beyond tolerance is
+    reported, not raised.
     """
-    where = str(artifact.path / GOLDEN)
-    golden = read_declared(artifact.read(GOLDEN), _golden_tensors(artifact.manifest), where)
-    encoded = [tensor.name for tensor in artifact.manifest.graphs[ENCODER].outputs]
-    codes = encoder.outputs(encoded, {"image": to_tensor(golden["pictures"], artifact.manifest.image)})
-    image = decoder.run("image", {"latent": golden["latent"]})
-    pairs = [(ENCODER, found, golden[name]) for name, found in zip(encoded, codes, strict=True)]
-    pairs.append((DECODER, image, golden["image"]))
-    worst = {ENCODER: 0.0, DECODER: 0.0}
-    for graph, found, expected in pairs:
-        worst[graph] = max(worst[graph], largest_difference(found, expected))
-    return Verification(
-        files=len(artifact.manifest.files),
-        pairs=len(golden["pictures"]),
-        largest_difference=worst,
-        rtol=RTOL,
-        atol=ATOL,
-        passed=all(agree(found, expected) for _, found, expected in pairs),
-    )
+    golden = read_declared(artifact.read(GOLDEN), _golden_tensors(artifact.manifest), str(artifact.path / GOLDEN))
+    worst, passed = {}, True
+    for name in GRAPHS & artifact.manifest.graphs.keys():
+        graph = artifact.manifest.graphs[name]
+        given = {tensor.name: golden[golden_name(name, tensor.name)] for tensor in graph.inputs}
+        if name == ENCODER:
+            given = {"image": to_tensor(golden["pictures"], artifact.manifest.image)}
+        outputs = [tensor.name for tensor in graph.outputs]
+        found = networks[name].outputs(outputs, given)
+        expected = [golden[golden_name(name, output)] for output in outputs]
+        pairs = list(zip(found, expected, strict=True))
+        worst[name] = max(largest_difference(*pair) for pair in pairs)
+        passed = passed and all(agree(*pair) for pair in pairs)
+    return Verification(len(artifact.manifest.files), len(golden["pictures"]), worst, RTOL, ATOL, passed)
 
 
 def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
+    """What `golden.npz` must hold: pictures, and every tensor of the graphs but the encoder's input."""
     pairs = manifest.golden_pairs
-    codes = (Tensor(one.name, "float32", (pairs, manifest.latent_dim)) for one in manifest.graphs[ENCODER].outputs)
-    return (
-        Tensor("pictures", "uint8", (pairs, *picture_shape(manifest.image.shape))),
-        *codes,
-        Tensor("image", "float32", (pairs, *manifest.image.shape)),
-    )
+    tensors = {"pictures": Tensor("pictures", "uint8", (pairs, *picture_shape(manifest.image.shape)))}
+    for name in GRAPHS & manifest.graphs.keys():
+        graph = manifest.graphs[name]
+        for tensor in (*graph.inputs, *graph.outputs):
+            stored = golden_name(name, tensor.name)
+            tensors[stored] = Tensor(stored, tensor.dtype, (pairs, *tensor.shape[1:]))
+    return tuple(tensors.values())
+
+
+def golden_name(graph: str, tensor: str) -> str:
+    """What `golden.npz` calls a graph's tensor: the encoder and a learned prior both give a `latent`."""
+    return "drawn" if (graph, tensor) == (PRIOR, "latent") else tensor
 
 
 def agree(found: np.ndarray, expected: np.ndarray) -> bool:

@@ -87,6 +87,30 @@ def test_interpolate_draws_a_row_for_each_path_or_an_animation(cli, digits, tmp_
     assert np.load(tmp_path / "paths.npy").shape == (3, 10, 28, 28)
 
 
+def test_a_path_is_of_the_kind_that_is_asked_for(cli, digits, tmp_path):
+    two = (f"{digits}[0]", f"{digits}[1]", "--model", "mnist-vae", "--steps", "5")
+    for name, options in {"default": (), "slerp": ("--along", "slerp"), "linear": ("--along", "linear")}.items():
+        assert cli("interpolate", *two, *options, "-o", f"{name}.npy").returncode == 0
+    default, slerp, linear = (np.load(tmp_path / f"{name}.npy") for name in ("default", "slerp", "linear"))
+    assert np.array_equal(default, slerp)
+    assert np.allclose(slerp[:, [0, -1]], linear[:, [0, -1]], atol=1e-5)
+    assert np.abs(slerp[:, 2] - linear[:, 2]).max() > 0.01
+
+
+def test_denoise_cleans_pictures_with_the_model_made_for_it(cli, digits, tmp_path):
+    done = cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "--scale", "1", "-o", "triples.png")
+    assert done.returncode == 0, done.stderr
+    grid = np.asarray(Image.open(tmp_path / "triples.png")).astype(int)
+    assert grid.shape == (6 * 30 + 2, 16 * 30 + 2)
+    clean, noisy, cleaned = (grid[top : top + 28] for top in (2, 32, 62))
+    assert ((clean - cleaned) ** 2).mean() < 0.3 * ((clean - noisy) ** 2).mean()
+    assert cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "-o", "cleaned.npy").returncode == 0
+    alone = np.load(tmp_path / "cleaned.npy")
+    assert np.abs(grid[62:90, 2:30] - alone[0] * 255).max() <= 1
+    assert cli("denoise", f"{digits}[0:3]", "-o", "pairs.png").returncode == 0
+    assert Image.open(tmp_path / "pairs.png").size == (2 * (3 * 30 + 2), 2 * (2 * 30 + 2))
+
+
 def test_encode_and_decode_are_the_reconstruction(cli, digits, tmp_path):
     assert cli("encode", f"{digits}[0:9]", "-o", "codes.npz").returncode == 0
     assert cli("decode", "codes.npz[2:5]", "-o", "some.npy").returncode == 0

@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 import pytest
+from aegen.data import datasets, downloads
+from aegen.data.datasets import load
+from aegen.data.downloads import IDX_FILES, KNOWN, KnownSet
 from aegen.runtime.errors import InputError, NotFoundError, ShapeError
-from aegen.train import datasets, downloads
-from aegen.train.datasets import load
-from aegen.train.downloads import IDX_FILES, KNOWN, KnownSet
 from PIL import Image
 
 TRAIN = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)

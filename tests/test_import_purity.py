@@ -11,9 +11,10 @@ import pytest
 PACKAGE = Path(aegen.__file__).parent
 ALLOWED = {
     "runtime": set(),
-    "train": {"runtime"},
-    "export": {"runtime", "train"},
-    "cli": {"runtime", "train", "export"},
+    "data": {"runtime"},
+    "train": {"runtime", "data"},
+    "export": {"runtime", "data", "train"},
+    "cli": {"runtime", "data", "train", "export"},
 }
 HEAVY = ("numpy", "onnxruntime", "PIL", "torch", "onnx", "sklearn")
 LOADED = f"import sys, json; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
@@ -92,9 +93,9 @@ def test_folders_depend_one_way(folder):
             assert imported in ALLOWED[folder] | {folder}, f"{file} imports {imported}"
 
 
-def test_the_command_line_reaches_training_only_inside_its_two_commands():
+def test_the_command_line_reaches_training_only_inside_the_commands_that_make_something():
     for file in (PACKAGE / "cli").glob("*.py"):
-        if file.stem not in ("train", "export"):
+        if file.stem not in ("train", "train_prior", "train_judge", "export"):
             assert not set(_own_imports(file)) & {"train", "export"}, file
 
 

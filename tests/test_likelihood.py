@@ -7,12 +7,12 @@ import aegen
 import numpy as np
 import pytest
 import torch
+from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.runtime.errors import InputError
 from aegen.runtime.evaluation.likelihood import likelihood_bound
 from aegen.runtime.priors import Noise
 from aegen.train import checkpoint
-from aegen.train.datasets import load
 from aegen.train.loop import train
 from aegen.train.objectives import Objective
 from aegen.train.recipe import Recipe

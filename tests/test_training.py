@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 from aegen.cli.train import KNOBS
+from aegen.data.datasets import load
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.train import checkpoint
 from aegen.train import recipe as recipe_module
 from aegen.train.corruption import corrupt
-from aegen.train.datasets import load
 from aegen.train.loop import train, warm_cosine
 from aegen.train.models import build
 from aegen.train.objectives import Objective, kl_per_axis

@@ -1,6 +1,7 @@
 """Checkpoints: a network's weights with everything that is needed to use them, and nothing that is executed."""
 
 import dataclasses
+import hashlib
 import io
 import math
 import zipfile
@@ -76,6 +77,24 @@ class Checkpoint:
         """Standard deviation of p(x|z) in the recipe's pixel range, learned with the loss gaussian."""
         learned = self.weights.get("log_sigma")
         return None if learned is None else math.exp(learned.item())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, by which what was made from them can tell that it belongs to them."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.weights.items()):
+            digest.update(name.encode() + value.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def check_same_data(self, facts: DataSpec) -> None:
+        """Raise InputError when a data set does not hold the pictures that this network was trained on."""
+        if facts.sha256 != self.facts.sha256:
+            raise InputError(
+                f"data {facts.name!r} is not what the network was trained on",
+                found=f"pictures with sha256 {facts.sha256}",
+                expected=f"those of {self.facts.name!r}, sha256 {self.facts.sha256}",
+                remedy="Pass the training data with --data.",
+            )
 
     def network(self) -> EncoderDecoder:
         """The network with these weights, ready for inference. Raises InputError when they are not the recipe's."""

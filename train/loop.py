@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
+from ..data.datasets import Dataset
 from ..runtime.errors import ExecutionError, InputError, OutputError
 from ..runtime.files import taken, write_bytes
 from ..runtime.manifest import ImageSpec
@@ -21,7 +22,6 @@ from ..runtime.session import allowed_threads
 from . import checkpoint, processes
 from .checkpoint import BEST, LAST, Checkpoint, Epoch
 from .corruption import corrupt
-from .datasets import Dataset
 from .interrupts import uninterrupted
 from .models import Variational, build
 from .objectives import Objective, kl_per_axis

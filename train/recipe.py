@@ -101,11 +101,6 @@ class Recipe:
         """The values of black and white that the networks see."""
         return OUTPUTS[self.output]
 
-    def changed(self) -> dict[str, Any]:
-        """The knobs that differ from the defaults, in the order of the table."""
-        pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return {field.name: value for field, value in pairs if value != field.default}
-
 
 def recipe_from(settings: Any, where: str) -> Recipe:
     """A recipe from decoded JSON or TOML.

@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.train import checkpoint
-from aegen.train.datasets import load
 from aegen.train.loop import train
 from aegen.train.recipe import Recipe
 

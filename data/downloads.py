@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.errors import NotFoundError
+from ..runtime.extras import require_extra
 from ..runtime.files import new_file
 
 IDX_FILES = (
@@ -108,8 +109,10 @@ def download(known: KnownSet) -> Path:
 
     A download is checked against its checksum and appears only when it is whole; progress is shown on a terminal's
     standard error. Files that someone has put there are taken as they are.
-    Raises NotFoundError, saying which files to put where, when no mirror gives them.
+    Raises NotFoundError, saying which files to put where, when no mirror gives them; MissingExtraError where the base
+    install is alone, which reads sets from a folder.
     """
+    require_extra("train", f"download {known.name}; --data takes a folder with its files without them")
     import pooch
 
     cache = Path(pooch.os_cache("aegen")) / known.name

@@ -1,0 +1,58 @@
+"""`aegen compare`: models and priors in one table."""
+
+import click
+
+from .evaluate import count_option, data_option, judge_option, real_pictures, seed_option
+from .options import threads_option
+
+
+@click.command
+@click.argument("models", metavar="MODEL[:PRIOR]...", nargs=-1, required=True)
+@data_option
+@judge_option
+@count_option
+@seed_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the table.",
+)
+@threads_option
+def command(
+    models: tuple[str, ...], data: str, judge: str | None, count: int, seed: int, form: str, threads: int | None
+) -> None:
+    """Measure models and priors side by side.
+
+    A model is a shipped name or the path of an artifact; `:PRIOR` after it chooses one of its priors. The last row is
+    the floor: real training pictures in the place of samples. JSON is a list of what `aegen evaluate --json` prints.
+
+    \b
+    aegen compare mnist-ae:gaussian mnist-ae:gmm mnist-vae:standard --data mnist
+    aegen compare ./mine ./yours --data ~/pictures --judge ./judge-pictures --format markdown
+    """
+    from ..runtime.autoencoder import load
+    from ..runtime.evaluation import tables
+    from ..runtime.evaluation.metrics import evaluate
+
+    pairs = [(load(name, threads=threads), prior) for name, prior in map(_parted, models)]
+    for model, prior in pairs:
+        model.draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
+    name, real = real_pictures(data, judge, count, threads)
+    reports = []
+    for model, prior in pairs:
+        click.echo(f"{model.name}: {prior or model.manifest.default_prior} ...", err=True)
+        reports.append(evaluate(model, real, data=name, prior=prior, seed=seed))
+    if form == "json":
+        click.echo(f"[{', '.join(map(tables.as_json, reports))}]")
+    else:
+        rows = tables.comparison(reports)
+        click.echo(tables.as_text(rows) if form == "text" else tables.as_markdown(rows))
+
+
+def _parted(model: str) -> tuple[str, str | None]:
+    """A model and its prior; a colon in a path, without a prior's name after it, is the path's."""
+    name, colon, prior = model.rpartition(":")
+    return (name, prior) if colon and prior.isidentifier() else (model, None)

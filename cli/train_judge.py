@@ -1,0 +1,43 @@
+"""`aegen train-judge`: the classifier by whose features pictures are compared."""
+
+from pathlib import Path
+
+import click
+
+from .options import threads_option
+
+
+@click.command
+@click.option("--data", required=True, metavar="NAME|PATH", help="Labelled pictures, as for `aegen train`.")
+@click.option("-o", "target", required=True, type=click.Path(path_type=Path), metavar="JUDGE", help="Folder to make.")
+@click.option("--epochs", type=click.IntRange(1), default=15, show_default=True, help="Passes over the pictures.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order and chance.")
+@threads_option
+def command(data: str, target: Path, epochs: int, seed: int, threads: int | None) -> None:
+    """Train a judge: a classifier whose features `aegen evaluate` compares pictures by.
+
+    MNIST needs none, for its judge ships with aegen. A judge is never used to train what it judges.
+
+    \b
+    aegen train-judge --data fashion-mnist -o judge-fashion-mnist
+    aegen train-judge --data ~/pictures --epochs 30 -o judge-pictures
+    """
+    from ..data.datasets import load
+    from ..export.judge import export_judge
+    from ..runtime.errors import OutputError
+    from ..runtime.files import require_parent, taken
+    from ..train.judge import JudgeRecipe, train_judge
+
+    require_parent(target)
+    if taken(target):
+        raise OutputError(
+            str(target), found="something there already", expected="a new folder", remedy="Choose another."
+        )
+    dataset = load(data)
+    recipe = JudgeRecipe(epochs=epochs, seed=seed)
+
+    def report(epoch: int, accuracy: float) -> None:
+        click.echo(f"epoch {epoch}/{epochs}  validation accuracy {100 * accuracy:.2f} %", err=True)
+
+    facts = export_judge(train_judge(recipe, dataset, threads=threads, report=report), recipe, dataset, target)
+    click.echo(f"{target}: {100 * facts.accuracy:.2f} % of the test pictures told right", err=True)

@@ -1,0 +1,67 @@
+"""`aegen train-prior`: a learned prior for a training run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import threads_option, usage
+
+if TYPE_CHECKING:
+    from ..train.flow import Progress
+
+# One for each knob of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
+KNOBS: list[tuple[str, dict[str, Any]]] = [
+    ("--width", {"type": click.IntRange(1), "help": "Units of the hidden layers."}),
+    ("--blocks", {"type": click.IntRange(1), "help": "Residual blocks."}),
+    ("--steps", {"type": click.IntRange(1), "help": "Training steps at most."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Codes in one step."}),
+    ("--learning-rate", {"type": float, "help": "AdamW's, at its peak."}),
+    ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
+    ("--weight-decay", {"type": float, "help": "AdamW's."}),
+    ("--average", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
+    ("--patience", {"type": click.IntRange(1), "help": "Validations without an improvement before it stops."}),
+    ("--seed", {"type": click.IntRange(0), "help": "Of weights, order and noise."}),
+]
+
+
+def _knob_options(command: Any) -> Any:
+    for flag, settings in reversed(KNOBS):
+        command = click.option(flag, **settings)(command)
+    return command
+
+
+@click.command
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@threads_option
+@_knob_options
+def command(run: Path, data: str | None, threads: int | None, **knobs: Any) -> None:
+    """Train a prior for a run: a flow that carries normal noise to the codes of its training pictures.
+
+    RUN receives prior.pt, and `aegen export RUN` then puts the prior into the artifact, by the name of flow. It knows
+    the labels where there are any. Training stops early when held-out codes no longer gain from it.
+
+    \b
+    aegen train-prior runs/vae
+    aegen train-prior runs/vae --width 512 --steps 20000
+    """
+    from ..data.datasets import load
+    from ..train import checkpoint, priors
+    from ..train.flow import FlowRecipe
+
+    with usage():
+        recipe = FlowRecipe(**{knob: value for knob, value in knobs.items() if value is not None})
+    trained = checkpoint.read(run)
+
+    def report(progress: "Progress") -> None:
+        click.echo(
+            f"step {progress.step:,}/{recipe.steps:,}  train {progress.train_loss:.4f}  "
+            f"held out {progress.held_out_loss:.4f}",
+            err=True,
+        )
+
+    prior = priors.train_prior(trained, load(data or trained.data), recipe, threads=threads, report=report)
+    target = priors.beside(run)
+    priors.save(prior, target)
+    click.echo(f"{target}: held-out loss {prior.loss:.4f} at step {prior.step:,}", err=True)

@@ -1,0 +1,103 @@
+"""A trained judge -> its folder, with proof that onnxruntime sees what torch sees."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.datasets import Dataset
+from ..runtime.artifact import file_spec
+from ..runtime.errors import ParityError
+from ..runtime.evaluation.judge import CARD, FACTS, FORMAT, GRAPH, Judge, JudgeFacts
+from ..runtime.files import new_folder
+from ..runtime.manifest import ImageSpec
+from ..runtime.pixels import to_tensor
+from ..runtime.verification import ATOL, agree, largest_difference
+from ..train.judge import UNIT, JudgeNetwork, JudgeRecipe
+from .graphs import EXAMPLES, graph
+from .versions import versions
+
+PROVEN = 64  # test pictures on which onnxruntime is compared with torch
+
+
+def export_judge(network: JudgeNetwork, recipe: JudgeRecipe, dataset: Dataset, target: Path) -> JudgeFacts:
+    """Write the judge's folder `target`, whole or not at all.
+
+    Raises OutputError when `target` is taken, ParityError when onnxruntime and torch differ.
+    """
+    image = ImageSpec(dataset.shape, UNIT)
+    content = graph(network.eval(), {"image": torch.zeros(EXAMPLES, *dataset.shape)}, "features", "logits")
+    facts = JudgeFacts(
+        format=FORMAT,
+        name=target.resolve().name,
+        image=image,
+        features=recipe.features,
+        labels=network.labels,
+        accuracy=0.0,
+        largest_difference=0.0,
+        data=dataset.facts,
+        recipe=dataclasses.asdict(recipe),
+        command=_command(recipe, dataset, target),
+        versions=versions(),
+        graph=file_spec(content),
+    )
+    with new_folder(target) as folder:
+        (folder / GRAPH).write_bytes(content)
+        (folder / FACTS).write_bytes(facts.to_json())
+        judge = Judge(folder)
+        told = judge.look(dataset.test.images).probabilities.argmax(1)
+        facts = dataclasses.replace(
+            facts,
+            accuracy=float(np.mean(told == dataset.test.labels)),
+            largest_difference=_difference(network, judge, dataset.test.images[:PROVEN], image),
+        )
+        (folder / FACTS).write_bytes(facts.to_json())
+        (folder / CARD).write_text(_card(facts), encoding="utf-8")
+    return facts
+
+
+def _difference(network: JudgeNetwork, judge: Judge, pictures: np.ndarray, image: ImageSpec) -> float:
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(to_tensor(pictures, image)))[0].numpy()
+    found = judge.look(pictures).features
+    if not agree(found, expected):
+        raise ParityError("features", found=largest_difference(found, expected), expected=f"about {ATOL:g}")
+    return largest_difference(found, expected)
+
+
+def _command(recipe: JudgeRecipe, dataset: Dataset, target: Path) -> str:
+    changed = [field.name for field in dataclasses.fields(recipe) if getattr(recipe, field.name) != field.default]
+    options = [part for name in changed for part in (f"--{name}", str(getattr(recipe, name)))]
+    return shlex.join(["aegen", "train-judge", "--data", dataset.facts.name, *options, "-o", target.resolve().name])
+
+
+def _card(facts: JudgeFacts) -> str:
+    knobs = "\n".join(f"| {knob} | {value} |" for knob, value in facts.recipe.items())
+    packages = ", ".join(f"{package} {number}" for package, number in facts.versions.items())
+    return f"""# {facts.name}
+
+A classifier of {facts.data.name} whose {facts.features} features pictures are compared by in `aegen evaluate`. It tells
+{100 * facts.accuracy:.2f} % of the test pictures right. No generator was ever trained on what it says.
+
+| | |
+| --- | --- |
+| training data | {facts.data.name}: {facts.data.training_pictures:,} pictures |
+| source of the data | {facts.data.source} |
+| licence of the data | {facts.data.licence} |
+| sha256 of the network | `{facts.graph.sha256}` |
+| largest difference from torch | {facts.largest_difference:.1e}, on {PROVEN} test pictures |
+| made with | {packages} |
+
+Made by this command; whoever has the data can make it again:
+
+    {facts.command}
+
+| knob | value |
+| --- | --- |
+{knobs}
+
+Distances by its features compare models with one another and with real pictures, and mean nothing beside
+distances by other features.
+"""

@@ -1,0 +1,39 @@
+"""A flow as one plain graph: every step of its integration written out, all that depends on time alone looked up."""
+
+import torch
+from torch import Tensor, nn
+
+from ..train.flow import Flow, integrate
+
+
+class UnrolledFlow(nn.Module):
+    """Noise (n, d) and the place of a label (n,) -> codes (n, d), in `steps` evaluations of the velocity.
+
+    What time and label say to a block is the same for all codes of a label, and times are known: it is a table, with a
+    row for each label, and costs no arithmetic.
+    """
+
+    def __init__(self, flow: Flow, steps: int) -> None:
+        super().__init__()
+        self.flow = flow
+        self.steps = steps
+        labels = torch.arange(max(flow.labels, 1))
+        with torch.no_grad():
+            conditions = [flow.condition(torch.full((1,), step / steps), labels) for step in range(steps)]
+            tables = [torch.cat([block.modulation(one) for block in flow.chain()], 1) for one in conditions]
+        self.tables = nn.ParameterList(nn.Parameter(table, requires_grad=False) for table in tables)
+
+    def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        """The codes; a flow without labels takes none."""
+        chain = self.flow.chain()
+
+        def velocity(x: Tensor, step: int) -> Tensor:
+            table: Tensor = self.tables[step]
+            modulation = table if label is None else torch.index_select(table, 0, label)
+            parts = torch.chunk(modulation, len(chain), 1)
+            hidden = self.flow.enter(x)
+            for block, part in zip(chain, parts, strict=True):
+                hidden = block.modulated(hidden, part)
+            return self.flow.exit(hidden)
+
+        return self.flow.unwhiten(integrate(velocity, noise, self.steps))

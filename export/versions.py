@@ -1,0 +1,11 @@
+"""What an artifact was made with."""
+
+import platform
+from importlib.metadata import version
+
+PACKAGES = ("aegen", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what comes out."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

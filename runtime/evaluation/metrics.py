@@ -1,0 +1,178 @@
+"""Every measure of a model, each beside its floor: what real training pictures score in the model's place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..autoencoder import Autoencoder
+from ..errors import InputError
+from .bins import bin_difference
+from .distances import frechet_distance, kernel_distance
+from .judge import Seen
+from .likelihood import likelihood_bound
+from .neighbours import memorisation, support
+from .reality import Reality, as_points
+from .similarity import similarity
+
+LIKELIHOOD_PICTURES = 1000  # test pictures that a bound is averaged over
+LOW, HIGH, ZERO = "lower is better", "higher is better", "nearer 0 is better"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure. floor: what real training pictures score, or None where nothing corresponds to it."""
+
+    value: float
+    floor: float | None
+    better: str
+
+
+Metrics = dict[str, Metric]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a model scores with one prior. judge: name and SHA-256 of its network. costs: multiply-adds of one picture,
+    by graph.
+    """
+
+    model: str
+    prior: str
+    temperature: float
+    samples: int
+    seed: int
+    data: str
+    judge: dict[str, str]
+    megabytes: float
+    costs: dict[str, int]
+    metrics: Metrics
+
+
+def evaluate(
+    model: Autoencoder,
+    real: Reality,
+    *,
+    data: str,
+    prior: str | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+    importance_samples: int = 100,
+) -> Report:
+    """Measure a model's reconstructions of the test pictures and as many samples from one of its priors.
+
+    data: name of the real pictures. importance_samples: codes for each picture in a variational autoencoder's
+    likelihood bound. Raises InputError for a prior that the model lacks.
+    """
+    chosen = model.manifest.default_prior if prior is None else prior
+    generated = model.sample(len(real), seed=seed, prior=chosen, temperature=temperature, dtype="uint8")
+    facts = model.manifest
+    return Report(
+        model=model.name,
+        prior=chosen,
+        temperature=facts.default_temperature if temperature is None else temperature,
+        samples=len(real),
+        seed=seed,
+        data=data,
+        judge={"name": real.judge.facts.name, "sha256": real.judge.facts.graph.sha256},
+        megabytes=facts.total_bytes / 1e6,
+        costs=facts.multiply_adds,
+        metrics={
+            **reconstruction(model, real),
+            **_likelihood(model, real, importance_samples, seed),
+            **generation(generated, real),
+            **_asked_labels(model, real, chosen, temperature, seed),
+        },
+    )
+
+
+def reconstruction(model: Autoencoder, real: Reality) -> Metrics:
+    """How like the test pictures their reconstructions are."""
+    reconstructions = model.reconstruct(real.test, dtype="uint8")
+    found = similarity(real.test, reconstructions)
+    distance = frechet_distance(real.judge.look(reconstructions).features, real.test_seen.features)
+    return {
+        "reconstruction_mse": Metric(found.mse, None, LOW),
+        "reconstruction_foreground_mse": Metric(found.foreground_mse, None, LOW),
+        "reconstruction_psnr": Metric(found.psnr, None, HIGH),
+        "reconstruction_ssim": Metric(found.ssim, None, HIGH),
+        "reconstruction_frechet_distance": Metric(distance, None, LOW),
+    }
+
+
+def generation(generated: np.ndarray, real: Reality) -> Metrics:
+    """How like new real pictures generated ones are. generated: uint8, as many as the test pictures."""
+    seen = real.judge.look(generated)
+    ours, floor = _distribution(generated, seen, real), _distribution(real.floor, real.floor_seen, real)
+    better = {
+        "frechet_distance": LOW,
+        "kernel_distance": LOW,
+        "precision": HIGH,
+        "recall": HIGH,
+        "density": HIGH,
+        "coverage": HIGH,
+        "bins_different": LOW,
+        "bin_divergence": LOW,
+        "memorisation": ZERO,
+        "class_imbalance": LOW,
+        "confidence": HIGH,
+    }
+    return {name: Metric(ours[name], floor[name], better[name]) for name in ours}
+
+
+def _distribution(pictures: np.ndarray, seen: Seen, real: Reality) -> dict[str, float]:
+    held = support(real.test_seen.features, seen.features)
+    binned = bin_difference(as_points(real.test), as_points(pictures), real.bins)
+    return {
+        "frechet_distance": frechet_distance(seen.features, real.test_seen.features),
+        "kernel_distance": kernel_distance(seen.features, real.test_seen.features),
+        "precision": held.precision,
+        "recall": held.recall,
+        "density": held.density,
+        "coverage": held.coverage,
+        "bins_different": binned.different,
+        "bin_divergence": binned.divergence,
+        "memorisation": memorisation(real.training, real.test_seen.features, seen.features, real.cells),
+        "class_imbalance": class_imbalance(seen.probabilities, real.test_seen.probabilities),
+        "confidence": float(seen.probabilities.max(1).mean()),
+    }
+
+
+def class_imbalance(generated: np.ndarray, real: np.ndarray) -> float:
+    """Total variation between the labels that a judge tells: 0 for equal shares, 1 for no label in common.
+
+    generated, real: label probabilities (n, k) and (m, k), of which the likeliest label counts.
+    """
+    k = real.shape[1]
+    shares = [np.bincount(one.argmax(1), minlength=k) / len(one) for one in (generated, real)]
+    return float(0.5 * np.abs(shares[0] - shares[1]).sum())
+
+
+def _asked_labels(model: Autoencoder, real: Reality, prior: str, temperature: float | None, seed: int) -> Metrics:
+    """Share of pictures, drawn of every label evenly, that the judge takes for the label asked for."""
+    labels = model.manifest.labels
+    if not labels or real.floor_labels is None:
+        return {}
+    each = max(1, len(real) // len(labels))
+    right = []
+    for label in labels:
+        try:
+            drawn = model.sample(each, seed=seed, prior=prior, label=label, temperature=temperature, dtype="uint8")
+        except InputError:  # a prior that knows no labels
+            return {}
+        right.append(np.mean(real.judge.look(drawn).probabilities.argmax(1) == label))
+    floor = np.mean(real.floor_seen.probabilities.argmax(1) == real.floor_labels)
+    return {"label_accuracy": Metric(float(np.mean(right)), float(floor), HIGH)}
+
+
+def _likelihood(model: Autoencoder, real: Reality, samples: int, seed: int) -> Metrics:
+    """The importance-weighted bound in nats a picture, of grey levels and of binarised pictures, where there is one."""
+    if model.manifest.kind != "vae" or model.manifest.recipe.get("loss") not in ("bce", "gaussian"):
+        return {}
+    pictures = real.test[:LIKELIHOOD_PICTURES]
+    binary = (False, True) if model.manifest.sigma is None else (False,)
+    found = {}
+    for binarise in binary:
+        bound = likelihood_bound(model, pictures, samples=samples, binarise=binarise, seed=seed)
+        name = f"log_likelihood_k{samples}" + ("_binarised" if binarise else "")
+        found[name] = Metric(float(bound.nats.mean()), None, HIGH)
+    return found

@@ -1,0 +1,72 @@
+"""The real pictures that a model is measured against, and what a judge sees in them: computed once, used for all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..pixels import unit_pixels
+from .bins import k_means
+from .judge import Judge, Seen
+
+AGAINST = 4  # training pictures that copies are looked for among, for each one generated
+BINNED = 20_000  # training pictures that the bins are made of
+BINS, CELLS = 100, 10  # of the picture space, for NDB; of the feature space, for C_T
+
+
+@dataclass(frozen=True)
+class Reality:
+    """Real pictures and what the judge sees in them; n of each but the training pictures.
+
+    test, test_labels: pictures uint8 (n, H, W[, 3]) and int64 (n,) or None. floor: training pictures as many, which no
+    model can be expected to beat. training: the judge's features of others, up to 4 n, among which copies are looked
+    for; training_rows: which they are. bins: centres in pixels; cells: centres in features; both of training pictures.
+    """
+
+    judge: Judge
+    test: np.ndarray
+    test_labels: np.ndarray | None
+    test_seen: Seen
+    floor: np.ndarray
+    floor_labels: np.ndarray | None
+    floor_seen: Seen
+    training: np.ndarray
+    training_rows: np.ndarray
+    bins: np.ndarray
+    cells: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.test)
+
+
+Labelled = tuple[np.ndarray, np.ndarray | None]
+
+
+def reality(judge: Judge, training: Labelled, test: Labelled, n: int) -> Reality:
+    """What to measure n generated pictures against.
+
+    training, test: pictures uint8 and their labels, or None. n is cut to what there is: equal counts are compared, and
+    half of the training pictures at least are left to look for copies of.
+    """
+    n = min(n, len(test[0]), len(training[0]) // 2)
+    order = np.random.default_rng(0).permutation(len(training[0]))
+    taken, left = np.sort(order[:n]), np.sort(order[n : (1 + AGAINST) * n])
+    features = judge.look(training[0][left]).features
+    pixels = training[0][left[:BINNED]]
+    return Reality(
+        judge=judge,
+        test=test[0][:n],
+        test_labels=None if test[1] is None else test[1][:n],
+        test_seen=judge.look(test[0][:n]),
+        floor=training[0][taken],
+        floor_labels=None if training[1] is None else training[1][taken],
+        floor_seen=judge.look(training[0][taken]),
+        training=features,
+        training_rows=left,
+        bins=k_means(as_points(pixels), BINS),
+        cells=k_means(features, CELLS),
+    )
+
+
+def as_points(pictures: np.ndarray) -> np.ndarray:
+    """Pictures uint8 as points (n, H W [3]) in [0, 1], float32."""
+    return unit_pixels(pictures.reshape(len(pictures), -1))

@@ -1,0 +1,163 @@
+"""Evaluation: the judge is what its facts say, and every measure stands beside its floor."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from aegen.data.datasets import load
+from aegen.runtime.artifact import SHIPPED
+from aegen.runtime.errors import ArtifactError, InputError, NotFoundError, ShapeError
+from aegen.runtime.evaluation.judge import Judge, find_judge
+from aegen.runtime.evaluation.metrics import generation
+from aegen.runtime.evaluation.reality import reality
+
+JUDGE = SHIPPED / "judge-mnist"
+
+
+@pytest.fixture(scope="module")
+def digits(mnist):
+    return load(str(mnist))
+
+
+@pytest.fixture(scope="module")
+def real(digits):
+    training, test = digits.train, digits.test
+    few = slice(0, 6000)
+    return reality(Judge(JUDGE), (training.images[few], training.labels[few]), (test.images, test.labels), 1000)
+
+
+def values(pictures, real):
+    return {name: metric.value for name, metric in generation(pictures, real).items()}
+
+
+def test_the_judge_tells_the_test_pictures_right_as_often_as_its_facts_say(digits):
+    judge = Judge(JUDGE)
+    told = judge.look(digits.test.images).probabilities.argmax(1)
+    assert np.mean(told == digits.test.labels) == pytest.approx(judge.facts.accuracy, abs=2e-4)
+    assert judge.facts.accuracy >= 0.994
+    assert judge.facts.command == "aegen train-judge --data mnist -o judge-mnist"
+
+
+def test_a_judge_sees_the_same_at_any_batch_size():
+    pictures = np.random.default_rng(0).integers(0, 256, (700, 28, 28), np.uint8)
+    seen = Judge(JUDGE).look(pictures)
+    assert seen.features.shape == (700, 128)
+    assert np.allclose(seen.probabilities.sum(1), 1, atol=1e-5)
+    assert np.allclose(Judge(JUDGE, threads=1).look(pictures[600:]).features, seen.features[600:], atol=1e-4)
+
+
+@pytest.mark.parametrize("damage", ["network", "facts", "format", "missing"])
+def test_a_damaged_judge_judges_nothing(tmp_path, damage):
+    folder = tmp_path / "judge"
+    shutil.copytree(JUDGE, folder)
+    facts = folder / "judge.json"
+    if damage == "network":
+        content = bytearray((folder / "judge.onnx").read_bytes())
+        content[1000] ^= 1
+        (folder / "judge.onnx").write_bytes(content)
+    elif damage == "facts":
+        facts.write_text(facts.read_text().replace('"features": 128', '"features": "many"', 1))
+    elif damage == "format":
+        facts.write_text(facts.read_text().replace('"format": 1', '"format": 2', 1))
+    else:
+        facts.unlink()
+    with pytest.raises((ArtifactError, NotFoundError)):
+        Judge(folder)
+
+
+def test_a_judge_that_is_not_there_says_which_are(tmp_path):
+    with pytest.raises(NotFoundError, match="judge-mnist"):
+        find_judge(None, "fashion-mnist")
+    with pytest.raises(ShapeError):
+        Judge(JUDGE).look(np.zeros((2, 6, 5), np.uint8))
+
+
+def test_real_pictures_in_the_place_of_samples_score_the_floor(real):
+    for name, metric in generation(real.floor, real).items():
+        assert metric.value == pytest.approx(metric.floor), name
+
+
+def test_the_test_pictures_themselves_are_at_no_distance(real):
+    found = values(real.test, real)
+    assert found["frechet_distance"] == pytest.approx(0, abs=1e-3)
+    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
+    assert found["bins_different"] == found["class_imbalance"] == 0
+
+
+def test_copied_dropped_and_spoilt_pictures_are_found_out(real, digits):
+    floor = {name: metric.floor for name, metric in generation(real.floor, real).items()}
+    copied = values(digits.train.images[real.training_rows[:1000]], real)
+    assert copied["memorisation"] < -10 < -3 < floor["memorisation"]
+    assert copied["frechet_distance"] < 2 * floor["frechet_distance"]
+    dropped = real.floor[real.floor_labels != 4]
+    without = values(np.concatenate([dropped, dropped[: 1000 - len(dropped)]]), real)
+    assert without["class_imbalance"] > floor["class_imbalance"] + 0.05
+    assert without["frechet_distance"] > 2 * floor["frechet_distance"]
+    assert without["coverage"] < floor["coverage"] - 0.05
+    noise = np.random.default_rng(0).integers(0, 80, real.floor.shape, np.uint8)
+    spoilt = values(np.maximum(real.floor, noise), real)
+    assert spoilt["frechet_distance"] > 5 * floor["frechet_distance"]
+    assert spoilt["precision"] < floor["precision"]
+
+
+def test_evaluate_prints_every_measure_beside_its_floor(cli, mnist):
+    done = cli("evaluate", "mnist-ae", "--data", mnist, "-n", "500", "--prior", "gaussian")
+    assert done.returncode == 0, done.stderr
+    assert "prior gaussian, temperature 1, seed 0: 500 samples" in done.stdout
+    done = cli("evaluate", "mnist-vae", "--data", mnist, "-n", "500", "--importance-samples", "5", "--json")
+    report = json.loads(done.stdout)
+    assert (report["model"], report["samples"], report["data"]) == ("mnist-vae", 500, "mnist")
+    assert report["judge"]["sha256"] == Judge(JUDGE).facts.graph.sha256
+    metrics = report["metrics"]
+    assert metrics["frechet_distance"]["value"] > metrics["frechet_distance"]["floor"] > 0
+    assert metrics["label_accuracy"]["floor"] > 0.98
+    assert -130 < metrics["log_likelihood_k5"]["value"] < -80
+    assert metrics["log_likelihood_k5_binarised"]["value"] > metrics["log_likelihood_k5"]["value"]
+    assert {metric["better"] for metric in metrics.values()} == {
+        "lower is better",
+        "higher is better",
+        "nearer 0 is better",
+    }
+
+
+def test_evaluation_needs_no_torch(cli, bare, mnist):
+    import sys
+
+    env = {"PYTHONPATH": bare["PYTHONPATH"]}
+    done = cli("evaluate", "--data", mnist, "-n", "200", "--json", env=env, python=(sys.executable, "-S"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["samples"] == 200
+
+
+def test_compare_puts_models_and_priors_in_one_table(cli, mnist):
+    done = cli("compare", "mnist-ae:gaussian", "mnist-ae:gmm", "--data", mnist, "-n", "500", "--format", "markdown")
+    assert done.returncode == 0, done.stderr
+    head, rule, first, second, floor = done.stdout.splitlines()
+    assert head.startswith("| model | prior | MB | recon. MSE | Frechet |")
+    assert set(rule) <= set("|-: ")
+    assert first.startswith("| mnist-ae | gaussian |")
+    distances = [float(row.split("|")[5]) for row in (first, second, floor)]
+    assert distances[0] > distances[1] > distances[2]
+
+
+def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
+    pictures = bars(240, (8, 8))
+    labels = np.arange(240) % 2
+    np.savez(tmp_path / "bars.npz", images=pictures, labels=labels)
+    done = cli("train-judge", "--data", "bars.npz", "--epochs", "2", "-o", "judge-bars")
+    assert done.returncode == 0, done.stderr
+    assert Judge(tmp_path / "judge-bars").facts.labels == 2
+    assert cli("train-judge", "--data", "bars.npz", "-o", "judge-bars").returncode == 1
+    np.savez(tmp_path / "plain.npz", images=pictures)
+    refused = cli("train-judge", "--data", "plain.npz", "-o", "other")
+    assert refused.returncode == 1
+    assert "found no labels" in refused.stderr
+
+
+def test_labels_that_are_not_counted_from_0_are_refused(tmp_path, bars):
+    from aegen.train.judge import JudgeRecipe, train_judge
+
+    np.savez(tmp_path / "odd.npz", images=bars(60, (8, 8)), labels=np.arange(60) % 2 + 5)
+    with pytest.raises(InputError, match=r"labels \[5, 6\]"):
+        train_judge(JudgeRecipe(epochs=1), load(str(tmp_path / "odd.npz")))

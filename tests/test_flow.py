@@ -1,0 +1,195 @@
+"""A learned prior carries noise to codes: its maths is right, and its graph draws what was trained."""
+
+import math
+
+import aegen
+import numpy as np
+import pytest
+import torch
+from aegen.cli.train_prior import KNOBS
+from aegen.data.datasets import load
+from aegen.export.bundle import export
+from aegen.export.unrolled import UnrolledFlow
+from aegen.runtime.errors import InputError
+from aegen.runtime.evaluation.distances import frechet_distance
+from aegen.runtime.priors import Noise
+from aegen.train import checkpoint, priors
+from aegen.train.codes import Codes, label_values, places
+from aegen.train.flow import Flow, FlowRecipe, integrate, log_density, train_flow
+from aegen.train.loop import train
+from aegen.train.recipe import Recipe
+
+QUICK = FlowRecipe(width=32, blocks=1, steps=1500, batch_size=256)
+
+
+def moons(n, seed):
+    """Codes of two classes on two half circles, which no Gaussian fits; the encoder is certain of them."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    angle = np.pi * (random.random(n) + labels)
+    centre = np.stack([labels - 0.5, np.zeros(n)], 1)
+    mean = centre + np.stack([np.cos(angle), np.sin(angle)], 1) + 0.05 * random.standard_normal((n, 2))
+    return Codes(mean.astype(np.float32), np.zeros((n, 2), np.float32), labels)
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return train_flow(QUICK, moons(4000, 0), moons(1000, 1), 2)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, bars):
+    """A tiny labelled model with a flow, and the flow."""
+    folder = tmp_path_factory.mktemp("flow")
+    pictures = bars(600, (6, 5))
+    labels = (pictures.reshape(600, -1).mean(1) > np.median(pictures.reshape(600, -1).mean(1))).astype(np.int64) + 3
+    np.savez(folder / "bars.npz", images=pictures, labels=labels)
+    dataset = load(str(folder / "bars.npz"))
+    recipe = Recipe(kind="vae", beta=0.01, widths=(16,), latent_dim=3, epochs=10, learning_rate=0.02)
+    train(recipe, dataset, folder / "run")
+    trained = checkpoint.read(folder / "run")
+    learned = priors.train_prior(trained, dataset, FlowRecipe(width=32, blocks=2, steps=500))
+    priors.save(learned, folder / "run" / "prior.pt")
+    learned = priors.read(folder / "run" / "prior.pt", trained)
+    export(trained, dataset, folder / "artifact", licence="CC0", components=2, learned=learned, prior="flow")
+    return aegen.load(folder / "artifact"), learned.flow
+
+
+def draw(flow, labels, steps=32):
+    noise = torch.from_numpy(np.random.default_rng(5).standard_normal((len(labels), 2)).astype(np.float32))
+    with torch.inference_mode():
+        return flow.carry(noise, torch.as_tensor(labels), steps).numpy()
+
+
+def test_integration_follows_a_known_path_ever_closer():
+    start = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    errors = [
+        (integrate(lambda x, step, n=n: x * (1 + step / n), start, n) - start * math.exp(1.5)).abs().max().item()
+        for n in (16, 32, 64)
+    ]
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)  # of second order
+    assert errors[1] / errors[2] == pytest.approx(4, rel=0.2)
+
+
+def test_a_flow_that_has_learned_nothing_is_the_gaussian_of_its_codes():
+    mean, factor = torch.tensor([1.0, -2.0]), torch.tensor([[2.0, 0.0], [0.5, 0.3]])
+    flow = Flow(mean, factor, 2, QUICK)
+    codes = torch.randn(50, 2)
+    expected = torch.distributions.MultivariateNormal(mean, scale_tril=factor).log_prob(codes)
+    assert torch.allclose(log_density(flow, codes, torch.zeros(50, dtype=torch.long)), expected, atol=1e-4)
+    assert torch.allclose(flow.whiten(flow.unwhiten(codes)), codes, atol=1e-5)
+    noise = torch.randn(50, 2)
+    assert torch.allclose(flow.carry(noise, torch.zeros(50, dtype=torch.long), 3), mean + noise @ factor.T, atol=1e-5)
+
+
+def test_a_flow_draws_what_no_gaussian_can(flow):
+    real = moons(4000, 2)
+    drawn = draw(flow, real.labels)
+    assert frechet_distance(drawn, real.mean) < 0.02
+    centres = np.stack([real.labels - 0.5, np.zeros(4000)], 1)
+    radius = np.linalg.norm(drawn - centres, axis=1)
+    assert np.median(np.abs(radius - 1)) < 0.12  # a Gaussian's is 0.3 and more
+    assert drawn[real.labels == 0, 1].mean() > 0.4
+    assert drawn[real.labels == 1, 1].mean() < -0.4
+
+
+def test_its_density_sums_to_1_and_beats_the_gaussian(flow):
+    edge = torch.linspace(-2.5, 2.5, 71)
+    grid = torch.cartesian_prod(edge, edge)
+    density = log_density(flow, grid, torch.zeros(len(grid), dtype=torch.long)).exp()
+    assert (density.sum() * (edge[1] - edge[0]) ** 2).item() == pytest.approx(1, abs=0.03)
+    held = moons(1000, 3)
+    real, labels = torch.from_numpy(held.mean), torch.from_numpy(held.labels)
+    upper = real[labels == 0]
+    gaussian = torch.distributions.MultivariateNormal(upper.mean(0), torch.cov(upper.T)).log_prob(upper).mean()
+    assert log_density(flow, real, labels)[labels == 0].mean() > gaussian + 0.5
+
+
+def test_the_same_seed_trains_the_same_flow():
+    few = FlowRecipe(width=16, blocks=1, steps=20, batch_size=64)
+    first, second = (train_flow(few, moons(300, 0), moons(100, 1), 2, threads=1).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_training_stops_when_held_out_codes_gain_nothing():
+    seen = []
+    recipe = FlowRecipe(width=64, blocks=2, steps=20_000, batch_size=64, patience=1, weight_decay=0.0)
+    train_flow(recipe, moons(64, 0), moons(500, 1), 2, report=seen.append)
+    assert seen[-1].step < 20_000
+    best = min(seen, key=lambda progress: progress.held_out_loss)
+    assert seen[-1].step == best.step + 500
+
+
+def test_the_unrolled_graph_is_the_flow(exported):
+    _, flow = exported
+    noise = torch.randn(9, 3)
+    label = torch.arange(9) % 2
+    unrolled = UnrolledFlow(flow, 6)
+    assert torch.allclose(unrolled(noise, label), flow.carry(noise, label, 6), atol=1e-5)
+
+
+def test_an_artifact_draws_from_its_flow(exported):
+    model, flow = exported
+    assert model.priors[-1] == model.manifest.default_prior == "flow"
+    codes = model.draw(200, seed=1)
+    noise = Noise(1)
+    label = (noise.uniforms(200) > model._statistics()["label_shares"][0]).astype(np.int64)
+    with torch.inference_mode():
+        expected = flow.carry(torch.from_numpy(noise.normals(200, 3)), torch.from_numpy(label), 8).numpy()
+    assert np.allclose(codes, expected, atol=1e-4)
+    assert np.allclose(model.draw(200, seed=1)[:16], model.draw(16, seed=1), atol=1e-5)
+    chunks = list(model.iter_sample(50, seed=1, batch_size=7))
+    assert np.abs(np.concatenate(chunks) - model.sample(50, seed=1)).max() < 1 / 255
+    assert not np.allclose(model.draw(8, seed=1, label=3), model.draw(8, seed=1, label=4))
+    assert np.allclose(
+        model.draw(3, seed=1, temperature=0, label=3), model.draw(3, seed=2, temperature=0, label=3), atol=1e-5
+    )
+
+
+def test_its_proof_and_its_costs_are_in_the_artifact(exported):
+    model, _ = exported
+    assert set(model.verify().largest_difference) == {"encoder.onnx", "decoder.onnx", "prior.onnx"}
+    assert model.verify().passed
+    one = 3 * 32 + 2 * (2 * 32 * 32) + 32 * 3
+    assert model.manifest.multiply_adds["prior.onnx"] == 8 * one + 9
+    assert model.manifest.multiply_adds["decoder.onnx"] == 3 * 16 + 16 * 30
+    assert model.manifest.commands[1].startswith("aegen train-prior runs/artifact --width 32 --blocks 2 --steps 500")
+    assert math.isfinite(model.manifest.log_likelihood["flow"])
+
+
+def test_a_wrong_label_or_question_says_what_there_is(exported):
+    model, _ = exported
+    with pytest.raises(InputError, match="label: found 7, expected one of 3, 4"):
+        model.sample(1, label=7)
+    with pytest.raises(InputError, match="expected one of standard, diagonal, gaussian, gmm, kde"):
+        model.log_prob(np.zeros(3))
+
+
+def test_a_prior_of_other_weights_is_refused(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(60, (6, 5)))
+    dataset = load(str(tmp_path / "bars.npz"))
+    for seed in (0, 1):
+        train(Recipe(widths=(4,), latent_dim=2, epochs=1, seed=seed), dataset, tmp_path / f"run{seed}")
+    trained = [checkpoint.read(tmp_path / f"run{seed}") for seed in (0, 1)]
+    learned = priors.train_prior(trained[0], dataset, FlowRecipe(width=4, blocks=1, steps=2))
+    priors.save(learned, tmp_path / "prior.pt")
+    assert priors.read(tmp_path / "prior.pt", trained[0]).weights == trained[0].fingerprint
+    with pytest.raises(InputError, match="a prior of other weights"):
+        priors.read(tmp_path / "prior.pt", trained[1])
+    (tmp_path / "prior.pt").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="damaged"):
+        priors.read(tmp_path / "prior.pt", trained[0])
+
+
+def test_labels_have_places():
+    values = label_values(np.array([5, 5, 9, 2, 9]))
+    assert values.tolist() == [5, 9]
+    assert places(np.array([9, 5, 2, 11]), 4, values).tolist() == [1, 0, 2, 2]
+    assert places(None, 3, label_values(None)).tolist() == [0, 0, 0]
+
+
+def test_every_knob_of_a_flow_is_an_option():
+    import dataclasses
+
+    options = [flag.removeprefix("--").replace("-", "_") for flag, _ in KNOBS]
+    assert options == [field.name for field in dataclasses.fields(FlowRecipe)]

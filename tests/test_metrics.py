@@ -1,0 +1,155 @@
+"""Every measure gives the known answer where there is one."""
+
+import numpy as np
+import pytest
+from aegen.runtime.evaluation.bins import bin_difference, k_means
+from aegen.runtime.evaluation.distances import frechet_distance, kernel_distance
+from aegen.runtime.evaluation.metrics import class_imbalance
+from aegen.runtime.evaluation.neighbours import memorisation, nearest, support
+from aegen.runtime.evaluation.similarity import similarity, structural_similarity
+from aegen.runtime.evaluation.tables import number
+
+
+def normals(n, seed, d=8):
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+def two_classes(n, seed):
+    """Points of two classes far apart, half each."""
+    return normals(n, seed) + 20 * (np.arange(n) % 2)[:, None]
+
+
+def test_the_frechet_distance_of_a_set_to_itself_is_0():
+    assert frechet_distance(normals(500, 0), normals(500, 0)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_frechet_distance_of_shifted_and_scaled_gaussians_has_a_closed_form():
+    a = normals(500, 0).astype(np.float64) @ np.random.default_rng(1).standard_normal((8, 8))
+    shift, scale = np.arange(8.0), 1.5
+    expected = shift @ shift + np.trace(np.cov(a.T)) * (scale - 1) ** 2
+    b = (a - a.mean(0)) * scale + a.mean(0) + shift
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_frechet_distance_of_independent_axes_adds_up():
+    a, b = normals(4000, 0), normals(4000, 1) * np.float32(2)
+    assert frechet_distance(a, b) == pytest.approx(8 * (2 - 1) ** 2, rel=0.05)
+
+
+def test_the_kernel_distance_is_the_unbiased_sum_over_all_pairs():
+    a, b = normals(30, 0, d=3).astype(np.float64), normals(30, 1, d=3).astype(np.float64) + 1
+
+    def kernel(x, y):
+        return (x @ y / 3 + 1) ** 3
+
+    apart = [(i, j) for i in range(30) for j in range(30) if i != j]
+    within = np.mean([kernel(a[i], a[j]) + kernel(b[i], b[j]) for i, j in apart])
+    between = np.mean([kernel(x, y) for x in a for y in b])
+    assert kernel_distance(a, b) == pytest.approx(within - 2 * between, rel=1e-9)
+
+
+def test_the_kernel_distance_of_one_distribution_is_around_0():
+    assert abs(kernel_distance(normals(3000, 0), normals(3000, 1))) < 0.02
+    assert kernel_distance(normals(3000, 0), normals(3000, 1) + np.float32(0.5)) > 0.5
+
+
+def test_equal_sets_lie_in_each_other():
+    found = support(normals(400, 0), normals(400, 0))
+    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+
+
+def test_one_distribution_has_the_coverage_of_theory():
+    found = support(normals(4000, 0), normals(4000, 1))
+    assert found.coverage == pytest.approx(1 - 0.5**5, abs=0.01)  # a real picture's k neighbours are real or generated
+    assert found.density == pytest.approx(1, abs=0.05)
+
+
+def test_a_dropped_class_halves_recall_and_coverage_and_no_precision():
+    real, generated = two_classes(2000, 0), normals(2000, 1)
+    found, whole = support(real, generated), support(real, two_classes(2000, 1))
+    assert found.recall == pytest.approx(whole.recall / 2, abs=0.05)
+    assert found.coverage == pytest.approx(0.5, abs=0.02)
+    assert found.precision == pytest.approx(whole.precision, abs=0.05)
+
+
+def test_pictures_off_the_data_are_neither_precise_nor_dense():
+    found = support(normals(400, 0), normals(400, 1) + 100)
+    assert found == type(found)(0, 0, 0, 0)
+
+
+def test_the_nearest_neighbour_is_the_nearest():
+    a, b = normals(50, 0), normals(70, 1)
+    distances = np.linalg.norm(a[:, None] - b, axis=2)
+    places, found = nearest(a, b)
+    assert np.array_equal(places, distances.argmin(1))
+    assert np.allclose(found, distances.min(1), atol=1e-3)
+
+
+def test_copies_of_training_pictures_are_told_from_new_ones():
+    training, test = two_classes(4000, 0), two_classes(1000, 1)
+    cells = k_means(training, 2)
+    assert abs(memorisation(training, test, two_classes(1000, 2), cells)) < 3
+    copies = training[:1000] + np.float32(0.01) * normals(1000, 3)
+    assert memorisation(training, test, copies, cells) < -20
+    assert memorisation(training, test, two_classes(1000, 2) + 1, cells) > 3
+
+
+def test_clusters_that_are_apart_are_found():
+    points = two_classes(1000, 0)
+    centres = k_means(points, 2)
+    assert sorted(centres.mean(1)) == pytest.approx([0, 20], abs=0.2)
+
+
+def test_equal_sets_fill_bins_equally_and_a_dropped_class_does_not():
+    real = two_classes(2000, 0)
+    centres = np.stack([np.zeros(8), np.full(8, 20)]).astype(np.float32)
+    same, dropped = bin_difference(real, real, centres), bin_difference(real, normals(2000, 1), centres)
+    assert (same.different, same.divergence) == (0, 0)
+    assert dropped.different == 1
+    p, m = np.array([0.5, 0.5]), np.array([0.75, 0.25])
+    expected = 0.5 * (p * np.log(p / m)).sum() + 0.5 * np.log(1 / 0.75)
+    assert dropped.divergence == pytest.approx(expected)
+
+
+def test_about_one_bin_in_twenty_differs_by_chance():
+    centres = k_means(normals(20_000, 9), 100)
+    shares = [bin_difference(normals(5000, i), normals(5000, 50 + i), centres).different for i in range(10)]
+    assert np.mean(shares) == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("axes", [(28, 28), (12, 16, 3), (4, 5)])
+def test_equal_pictures_are_alike_and_a_constant_difference_has_a_closed_form(axes):
+    pictures = np.random.default_rng(0).integers(0, 200, (5, *axes), np.uint8)
+    same = similarity(pictures, pictures)
+    assert (same.mse, same.ssim) == (0, pytest.approx(1))
+    other = similarity(pictures, pictures + 51)
+    assert other.mse == pytest.approx(0.04, rel=1e-4)
+    assert other.foreground_mse == pytest.approx(0.04, rel=1e-4)
+    assert other.psnr == pytest.approx(13.979, abs=1e-3)
+
+
+def test_the_structural_similarity_of_flat_pictures_has_a_closed_form():
+    a, b = np.full((1, 9, 9), 0.2), np.full((1, 9, 9), 0.6)
+    assert structural_similarity(a, b)[0] == pytest.approx((2 * 0.12 + 1e-4) / (0.04 + 0.36 + 1e-4))
+
+
+def test_only_bright_pixels_count_as_foreground():
+    picture = np.zeros((1, 4, 4), np.float32)
+    picture[0, 0, 0] = 1
+    assert similarity(picture, np.zeros_like(picture)).foreground_mse == 1
+    assert similarity(picture, np.zeros_like(picture)).mse == 1 / 16
+
+
+def test_a_dropped_class_is_an_imbalance_of_its_share():
+    even, dropped = np.eye(4)[np.arange(400) % 4], np.eye(4)[np.arange(300) % 3]
+    assert class_imbalance(even, even) == 0
+    assert class_imbalance(dropped, even) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0.0000"), (0.00791, "0.0079"), (4.1284, "4.128"), (30.63, "30.63"), (565.21, "565.2"), (-88.512, "-88.51")],
+)
+def test_numbers_have_the_digits_that_count(value, text):
+    assert number(value) == text

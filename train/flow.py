@@ -1,0 +1,308 @@
+"""A prior that is learned: a flow that carries normal noise to the codes of real pictures.
+
+The flow follows a velocity v(x, t) from noise at t = 0 to a code at t = 1. Its network is taught the straight lines
+between random pairs of the two; what it learns is their mean at every place and time, which carries the one
+distribution into the other.
+Source: X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023, equation 1; Y. Lipman et al., Flow Matching for
+Generative Modeling, 2023.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from ..runtime.errors import InputError
+from ..runtime.session import allowed_threads
+from . import processes
+from .codes import Codes
+from .loop import warm_cosine
+
+EVERY = 500  # steps between two validations
+JITTER = 1e-6  # share of the mean variance added to each: an axis that never moves would leave no Cholesky factor
+PROBES = 4  # times and noises for each held-out code; always the same, so that validations can be compared
+
+
+@dataclass(frozen=True)
+class FlowRecipe:
+    """What decides, together with the codes, what a flow is. Raises InputError for an unusable setting."""
+
+    width: int = 256  # units of the hidden layers
+    blocks: int = 3  # residual blocks of two layers each
+    steps: int = 12_000  # of training, at most
+    batch_size: int = 512  # codes in one step
+    learning_rate: float = 1e-3  # AdamW's, at its peak; it rises and falls as in training an autoencoder
+    warmup: float = 0.05  # share of all steps in which the rate rises
+    weight_decay: float = 1e-4  # AdamW's, decoupled from the rate
+    average: float = 0.999  # share of its past that the running mean of the weights keeps in one step
+    patience: int = 8  # validations without an improvement after which training stops
+    seed: int = 0  # of the initial weights, the order of the codes and all noise
+
+    def __post_init__(self) -> None:
+        for knob in ("width", "blocks", "steps", "batch_size", "patience"):
+            if getattr(self, knob) < 1:
+                raise InputError(f"flow: {knob}", found=getattr(self, knob), expected="at least 1")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A validation. losses: mean squared error of the velocity, per axis; of the running mean when held out."""
+
+    step: int
+    train_loss: float
+    held_out_loss: float
+    best: float
+
+
+def train_flow(
+    recipe: FlowRecipe,
+    codes: Codes,
+    held_out: Codes,
+    labels: int,
+    *,
+    threads: int | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> "Flow":
+    """A flow from N(0, I) to codes drawn from q(z|x) of the training pictures.
+
+    labels: how many there are. The weights are the running mean that did best on the held-out codes. report: called
+    after every validation.
+    The same recipe and codes give the same flow on one machine with one number of threads.
+    """
+    torch.set_num_threads(threads or allowed_threads())
+    device = processes.device()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        flow = Flow(*_moments(codes), labels, recipe).to(device)
+    average = copy.deepcopy(flow).requires_grad_(False)
+    best, best_loss, best_step = copy.deepcopy(average), math.inf, 0
+    random = Generator(device).manual_seed(recipe.seed)
+    probes = [_pairs(_drawn(held_out, flow, random), random) for _ in range(PROBES)]
+    trained = [parameter for parameter in flow.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
+    batches = _batches(codes, flow, recipe, random)
+    total = 0.0
+    for step in (bar := tqdm(range(1, recipe.steps + 1), desc="flow", unit=" steps", leave=False, disable=None)):
+        x, t, label, velocity = _pairs(next(batches), random)
+        loss = functional.mse_loss(flow(x, t, label), velocity)
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        schedule.step()
+        total += loss.item()
+        # A short run would otherwise end with a mean of weights that were never any good.
+        keep = min(recipe.average, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(average.parameters()), list(flow.parameters()), 1 - keep)
+        if step % EVERY and step != recipe.steps:
+            continue
+        with torch.inference_mode():
+            held_out_loss = np.mean([functional.mse_loss(average(*probe[:3]), probe[3]).item() for probe in probes])
+        if held_out_loss < best_loss:
+            best, best_loss, best_step = copy.deepcopy(average), float(held_out_loss), step
+        report(Progress(step, total / ((step - 1) % EVERY + 1), float(held_out_loss), best_loss))
+        bar.set_postfix(held_out=f"{held_out_loss:.4f}", refresh=False)
+        total = 0.0
+        if step - best_step >= recipe.patience * EVERY:
+            break
+    return best.cpu().eval()
+
+
+Drawn = tuple[Tensor, Tensor]
+Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _batches(codes: Codes, flow: "Flow", recipe: FlowRecipe, random: Generator) -> Iterator[Drawn]:
+    """Batches without end: every code once in a random order, then again in another."""
+    device = random.device
+    mean, std, labels = _drawable(codes, flow, device)
+    size = min(recipe.batch_size, len(mean))
+    while True:
+        order = torch.randperm(len(mean), generator=random, device=device)
+        for start in range(0, len(order) - size + 1, size):
+            rows = order[start : start + size]
+            yield _draw(flow, mean[rows], std[rows], random), labels[rows]
+
+
+def _drawn(codes: Codes, flow: "Flow", random: Generator) -> Drawn:
+    mean, std, labels = _drawable(codes, flow, random.device)
+    return _draw(flow, mean, std, random), labels
+
+
+def _drawable(codes: Codes, flow: "Flow", device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    known = codes.labels < max(flow.labels, 1)
+    parts = (torch.from_numpy(part[known]).to(device) for part in (codes.mean, codes.std, codes.labels))
+    mean, std, labels = parts
+    return mean, std, labels
+
+
+def _draw(flow: "Flow", mean: Tensor, std: Tensor, random: Generator) -> Tensor:
+    """Codes drawn from q(z|x), in the flow's coordinates."""
+    return flow.whiten(mean + std * torch.randn(mean.shape, generator=random, device=random.device))
+
+
+def _pairs(drawn: Drawn, random: Generator) -> Pairs:
+    """Places x on straight lines from noise to codes, times t, labels, and the lines' velocities.
+
+    Half the times are even over [0, 1], half gather around its middle, where there is most to learn (P. Esser et al.,
+    Scaling Rectified Flow Transformers, 2024, section 3.1).
+    """
+    codes, label = drawn
+    device = random.device
+    n = len(codes)
+    noise = torch.randn(codes.shape, generator=random, device=device)
+    even, normal = (draw(n, generator=random, device=device) for draw in (torch.rand, torch.randn))
+    t = torch.where(torch.arange(n, device=device) % 2 == 0, even, torch.sigmoid(normal))
+    x = (1 - t[:, None]) * noise + t[:, None] * codes
+    return x, t, label, codes - noise
+
+
+def _moments(codes: Codes) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and the lower Cholesky factor (d, d) of the covariance of codes drawn from q(z|x)."""
+    wide = codes.mean.astype(np.float64)
+    covariance = np.atleast_2d(np.cov(wide, rowvar=False)) + np.diag(np.mean(codes.std.astype(np.float64) ** 2, 0))
+    jitter = JITTER * np.trace(covariance) / len(covariance)
+    factor = np.linalg.cholesky(covariance + jitter * np.eye(len(covariance)))
+    return torch.from_numpy(wide.mean(0).astype(np.float32)), torch.from_numpy(factor.astype(np.float32))
+
+
+class Flow(nn.Module):
+    """The velocity of the flow, in coordinates in which the codes have mean 0 and covariance I.
+
+    mean (d,) and factor (d, d), lower triangular, lead back: z = mean + factor x. labels: how many there are.
+    """
+
+    def __init__(self, mean: Tensor, factor: Tensor, labels: int, recipe: FlowRecipe) -> None:
+        super().__init__()
+        d = len(mean)
+        self.mean, self.factor = (nn.Parameter(fixed, requires_grad=False) for fixed in (mean, factor))
+        self.labels = labels
+        self.condition = Condition(labels, recipe.width)
+        self.enter = nn.Linear(d, recipe.width)
+        self.blocks = nn.ModuleList(Block(recipe.width) for _ in range(recipe.blocks))
+        self.leave = nn.Linear(recipe.width, d)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """Velocity (n, d) at places x (n, d), times t (n,) or (1,) in [0, 1] and labels (n,), all 0 without labels."""
+        condition = self.condition(t, label)
+        hidden = self.enter(x)
+        for block in self.chain():
+            hidden = block(hidden, condition)
+        return self.exit(hidden)
+
+    def chain(self) -> "list[Block]":
+        """The blocks, in order."""
+        return cast("list[Block]", list(self.blocks))
+
+    def exit(self, hidden: Tensor) -> Tensor:
+        """The velocity (n, d) that the last block's units (n, width) amount to."""
+        velocity: Tensor = self.leave(functional.silu(hidden))
+        return velocity
+
+    def whiten(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) in the flow's coordinates."""
+        white: Tensor = torch.linalg.solve_triangular(self.factor, (codes - self.mean).T, upper=False)
+        return white.T
+
+    def unwhiten(self, x: Tensor) -> Tensor:
+        """The flow's coordinates (n, d) as codes."""
+        codes: Tensor = self.mean + x @ self.factor.T
+        return codes
+
+    def carry(self, x: Tensor, label: Tensor, steps: int) -> Tensor:
+        """Noise (n, d) carried to codes (n, d), for labels (n,), in `steps` evaluations of the velocity."""
+
+        def velocity(x: Tensor, step: int) -> Tensor:
+            time = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
+            return self.forward(x, time, label)
+
+        return self.unwhiten(integrate(velocity, x, steps))
+
+
+def integrate(velocity: Callable[[Tensor, int], Tensor], x: Tensor, steps: int) -> Tensor:
+    """Follow a velocity from time 0 to 1 in equal steps of the two-step Adams-Bashforth method.
+
+    velocity: of a place and the number of a step, from 0. Each step costs one evaluation, and the error falls with the
+    square of their number. Source: E. Hairer, S. Norsett, G. Wanner, Solving Ordinary Differential Equations I,
+    section III.1.
+    """
+    before = velocity(x, 0)
+    x = x + before / steps
+    for step in range(1, steps):
+        now = velocity(x, step)
+        x = x + (1.5 * now - 0.5 * before) / steps
+        before = now
+    return x
+
+
+def log_density(flow: Flow, codes: Tensor, labels: Tensor, steps: int = 50) -> Tensor:
+    """Log density of codes (n, d) of labels (n,), in nats (n,).
+
+    The flow is followed back to the noise it would have come from, and what it spreads or gathers on the way adds up.
+    Source: R. Chen et al., Neural Ordinary Differential Equations, 2018, equation 8.
+    """
+    x = flow.whiten(codes)
+    d = x.shape[1]
+
+    def at_one(place: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return flow.forward(place[None], time, label[None])[0]
+
+    jacobian = torch.func.vmap(torch.func.jacrev(at_one), in_dims=(0, None, 0))
+    gathered = torch.zeros(len(x))
+    for step in range(steps, 0, -1):
+        time, middle = torch.full((1,), step / steps), torch.full((1,), (step - 0.5) / steps)
+        halfway = x - flow.forward(x, time, labels) / (2 * steps)
+        gathered = gathered + torch.einsum("nii->n", jacobian(halfway, middle, labels)) / steps
+        x = x - flow.forward(halfway, middle, labels) / steps
+    normal = -0.5 * (x**2).sum(1) - 0.5 * d * math.log(2 * math.pi)
+    density: Tensor = normal - gathered - torch.log(torch.diagonal(flow.factor)).sum()
+    return density
+
+
+class Condition(nn.Module):
+    """Time and label as one vector (n, width)."""
+
+    FREQUENCIES = 32
+
+    def __init__(self, labels: int, width: int) -> None:
+        super().__init__()
+        self.time = nn.Sequential(nn.Linear(2 * self.FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.label = nn.Embedding(max(labels, 1), width)
+
+    def forward(self, t: Tensor, label: Tensor) -> Tensor:
+        """Times (1,) or (n,) and labels (n,) -> (n, width)."""
+        angles = t[:, None] * torch.exp(torch.linspace(0, math.log(100), self.FREQUENCIES, device=t.device))
+        waves = torch.cat([torch.cos(angles), torch.sin(angles)], 1)
+        vector: Tensor = functional.silu(self.time(waves) + self.label(label))
+        return vector
+
+
+class Block(nn.Module):
+    """A residual block that time and label scale and shift (W. Peebles, S. Xie, 2023, adaLN-Zero)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 3 * width)
+        self.change = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
+        """(n, width) and (n, width) -> (n, width)."""
+        return self.modulated(hidden, self.modulation(condition))
+
+    def modulated(self, hidden: Tensor, modulation: Tensor) -> Tensor:
+        """(n, width), and scale, shift and gate (n, 3 width) -> (n, width)."""
+        scale, shift, gate = modulation.chunk(3, dim=1)
+        changed: Tensor = hidden + gate * self.change(self.norm(hidden) * (1 + scale) + shift)
+        return changed

@@ -1,0 +1,142 @@
+"""The judge: a classifier whose features pictures are compared by. No generator is ever trained on what it says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from ..data.datasets import Dataset
+from ..runtime.errors import InputError
+from ..runtime.manifest import ImageSpec
+from ..runtime.pixels import Shape, to_tensor
+from ..runtime.session import allowed_threads
+from . import processes
+from .loop import warm_cosine
+from .models import conv_norm
+
+UNIT = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class JudgeRecipe:
+    """What decides, together with the data, what a judge is. Its pictures are turned, scaled and moved at random."""
+
+    features: int = 128  # units of the layer whose values pictures are compared by
+    channels: int = 24  # at the full side; twice and four times as many at a half and a quarter of it
+    epochs: int = 15  # passes over the training pictures
+    batch_size: int = 128  # pictures in one step
+    learning_rate: float = 2e-3  # AdamW's, at its peak
+    warmup: float = 0.15  # share of all steps in which the rate rises
+    weight_decay: float = 1e-2  # AdamW's, decoupled from the rate
+    dropout: float = 0.3  # share of the features that a step leaves out
+    turn: float = 0.2  # largest angle in radians
+    zoom: float = 0.12  # largest change of size, as a share
+    shift: float = 0.1  # largest move, as a share of the side
+    seed: int = 0  # of the initial weights, the order of the pictures and all chance
+
+
+class JudgeNetwork(nn.Module):
+    """Image (n, C, H, W) in [0, 1] -> features (n, f) and logits of the classes (n, k)."""
+
+    def __init__(self, shape: Shape, classes: int, recipe: JudgeRecipe) -> None:
+        super().__init__()
+        self.labels = classes
+        self.features = features(shape, recipe.channels, recipe.features)
+        self.classes = nn.Sequential(nn.Dropout(recipe.dropout), nn.Linear(recipe.features, classes))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (n, C, H, W) -> features (n, f) and logits (n, k)."""
+        seen = self.features(images)
+        return seen, self.classes(seen)
+
+
+def features(shape: Shape, width: int, units: int) -> nn.Sequential:
+    """Image -> features, halving the side twice.
+
+    image (n, 1, 28, 28) -> (n, w, 28, 28) -> (n, 2w, 14, 14) -> (n, 4w, 7, 7) -> features (n, f)
+    """
+    channels, height, breadth = shape
+    return nn.Sequential(
+        *conv_norm(channels, width), nn.ReLU(), nn.MaxPool2d(2),
+        *conv_norm(width, 2 * width), nn.ReLU(), *conv_norm(2 * width, 2 * width), nn.ReLU(), nn.MaxPool2d(2),
+        *conv_norm(2 * width, 4 * width), nn.ReLU(), *conv_norm(4 * width, 4 * width), nn.ReLU(),
+        nn.Flatten(), nn.Linear(4 * width * (height // 4) * (breadth // 4), units), nn.ReLU(),
+    )  # fmt: skip
+
+
+def train_judge(
+    recipe: JudgeRecipe,
+    dataset: Dataset,
+    *,
+    threads: int | None = None,
+    report: Callable[[int, float], None] = lambda epoch, accuracy: None,
+) -> JudgeNetwork:
+    """A network that tells the labels of the training pictures apart, as it is after the last epoch.
+
+    report: called after every epoch with its number and the share of validation pictures that are told right.
+    Raises InputError when the pictures have no labels 0, 1, ... or their sides are below 4.
+    """
+    labels = dataset.train.labels
+    if labels is None:
+        raise InputError(dataset.facts.name, found="no labels", expected="labelled pictures")
+    if not np.array_equal(found := np.unique(labels), np.arange(len(found))):
+        raise InputError(dataset.facts.name, found=f"labels {found.tolist()}", expected="0, 1, 2, ...")
+    if min(dataset.shape[1:]) < 4:
+        raise InputError(dataset.facts.name, found=f"pictures of {dataset.shape}", expected="sides of at least 4")
+    torch.set_num_threads(threads or allowed_threads())
+    device = processes.device()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = JudgeNetwork(dataset.shape, len(found), recipe).to(device)
+        images, targets = (torch.from_numpy(part) for part in (_images(dataset.train.images, dataset.shape), labels))
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+        steps = -(-len(labels) // recipe.batch_size) * recipe.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, steps))
+        random = Generator().manual_seed(recipe.seed)
+        for epoch in range(1, recipe.epochs + 1):
+            network.train()
+            batches = torch.split(torch.randperm(len(labels), generator=random), recipe.batch_size)
+            for rows in tqdm(batches, desc=f"epoch {epoch}/{recipe.epochs}", leave=False, disable=None):
+                moved = jiggle(images[rows], recipe, random).to(device)
+                loss = functional.cross_entropy(network(moved)[1], targets[rows].to(device))
+                optimiser.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                optimiser.step()
+                schedule.step()
+            report(epoch, accuracy(network, dataset.validation.images, dataset.validation.labels, dataset.shape))
+    return network.cpu().eval()
+
+
+def jiggle(images: Tensor, recipe: JudgeRecipe, random: Generator) -> Tensor:
+    """Images (n, C, H, W), each turned, scaled and moved a little, black coming in at the border."""
+
+    def draw(*shape: int) -> Tensor:
+        return 2 * torch.rand(shape, generator=random) - 1
+
+    n = len(images)
+    angle, size = recipe.turn * draw(n), 1 + recipe.zoom * draw(n)
+    cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
+    turned = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
+    maps = torch.cat([turned, 2 * recipe.shift * draw(n, 2, 1)], 2)
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+@torch.inference_mode()
+def accuracy(network: JudgeNetwork, pictures: np.ndarray, labels: np.ndarray | None, shape: Shape) -> float:
+    """Share of uint8 pictures whose label is told right."""
+    network.eval()
+    device = next(network.parameters()).device
+    batches = torch.split(torch.from_numpy(_images(pictures, shape)), 1000)
+    told = torch.cat([network(batch.to(device))[1].argmax(1).cpu() for batch in batches])
+    return float(np.mean(told.numpy() == labels))
+
+
+def _images(pictures: np.ndarray, shape: Shape) -> np.ndarray:
+    return to_tensor(pictures, ImageSpec(shape, UNIT))
