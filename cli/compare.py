@@ -40,11 +40,11 @@ def command(
     pairs = [(load(name, threads=threads), prior) for name, prior in map(_parted, models)]
     for model, prior in pairs:
         model.draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
-    name, real = real_pictures(data, judge, count, threads)
+    dataset, real = real_pictures(data, judge, count, threads)
     reports = []
     for model, prior in pairs:
         click.echo(f"{model.name}: {prior or model.manifest.default_prior} ...", err=True)
-        reports.append(evaluate(model, real, data=name, prior=prior, seed=seed))
+        reports.append(evaluate(model, real, data=dataset.facts.name, prior=prior, seed=seed))
     if form == "json":
         click.echo(f"[{', '.join(map(tables.as_json, reports))}]")
     else:
@@ -53,6 +53,8 @@ def command(
 
 
 def _parted(model: str) -> tuple[str, str | None]:
-    """A model and its prior; a colon in a path, without a prior's name after it, is the path's."""
+    """A model and its prior; a colon in the path of an artifact is the path's."""
+    from pathlib import Path
+
     name, colon, prior = model.rpartition(":")
-    return (name, prior) if colon and prior.isidentifier() else (model, None)
+    return (name, prior) if colon and not Path(model).exists() else (model, None)

@@ -1,13 +1,19 @@
 """`aegen evaluate`: how good a model's reconstructions and samples are, beside what real pictures score."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import click
 
-from .options import chosen_model, model_argument, threads_option
+from .options import chosen_model, done, json_option, model_argument, threads_option, usage
 
 if TYPE_CHECKING:
+    from ..data.datasets import Dataset
+    from ..runtime.autoencoder import Autoencoder
+    from ..runtime.evaluation.metrics import Metrics
     from ..runtime.evaluation.reality import Reality
+
+SHOWN, ACROSS = 32, 16  # samples beside their nearest training pictures, and in a row of them
 
 judge_option = click.option("--judge", metavar="NAME|PATH", help="Whose features count.  [default: judge-DATA]")
 data_option = click.option("--data", default="mnist", show_default=True, metavar="NAME|PATH", help="Real pictures.")
@@ -28,7 +34,13 @@ seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_def
 @click.option(
     "--importance-samples", type=click.IntRange(1), default=100, show_default=True, help="For a VAE's likelihood."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--train-classifier",
+    is_flag=True,
+    help="Also train one on samples and test it on real pictures; needs torch, and minutes.",
+)
+@click.option("--nearest", metavar="FILE.png", help="Write samples over their nearest training pictures.")
+@json_option
 @threads_option
 def command(
     argument: str | None,
@@ -40,6 +52,8 @@ def command(
     count: int,
     seed: int,
     importance_samples: int,
+    train_classifier: bool,
+    nearest: str | None,
     as_json: bool,
     threads: int | None,
 ) -> None:
@@ -51,35 +65,95 @@ def command(
 
     \b
     aegen evaluate --data mnist
-    aegen evaluate mnist-vae --data ~/mnist --prior standard --json
+    aegen evaluate mnist-vae --data ~/mnist --prior standard --nearest nearest.png --json
     """
     from ..runtime.autoencoder import load
+    from ..runtime.errors import InputError
     from ..runtime.evaluation import tables
     from ..runtime.evaluation.metrics import evaluate
+    from ..runtime.extras import require_extra
+    from ..runtime.files import require_parent
 
     loaded = load(chosen_model(argument, model), threads=threads)
-    loaded.draw(0, prior=prior, temperature=temperature)  # refused before the work, not after it
-    name, real = real_pictures(data, judge, count, threads)
+    # What cannot be done is refused before the work, not after it.
+    loaded.draw(0, prior=prior, temperature=temperature)
+    if nearest is not None:
+        with usage():
+            if not nearest.endswith(".png"):
+                raise InputError("--nearest", found=nearest, expected="a name that ends in .png")
+        require_parent(nearest)
+    if train_classifier:
+        require_extra("train", "train a classifier")
+        loaded.draw(0, prior=prior, label=next(iter(loaded.manifest.labels), 0))
+    dataset, real = real_pictures(data, judge, count, threads)
     report = evaluate(
         loaded,
         real,
-        data=name,
+        data=dataset.facts.name,
         prior=prior,
         temperature=temperature,
         seed=seed,
         importance_samples=importance_samples,
     )
+    if train_classifier:
+        found = _usefulness(loaded, real, prior, temperature, seed, threads)
+        report = dataclasses.replace(report, metrics=report.metrics | found)
+    if nearest is not None:
+        _write_nearest(nearest, loaded, real, dataset, prior, temperature, seed)
     click.echo(tables.as_json(report) if as_json else tables.report_text(report))
 
 
-def real_pictures(data: str, judge: str | None, count: int, threads: int | None) -> "tuple[str, Reality]":
-    """The name of a data set, and its pictures as a judge sees them."""
+def _usefulness(
+    model: "Autoencoder", real: "Reality", prior: str | None, temperature: float | None, seed: int, threads: int | None
+) -> "Metrics":
+    """Accuracy on the test pictures of a classifier trained on samples, and of one trained on as many real pictures."""
+    from ..data.datasets import Pictures
+    from ..runtime.errors import InputError
+    from ..runtime.evaluation.metrics import HIGH, Metric, labelled
+    from ..train.judge import JudgeRecipe, usefulness
+
+    drawn = labelled(model, len(real), prior, temperature, seed)
+    if drawn is None or real.floor_labels is None or real.test_labels is None:
+        raise InputError("--train-classifier", found="no labels to ask for", expected="a model of labelled pictures")
+    test = Pictures(real.test, real.test_labels)
+    recipe = JudgeRecipe(channels=16, epochs=5, seed=seed)
+    sets = (Pictures(*drawn), Pictures(real.floor, real.floor_labels))
+    ours, floor = (usefulness(pictures, test, recipe, threads=threads) for pictures in sets)
+    return {"classifier_accuracy": Metric(ours, floor, HIGH)}
+
+
+def _write_nearest(
+    output: str,
+    model: "Autoencoder",
+    real: "Reality",
+    dataset: "Dataset",
+    prior: str | None,
+    temperature: float | None,
+    seed: int,
+) -> None:
+    """The first samples over those training pictures that look most like them to the judge."""
+    from ..runtime.evaluation.neighbours import nearest
+    from ..runtime.files import write_bytes
+    from ..runtime.grid import png_bytes, stacked, tile
+
+    samples = model.sample(SHOWN, seed=seed, prior=prior, temperature=temperature, dtype="uint8")
+    places, _ = nearest(real.judge.look(samples).features, real.training)
+    rows = stacked(ACROSS, samples, dataset.train.images[real.training_rows[places]])
+    write_bytes(output, png_bytes(tile(rows, columns=ACROSS, scale=2)))
+    done(output, f"{SHOWN} samples over their nearest training pictures")
+
+
+def real_pictures(data: str, judge: str | None, count: int, threads: int | None) -> "tuple[Dataset, Reality]":
+    """A data set, and its pictures as a judge sees them."""
     from ..data.datasets import load
+    from ..runtime.errors import InputError
     from ..runtime.evaluation.judge import Judge, find_judge
     from ..runtime.evaluation.reality import reality
 
     dataset = load(data)
-    name = dataset.facts.name
-    judged = Judge(find_judge(judge, name), threads=threads)
+    judged = Judge(find_judge(judge, dataset.facts.name), threads=threads)
+    if judge is None and judged.facts.data.sha256 != dataset.facts.sha256:
+        found, expected = f"a judge of other pictures than {data}", "one trained on them"
+        raise InputError(judged.facts.name, found=found, expected=expected, remedy="Choose one with --judge.")
     training, test = dataset.train, dataset.test
-    return name, reality(judged, (training.images, training.labels), (test.images, test.labels), count)
+    return dataset, reality(judged, (training.images, training.labels), (test.images, test.labels), count)

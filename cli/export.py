@@ -18,9 +18,7 @@ import click
 @click.option(
     "--flow-steps",
     type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="Evaluations of a learned prior for one code.",
+    help="Evaluations of a learned prior for one code.  [default: 8]",
 )
 @click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Its default spread.")
 @click.option("--overwrite", is_flag=True, help="Replace an artifact of this name.")
@@ -33,7 +31,7 @@ def command(
     prior: str | None,
     temperature: float,
     components: int | None,
-    flow_steps: int,
+    flow_steps: int | None,
     overwrite: bool,
 ) -> None:
     """Make an artifact of a training run.
@@ -47,11 +45,13 @@ def command(
     aegen export runs/ae/last.pt -o my-artifact --overwrite
     """
     from ..data.datasets import load
-    from ..export.bundle import export
+    from ..export.bundle import FLOW_STEPS, export
     from ..train import checkpoint, priors
 
     trained = checkpoint.read(run)
     learned = priors.beside(run)
+    if flow_steps and not learned.exists():
+        raise click.UsageError(f"--flow-steps is for a run with a learned prior: found no {learned}.")
     dataset = load(data or trained.data)
     manifest = export(
         trained,
@@ -63,7 +63,7 @@ def command(
         temperature=temperature,
         components=components,
         learned=priors.read(learned, trained) if learned.exists() else None,
-        flow_steps=flow_steps,
+        flow_steps=flow_steps or FLOW_STEPS,
         overwrite=overwrite,
         report=lambda step: click.echo(f"{step} ...", err=True),
     )

@@ -32,6 +32,12 @@ class Pictures:
         """SHA-256 of the pictures' bytes."""
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W) of one picture."""
+        height, width, *channels = self.images.shape[1:]
+        return (channels[0] if channels else 1, height, width)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -51,8 +57,7 @@ class Dataset:
     @property
     def shape(self) -> Shape:
         """(C, H, W) of one picture."""
-        height, width, *channels = self.train.images.shape[1:]
-        return (channels[0] if channels else 1, height, width)
+        return self.train.shape
 
 
 def load(data: str) -> Dataset:

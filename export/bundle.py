@@ -67,6 +67,10 @@ def export(
     checkpoint.check_same_data(dataset.facts)
     network, recipe = checkpoint.network(), checkpoint.recipe
     image = ImageSpec(checkpoint.shape, recipe.pixel_range)
+    values = label_values(dataset.train.labels)
+    if learned is not None and learned.labels != tuple(values.tolist()):
+        found, remedy = f"one trained with labels {learned.labels}", "Run `aegen train-prior` again."
+        raise InputError("prior", found=found, expected=f"labels {tuple(values.tolist())}", remedy=remedy)
     flow = None if learned is None else UnrolledFlow(learned.flow, flow_steps)
 
     report("graphs")
@@ -78,13 +82,12 @@ def export(
     report("parity")
     parity = prove(network, flow, graphs, dataset.test.images, image)
     golden = golden_pairs(network, flow, golden_pictures(dataset.test.images), image)
-    values = label_values(dataset.train.labels)
     codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
-    latents = fit(codes.mean, held_out.mean, dataset.train.labels, components=components, report=report)
-    likelihoods = log_likelihoods(latents, held_out.mean)
+    latents = fit(codes.latent, held_out.latent, dataset.train.labels, components=components, report=report)
+    likelihoods = log_likelihoods(latents, held_out.latent)
     if learned is not None:
         shares = latents.get("label_shares", np.empty(0))
-        likelihoods[FLOW] = flow_log_likelihood(learned.flow, held_out.mean, held_out.labels, shares)
+        likelihoods[FLOW] = flow_log_likelihood(learned.flow, held_out.latent, held_out.labels, shares)
     prior = prior or max(likelihoods, key=lambda name: likelihoods[name])
 
     settings = {"--prior": prior, "--temperature": f"{temperature:g}"}

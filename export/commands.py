@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..train.checkpoint import BEST, Checkpoint
 from ..train.flow import FlowRecipe
+from ..train.judge import JudgeRecipe
 from ..train.priors import LearnedPrior
 from ..train.recipe import Recipe
 
@@ -19,14 +20,14 @@ def recorded_commands(
     """
     run = f"runs/{name}"
     source = run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
-    commands = [["aegen", "train", "--data", data, *_options(checkpoint.recipe), "-o", run]]
+    commands = [["aegen", "train", "--data", data, *changed_options(checkpoint.recipe), "-o", run]]
     if learned is not None:
-        commands.append(["aegen", "train-prior", source, *_options(learned.recipe)])
+        commands.append(["aegen", "train-prior", source, *changed_options(learned.recipe)])
     commands.append(["aegen", "export", source, *_flat(settings), "-o", name])
     return tuple(map(shlex.join, commands))
 
 
-def _options(recipe: Recipe | FlowRecipe) -> list[str]:
+def changed_options(recipe: Recipe | FlowRecipe | JudgeRecipe) -> list[str]:
     """An option for every knob that is not at its default."""
     changed = {
         field.name: getattr(recipe, field.name)

@@ -16,6 +16,7 @@ from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
 from ..runtime.verification import ATOL, agree, largest_difference
 from ..train.judge import UNIT, JudgeNetwork, JudgeRecipe
+from .commands import changed_options
 from .graphs import EXAMPLES, graph
 from .versions import versions
 
@@ -60,17 +61,18 @@ def export_judge(network: JudgeNetwork, recipe: JudgeRecipe, dataset: Dataset, t
 
 def _difference(network: JudgeNetwork, judge: Judge, pictures: np.ndarray, image: ImageSpec) -> float:
     with torch.inference_mode():
-        expected = network(torch.from_numpy(to_tensor(pictures, image)))[0].numpy()
-    found = judge.look(pictures).features
-    if not agree(found, expected):
-        raise ParityError("features", found=largest_difference(found, expected), expected=f"about {ATOL:g}")
-    return largest_difference(found, expected)
+        features, logits = network(torch.from_numpy(to_tensor(pictures, image)))
+    seen = judge.look(pictures)
+    pairs = [(seen.features, features.numpy()), (seen.probabilities, torch.softmax(logits, 1).numpy())]
+    worst = max(largest_difference(*pair) for pair in pairs)
+    if not all(agree(*pair) for pair in pairs):
+        raise ParityError("judge", found=f"a difference of {worst:.2g} from torch", expected=f"about {ATOL:g}")
+    return worst
 
 
 def _command(recipe: JudgeRecipe, dataset: Dataset, target: Path) -> str:
-    changed = [field.name for field in dataclasses.fields(recipe) if getattr(recipe, field.name) != field.default]
-    options = [part for name in changed for part in (f"--{name}", str(getattr(recipe, name)))]
-    return shlex.join(["aegen", "train-judge", "--data", dataset.facts.name, *options, "-o", target.resolve().name])
+    data = ["--data", dataset.facts.name]
+    return shlex.join(["aegen", "train-judge", *data, *changed_options(recipe), "-o", target.resolve().name])
 
 
 def _card(facts: JudgeFacts) -> str:
@@ -87,7 +89,7 @@ A classifier of {facts.data.name} whose {facts.features} features pictures are c
 | source of the data | {facts.data.source} |
 | licence of the data | {facts.data.licence} |
 | sha256 of the network | `{facts.graph.sha256}` |
-| largest difference from torch | {facts.largest_difference:.1e}, on {PROVEN} test pictures |
+| largest difference from torch | {facts.largest_difference:.1e}, on the first test pictures |
 | made with | {packages} |
 
 Made by this command; whoever has the data can make it again:

@@ -8,10 +8,9 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from ..runtime.priors import PRIORS, Kernels, stored_prior
-from ..train.codes import FEWEST, label_values
+from ..train.codes import FEWEST, jitter, label_values, moments
 from ..train.flow import Flow, log_density
 
-JITTER = 1e-6  # share of the mean variance added to each: an axis that never moves would leave no Cholesky factor
 COMPONENTS = (5, 20, 50, 100)  # of a Gaussian mixture, to choose from by held-out likelihood
 SEARCHED = 10_000  # codes that the choice of components is made on; the chosen mixture is fitted to all
 STEPS = 20  # of expectation maximisation at most; later ones change the likelihood in its third digit
@@ -45,7 +44,7 @@ def fit(
     random = np.random.default_rng(0)
     kept = np.sort(random.permutation(len(wide))[:KERNELS])
     share = best_bandwidth(wide[kept], judges[:JUDGES])
-    arrays = {**moments(wide), **mixture, "kde_codes": wide[kept].astype(np.float16)}
+    arrays = {**gaussian(wide), **mixture, "kde_codes": wide[kept].astype(np.float16)}
     arrays["kde_bandwidth"] = np.maximum(share * wide.std(0), np.finfo(np.float32).tiny)
     if labels is not None:
         report("classes")
@@ -59,23 +58,22 @@ def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: Codes) -> dict[s
 
 
 def flow_log_likelihood(flow: Flow, held_out: Codes, labels: np.ndarray, shares: np.ndarray) -> float:
-    """Mean log density in nats of held-out codes (n, d) under a learned flow, at least.
+    """Mean log density in nats of the first held-out codes (n, d) under a learned flow, followed closely; at least.
 
     labels: int64 (n,), places. shares: of each label, or empty. p(z) = sum_y share(y) p(z|y) is taken at the code's own
     label alone, beside which the others hardly count.
     """
     known = np.flatnonzero(labels < max(len(shares), 1))[:FOLLOWED]
     codes, own = torch.from_numpy(held_out[known]), torch.from_numpy(labels[known])
-    with torch.inference_mode():
+    with torch.no_grad():  # in inference mode torch before 2.12 takes every Jacobian for 0
         density = float(log_density(flow, codes, own).mean())
     return density + (float(np.log(shares[labels[known]]).mean()) if len(shares) else 0.0)
 
 
-def moments(codes: Codes) -> Arrays:
+def gaussian(codes: Codes) -> Arrays:
     """Mean and std (d,), and the lower Cholesky factor (d, d) of the covariance."""
-    covariance = np.atleast_2d(np.cov(codes, rowvar=False, bias=True))
-    factor = np.linalg.cholesky(covariance + _jitter(covariance) * np.eye(len(covariance)))
-    return {"mean": codes.mean(0), "std": codes.std(0), "factor": factor}
+    mean, factor = moments(codes)
+    return {"mean": mean, "std": codes.std(0), "factor": factor}
 
 
 def gaussian_mixture(codes: Codes, held_out: Codes, components: int | None) -> Arrays:
@@ -102,7 +100,7 @@ def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, compone
     rows: dict[str, list[np.ndarray]] = {}
     for value in values:
         own = codes[labels == value]
-        statistics = {f"class_{name}": array for name, array in moments(own).items()}
+        statistics = {f"class_{name}": array for name, array in gaussian(own).items()}
         mixture = _em(own, min(part, len(own) // FEWEST))
         padded = part - mixture.n_components  # weight 0: never drawn
         factors = _factors(mixture)
@@ -130,8 +128,8 @@ def _em(codes: Codes, components: int, start: GaussianMixture | None = None) -> 
     warm = {}
     if start is not None:
         warm = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
-    jitter = _jitter(np.atleast_2d(np.cov(codes, rowvar=False)))
-    mixture = GaussianMixture(components, reg_covar=jitter, max_iter=REFINED if warm else STEPS, random_state=0, **warm)
+    floor = jitter(np.atleast_2d(np.cov(codes, rowvar=False)))
+    mixture = GaussianMixture(components, reg_covar=floor, max_iter=REFINED if warm else STEPS, random_state=0, **warm)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a mixture that has not quite converged is judged like any other
         return mixture.fit(codes)
@@ -139,7 +137,3 @@ def _em(codes: Codes, components: int, start: GaussianMixture | None = None) -> 
 
 def _factors(mixture: GaussianMixture) -> np.ndarray:
     return np.linalg.cholesky(mixture.covariances_)
-
-
-def _jitter(covariance: np.ndarray) -> float:
-    return float(JITTER * max(np.trace(covariance) / len(covariance), np.finfo(np.float32).tiny))

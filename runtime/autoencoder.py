@@ -147,7 +147,9 @@ class Autoencoder:
         label: int | None = None,
         temperature: float | None = None,
     ) -> np.ndarray:
-        """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any batch size."""
+        """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
+        batch size; from a learned prior, to float rounding.
+        """
         chunks = list(self._iter_codes(n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
 

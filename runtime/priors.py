@@ -30,7 +30,7 @@ class Prior(Protocol):
         """Axes d of a code."""
 
     def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
-        """The next n codes, float32 (n, d). temperature scales the spread; 1 is as fitted, 0 leaves the means."""
+        """The next n codes, float32 (n, d). temperature scales the spread; 1 is as fitted, 0 no chance at all."""
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
         """Log density of codes (n, d) in nats, float64 (n,), at temperature 1."""

@@ -5,12 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
-from aegen.data.datasets import load
+from aegen.data.datasets import Pictures, load
 from aegen.runtime.artifact import SHIPPED
 from aegen.runtime.errors import ArtifactError, InputError, NotFoundError, ShapeError
 from aegen.runtime.evaluation.judge import Judge, find_judge
-from aegen.runtime.evaluation.metrics import generation
+from aegen.runtime.evaluation.metrics import Metric, Report, generation
 from aegen.runtime.evaluation.reality import reality
+from aegen.runtime.evaluation.tables import as_json
+from aegen.train.judge import JudgeRecipe, train_judge, usefulness
+from PIL import Image
 
 JUDGE = SHIPPED / "judge-mnist"
 
@@ -141,6 +144,39 @@ def test_compare_puts_models_and_priors_in_one_table(cli, mnist):
     assert distances[0] > distances[1] > distances[2]
 
 
+def test_a_table_comes_as_text_and_as_json(cli, mnist):
+    few = ("mnist-ae:gaussian", "--data", mnist, "-n", "100")
+    text = cli("compare", *few).stdout.splitlines()
+    assert text[0].split()[:3] == ["model", "prior", "MB"]
+    assert text[1].split()[:2] == ["mnist-ae", "gaussian"]
+    (report,) = json.loads(cli("compare", *few, "--format", "json").stdout)
+    assert report["prior"] == "gaussian"
+
+
+def test_what_cannot_be_measured_is_refused_before_the_work(cli, mnist, tmp_path, bars):
+    np.savez(tmp_path / "few.npz", images=bars(60, (28, 28)), labels=np.arange(60) % 10)
+    for arguments, code, words in (
+        (("--data", "few.npz"), 1, "expected judge-mnist"),
+        (("--data", "few.npz", "--judge", "judge-mnist"), 1, "expected 50 test pictures"),
+        (("--data", mnist, "--prior", "vamp"), 1, "expected one of standard"),
+        (("--data", mnist, "--nearest", "x.jpg"), 2, "expected a name that ends in .png"),
+        (("mnist-ae", "--data", mnist, "--prior", "standard", "--train-classifier"), 1, "expected no label, or one of"),
+    ):
+        done = cli("evaluate", *arguments)
+        assert done.returncode == code, done.stderr
+        assert words in done.stderr
+
+
+def test_a_measure_that_could_not_be_taken_is_null_in_json():
+    metrics = {"memorisation": Metric(float("nan"), -0.5, "nearer 0 is better")}
+    report = Report("m", "gmm", 1.0, 100, 0, "d", {}, 1.0, {}, metrics)
+    assert json.loads(as_json(report))["metrics"]["memorisation"] == {
+        "value": None,
+        "floor": -0.5,
+        "better": "nearer 0 is better",
+    }
+
+
 def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
     pictures = bars(240, (8, 8))
     labels = np.arange(240) % 2
@@ -155,9 +191,28 @@ def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
     assert "found no labels" in refused.stderr
 
 
-def test_labels_that_are_not_counted_from_0_are_refused(tmp_path, bars):
-    from aegen.train.judge import JudgeRecipe, train_judge
+def test_the_nearest_training_pictures_are_shown(cli, mnist, tmp_path):
+    done = cli("evaluate", "--data", mnist, "-n", "200", "--nearest", "nearest.png")
+    assert done.returncode == 0, done.stderr
+    grid = np.asarray(Image.open(tmp_path / "nearest.png"))[::2, ::2]
+    assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
+    shown = grid[32:60, 2:30]
+    assert (load(str(mnist)).train.images == shown).all((1, 2)).any()
 
+
+def test_a_classifier_learns_from_what_a_model_draws(bars):
+    pictures = bars(300, (8, 8))
+    labels = (np.random.default_rng(0).random(300) < 0.5).astype(np.int64)
+    pictures[labels == 1] = 255 - pictures[labels == 1]
+    recipe = JudgeRecipe(channels=4, features=8, epochs=12, batch_size=32, dropout=0.0)
+    right, wrong = Pictures(pictures[:200], labels[:200]), Pictures(pictures[:200], 1 - labels[:200])
+    test = Pictures(pictures[200:], labels[200:])
+    assert usefulness(right, test, recipe) > 0.9
+    assert usefulness(wrong, test, recipe) < 0.1
+
+
+def test_labels_that_are_not_counted_from_0_are_refused(tmp_path, bars):
     np.savez(tmp_path / "odd.npz", images=bars(60, (8, 8)), labels=np.arange(60) % 2 + 5)
+    odd = load(str(tmp_path / "odd.npz"))
     with pytest.raises(InputError, match=r"labels \[5, 6\]"):
-        train_judge(JudgeRecipe(epochs=1), load(str(tmp_path / "odd.npz")))
+        train_judge(JudgeRecipe(epochs=1), odd.train, odd.validation)

@@ -10,7 +10,7 @@ from aegen.cli.train_prior import KNOBS
 from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.export.unrolled import UnrolledFlow
-from aegen.runtime.errors import InputError
+from aegen.runtime.errors import ExecutionError, InputError
 from aegen.runtime.evaluation.distances import frechet_distance
 from aegen.runtime.priors import Noise
 from aegen.train import checkpoint, priors
@@ -23,13 +23,13 @@ QUICK = FlowRecipe(width=32, blocks=1, steps=1500, batch_size=256)
 
 
 def moons(n, seed):
-    """Codes of two classes on two half circles, which no Gaussian fits; the encoder is certain of them."""
+    """Codes of two classes on two half circles, which no Gaussian fits."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % 2
     angle = np.pi * (random.random(n) + labels)
     centre = np.stack([labels - 0.5, np.zeros(n)], 1)
     mean = centre + np.stack([np.cos(angle), np.sin(angle)], 1) + 0.05 * random.standard_normal((n, 2))
-    return Codes(mean.astype(np.float32), np.zeros((n, 2), np.float32), labels)
+    return Codes(mean.astype(np.float32), labels)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_flow_that_has_learned_nothing_is_the_gaussian_of_its_codes():
 def test_a_flow_draws_what_no_gaussian_can(flow):
     real = moons(4000, 2)
     drawn = draw(flow, real.labels)
-    assert frechet_distance(drawn, real.mean) < 0.02
+    assert frechet_distance(drawn, real.latent) < 0.02
     centres = np.stack([real.labels - 0.5, np.zeros(4000)], 1)
     radius = np.linalg.norm(drawn - centres, axis=1)
     assert np.median(np.abs(radius - 1)) < 0.12  # a Gaussian's is 0.3 and more
@@ -99,7 +99,7 @@ def test_its_density_sums_to_1_and_beats_the_gaussian(flow):
     density = log_density(flow, grid, torch.zeros(len(grid), dtype=torch.long)).exp()
     assert (density.sum() * (edge[1] - edge[0]) ** 2).item() == pytest.approx(1, abs=0.03)
     held = moons(1000, 3)
-    real, labels = torch.from_numpy(held.mean), torch.from_numpy(held.labels)
+    real, labels = torch.from_numpy(held.latent), torch.from_numpy(held.labels)
     upper = real[labels == 0]
     gaussian = torch.distributions.MultivariateNormal(upper.mean(0), torch.cov(upper.T)).log_prob(upper).mean()
     assert log_density(flow, real, labels)[labels == 0].mean() > gaussian + 0.5
@@ -186,6 +186,66 @@ def test_labels_have_places():
     assert values.tolist() == [5, 9]
     assert places(np.array([9, 5, 2, 11]), 4, values).tolist() == [1, 0, 2, 2]
     assert places(None, 3, label_values(None)).tolist() == [0, 0, 0]
+
+
+def test_a_flow_that_cannot_be_trained_is_an_error():
+    few = FlowRecipe(width=8, blocks=1, steps=5, batch_size=64)
+    unknown = Codes(moons(50, 1).latent, np.full(50, 2))
+    with pytest.raises(InputError, match="held-out codes: found none with a label that is known"):
+        train_flow(few, moons(50, 0), unknown, 2)
+    endless = Codes(np.full((50, 2), np.nan, np.float32), np.zeros(50, np.int64))
+    with pytest.raises(ExecutionError, match="step 5: held-out loss: found nan"):
+        train_flow(few, moons(50, 0), endless, 2)
+
+
+@pytest.mark.parametrize(
+    "knob", [{"width": 0}, {"learning_rate": -1}, {"warmup": math.nan}, {"average": 1}, {"seed": 2**64}]
+)
+def test_a_useless_knob_of_a_flow_is_refused(knob):
+    with pytest.raises(InputError, match=f"flow: {next(iter(knob))}"):
+        FlowRecipe(**knob)
+
+
+def test_a_damaged_prior_is_refused_wherever_the_damage_is(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(60, (6, 5)))
+    dataset = load(str(tmp_path / "bars.npz"))
+    train(Recipe(widths=(4,), latent_dim=2, epochs=1), dataset, tmp_path / "run")
+    trained = checkpoint.read(tmp_path / "run")
+    file = tmp_path / "prior.pt"
+    priors.save(priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2)), file)
+    content = file.read_bytes()
+    for place in range(100, len(content), len(content) // 15):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        try:
+            found = priors.read(file, trained)
+        except InputError:
+            continue
+        same = found.flow.state_dict()  # padding between the archive's members carries nothing
+        file.write_bytes(content)
+        assert all(
+            torch.equal(value, same[name]) for name, value in priors.read(file, trained).flow.state_dict().items()
+        )
+
+
+def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
+    pictures = bars(300, (8, 4, 3))
+    np.savez(tmp_path / "bars.npz", images=pictures, labels=np.random.default_rng(0).integers(0, 3, 300))
+    knobs = ("--network", "conv", "--channels", "4", "--latent-dim", "3", "--epochs", "2", "--kind", "vae")
+    assert cli("train", "--data", "bars.npz", *knobs, "-o", "run").returncode == 0
+    refused = cli("export", "run", "-o", "none", "--flow-steps", "4")
+    assert refused.returncode == 2
+    assert "found no run/prior.pt" in refused.stderr
+    done = cli("train-prior", "run", "--width", "16", "--blocks", "1", "--steps", "60")
+    assert done.returncode == 0, done.stderr
+    assert "step 60/60" in done.stderr
+    done = cli("export", "run", "-o", "made", "--flow-steps", "4", "--components", "2", "--prior", "flow")
+    assert done.returncode == 0, done.stderr
+    model = aegen.load(tmp_path / "made")
+    assert model.manifest.commands[1] == "aegen train-prior runs/made --width 16 --blocks 1 --steps 60"
+    assert "--flow-steps 4" in model.manifest.commands[2]
+    assert model.sample(5, label=2).shape == (5, 8, 4, 3)
+    assert cli("verify", "./made").returncode == 0
+    assert cli("train-prior", "run", "--learning-rate", "-1").returncode == 2
 
 
 def test_every_knob_of_a_flow_is_an_option():

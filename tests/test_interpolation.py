@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from aegen.cli.interpolate import command
 from aegen.runtime.paths import OF_KIND, PATHS, path
 
 RANDOM = np.random.default_rng(0)
@@ -57,3 +58,8 @@ def test_a_model_takes_the_path_it_is_told_and_the_one_of_its_kind_otherwise(mod
     assert np.array_equal(model.interpolate(a, b, steps=4), default)
     with pytest.raises(ValueError, match=r"'arc'.* expected one of linear, slerp, norm-corrected"):
         model.interpolate(a, b, along="arc")
+
+
+def test_the_command_line_offers_every_path():
+    (option,) = (one for one in command.params if one.name == "along")
+    assert list(option.type.choices) == list(PATHS)

@@ -17,7 +17,7 @@ from aegen.export import bundle
 from aegen.export.bundle import export
 from aegen.export.graphs import decoder_graph, encoder_graph
 from aegen.export.parity import prove
-from aegen.export.statistics import fit, log_likelihoods, moments
+from aegen.export.statistics import fit, gaussian, log_likelihoods
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ParityError
 from aegen.runtime.manifest import ImageSpec
 from aegen.runtime.pixels import to_tensor
@@ -228,7 +228,7 @@ bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
 def test_moments_are_exact_and_survive_an_axis_that_never_moves():
     codes = np.random.default_rng(0).normal(2, 3, (500, 4))
     codes[:, 2] = 1
-    found = moments(codes)
+    found = gaussian(codes)
     assert np.allclose(found["mean"], codes.mean(0))
     assert np.allclose(found["std"], codes.std(0))
     assert np.allclose(found["factor"] @ found["factor"].T, np.cov(codes, rowvar=False, bias=True), atol=1e-3)

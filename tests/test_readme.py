@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aegen
 import pytest
+from aegen.runtime.artifact import shipped
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,17 @@ def test_the_picture_is_made_by_the_command_beside_it(cli, tmp_path):
     assert made.size == committed.size
     difference = [abs(a - b) for a, b in zip(made.tobytes(), committed.tobytes(), strict=True)]
     assert max(difference) <= 1
+
+
+def test_the_table_is_about_the_models_that_ship():
+    rows = re.findall(r"^\| (mnist[\w-]*) \| (\w+) \| ([\d.]+) \| ([\d.]+) \|", README, re.MULTILINE)
+    assert {model for model, *_ in rows} == set(shipped())
+    for model, prior, megabytes, error in rows:
+        manifest = aegen.load(model).manifest
+        assert prior in manifest.priors
+        assert f"{model}:{prior}" in README
+        assert float(megabytes) == pytest.approx(manifest.total_bytes / 1e6, abs=0.051)
+        assert float(error) == pytest.approx(manifest.quality["reconstruction_mse"], abs=1e-4)
 
 
 def test_links_lead_somewhere():

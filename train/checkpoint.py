@@ -128,15 +128,20 @@ def read(path: Path) -> Checkpoint:
     if not file.is_file():
         found = f"no {BEST}" if path.is_dir() else "no such file or folder"
         raise NotFoundError(str(path), found=found, expected="a training run", remedy="`aegen train` makes one.")
+    content = read_archive(file, FORMAT, "a checkpoint written by `aegen train`")
+    weights, training = content.pop("weights", {}), content.pop("training", None)
+    facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
+    return dataclasses.replace(facts, weights=weights, training=training, file=file.name)
+
+
+def read_archive(file: Path, form: int, expected: str) -> dict[str, Any]:
+    """What torch saved in a file, read without executing anything. Raises InputError when it is damaged or another."""
     try:
         with zipfile.ZipFile(file) as archive:  # torch itself checks no checksum
             damaged = archive.testzip()
         content: Any = None if damaged else torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch lets through whatever its unpickler meets
-        expected = "a checkpoint written by `aegen train`"
         raise InputError(str(file), found="another or a damaged file", expected=expected) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(str(file), found="another or a damaged file", expected="a checkpoint written by `aegen train`")
-    weights, training = content.pop("weights", {}), content.pop("training", None)
-    facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
-    return dataclasses.replace(facts, weights=weights, training=training, file=file.name)
+    if not isinstance(content, dict) or content.get("format") != form:
+        raise InputError(str(file), found="another or a damaged file", expected=expected)
+    return content

@@ -9,42 +9,50 @@ from ..data.datasets import Pictures
 from ..runtime.errors import ExecutionError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
-from .models import EncoderDecoder, Variational
+from .models import EncoderDecoder
 
 BATCH = 1000
+JITTER = 1e-6  # share of the mean variance
 FEWEST = 2  # codes of a class: below that it has no spread
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Of n pictures. mean, std: of q(z|x), float32 (n, d); std is 0 where the encoder gives a code and no Gaussian.
+    """Of n pictures. latent: float32 (n, d), of a variational autoencoder the means of q(z|x).
 
     labels: int64 (n,), places in a list of label values; one beyond the last for a label that is not there. Without
     labels all are 0.
     """
 
-    mean: np.ndarray
-    std: np.ndarray
+    latent: np.ndarray
     labels: np.ndarray
+
+    def of_known_labels(self, labels: int) -> "Codes":
+        """Those whose label is among the first `labels`, or all where there are none."""
+        known = self.labels < max(labels, 1)
+        return Codes(self.latent[known], self.labels[known])
 
 
 @torch.inference_mode()
 def encode(network: EncoderDecoder, pictures: Pictures, values: np.ndarray, image: ImageSpec) -> Codes:
     """Codes of uint8 pictures. values: the label values. Raises ExecutionError when codes are not finite."""
-    means, stds = [], []
-    for start in range(0, len(pictures), BATCH):
-        tensor = torch.from_numpy(to_tensor(pictures.images[start : start + BATCH], image))
-        if isinstance(network, Variational):
-            mean, logvar = network.posterior(tensor)
-            means.append(mean.numpy())
-            stds.append(torch.exp(0.5 * logvar).numpy())
-        else:
-            means.append(network.encode(tensor).numpy())
-            stds.append(np.zeros_like(means[-1]))
-    codes = Codes(np.concatenate(means), np.concatenate(stds), places(pictures.labels, len(pictures), values))
-    if not (np.isfinite(codes.mean).all() and np.isfinite(codes.std).all()):
+    parts = [pictures.images[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+    latent = np.concatenate([network.encode(torch.from_numpy(to_tensor(part, image))).numpy() for part in parts])
+    if not np.isfinite(latent).all():
         raise ExecutionError("training codes", found="values that are not finite", expected="finite numbers")
-    return codes
+    return Codes(latent, places(pictures.labels, len(pictures), values))
+
+
+def moments(latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) of codes (n, d), and the lower Cholesky factor (d, d) of their covariance; float64."""
+    wide = latent.astype(np.float64)
+    covariance = np.atleast_2d(np.cov(wide, rowvar=False, bias=True))
+    return wide.mean(0), np.linalg.cholesky(covariance + jitter(covariance) * np.eye(len(covariance)))
+
+
+def jitter(covariance: np.ndarray) -> float:
+    """What is added to each variance: an axis that never moves would leave no Cholesky factor."""
+    return float(JITTER * max(np.trace(covariance) / len(covariance), np.finfo(np.float32).tiny))
 
 
 def label_values(labels: np.ndarray | None) -> np.ndarray:

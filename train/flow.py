@@ -19,14 +19,15 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..runtime.errors import InputError
+from ..runtime.errors import ExecutionError, InputError
 from ..runtime.session import allowed_threads
 from . import processes
-from .codes import Codes
+from .codes import Codes, moments
 from .loop import warm_cosine
+from .recipe import LARGEST_SEED
 
+WIDEST = 1_000_000  # a typing error beyond it would take all memory or time
 EVERY = 500  # steps between two validations
-JITTER = 1e-6  # share of the mean variance added to each: an axis that never moves would leave no Cholesky factor
 PROBES = 4  # times and noises for each held-out code; always the same, so that validations can be compared
 
 
@@ -47,8 +48,18 @@ class FlowRecipe:
 
     def __post_init__(self) -> None:
         for knob in ("width", "blocks", "steps", "batch_size", "patience"):
-            if getattr(self, knob) < 1:
-                raise InputError(f"flow: {knob}", found=getattr(self, knob), expected="at least 1")
+            if not 1 <= getattr(self, knob) <= WIDEST:
+                raise InputError(f"flow: {knob}", found=getattr(self, knob), expected=f"from 1 to {WIDEST}")
+        rules = [
+            (0 < self.learning_rate <= 1, "learning_rate", "a number above 0, to 1"),
+            (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
+            (0 <= self.weight_decay <= 1, "weight_decay", "a number from 0 to 1"),
+            (0 <= self.average < 1, "average", "a share from 0 to below 1"),
+            (0 <= self.seed <= LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED}"),
+        ]
+        for holds, knob, expected in rules:
+            if not holds:
+                raise InputError(f"flow: {knob}", found=getattr(self, knob), expected=expected)
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,6 @@ class Progress:
     step: int
     train_loss: float
     held_out_loss: float
-    best: float
 
 
 def train_flow(
@@ -70,28 +80,34 @@ def train_flow(
     threads: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> "Flow":
-    """A flow from N(0, I) to codes drawn from q(z|x) of the training pictures.
+    """A flow from N(0, I) to codes.
 
     labels: how many there are. The weights are the running mean that did best on the held-out codes. report: called
     after every validation.
     The same recipe and codes give the same flow on one machine with one number of threads.
+    Raises InputError when no code has a known label, ExecutionError when the loss is no longer a number.
     """
+    codes, held_out = codes.of_known_labels(labels), held_out.of_known_labels(labels)
+    for part, name in ((codes, "training codes"), (held_out, "held-out codes")):
+        if not len(part.labels):
+            raise InputError(name, found="none with a label that is known", expected="at least one")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        flow = Flow(*_moments(codes), labels, recipe).to(device)
+        mean, factor = (torch.from_numpy(one.astype(np.float32)) for one in moments(codes.latent))
+        flow = Flow(mean, factor, labels, recipe).to(device)
     average = copy.deepcopy(flow).requires_grad_(False)
     best, best_loss, best_step = copy.deepcopy(average), math.inf, 0
     random = Generator(device).manual_seed(recipe.seed)
-    probes = [_pairs(_drawn(held_out, flow, random), random) for _ in range(PROBES)]
+    probes = [_pairs(*_whitened(held_out, flow, device), random) for _ in range(PROBES)]
     trained = [parameter for parameter in flow.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
-    batches = _batches(codes, flow, recipe, random)
+    batches = _batches(*_whitened(codes, flow, device), recipe.batch_size, random)
     total = 0.0
     for step in (bar := tqdm(range(1, recipe.steps + 1), desc="flow", unit=" steps", leave=False, disable=None)):
-        x, t, label, velocity = _pairs(next(batches), random)
+        x, t, label, velocity = _pairs(*next(batches), random)
         loss = functional.mse_loss(flow(x, t, label), velocity)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -105,9 +121,12 @@ def train_flow(
             continue
         with torch.inference_mode():
             held_out_loss = np.mean([functional.mse_loss(average(*probe[:3]), probe[3]).item() for probe in probes])
+        if not math.isfinite(held_out_loss):
+            remedy = "Lower the learning rate."
+            raise ExecutionError(f"step {step}: held-out loss", found=held_out_loss, expected="a number", remedy=remedy)
         if held_out_loss < best_loss:
             best, best_loss, best_step = copy.deepcopy(average), float(held_out_loss), step
-        report(Progress(step, total / ((step - 1) % EVERY + 1), float(held_out_loss), best_loss))
+        report(Progress(step, total / ((step - 1) % EVERY + 1), float(held_out_loss)))
         bar.set_postfix(held_out=f"{held_out_loss:.4f}", refresh=False)
         total = 0.0
         if step - best_step >= recipe.patience * EVERY:
@@ -115,62 +134,37 @@ def train_flow(
     return best.cpu().eval()
 
 
-Drawn = tuple[Tensor, Tensor]
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _batches(codes: Codes, flow: "Flow", recipe: FlowRecipe, random: Generator) -> Iterator[Drawn]:
-    """Batches without end: every code once in a random order, then again in another."""
-    device = random.device
-    mean, std, labels = _drawable(codes, flow, device)
-    size = min(recipe.batch_size, len(mean))
+def _whitened(codes: Codes, flow: "Flow", device: torch.device) -> tuple[Tensor, Tensor]:
+    """Codes in the flow's coordinates, and their labels."""
+    latent, labels = (torch.from_numpy(part).to(device) for part in (codes.latent, codes.labels))
+    return flow.whiten(latent), labels
+
+
+def _batches(x: Tensor, labels: Tensor, size: int, random: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Whole batches without end, from one random order after the other; the end of an order is left out."""
+    size = min(size, len(x))
     while True:
-        order = torch.randperm(len(mean), generator=random, device=device)
+        order = torch.randperm(len(x), generator=random, device=random.device)
         for start in range(0, len(order) - size + 1, size):
             rows = order[start : start + size]
-            yield _draw(flow, mean[rows], std[rows], random), labels[rows]
+            yield x[rows], labels[rows]
 
 
-def _drawn(codes: Codes, flow: "Flow", random: Generator) -> Drawn:
-    mean, std, labels = _drawable(codes, flow, random.device)
-    return _draw(flow, mean, std, random), labels
-
-
-def _drawable(codes: Codes, flow: "Flow", device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    known = codes.labels < max(flow.labels, 1)
-    parts = (torch.from_numpy(part[known]).to(device) for part in (codes.mean, codes.std, codes.labels))
-    mean, std, labels = parts
-    return mean, std, labels
-
-
-def _draw(flow: "Flow", mean: Tensor, std: Tensor, random: Generator) -> Tensor:
-    """Codes drawn from q(z|x), in the flow's coordinates."""
-    return flow.whiten(mean + std * torch.randn(mean.shape, generator=random, device=random.device))
-
-
-def _pairs(drawn: Drawn, random: Generator) -> Pairs:
+def _pairs(codes: Tensor, labels: Tensor, random: Generator) -> Pairs:
     """Places x on straight lines from noise to codes, times t, labels, and the lines' velocities.
 
     Half the times are even over [0, 1], half gather around its middle, where there is most to learn (P. Esser et al.,
     Scaling Rectified Flow Transformers, 2024, section 3.1).
     """
-    codes, label = drawn
-    device = random.device
-    n = len(codes)
+    n, device = len(codes), random.device
     noise = torch.randn(codes.shape, generator=random, device=device)
     even, normal = (draw(n, generator=random, device=device) for draw in (torch.rand, torch.randn))
     t = torch.where(torch.arange(n, device=device) % 2 == 0, even, torch.sigmoid(normal))
     x = (1 - t[:, None]) * noise + t[:, None] * codes
-    return x, t, label, codes - noise
-
-
-def _moments(codes: Codes) -> tuple[Tensor, Tensor]:
-    """Mean (d,) and the lower Cholesky factor (d, d) of the covariance of codes drawn from q(z|x)."""
-    wide = codes.mean.astype(np.float64)
-    covariance = np.atleast_2d(np.cov(wide, rowvar=False)) + np.diag(np.mean(codes.std.astype(np.float64) ** 2, 0))
-    jitter = JITTER * np.trace(covariance) / len(covariance)
-    factor = np.linalg.cholesky(covariance + jitter * np.eye(len(covariance)))
-    return torch.from_numpy(wide.mean(0).astype(np.float32)), torch.from_numpy(factor.astype(np.float32))
+    return x, t, labels, codes - noise
 
 
 class Flow(nn.Module):
@@ -184,7 +178,7 @@ class Flow(nn.Module):
         d = len(mean)
         self.mean, self.factor = (nn.Parameter(fixed, requires_grad=False) for fixed in (mean, factor))
         self.labels = labels
-        self.condition = Condition(labels, recipe.width)
+        self.condition = Condition(labels)
         self.enter = nn.Linear(d, recipe.width)
         self.blocks = nn.ModuleList(Block(recipe.width) for _ in range(recipe.blocks))
         self.leave = nn.Linear(recipe.width, d)
@@ -269,17 +263,20 @@ def log_density(flow: Flow, codes: Tensor, labels: Tensor, steps: int = 50) -> T
 
 
 class Condition(nn.Module):
-    """Time and label as one vector (n, width)."""
+    """Time and label as one vector (n, WIDTH)."""
 
     FREQUENCIES = 32
+    WIDTH = 128
 
-    def __init__(self, labels: int, width: int) -> None:
+    def __init__(self, labels: int) -> None:
         super().__init__()
-        self.time = nn.Sequential(nn.Linear(2 * self.FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
-        self.label = nn.Embedding(max(labels, 1), width)
+        self.time = nn.Sequential(
+            nn.Linear(2 * self.FREQUENCIES, self.WIDTH), nn.SiLU(), nn.Linear(self.WIDTH, self.WIDTH)
+        )
+        self.label = nn.Embedding(max(labels, 1), self.WIDTH)
 
     def forward(self, t: Tensor, label: Tensor) -> Tensor:
-        """Times (1,) or (n,) and labels (n,) -> (n, width)."""
+        """Times (1,) or (n,) and labels (n,) -> (n, WIDTH)."""
         angles = t[:, None] * torch.exp(torch.linspace(0, math.log(100), self.FREQUENCIES, device=t.device))
         waves = torch.cat([torch.cos(angles), torch.sin(angles)], 1)
         vector: Tensor = functional.silu(self.time(waves) + self.label(label))
@@ -292,13 +289,13 @@ class Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(width, 3 * width)
+        self.modulation = nn.Linear(Condition.WIDTH, 3 * width)
         self.change = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
-        """(n, width) and (n, width) -> (n, width)."""
+        """(n, width) and a condition (n, WIDTH) -> (n, width)."""
         return self.modulated(hidden, self.modulation(condition))
 
     def modulated(self, hidden: Tensor, modulation: Tensor) -> Tensor:

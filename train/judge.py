@@ -1,5 +1,6 @@
 """The judge: a classifier whose features pictures are compared by. No generator is ever trained on what it says."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..data.datasets import Dataset
+from ..data.datasets import Pictures
 from ..runtime.errors import InputError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import Shape, to_tensor
@@ -70,7 +71,8 @@ def features(shape: Shape, width: int, units: int) -> nn.Sequential:
 
 def train_judge(
     recipe: JudgeRecipe,
-    dataset: Dataset,
+    training: Pictures,
+    validation: Pictures,
     *,
     threads: int | None = None,
     report: Callable[[int, float], None] = lambda epoch, accuracy: None,
@@ -80,19 +82,19 @@ def train_judge(
     report: called after every epoch with its number and the share of validation pictures that are told right.
     Raises InputError when the pictures have no labels 0, 1, ... or their sides are below 4.
     """
-    labels = dataset.train.labels
+    labels, shape = training.labels, training.shape
     if labels is None:
-        raise InputError(dataset.facts.name, found="no labels", expected="labelled pictures")
+        raise InputError("pictures", found="no labels", expected="labelled pictures")
     if not np.array_equal(found := np.unique(labels), np.arange(len(found))):
-        raise InputError(dataset.facts.name, found=f"labels {found.tolist()}", expected="0, 1, 2, ...")
-    if min(dataset.shape[1:]) < 4:
-        raise InputError(dataset.facts.name, found=f"pictures of {dataset.shape}", expected="sides of at least 4")
+        raise InputError("pictures", found=f"labels {found.tolist()}", expected="0, 1, 2, ...")
+    if min(shape[1:]) < 4:
+        raise InputError("pictures", found=f"sides of {shape[2]}x{shape[1]}", expected="sides of at least 4")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = JudgeNetwork(dataset.shape, len(found), recipe).to(device)
-        images, targets = (torch.from_numpy(part) for part in (_images(dataset.train.images, dataset.shape), labels))
+        network = JudgeNetwork(shape, len(found), recipe).to(device)
+        images, targets = torch.from_numpy(_images(training)), torch.from_numpy(labels)
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
@@ -109,8 +111,18 @@ def train_judge(
                 torch.autograd.backward(loss)
                 optimiser.step()
                 schedule.step()
-            report(epoch, accuracy(network, dataset.validation.images, dataset.validation.labels, dataset.shape))
+            report(epoch, accuracy(network, validation))
     return network.cpu().eval()
+
+
+def usefulness(training: Pictures, test: Pictures, recipe: JudgeRecipe, *, threads: int | None = None) -> float:
+    """Accuracy on real pictures of a classifier trained on generated ones: do they hold what tells labels apart?
+
+    training: generated, with the labels asked for; test: real. The floor is the same with real training pictures.
+    Source: S. Ravuri, O. Vinyals, Classification Accuracy Score for Conditional Generative Models, 2019.
+    """
+    network = train_judge(recipe, training, training[:0], threads=threads)
+    return accuracy(network, test)
 
 
 def jiggle(images: Tensor, recipe: JudgeRecipe, random: Generator) -> Tensor:
@@ -129,14 +141,14 @@ def jiggle(images: Tensor, recipe: JudgeRecipe, random: Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def accuracy(network: JudgeNetwork, pictures: np.ndarray, labels: np.ndarray | None, shape: Shape) -> float:
-    """Share of uint8 pictures whose label is told right."""
+def accuracy(network: JudgeNetwork, pictures: Pictures) -> float:
+    """Share of pictures whose label is told right; NaN of none."""
     network.eval()
     device = next(network.parameters()).device
-    batches = torch.split(torch.from_numpy(_images(pictures, shape)), 1000)
-    told = torch.cat([network(batch.to(device))[1].argmax(1).cpu() for batch in batches])
-    return float(np.mean(told.numpy() == labels))
+    batches = torch.split(torch.from_numpy(_images(pictures)), 1000)
+    told = [network(batch.to(device))[1].argmax(1).cpu().numpy() for batch in batches]
+    return float(np.mean(np.concatenate(told) == pictures.labels)) if len(pictures) else math.nan
 
 
-def _images(pictures: np.ndarray, shape: Shape) -> np.ndarray:
-    return to_tensor(pictures, ImageSpec(shape, UNIT))
+def _images(pictures: Pictures) -> np.ndarray:
+    return to_tensor(pictures.images, ImageSpec(pictures.shape, UNIT))

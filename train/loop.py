@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from tqdm import tqdm
 
 from ..data.datasets import Dataset
-from ..runtime.errors import ExecutionError, InputError, OutputError
+from ..runtime.errors import ExecutionError, OutputError
 from ..runtime.files import taken, write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
@@ -54,9 +54,8 @@ def train(
     """
     if resume is None and processes.is_first() and taken(run):
         raise OutputError(str(run), found="something there already", expected="a new folder", remedy="Choose another.")
-    if resume is not None and resume.facts.sha256 != dataset.facts.sha256:
-        remedy = "Pass the training data with --data."
-        raise InputError(str(run), found="other pictures", expected="those that it was trained on", remedy=remedy)
+    if resume is not None:
+        resume.check_same_data(dataset.facts)
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
     with torch.random.fork_rng(devices=[]):

@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,7 +13,7 @@ from ..runtime.errors import InputError
 from ..runtime.files import write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
-from .checkpoint import Checkpoint
+from .checkpoint import BEST, Checkpoint, read_archive
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe, Progress, train_flow
 
@@ -26,11 +25,12 @@ PRIOR = "prior.pt"
 class LearnedPrior:
     """A flow and what it was trained by. loss: of the held-out codes, mean squared error of the velocity.
 
-    weights: SHA-256 of the weights of the network whose codes these are.
+    weights: SHA-256 of the weights of the network whose codes these are. labels: that it was trained with.
     """
 
     recipe: FlowRecipe
     weights: str
+    labels: tuple[int, ...]
     step: int
     loss: float
     flow: Flow
@@ -60,17 +60,19 @@ def train_prior(
 
     flow = train_flow(recipe, codes, held_out, len(values), threads=threads, report=note)
     best = min(history, key=lambda progress: progress.held_out_loss)
-    return LearnedPrior(recipe, checkpoint.fingerprint, best.step, best.held_out_loss, flow)
+    return LearnedPrior(recipe, checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss, flow)
 
 
 def beside(run: Path) -> Path:
-    """Where the prior of a run lies, given its folder or one of its checkpoints."""
-    return (run if run.is_dir() else run.parent) / PRIOR
+    """Where the prior of a run lies, given its folder or a checkpoint; that of the best epoch is `prior.pt`."""
+    if run.is_dir():
+        return run / PRIOR
+    return run.with_name(PRIOR if run.name == BEST else f"{run.stem}-{PRIOR}")
 
 
 def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior whole or not at all."""
-    facts = {"weights": prior.weights, "step": prior.step, "loss": prior.loss, "labels": prior.flow.labels}
+    facts = {"weights": prior.weights, "step": prior.step, "loss": prior.loss, "labels": list(prior.labels)}
     content = {"format": FORMAT, "recipe": dataclasses.asdict(prior.recipe), **facts, "flow": prior.flow.state_dict()}
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -82,18 +84,17 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
 
     Raises InputError when the file is damaged, or belongs to other weights than the checkpoint's.
     """
+    expected = "a prior written by `aegen train-prior`"
+    content = read_archive(path, FORMAT, expected)
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
         recipe = from_json(FlowRecipe, content["recipe"], str(path))
-        state = content["flow"]
-        flow = Flow(state["mean"], state["factor"], content["labels"], recipe)
+        state, labels = content["flow"], tuple(content["labels"])
+        flow = Flow(state["mean"], state["factor"], len(labels), recipe)
         flow.load_state_dict(state)
-        prior = LearnedPrior(recipe, content["weights"], content["step"], content["loss"], flow.eval())
-    except Exception as error:  # torch lets through whatever its unpickler meets
-        raise InputError(
-            str(path), found="another or a damaged file", expected="a prior of `aegen train-prior`"
-        ) from error
+        prior = LearnedPrior(recipe, content["weights"], labels, content["step"], content["loss"], flow.eval())
+    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+        raise InputError(str(path), found="another or a damaged file", expected=expected) from error
     if prior.weights != checkpoint.fingerprint:
-        remedy = "Run `aegen train-prior` again."
+        remedy = "Run `aegen train-prior` on the same file again."
         raise InputError(str(path), found="a prior of other weights", expected="one of this run's", remedy=remedy)
     return prior

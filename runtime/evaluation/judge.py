@@ -54,12 +54,6 @@ class Seen:
     features: np.ndarray
     probabilities: np.ndarray
 
-    def __getitem__(self, rows: slice | np.ndarray) -> "Seen":
-        return Seen(self.features[rows], self.probabilities[rows])
-
-    def __len__(self) -> int:
-        return len(self.features)
-
 
 class Judge:
     """A judge, opened from its folder. Raises NotFoundError or ArtifactError when it is missing or damaged."""
@@ -88,13 +82,17 @@ class Judge:
         for start in range(0, len(batch), BATCH):
             rows = slice(start, start + BATCH)
             image = to_tensor(batch[rows], self.facts.image)
-            features[rows], logits[rows] = self._network.outputs(("features", "logits"), {"image": image})
+            seen, told = self._network.outputs(("features", "logits"), {"image": image})
+            if (seen.shape[1], told.shape[1]) != (self.facts.features, self.facts.labels):
+                found, expected = (seen.shape[1], told.shape[1]), (self.facts.features, self.facts.labels)
+                raise ArtifactError(f"judge {self.facts.name}: features and labels", found=found, expected=expected)
+            features[rows], logits[rows] = seen, told
         likely = np.exp(logits - logits.max(1, keepdims=True))
         return Seen(features, likely / likely.sum(1, keepdims=True))
 
 
 def find_judge(judge: str | Path | None, data: str) -> Path:
-    """The folder of a judge given as a shipped name or a path; None is the shipped one for the data set `data`."""
+    """The folder of a judge given as a shipped name or a path; None is `judge-` and the name of the data set."""
     name = PREFIX + data if judge is None else judge
     shipped = SHIPPED / name
     if isinstance(name, str) and (shipped / FACTS).is_file():

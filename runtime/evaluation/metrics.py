@@ -1,5 +1,6 @@
 """Every measure of a model, each beside its floor: what real training pictures score in the model's place."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,8 +102,7 @@ def reconstruction(model: Autoencoder, real: Reality) -> Metrics:
 
 def generation(generated: np.ndarray, real: Reality) -> Metrics:
     """How like new real pictures generated ones are. generated: uint8, as many as the test pictures."""
-    seen = real.judge.look(generated)
-    ours, floor = _distribution(generated, seen, real), _distribution(real.floor, real.floor_seen, real)
+    ours, floor = _distribution(generated, real.judge.look(generated), real), _floor(real)
     better = {
         "frechet_distance": LOW,
         "kernel_distance": LOW,
@@ -117,6 +117,11 @@ def generation(generated: np.ndarray, real: Reality) -> Metrics:
         "confidence": HIGH,
     }
     return {name: Metric(ours[name], floor[name], better[name]) for name in ours}
+
+
+@functools.lru_cache(maxsize=1)
+def _floor(real: Reality) -> dict[str, float]:
+    return _distribution(real.floor, real.floor_seen, real)
 
 
 def _distribution(pictures: np.ndarray, seen: Seen, real: Reality) -> dict[str, float]:
@@ -147,26 +152,38 @@ def class_imbalance(generated: np.ndarray, real: np.ndarray) -> float:
     return float(0.5 * np.abs(shares[0] - shares[1]).sum())
 
 
+def labelled(
+    model: Autoencoder, n: int, prior: str | None, temperature: float | None, seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """About n pictures, uint8, as many of every label, and the labels asked for; None where labels cannot be."""
+    labels = model.manifest.labels
+    each = max(1, n // max(1, len(labels)))
+    try:
+        drawn = [
+            model.sample(each, seed=seed, prior=prior, label=label, temperature=temperature, dtype="uint8")
+            for label in labels
+        ]
+    except InputError:  # a prior that knows no labels
+        return None
+    return (np.concatenate(drawn), np.repeat(labels, each)) if drawn else None
+
+
 def _asked_labels(model: Autoencoder, real: Reality, prior: str, temperature: float | None, seed: int) -> Metrics:
     """Share of pictures, drawn of every label evenly, that the judge takes for the label asked for."""
-    labels = model.manifest.labels
-    if not labels or real.floor_labels is None:
+    drawn = labelled(model, len(real), prior, temperature, seed)
+    if drawn is None or real.floor_labels is None:
         return {}
-    each = max(1, len(real) // len(labels))
-    right = []
-    for label in labels:
-        try:
-            drawn = model.sample(each, seed=seed, prior=prior, label=label, temperature=temperature, dtype="uint8")
-        except InputError:  # a prior that knows no labels
-            return {}
-        right.append(np.mean(real.judge.look(drawn).probabilities.argmax(1) == label))
-    floor = np.mean(real.floor_seen.probabilities.argmax(1) == real.floor_labels)
-    return {"label_accuracy": Metric(float(np.mean(right)), float(floor), HIGH)}
+    pictures, labels = drawn
+    told = [
+        np.mean(seen.probabilities.argmax(1) == asked)
+        for seen, asked in ((real.judge.look(pictures), labels), (real.floor_seen, real.floor_labels))
+    ]
+    return {"label_accuracy": Metric(float(told[0]), float(told[1]), HIGH)}
 
 
 def _likelihood(model: Autoencoder, real: Reality, samples: int, seed: int) -> Metrics:
     """The importance-weighted bound in nats a picture, of grey levels and of binarised pictures, where there is one."""
-    if model.manifest.kind != "vae" or model.manifest.recipe.get("loss") not in ("bce", "gaussian"):
+    if model.manifest.kind != "vae" or (model.manifest.sigma is None and model.manifest.recipe.get("loss") != "bce"):
         return {}
     pictures = real.test[:LIKELIHOOD_PICTURES]
     binary = (False, True) if model.manifest.sigma is None else (False,)

@@ -4,21 +4,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import InputError
 from ..pixels import unit_pixels
 from .bins import k_means
 from .judge import Judge, Seen
 
+FEWEST = 50  # pictures to measure by: the statistics of fewer say nothing
 AGAINST = 4  # training pictures that copies are looked for among, for each one generated
 BINNED = 20_000  # training pictures that the bins are made of
 BINS, CELLS = 100, 10  # of the picture space, for NDB; of the feature space, for C_T
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reality:
     """Real pictures and what the judge sees in them; n of each but the training pictures.
 
-    test, test_labels: pictures uint8 (n, H, W[, 3]) and int64 (n,) or None. floor: training pictures as many, which no
-    model can be expected to beat. training: the judge's features of others, up to 4 n, among which copies are looked
+    test, test_labels: pictures uint8 (n, H, W[, 3]) and int64 (n,) or None. floor: training pictures as many, which
+    stand for a perfect model. training: the judge's features of others, up to 4 n, among which copies are looked
     for; training_rows: which they are. bins: centres in pixels; cells: centres in features; both of training pictures.
     """
 
@@ -45,9 +47,12 @@ def reality(judge: Judge, training: Labelled, test: Labelled, n: int) -> Reality
     """What to measure n generated pictures against.
 
     training, test: pictures uint8 and their labels, or None. n is cut to what there is: equal counts are compared, and
-    half of the training pictures at least are left to look for copies of.
+    half of the training pictures at least are left to look for copies of. Raises InputError when too few are left.
     """
     n = min(n, len(test[0]), len(training[0]) // 2)
+    if n < FEWEST:
+        expected = f"{FEWEST} test pictures and twice as many training pictures"
+        raise InputError("data", found=f"{len(test[0])} and {len(training[0])}", expected=expected)
     order = np.random.default_rng(0).permutation(len(training[0]))
     taken, left = np.sort(order[:n]), np.sort(order[n : (1 + AGAINST) * n])
     features = judge.look(training[0][left]).features

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 
 from .metrics import Metric, Report
@@ -24,6 +25,7 @@ TITLES = {
     "class_imbalance": "class imbalance",
     "confidence": "judge's confidence",
     "label_accuracy": "asked-for labels",
+    "classifier_accuracy": "classifier trained on them",
 }
 COLUMNS = {
     "reconstruction_mse": "recon. MSE",
@@ -78,8 +80,13 @@ def as_markdown(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def as_json(report: Report) -> str:
-    """A report as one line of JSON."""
-    return json.dumps(dataclasses.asdict(report))
+    """A report as one line of JSON; a measure that could not be taken is null."""
+    content = dataclasses.asdict(report)
+    for metric in content["metrics"].values():
+        for key in ("value", "floor"):
+            if metric[key] is not None and not math.isfinite(metric[key]):
+                metric[key] = None
+    return json.dumps(content, allow_nan=False)
 
 
 def number(value: float) -> str:
