@@ -6,7 +6,9 @@ import aegen
 import numpy as np
 import pytest
 import torch
+from aegen.cli.export import command as export_command
 from aegen.cli.train_prior import KNOBS
+from aegen.cli.train_prior import command as train_prior_command
 from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.export.unrolled import UnrolledFlow
@@ -18,6 +20,7 @@ from aegen.train.codes import Codes, label_values, places
 from aegen.train.flow import Flow, FlowRecipe, integrate, log_density, train_flow
 from aegen.train.loop import train
 from aegen.train.recipe import Recipe
+from click.testing import CliRunner
 
 QUICK = FlowRecipe(width=32, blocks=1, steps=1500, batch_size=256)
 
@@ -228,13 +231,12 @@ def test_a_damaged_prior_is_refused_wherever_the_damage_is(tmp_path, bars):
 
 
 def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
-    pictures = bars(300, (8, 4, 3))
-    np.savez(tmp_path / "bars.npz", images=pictures, labels=np.random.default_rng(0).integers(0, 3, 300))
-    knobs = ("--network", "conv", "--channels", "4", "--latent-dim", "3", "--epochs", "2", "--kind", "vae")
-    assert cli("train", "--data", "bars.npz", *knobs, "-o", "run").returncode == 0
-    refused = cli("export", "run", "-o", "none", "--flow-steps", "4")
-    assert refused.returncode == 2
-    assert "found no run/prior.pt" in refused.stderr
+    np.savez(tmp_path / "bars.npz", images=bars(300, (8, 4, 3)), labels=np.random.default_rng(0).integers(0, 3, 300))
+    data, run = str(tmp_path / "bars.npz"), tmp_path / "run"
+    train(Recipe(network="conv", channels=4, latent_dim=3, epochs=2, kind="vae"), load(data), run, data=data)
+    refused = CliRunner().invoke(export_command, [str(run), "-o", str(tmp_path / "none"), "--flow-steps", "4"])
+    assert (refused.exit_code, "prior.pt" in refused.output) == (2, True)
+    assert CliRunner().invoke(train_prior_command, [str(run), "--learning-rate", "-1"]).exit_code == 2
     done = cli("train-prior", "run", "--width", "16", "--blocks", "1", "--steps", "60")
     assert done.returncode == 0, done.stderr
     assert "step 60/60" in done.stderr
@@ -244,8 +246,7 @@ def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
     assert model.manifest.commands[1] == "aegen train-prior runs/made --width 16 --blocks 1 --steps 60"
     assert "--flow-steps 4" in model.manifest.commands[2]
     assert model.sample(5, label=2).shape == (5, 8, 4, 3)
-    assert cli("verify", "./made").returncode == 0
-    assert cli("train-prior", "run", "--learning-rate", "-1").returncode == 2
+    assert model.verify().passed
 
 
 def test_every_knob_of_a_flow_is_an_option():

@@ -50,8 +50,9 @@ def test_the_kernel_distance_is_the_unbiased_sum_over_all_pairs():
 
 
 def test_the_kernel_distance_of_one_distribution_is_around_0():
-    assert abs(kernel_distance(normals(3000, 0), normals(3000, 1))) < 0.02
-    assert kernel_distance(normals(3000, 0), normals(3000, 1) + np.float32(0.5)) > 0.5
+    a, b = normals(400, 0), normals(400, 1)
+    assert abs(kernel_distance(a, b)) < 0.1
+    assert kernel_distance(a, b + np.float32(0.5)) > 0.5
 
 
 def test_equal_sets_lie_in_each_other():

@@ -1,7 +1,6 @@
 """What onnxruntime computes from an export is what torch computed; otherwise there is no export."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +79,7 @@ def test_python_gives_what_torch_gives(tmp_path, bars, knobs, shape):
     assert np.abs(levels - np.rint(expected * 255)).max() <= 1
 
 
-@pytest.mark.parametrize(("loss", "output"), OBJECTIVES[::2])
+@pytest.mark.parametrize(("loss", "output"), OBJECTIVES[-1:])
 def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, output):
     knobs = ["--loss", loss, "--output", output, "--epochs", 1, "--widths", "32", "--latent-dim", 6]
     trained = cli("train", "--data", mnist, *knobs, "-o", "run")
@@ -189,20 +188,13 @@ def test_an_export_records_where_it_comes_from(run, data, tmp_path):
 
 def test_killing_an_export_leaves_no_artifact_or_a_whole_one(run, tmp_path):
     command = [sys.executable, "-m", "aegen", "export", "run", "-o", "artifact"]
-    began = time.monotonic()
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    whole = time.monotonic() - began
-    aegen.load(tmp_path / "artifact")
-    shutil.rmtree(tmp_path / "artifact")
-    # Most of an export is imports and graphs; the files are written at its end, so most of the kills fall there.
-    for share in (0.95, 1.0):
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-        time.sleep(share * whole)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if (tmp_path / "artifact").exists():
-            assert aegen.load(tmp_path / "artifact").verify().passed
-            shutil.rmtree(tmp_path / "artifact")
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob(".artifact.*")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if (tmp_path / "artifact").exists():
+        assert aegen.load(tmp_path / "artifact").verify().passed
 
 
 def test_stopping_inside_the_writing_leaves_no_artifact(run, data, tmp_path):
@@ -219,9 +211,7 @@ bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 9
     assert not (tmp_path / "artifact").exists()
     assert any(file.name.startswith(".artifact.") for file in tmp_path.iterdir())
-    assert (
-        subprocess.run([sys.executable, "-m", "aegen", "export", "run", "-o", "artifact"], cwd=tmp_path).returncode == 0
-    )
+    export(checkpoint.read(run), load(data), tmp_path / "artifact")
     assert aegen.load(tmp_path / "artifact").verify().passed
 
 
