@@ -8,7 +8,7 @@ import click
 from .options import threads_option, usage
 
 if TYPE_CHECKING:
-    from ..train.flow import Progress
+    from ..train.matching import Progress
 
 # One for each knob of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
 KNOBS: list[tuple[str, dict[str, Any]]] = [

@@ -17,8 +17,9 @@ from aegen.runtime.evaluation.distances import frechet_distance
 from aegen.runtime.priors import Noise
 from aegen.train import checkpoint, priors
 from aegen.train.codes import Codes, label_values, places
-from aegen.train.flow import Flow, FlowRecipe, integrate, log_density, train_flow
+from aegen.train.flow import Flow, FlowRecipe, integrate, log_density
 from aegen.train.loop import train
+from aegen.train.matching import train_flow
 from aegen.train.recipe import Recipe
 from click.testing import CliRunner
 

@@ -15,7 +15,8 @@ from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
 from .checkpoint import BEST, Checkpoint, read_archive
 from .codes import encode, label_values
-from .flow import Flow, FlowRecipe, Progress, train_flow
+from .flow import Flow, FlowRecipe
+from .matching import Progress, train_flow
 
 FORMAT = 1
 PRIOR = "prior.pt"
