@@ -35,16 +35,22 @@ def command(
     """
     from ..runtime.autoencoder import load
     from ..runtime.evaluation import tables
-    from ..runtime.evaluation.metrics import evaluate
+    from ..runtime.evaluation.metrics import evaluate, reconstruction
 
-    pairs = [(load(name, threads=threads), prior) for name, prior in map(_parted, models)]
-    for model, prior in pairs:
-        model.draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
+    pairs = list(map(_parted, models))
+    loaded = {name: load(name, threads=threads) for name, _ in pairs}
+    for name, prior in pairs:
+        loaded[name].draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
     dataset, real = real_pictures(data, judge, count, threads)
-    reports = []
-    for model, prior in pairs:
+    reports, rebuilt = [], {}
+    for name, prior in pairs:
+        model = loaded[name]
         click.echo(f"{model.name}: {prior or model.manifest.default_prior} ...", err=True)
-        reports.append(evaluate(model, real, data=dataset.facts.name, prior=prior, seed=seed))
+        if name not in rebuilt:
+            rebuilt[name] = reconstruction(model, real, seed=seed)
+        reports.append(
+            evaluate(model, real, data=dataset.facts.name, prior=prior, seed=seed, reconstructions=rebuilt[name])
+        )
     if form == "json":
         click.echo(f"[{', '.join(map(tables.as_json, reports))}]")
     else:

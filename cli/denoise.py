@@ -1,5 +1,7 @@
 """`aegen denoise`: noisy pictures to clean ones."""
 
+from collections.abc import Iterator
+
 import click
 
 from .options import (
@@ -11,8 +13,8 @@ from .options import (
     plural,
     resize_option,
     wants_arrays,
-    with_progress,
 )
+from .reconstruct import write_under
 
 DENOISER = "mnist-dae"  # the shipped model that was trained for it
 
@@ -55,7 +57,6 @@ def command(
     import numpy as np
 
     from ..runtime.autoencoder import load
-    from ..runtime.grid import stacked, write_pictures
     from ..runtime.pictures import read_pictures
     from ..runtime.pixels import with_noise
 
@@ -63,15 +64,13 @@ def command(
     loaded = load(model or DENOISER, threads=threads)
     originals = read_pictures(pictures, shape=loaded.manifest.image.shape, resize=resize)
     count = len(originals)
-    across = columns or min(count, 16)
-    random = np.random.default_rng(seed)
-    spoilt = (with_noise(part, noise, random) if noise else part for part in parts(originals))
 
-    def compare(cleaned: np.ndarray) -> np.ndarray:
-        if not noise:
-            return stacked(across, originals, cleaned)
-        return stacked(across, originals, with_noise(originals, noise, np.random.default_rng(seed)), cleaned)
+    def spoilt() -> Iterator[np.ndarray]:
+        random = np.random.default_rng(seed)
+        return (with_noise(part, noise, random) for part in parts(originals))
 
-    chunks = with_progress((loaded.reconstruct(part, dtype=form) for part in spoilt), count)
-    write_pictures(output, chunks, count, columns=across, scale=scale, layout=compare)
+    given = spoilt() if noise else parts(originals)
+    chunks = (loaded.reconstruct(part, dtype=form) for part in given)
+    layers = (lambda: [originals, np.concatenate(list(spoilt()))]) if noise else lambda: [originals]
+    write_under(output, layers, chunks, count, columns=columns, scale=scale)
     done(output, plural(count, "picture") + " cleaned")

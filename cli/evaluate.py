@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import chosen_model, done, json_option, model_argument, threads_option, usage
+from .options import chosen_model, done, json_option, model_argument, threads_option
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
@@ -68,7 +68,6 @@ def command(
     aegen evaluate mnist-vae --data ~/mnist --prior standard --nearest nearest.png --json
     """
     from ..runtime.autoencoder import load
-    from ..runtime.errors import InputError
     from ..runtime.evaluation import tables
     from ..runtime.evaluation.metrics import evaluate
     from ..runtime.extras import require_extra
@@ -78,9 +77,8 @@ def command(
     # What cannot be done is refused before the work, not after it.
     loaded.draw(0, prior=prior, temperature=temperature)
     if nearest is not None:
-        with usage():
-            if not nearest.endswith(".png"):
-                raise InputError("--nearest", found=nearest, expected="a name that ends in .png")
+        if not nearest.endswith(".png"):
+            raise click.UsageError(f"--nearest: found {nearest}, expected a name that ends in .png")
         require_parent(nearest)
     if train_classifier:
         require_extra("train", "train a classifier")

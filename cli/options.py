@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Knobs = list[tuple[str, dict[str, Any]]]  # flags, and what click is told of them
 PATIENCE = 1.0  # seconds before a bar appears
 PART = 4096  # rows handled between two steps of a bar
 
@@ -62,6 +63,17 @@ def chosen_model(argument: str | None, model: str | None) -> str | None:
     if argument and model and source == click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("Give the model once: as MODEL or as --model.")
     return argument or model
+
+
+def knob_options(knobs: Knobs) -> Callable[[Command], Command]:
+    """An option for every knob of a recipe."""
+
+    def add(command: Command) -> Command:
+        for flag, settings in reversed(knobs):
+            command = click.option(flag, **settings)(command)
+        return command
+
+    return add
 
 
 def grid_options(command: Command) -> Command:

@@ -1,5 +1,8 @@
 """`aegen reconstruct`: what a model makes of given pictures."""
 
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
 import click
 
 from .options import (
@@ -13,6 +16,9 @@ from .options import (
     wants_arrays,
     with_progress,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command
@@ -41,20 +47,32 @@ def command(
     aegen reconstruct scans/ --resize -o cleaned/
     """
     from ..runtime.autoencoder import load
-    from ..runtime.grid import stacked, write_pictures
     from ..runtime.pictures import read_pictures
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
     originals = read_pictures(pictures, shape=loaded.manifest.image.shape, resize=resize)
     count = len(originals)
-    across = columns or min(count, 16)
-    write_pictures(
-        output,
-        with_progress((loaded.reconstruct(part, dtype=form) for part in parts(originals)), count),
-        count,
-        columns=across,
-        scale=scale,
-        layout=lambda reconstructions: stacked(across, originals, reconstructions),
-    )
+    chunks = (loaded.reconstruct(part, dtype=form) for part in parts(originals))
+    write_under(output, lambda: [originals], chunks, count, columns=columns, scale=scale)
     done(output, plural(count, "reconstruction"))
+
+
+def write_under(
+    output: str,
+    above: Callable[[], "list[np.ndarray]"],
+    chunks: Iterable["np.ndarray"],
+    count: int,
+    *,
+    columns: int | None,
+    scale: int,
+) -> None:
+    """Write `count` pictures that come in chunks; a .png shows each of them under its fellows of the layers above."""
+    from ..runtime.grid import stacked, write_pictures
+
+    across = columns or min(count, 16)
+
+    def layout(made: "np.ndarray") -> "np.ndarray":
+        return stacked(across, *above(), made)
+
+    write_pictures(output, with_progress(chunks, count), count, columns=across, scale=scale, layout=layout)

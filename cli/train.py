@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import INTERRUPTED
-from .options import plural, threads_option, usage
+from .options import Knobs, knob_options, plural, threads_option, usage
 
 if TYPE_CHECKING:
     from ..train.checkpoint import Checkpoint, Epoch
@@ -33,7 +33,7 @@ def _choice(*options: str) -> click.Choice[str]:
 
 
 # One for each knob of train/recipe.py, which says more of each; a test holds the two lists together.
-KNOBS: list[tuple[str, dict[str, Any]]] = [
+KNOBS: Knobs = [
     ("--kind", {"type": _choice("ae", "dae", "vae"), "help": "Plain, denoising or variational autoencoder."}),
     ("--network", {"type": _choice("mlp", "conv"), "help": "Fully connected or convolutional."}),
     ("--widths", {"callback": _numbers(int), "metavar": "N,N,...", "help": "mlp: units of the hidden layers."}),
@@ -62,19 +62,13 @@ KNOBS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def _knob_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for flag, settings in reversed(KNOBS):
-        command = click.option(flag, **settings)(command)
-    return command
-
-
 @click.command
 @click.option("--data", metavar="NAME|PATH", help="What to train on.")
 @click.option("-o", "run", type=click.Path(path_type=Path), metavar="RUN", help="Folder for the run, new.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was cut off.")
 @threads_option
 @click.option("--recipe", metavar="NAME|FILE", help="ae, dae, vae, conv, or a TOML file of yours.  [default: ae]")
-@_knob_options
+@knob_options(KNOBS)
 def command(
     data: str | None, run: Path | None, resume: Path | None, threads: int | None, recipe: str | None, **knobs: Any
 ) -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import threads_option, usage
+from .options import Knobs, knob_options, threads_option, usage
 
 if TYPE_CHECKING:
     from ..train.matching import Progress
 
 # One for each knob of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
-KNOBS: list[tuple[str, dict[str, Any]]] = [
+KNOBS: Knobs = [
     ("--width", {"type": click.IntRange(1), "help": "Units of the hidden layers."}),
     ("--blocks", {"type": click.IntRange(1), "help": "Residual blocks."}),
     ("--steps", {"type": click.IntRange(1), "help": "Training steps at most."}),
@@ -25,17 +25,11 @@ KNOBS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def _knob_options(command: Any) -> Any:
-    for flag, settings in reversed(KNOBS):
-        command = click.option(flag, **settings)(command)
-    return command
-
-
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @threads_option
-@_knob_options
+@knob_options(KNOBS)
 def command(run: Path, data: str | None, threads: int | None, **knobs: Any) -> None:
     """Train a prior for a run: a flow that carries normal noise to the codes of its training pictures.
 

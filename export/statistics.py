@@ -8,7 +8,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from ..runtime.priors import PRIORS, Kernels, stored_prior
-from ..train.codes import FEWEST, jitter, label_values, moments
+from ..train.codes import FEWEST, jitter, label_values, moments, places
 from ..train.flow import Flow, log_density
 
 COMPONENTS = (5, 20, 50, 100)  # of a Gaussian mixture, to choose from by held-out likelihood
@@ -110,8 +110,7 @@ def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, compone
         statistics["class_kde_bandwidth"] = np.maximum(share * own.std(0), np.finfo(np.float32).tiny)
         for name, array in statistics.items():
             rows.setdefault(name, []).append(array)
-    places = {value: place for place, value in enumerate(values)}
-    classes = np.array([places.get(label, -1) for label in labels[kept]], np.int64)
+    classes = places(labels[kept], len(kept), values)
     found = {name: np.stack(arrays) for name, arrays in rows.items()}
     shares = np.array([np.mean(labels == value) for value in values])
     return {**found, "labels": values, "label_shares": shares / max(shares.sum(), 1e-12), "kde_classes": classes}

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from aegen.runtime.evaluation.bins import bin_difference, k_means
+from aegen.runtime.evaluation.bins import bin_difference, class_imbalance, k_means
 from aegen.runtime.evaluation.distances import frechet_distance, kernel_distance
-from aegen.runtime.evaluation.metrics import class_imbalance
 from aegen.runtime.evaluation.neighbours import memorisation, nearest, support
 from aegen.runtime.evaluation.similarity import similarity, structural_similarity
 from aegen.runtime.evaluation.tables import number

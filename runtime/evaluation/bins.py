@@ -50,6 +50,16 @@ def bin_difference(real: np.ndarray, generated: np.ndarray, centres: np.ndarray)
     return BinDifference(float(different.mean()), float(divergence))
 
 
+def class_imbalance(generated: np.ndarray, real: np.ndarray) -> float:
+    """Total variation between the labels that a judge tells: 0 for equal shares, 1 for no label in common.
+
+    generated, real: label probabilities (n, k) and (m, k), of which the likeliest label counts.
+    """
+    k = real.shape[1]
+    shares = [np.bincount(one.argmax(1), minlength=k) / len(one) for one in (generated, real)]
+    return float(0.5 * np.abs(shares[0] - shares[1]).sum())
+
+
 def _x_log_ratio(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """X log(x / y), 0 where x is."""
     positive = x > 0

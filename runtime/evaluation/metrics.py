@@ -1,18 +1,14 @@
 """Every measure of a model, each beside its floor: what real training pictures score in the model's place."""
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..autoencoder import Autoencoder
 from ..errors import InputError
-from .bins import bin_difference
-from .distances import frechet_distance, kernel_distance
-from .judge import Seen
+from .distances import frechet_distance
 from .likelihood import likelihood_bound
-from .neighbours import memorisation, support
-from .reality import Reality, as_points
+from .reality import Reality
 from .similarity import similarity
 
 LIKELIHOOD_PICTURES = 1000  # test pictures that a bound is averaged over
@@ -58,11 +54,13 @@ def evaluate(
     temperature: float | None = None,
     seed: int = 0,
     importance_samples: int = 100,
+    reconstructions: Metrics | None = None,
 ) -> Report:
     """Measure a model's reconstructions of the test pictures and as many samples from one of its priors.
 
     data: name of the real pictures. importance_samples: codes for each picture in a variational autoencoder's
-    likelihood bound. Raises InputError for a prior that the model lacks.
+    likelihood bound. reconstructions: what `reconstruction` gave for this model, where it has been measured before.
+    Raises InputError for a prior that the model lacks.
     """
     chosen = model.manifest.default_prior if prior is None else prior
     generated = model.sample(len(real), seed=seed, prior=chosen, temperature=temperature, dtype="uint8")
@@ -78,16 +76,15 @@ def evaluate(
         megabytes=facts.total_bytes / 1e6,
         costs=facts.multiply_adds,
         metrics={
-            **reconstruction(model, real),
-            **_likelihood(model, real, importance_samples, seed),
+            **(reconstructions or reconstruction(model, real, importance_samples=importance_samples, seed=seed)),
             **generation(generated, real),
             **_asked_labels(model, real, chosen, temperature, seed),
         },
     )
 
 
-def reconstruction(model: Autoencoder, real: Reality) -> Metrics:
-    """How like the test pictures their reconstructions are."""
+def reconstruction(model: Autoencoder, real: Reality, *, importance_samples: int = 100, seed: int = 0) -> Metrics:
+    """How like the test pictures their reconstructions are, and how likely; the same for all priors of a model."""
     reconstructions = model.reconstruct(real.test, dtype="uint8")
     found = similarity(real.test, reconstructions)
     distance = frechet_distance(real.judge.look(reconstructions).features, real.test_seen.features)
@@ -97,12 +94,13 @@ def reconstruction(model: Autoencoder, real: Reality) -> Metrics:
         "reconstruction_psnr": Metric(found.psnr, None, HIGH),
         "reconstruction_ssim": Metric(found.ssim, None, HIGH),
         "reconstruction_frechet_distance": Metric(distance, None, LOW),
+        **_likelihood(model, real, importance_samples, seed),
     }
 
 
 def generation(generated: np.ndarray, real: Reality) -> Metrics:
     """How like new real pictures generated ones are. generated: uint8, as many as the test pictures."""
-    ours, floor = _distribution(generated, real.judge.look(generated), real), _floor(real)
+    ours, floor = real.measures(generated, real.judge.look(generated)), real.floor_measures
     better = {
         "frechet_distance": LOW,
         "kernel_distance": LOW,
@@ -117,39 +115,6 @@ def generation(generated: np.ndarray, real: Reality) -> Metrics:
         "confidence": HIGH,
     }
     return {name: Metric(ours[name], floor[name], better[name]) for name in ours}
-
-
-@functools.lru_cache(maxsize=1)
-def _floor(real: Reality) -> dict[str, float]:
-    return _distribution(real.floor, real.floor_seen, real)
-
-
-def _distribution(pictures: np.ndarray, seen: Seen, real: Reality) -> dict[str, float]:
-    held = support(real.test_seen.features, seen.features)
-    binned = bin_difference(as_points(real.test), as_points(pictures), real.bins)
-    return {
-        "frechet_distance": frechet_distance(seen.features, real.test_seen.features),
-        "kernel_distance": kernel_distance(seen.features, real.test_seen.features),
-        "precision": held.precision,
-        "recall": held.recall,
-        "density": held.density,
-        "coverage": held.coverage,
-        "bins_different": binned.different,
-        "bin_divergence": binned.divergence,
-        "memorisation": memorisation(real.training, real.test_seen.features, seen.features, real.cells),
-        "class_imbalance": class_imbalance(seen.probabilities, real.test_seen.probabilities),
-        "confidence": float(seen.probabilities.max(1).mean()),
-    }
-
-
-def class_imbalance(generated: np.ndarray, real: np.ndarray) -> float:
-    """Total variation between the labels that a judge tells: 0 for equal shares, 1 for no label in common.
-
-    generated, real: label probabilities (n, k) and (m, k), of which the likeliest label counts.
-    """
-    k = real.shape[1]
-    shares = [np.bincount(one.argmax(1), minlength=k) / len(one) for one in (generated, real)]
-    return float(0.5 * np.abs(shares[0] - shares[1]).sum())
 
 
 def labelled(

@@ -1,13 +1,16 @@
 """The real pictures that a model is measured against, and what a judge sees in them: computed once, used for all."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import InputError
 from ..pixels import unit_pixels
-from .bins import k_means
+from .bins import bin_difference, class_imbalance, k_means
+from .distances import frechet_distance, kernel_distance
 from .judge import Judge, Seen
+from .neighbours import memorisation, support
 
 FEWEST = 50  # pictures to measure by: the statistics of fewer say nothing
 AGAINST = 4  # training pictures that copies are looked for among, for each one generated
@@ -15,7 +18,7 @@ BINNED = 20_000  # training pictures that the bins are made of
 BINS, CELLS = 100, 10  # of the picture space, for NDB; of the feature space, for C_T
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Reality:
     """Real pictures and what the judge sees in them; n of each but the training pictures.
 
@@ -38,6 +41,29 @@ class Reality:
 
     def __len__(self) -> int:
         return len(self.test)
+
+    @functools.cached_property
+    def floor_measures(self) -> dict[str, float]:
+        """What the floor's pictures measure."""
+        return self.measures(self.floor, self.floor_seen)
+
+    def measures(self, pictures: np.ndarray, seen: Seen) -> dict[str, float]:
+        """How pictures, uint8, and what the judge has seen in them differ from the test pictures."""
+        held = support(self.test_seen.features, seen.features)
+        binned = bin_difference(as_points(self.test), as_points(pictures), self.bins)
+        return {
+            "frechet_distance": frechet_distance(seen.features, self.test_seen.features),
+            "kernel_distance": kernel_distance(seen.features, self.test_seen.features),
+            "precision": held.precision,
+            "recall": held.recall,
+            "density": held.density,
+            "coverage": held.coverage,
+            "bins_different": binned.different,
+            "bin_divergence": binned.divergence,
+            "memorisation": memorisation(self.training, self.test_seen.features, seen.features, self.cells),
+            "class_imbalance": class_imbalance(seen.probabilities, self.test_seen.probabilities),
+            "confidence": float(seen.probabilities.max(1).mean()),
+        }
 
 
 Labelled = tuple[np.ndarray, np.ndarray | None]
