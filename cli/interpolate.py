@@ -4,10 +4,12 @@ import click
 
 from .options import done, dtype_option, model_options, plural, resize_option, strip_options, wants_arrays
 
+PATHS = 8  # between drawn pictures, where no number is asked for
+
 
 @click.command
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="[A", required=False)
+@click.argument("b", metavar="B]", required=False)
 @click.option(
     "--steps", type=click.IntRange(2), default=10, show_default=True, help="Pictures on each path, ends included."
 )
@@ -16,15 +18,21 @@ from .options import done, dtype_option, model_options, plural, resize_option, s
     type=click.Choice(["linear", "slerp", "norm-corrected"]),
     help="The way through latent space.  [default: slerp for a variational autoencoder, else linear]",
 )
+@click.option("-n", "count", type=click.IntRange(1), help="Without A and B: paths.  [default: 8]")
+@click.option("--seed", type=click.IntRange(0), help="Without A and B: the same one gives the same paths.")
+@click.option("--label", type=int, help="Without A and B: the class to stay in.")
 @strip_options
 @model_options
 @resize_option
 @dtype_option
 def command(
-    a: str,
-    b: str,
+    a: str | None,
+    b: str | None,
     steps: int,
     along: str | None,
+    count: int | None,
+    seed: int | None,
+    label: int | None,
     output: str,
     scale: int,
     model: str | None,
@@ -32,23 +40,34 @@ def command(
     resize: bool,
     dtype: str,
 ) -> None:
-    """Walk from the pictures of A to those of B.
+    """Walk from the pictures of A to those of B, or, without them, from one drawn picture to another.
 
     A and B hold equally many pictures; a .png shows one path in each row, a .gif walks all paths at once, and arrays
-    are (paths, steps, height, width).
+    are (paths, steps, height, width). Between drawn pictures the way leads through the noise of the learned prior, so
+    that each picture on it could have been drawn.
 
     \b
     aegen interpolate 't10k-images-idx3-ubyte.gz[0:8]' 't10k-images-idx3-ubyte.gz[8:16]' -o paths.png
     aegen interpolate two.png seven.png --steps 30 -o morph.gif
+    aegen interpolate -n 16 --steps 30 --seed 0 -o wander.gif
     """
     from ..runtime.autoencoder import load
     from ..runtime.grid import output_suffix, tile, write_pictures
     from ..runtime.pictures import read_pictures
 
+    if (a is None) != (b is None):
+        raise click.UsageError("Give both A and B, or neither.")
+    drawn, given = {"-n": count, "--seed": seed, "--label": label}, {"--along": along, "--resize": resize or None}
+    misplaced = [option for option, value in (drawn if a else given).items() if value is not None]
+    if misplaced:
+        raise click.UsageError(f"{misplaced[0]} is for paths {'without' if a else 'between'} A and B.")
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    starts, ends = (read_pictures(one, shape=loaded.manifest.image.shape, resize=resize) for one in (a, b))
-    paths = loaded.interpolate(starts, ends, steps=steps, along=along, dtype=form)
+    if a and b:
+        starts, ends = (read_pictures(one, shape=loaded.manifest.image.shape, resize=resize) for one in (a, b))
+        paths = loaded.interpolate(starts, ends, steps=steps, along=along, dtype=form)
+    else:
+        paths = loaded.wander(count or PATHS, steps=steps, seed=seed, label=label, dtype=form)
     if output_suffix(output) == ".gif":
         pictures = [tile(paths[:, step]) for step in range(steps)]
         write_pictures(output, [picture[None] for picture in pictures], steps, scale=scale)

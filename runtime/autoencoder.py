@@ -232,6 +232,35 @@ class Autoencoder:
         pictures = self.decode(codes.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
         return pictures.reshape(*codes.shape[:-1], *self.picture_shape)
 
+    def wander(
+        self,
+        n: int,
+        *,
+        steps: int = 10,
+        seed: int | None = None,
+        label: int | None = None,
+        temperature: float | None = None,
+        batch_size: int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> np.ndarray:
+        """N decoded paths between drawn pictures, each of one label, through the noise of the learned prior.
+
+        Every picture on the way could have been drawn. Returns (n, steps, H, W[, 3]). The same seed gives the same
+        paths, and the first 4 of 8 are the 4. Raises InputError where there is no learned prior.
+        """
+        if FLOW not in self.priors:
+            found, remedy = f"priors {', '.join(self.priors)}", "`aegen train-prior` makes one for a run."
+            raise InputError(f"wander in {self.name}", found=found, expected="a learned prior", remedy=remedy)
+        if count("steps", steps) < 2:
+            raise InputError("steps", found=steps, expected="at least 2")
+        scale = spread(temperature, self.manifest.default_temperature)
+        drawn, noise = self._learned_prior(label), Noise(seed)
+        pictures = self._empty_pictures(count("n", n) * steps, dtype).reshape(n, steps, *self.picture_shape)
+        for row in range(n):
+            codes = drawn.walk(noise, steps, scale)
+            pictures[row] = self.decode(codes, batch_size=batch_size, dtype=dtype)
+        return pictures
+
     def verify(self) -> Verification:
         """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
 
@@ -262,7 +291,7 @@ class Autoencoder:
             raise InputError("prior", found=repr(chosen), expected=f"one of {', '.join(self.priors)}")
         return self._learned_prior(label) if chosen == FLOW else self._stored_prior(chosen, label)
 
-    def _learned_prior(self, label: int | None) -> Prior:
+    def _learned_prior(self, label: int | None) -> Flow:
         labels = self.manifest.labels
         if label is not None and not labels:
             raise InputError("label", found=label, expected="a model of labelled pictures")

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from .errors import InputError
+from .paths import path
 from .session import Network
 
 Latents = Mapping[str, np.ndarray]
@@ -158,10 +159,21 @@ class Flow:
 
     def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
         """The next n codes, float32 (n, d). temperature scales the noise."""
-        inputs = {"noise": np.float32(temperature) * noise.normals(n, self.latent_dim)}
-        if len(self.shares):
-            inputs["label"] = _choices(self.shares, noise, n)
-        return self.network.run("latent", inputs)
+        return self._carry(np.float32(temperature) * noise.normals(n, self.latent_dim), self._labels(noise, n))
+
+    def walk(self, noise: "Noise", steps: int, temperature: float) -> np.ndarray:
+        """The codes from one draw to another of the same label, float32 (steps, d), along the arc between their noise.
+
+        Noise on the arc is as likely as at its ends, so every code on the way is one that could have been drawn.
+        """
+        start, end = np.float32(temperature) * noise.normals(2, self.latent_dim)
+        return self._carry(path("slerp", start, end, steps), np.repeat(self._labels(noise, 1), steps))
+
+    def _labels(self, noise: "Noise", n: int) -> np.ndarray:
+        return _choices(self.shares, noise, n) if len(self.shares) else np.empty(0, np.int64)
+
+    def _carry(self, noise: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return self.network.run("latent", {"noise": noise, **({"label": labels} if len(self.shares) else {})})
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
         """Raises InputError: the graph that draws cannot tell a density."""

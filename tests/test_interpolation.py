@@ -1,9 +1,11 @@
 """Every path through latent space starts and ends at the codes it was given, and goes between them as it says."""
 
+import aegen
 import numpy as np
 import pytest
 from aegen.cli.interpolate import command
 from aegen.runtime.paths import OF_KIND, PATHS, path
+from click.testing import CliRunner
 
 RANDOM = np.random.default_rng(0)
 START, END = RANDOM.standard_normal((2, 50, 64)).astype(np.float32)
@@ -63,3 +65,16 @@ def test_a_model_takes_the_path_it_is_told_and_the_one_of_its_kind_otherwise(mod
 def test_the_command_line_offers_every_path():
     (option,) = (one for one in command.params if one.name == "along")
     assert list(option.type.choices) == list(PATHS)
+
+
+def test_a_walk_without_pictures_needs_a_learned_prior(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"wander in .* expected a learned prior"):
+        aegen.load(tiny).wander(2)
+    run = CliRunner().invoke
+    for arguments, said in (
+        (["a.png"], "Give both A and B"),
+        (["a.png", "b.png", "--seed", "1"], "--seed is for paths without A and B"),
+        (["--along", "linear"], "--along is for paths between A and B"),
+    ):
+        result = run(command, [*arguments, "-o", str(tmp_path / "x.png"), "--model", str(tiny)])
+        assert (result.exit_code, said in result.output) == (2, True), result.output
