@@ -12,7 +12,7 @@ import click
 SECTIONS = {
     "Use a model": ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode"),
     "Look at it": ("evaluate", "compare", "info", "models", "verify"),
-    "Make one": ("train", "train-prior", "export", "train-judge"),
+    "Make one": ("train", "train-prior", "refine", "export", "train-judge"),
 }
 ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended
 INTERRUPTED = ENDED + signal.SIGINT

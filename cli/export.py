@@ -20,6 +20,19 @@ import click
     type=click.IntRange(1),
     help="Evaluations of a learned prior for one code.  [default: 8]",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="fp16 stores them in half the bytes; computing is the same.",
+)
+@click.option(
+    "--notes",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.md",
+    help="Text for the card to end with: what was tried, say.",
+)
 @click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Its default spread.")
 @click.option("--overwrite", is_flag=True, help="Replace an artifact of this name.")
 def command(
@@ -29,6 +42,8 @@ def command(
     name: str | None,
     licence: str | None,
     prior: str | None,
+    weights: str,
+    notes: Path | None,
     temperature: float,
     components: int | None,
     flow_steps: int | None,
@@ -64,6 +79,8 @@ def command(
         components=components,
         learned=priors.read(learned, trained) if learned.exists() else None,
         flow_steps=flow_steps or FLOW_STEPS,
+        weights=weights,
+        notes=notes,
         overwrite=overwrite,
         report=lambda step: click.echo(f"{step} ...", err=True),
     )

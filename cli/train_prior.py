@@ -8,7 +8,7 @@ import click
 from .options import Knobs, knob_options, threads_option, usage
 
 if TYPE_CHECKING:
-    from ..train.matching import Progress
+    from ..train.flow_matching import Progress
 
 # One for each knob of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
 KNOBS: Knobs = [

@@ -27,6 +27,7 @@ from .parity import golden_pairs, golden_pictures, prove
 from .statistics import fit, flow_log_likelihood, log_likelihoods
 from .unrolled import UnrolledFlow
 from .versions import versions
+from .weights import HALF, WEIGHTS, rounded, stored_as_halves
 
 PREVIEW_PICTURES = 64
 FLOW_STEPS = 8
@@ -44,6 +45,8 @@ def export(
     components: int | None = None,
     learned: LearnedPrior | None = None,
     flow_steps: int = FLOW_STEPS,
+    weights: str = WEIGHTS[0],
+    notes: Path | None = None,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
@@ -52,47 +55,48 @@ def export(
     name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
     `sample` uses when it is not told otherwise, by default the prior that gives held-out codes the highest likelihood,
     as fitted. components: of the Gaussian mixture, by default chosen in the same way. learned: a flow trained on the
-    network's codes, followed in flow_steps evaluations. report: called with the name of each step as it begins.
+    network's codes, followed in flow_steps evaluations. weights: how they are stored, one of WEIGHTS; all else is made
+    with the weights as they are stored. notes: a Markdown file for the card to end with. report: called with the name
+    of each step as it begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
     """
-    known = (*PRIORS, FLOW) if learned else tuple(PRIORS)
-    if prior is not None and prior not in known:
-        remedy = "" if learned else "`aegen train-prior` makes a flow."
-        raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(known)}", remedy=remedy)
-    if not 0 <= temperature <= HOTTEST:
-        raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
+    _check_choices(prior, learned, weights, temperature)
     _check_target(target, overwrite)
+    remarks = "" if notes is None else notes.read_text(encoding="utf-8")
     checkpoint.check_same_data(dataset.facts)
     network, recipe = checkpoint.network(), checkpoint.recipe
+    flow = None if learned is None else UnrolledFlow(learned.flow, flow_steps)
+    if weights == HALF:
+        network, flow = rounded(network), None if flow is None else rounded(flow)
     image = ImageSpec(checkpoint.shape, recipe.pixel_range)
     values = label_values(dataset.train.labels)
     if learned is not None and learned.labels != tuple(values.tolist()):
         found, remedy = f"one trained with labels {learned.labels}", "Run `aegen train-prior` again."
         raise InputError("prior", found=found, expected=f"labels {tuple(values.tolist())}", remedy=remedy)
-    flow = None if learned is None else UnrolledFlow(learned.flow, flow_steps)
 
     report("graphs")
-    graphs = {
-        ENCODER: encoder_graph(network, checkpoint.shape),
-        DECODER: decoder_graph(network, recipe.latent_dim),
-        **({} if flow is None else {PRIOR: prior_graph(flow)}),
-    }
+    graphs = {ENCODER: encoder_graph(network, checkpoint.shape), DECODER: decoder_graph(network, recipe.latent_dim)}
+    graphs |= {} if flow is None else {PRIOR: prior_graph(flow)}
+    if weights == HALF:
+        graphs = {file: stored_as_halves(graph) for file, graph in graphs.items()}
     report("parity")
     parity = prove(network, flow, graphs, dataset.test.images, image)
     golden = golden_pairs(network, flow, golden_pictures(dataset.test.images), image)
     codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
     latents = fit(codes.latent, held_out.latent, dataset.train.labels, components=components, report=report)
     likelihoods = log_likelihoods(latents, held_out.latent)
-    if learned is not None:
+    if flow is not None:
         shares = latents.get("label_shares", np.empty(0))
-        likelihoods[FLOW] = flow_log_likelihood(learned.flow, held_out.latent, held_out.labels, shares)
+        likelihoods[FLOW] = flow_log_likelihood(flow.flow, held_out.latent, held_out.labels, shares)
     prior = prior or max(likelihoods, key=lambda name: likelihoods[name])
 
     settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
     settings |= {} if components is None else {"--components": str(components)}
     settings |= {} if learned is None else {"--flow-steps": str(flow_steps)}
+    settings |= {} if weights == WEIGHTS[0] else {"--weights": weights}
+    settings |= {} if notes is None else {"--notes": notes.name}
     settings |= {} if licence is None else {"--licence": licence}
     title = name or target.resolve().name
     facts = dataclasses.replace(dataset.facts, licence=licence or dataset.facts.licence)
@@ -122,6 +126,8 @@ def export(
         quality={},
         files={},
         sigma=checkpoint.sigma,
+        weights=weights,
+        notes=remarks,
         multiply_adds=costs(network, flow, checkpoint.shape, recipe.latent_dim),
     )
     contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
@@ -161,6 +167,17 @@ def _check_whole(folder: Path) -> None:
     verification = Autoencoder(folder).verify()
     if not verification.passed:
         raise ParityError("golden pairs", found=verification.largest_difference, remedy="Nothing was exported.")
+
+
+def _check_choices(prior: str | None, learned: LearnedPrior | None, weights: str, temperature: float) -> None:
+    known = (*PRIORS, FLOW) if learned else tuple(PRIORS)
+    if prior is not None and prior not in known:
+        remedy = "" if learned else "`aegen train-prior` makes a flow."
+        raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(known)}", remedy=remedy)
+    if weights not in WEIGHTS:
+        raise InputError("weights", found=repr(weights), expected=f"one of {', '.join(WEIGHTS)}")
+    if not 0 <= temperature <= HOTTEST:
+        raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -61,6 +61,7 @@ on pictures that training never saw |
 at epoch {manifest.epoch} of {recipe["epochs"]} |
 | priors, with the mean log-likelihood of held-out codes | {priors} |
 | multiply-adds of a picture | {costs} |
+| weights | {manifest.weights} |
 | parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |
 
@@ -79,7 +80,7 @@ Made by these commands; whoever has the data can make it again:
 {LIMITS[manifest.kind]}
 The prior `kde` draws close to codes of single training pictures, and so may copy them.
 It knows only pictures like those that it was trained on.
-"""
+{f"{chr(10)}{manifest.notes}" if manifest.notes else ""}"""
 
 
 def _plain(value: object) -> str:

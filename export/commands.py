@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..train.checkpoint import BEST, Checkpoint
 from ..train.flow import FlowRecipe
 from ..train.judge import JudgeRecipe
+from ..train.moment_matching import RefinementRecipe
 from ..train.priors import LearnedPrior
 from ..train.recipe import Recipe
 
@@ -14,7 +15,7 @@ from ..train.recipe import Recipe
 def recorded_commands(
     checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, settings: dict[str, str]
 ) -> tuple[str, ...]:
-    """The commands that train, that train a prior where there is one, and that export; paths are relative and generic.
+    """The commands that train, train a prior and refine where that was done, and export; paths are generic.
 
     settings: of the export, by option.
     """
@@ -23,11 +24,15 @@ def recorded_commands(
     commands = [["aegen", "train", "--data", data, *changed_options(checkpoint.recipe), "-o", run]]
     if learned is not None:
         commands.append(["aegen", "train-prior", source, *changed_options(learned.recipe)])
+    if checkpoint.refinement is not None:
+        refined = f"{run}-refined"
+        commands.append(["aegen", "refine", source, *changed_options(checkpoint.refinement), "-o", refined])
+        source = refined
     commands.append(["aegen", "export", source, *_flat(settings), "-o", name])
     return tuple(map(shlex.join, commands))
 
 
-def changed_options(recipe: Recipe | FlowRecipe | JudgeRecipe) -> list[str]:
+def changed_options(recipe: Recipe | FlowRecipe | JudgeRecipe | RefinementRecipe) -> list[str]:
     """An option for every knob that is not at its default."""
     changed = {
         field.name: getattr(recipe, field.name)

@@ -79,7 +79,8 @@ class Manifest:
 
     epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
     code. labels: of the classes that can be asked for. sigma: standard deviation of p(x|z) in the range of `image`,
-    where the loss was Gaussian. multiply_adds: of one picture or code, keyed by file name.
+    where the loss was Gaussian. weights: the precision that they are stored in. notes: Markdown that ends its card.
+    multiply_adds: of one picture or code, keyed by file name.
     """
 
     format: int
@@ -107,6 +108,8 @@ class Manifest:
     quality: dict[str, float]
     files: dict[str, FileSpec]
     sigma: float | None = None
+    weights: str = "fp32"
+    notes: str = ""
     multiply_adds: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -18,8 +18,8 @@ from aegen.runtime.priors import Noise
 from aegen.train import checkpoint, priors
 from aegen.train.codes import Codes, label_values, places
 from aegen.train.flow import Flow, FlowRecipe, integrate, log_density
+from aegen.train.flow_matching import train_flow
 from aegen.train.loop import train
-from aegen.train.matching import train_flow
 from aegen.train.recipe import Recipe
 from click.testing import CliRunner
 
@@ -150,6 +150,22 @@ def test_an_artifact_draws_from_its_flow(exported):
     )
 
 
+def test_a_walk_through_noise_leads_from_one_draw_to_another(exported):
+    model, flow = exported
+    paths = model.wander(4, steps=5, seed=1, label=4)
+    assert paths.shape == (4, 5, 6, 5)
+    noise = torch.from_numpy(Noise(1).normals(8, 3))
+    with torch.inference_mode():
+        ends = flow.carry(noise, torch.ones(8, dtype=torch.int64), 8).numpy()
+    assert np.abs(paths[:, [0, -1]].reshape(8, 6, 5) - model.decode(ends)).max() < 1e-4
+    assert np.allclose(model.wander(2, steps=5, seed=1, label=4), paths[:2], atol=1e-5)
+    straight = model.decode((0.5 * (ends[::2] + ends[1::2])).astype(np.float32))
+    assert np.abs(paths[:, 2] - straight).max() > 0.01  # the middle is drawn, not averaged
+    assert model.wander(3, steps=2, seed=5, dtype="uint8").dtype == np.uint8
+    with pytest.raises(InputError, match="steps: found 1, expected at least 2"):
+        model.wander(1, steps=1)
+
+
 def test_its_proof_and_its_costs_are_in_the_artifact(exported):
     model, _ = exported
     assert set(model.verify().largest_difference) == {"encoder.onnx", "decoder.onnx", "prior.onnx"}
@@ -247,6 +263,9 @@ def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
     assert model.manifest.commands[1] == "aegen train-prior runs/made --width 16 --blocks 1 --steps 60"
     assert "--flow-steps 4" in model.manifest.commands[2]
     assert model.sample(5, label=2).shape == (5, 8, 4, 3)
+    done = cli("interpolate", "-n", "2", "--steps", "3", "--seed", "0", "--model", "./made", "-o", "paths.npy")
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.load(tmp_path / "paths.npy"), model.wander(2, steps=3, seed=0))
     assert model.verify().passed
 
 

@@ -17,6 +17,8 @@ from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
 from ..runtime.records import from_json
 from .models import EncoderDecoder, build
+from .moment_matching import RefinementRecipe
+from .objectives import Objective
 from .recipe import Recipe
 
 FORMAT = 1
@@ -49,8 +51,8 @@ class Checkpoint:
     """A trained network as it was after the last epoch of `history`.
 
     data: the `--data` argument as an absolute path or a name. weights: of the objective, the network's under
-    `network.`. training: what a resumed run needs besides, the states of optimiser and schedule.
-    file: the name of the file that it was read from.
+    `network.`. training: what a resumed run needs besides, the states of optimiser and schedule. refinement: what the
+    decoder has gone through since, or None. file: the name of the file that it was read from.
     """
 
     recipe: Recipe
@@ -60,6 +62,7 @@ class Checkpoint:
     history: tuple[Epoch, ...]
     weights: dict[str, torch.Tensor]
     training: dict[str, Any] | None = None
+    refinement: RefinementRecipe | None = None
     file: str = LAST
 
     @property
@@ -80,9 +83,11 @@ class Checkpoint:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, by which what was made from them can tell that it belongs to them."""
+        """SHA-256 of the encoder's weights, by which a prior can tell that codes are those that it was trained on."""
         digest = hashlib.sha256()
         for name, value in sorted(self.weights.items()):
+            if not name.startswith("network.encoder."):
+                continue
             digest.update(name.encode() + value.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -98,20 +103,24 @@ class Checkpoint:
 
     def network(self) -> EncoderDecoder:
         """The network with these weights, ready for inference. Raises InputError when they are not the recipe's."""
-        network = build(self.recipe, self.shape)
-        prefix = "network."
-        own = {name.removeprefix(prefix): value for name, value in self.weights.items() if name.startswith(prefix)}
+        return self.objective().network.eval()
+
+    def objective(self) -> Objective:
+        """What training minimised, with these weights. Raises InputError when they are not the recipe's."""
+        objective = Objective(build(self.recipe, self.shape), self.recipe)
         try:
-            network.load_state_dict(own)
+            objective.load_state_dict(self.weights)
         except (RuntimeError, AttributeError, TypeError) as error:
             raise InputError(f"{self.file}: weights", found="others", expected="those of its recipe") from error
-        return network.eval()
+        return objective
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint whole or not at all."""
     plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "weights", "training")}
     records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts")}
+    if checkpoint.refinement is not None:
+        records["refinement"] = dataclasses.asdict(checkpoint.refinement)
     history = [dataclasses.asdict(epoch) for epoch in checkpoint.history]
     buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
     torch.save({"format": FORMAT, **plain, **records, "history": history}, buffer)

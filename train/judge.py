@@ -16,8 +16,8 @@ from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import Shape, to_tensor
 from ..runtime.session import allowed_threads
 from . import processes
-from .loop import warm_cosine
 from .models import conv_norm
+from .schedule import warm_cosine
 
 UNIT = (0.0, 1.0)
 

@@ -26,6 +26,7 @@ from .interrupts import uninterrupted
 from .models import Variational, build
 from .objectives import Objective, kl_per_axis
 from .recipe import Recipe
+from .schedule import warm_cosine
 
 METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
@@ -202,18 +203,3 @@ def batch_tensors(
     size = (len(pictures), recipe.latent_dim if recipe.kind == "vae" else 0)
     noise = torch.randn(size, generator=random, device=random.device)
     return seen * (high - low) + low, clean * (high - low) + low, noise
-
-
-def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:
-    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to zero.
-
-    Source: I. Loshchilov, F. Hutter, SGDR, 2017, equation 5, without restarts.
-    """
-    rise = warmup * steps
-
-    def rate(step: int) -> float:
-        if step < rise:
-            return (step + 1) / (rise + 1)
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
-    return rate

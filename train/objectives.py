@@ -20,6 +20,7 @@ class Objective(nn.Module):
         super().__init__()
         self.network = network
         self.loss = recipe.loss
+        self.pixel_range = recipe.pixel_range
         self.weight = recipe.beta if recipe.kind == "vae" else recipe.latent_l2
         if recipe.loss == "gaussian":
             self.log_sigma = nn.Parameter(torch.zeros(()))

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from ..data.datasets import Dataset
-from ..runtime.errors import InputError
+from ..runtime.errors import InputError, NotFoundError
 from ..runtime.files import write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
 from .checkpoint import BEST, Checkpoint, read_archive
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe
-from .matching import Progress, train_flow
+from .flow_matching import Progress, train_flow
 
 FORMAT = 1
 PRIOR = "prior.pt"
@@ -26,7 +26,7 @@ PRIOR = "prior.pt"
 class LearnedPrior:
     """A flow and what it was trained by. loss: of the held-out codes, mean squared error of the velocity.
 
-    weights: SHA-256 of the weights of the network whose codes these are. labels: that it was trained with.
+    weights: SHA-256 of the encoder's weights whose codes these are. labels: that it was trained with.
     """
 
     recipe: FlowRecipe
@@ -83,9 +83,13 @@ def save(prior: LearnedPrior, path: Path) -> None:
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     """The prior in a file, read without executing anything.
 
-    Raises InputError when the file is damaged, or belongs to other weights than the checkpoint's.
+    Raises NotFoundError when there is none, InputError when the file is damaged, or its codes are of other weights than
+    the checkpoint's.
     """
     expected = "a prior written by `aegen train-prior`"
+    if not path.is_file():
+        remedy = "Run `aegen train-prior`."
+        raise NotFoundError(str(path), found="no such file", expected="a learned prior", remedy=remedy)
     content = read_archive(path, FORMAT, expected)
     try:
         recipe = from_json(FlowRecipe, content["recipe"], str(path))

@@ -22,7 +22,7 @@ from ..runtime.session import allowed_threads
 from . import processes
 from .codes import Codes, moments
 from .flow import Flow, FlowRecipe
-from .loop import warm_cosine
+from .schedule import warm_cosine
 
 EVERY = 500  # steps between two validations
 PROBES = 4  # times and noises for each held-out code; always the same, so that validations can be compared

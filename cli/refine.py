@@ -1,0 +1,74 @@
+"""`aegen refine`: a training run whose decoder has learned from drawn codes too."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import Knobs, knob_options, threads_option, usage
+
+if TYPE_CHECKING:
+    from ..train.moment_matching import Progress
+
+# One for each knob of RefinementRecipe in train/moment_matching.py, which says more of each; a test compares them.
+KNOBS: Knobs = [
+    ("--steps", {"type": click.IntRange(1), "help": "Training steps."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Drawn codes in one step, and as many of real pictures."}),
+    ("--learning-rate", {"type": float, "help": "Adam's, at its peak."}),
+    ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
+    ("--weight", {"type": float, "help": "Of the mismatch of drawn and real pictures."}),
+    ("--memory", {"type": float, "help": "Share of its past that the mean of the moments keeps."}),
+    ("--average", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
+    ("--flow-steps", {"type": click.IntRange(1), "help": "Evaluations of the prior; export as many."}),
+    ("--lessons", {"type": click.IntRange(1), "help": "Epochs of the classifier that compares pictures."}),
+    ("--seed", {"type": click.IntRange(0), "help": "Of classifier, order and noise."}),
+]
+
+
+@click.command
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("-o", "target", required=True, type=click.Path(path_type=Path), metavar="REFINED", help="Run to make.")
+@click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@threads_option
+@knob_options(KNOBS)
+def command(run: Path, target: Path, data: str | None, threads: int | None, **knobs: Any) -> None:
+    """Go on training the decoder of a run, on codes drawn from its learned prior.
+
+    What it draws comes to look more like real pictures to a classifier, which is trained first on the labels of the
+    training pictures. REFINED receives the run with its new decoder, and the same prior, for `aegen export REFINED`.
+
+    \b
+    aegen refine runs/vae -o runs/vae-refined
+    aegen export runs/vae-refined -o my-artifact
+    """
+    from ..data.datasets import load
+    from ..runtime.files import new_folder
+    from ..train import checkpoint, priors
+    from ..train.moment_matching import RefinementRecipe
+    from ..train.refinement import refine
+
+    with usage():
+        recipe = RefinementRecipe(**{knob: value for knob, value in knobs.items() if value is not None})
+    trained = checkpoint.read(run)
+    prior = priors.read(priors.beside(run), trained)
+
+    def report(progress: "Progress") -> None:
+        click.echo(
+            f"step {progress.step:,}/{recipe.steps:,}  mismatch {progress.mismatch:.4f}  "
+            f"reconstruction {progress.reconstruction_error:.2f}",
+            err=True,
+        )
+
+    with new_folder(target) as folder:
+        refined = refine(
+            trained,
+            prior,
+            load(data or trained.data),
+            recipe,
+            threads=threads,
+            note=lambda line: click.echo(line, err=True),
+            report=report,
+        )
+        checkpoint.save(refined, folder / checkpoint.BEST)
+        priors.save(prior, folder / priors.PRIOR)
+    click.echo(f"{target}: refined in {recipe.steps:,} steps", err=True)

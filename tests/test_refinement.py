@@ -1,0 +1,155 @@
+"""A refined decoder draws pictures that look more real, and nothing else of the run has changed."""
+
+import dataclasses
+import math
+
+import aegen
+import numpy as np
+import pytest
+import torch
+from aegen.cli.refine import KNOBS
+from aegen.cli.refine import command as refine_command
+from aegen.data.datasets import load
+from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
+from aegen.train import checkpoint, priors
+from aegen.train.flow import FlowRecipe
+from aegen.train.judge import JudgeNetwork, JudgeRecipe, train_judge
+from aegen.train.loop import train
+from aegen.train.moment_matching import RefinementRecipe
+from aegen.train.perception import Perception, looks
+from aegen.train.recipe import Recipe
+from aegen.train.refinement import draw, refine
+from click.testing import CliRunner
+
+QUICK = RefinementRecipe(steps=250, lessons=10, flow_steps=4, memory=0.9)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, bars):
+    """The folder of a barely trained run on labelled pictures, with a prior."""
+    folder = tmp_path_factory.mktemp("refinement")
+    pictures = bars(800, (8, 8))
+    labels = (pictures.reshape(800, -1).mean(1) > np.median(pictures.reshape(800, -1).mean(1))).astype(np.int64)
+    data = str(folder / "bars.npz")
+    np.savez(data, images=pictures, labels=labels)
+    recipe = Recipe(kind="vae", beta=0.01, network="conv", channels=8, latent_dim=4, epochs=40)
+    train(recipe, load(data), folder / "run", data=data)
+    trained = checkpoint.read(folder / "run")
+    learned = priors.train_prior(trained, load(data), FlowRecipe(width=32, blocks=1, steps=300))
+    priors.save(learned, folder / "run" / "prior.pt")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def refined(run):
+    """The run before and after, and what was reported."""
+    before, reports = checkpoint.read(run), []
+    prior = priors.read(run / "prior.pt", before)
+    return before, refine(before, prior, load(before.data), QUICK, threads=1, report=reports.append), reports
+
+
+@pytest.fixture(scope="module")
+def perception():
+    torch.manual_seed(0)
+    return Perception(JudgeNetwork((1, 8, 8), 2, JudgeRecipe(channels=4, features=6)))
+
+
+def test_moments_of_the_same_pictures_do_not_differ(perception):
+    images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    real = looks(perception, torch.split(images, 70))
+    for moments, features in zip(real, perception(images), strict=True):
+        for difference in moments.differences(features):
+            assert difference.abs().max() < 1e-4
+
+
+def test_moments_of_shifted_features_differ_by_the_shift(perception):
+    images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    moments = looks(perception, [images])[-1]
+    features = perception(images)[-1]
+    shift = torch.linspace(-1, 1, features.shape[1])
+    first, second = moments.differences(features + shift * moments.spread)
+    root = math.sqrt(len(shift))
+    assert torch.allclose(first * root, shift, atol=1e-3)
+    assert torch.allclose(second * root, torch.outer(shift, shift), atol=1e-3)
+
+
+def test_drawn_pictures_come_nearer_to_real_ones(run, refined):
+    before, after, reports = refined
+    assert after.refinement == QUICK
+    dataset = load(before.data)
+    classifier = JudgeRecipe(channels=8, features=16, epochs=10, seed=11)
+    other = Perception(train_judge(classifier, dataset.train, dataset.validation))  # played no part in it
+    real = looks(other, [torch.from_numpy(dataset.train.images[:, None] / np.float32(255))])
+    codes = draw(priors.read(run / "prior.pt", before).flow, dataset.train.labels, QUICK.flow_steps, seed=99)
+    found = []
+    for one in (before, after):
+        with torch.inference_mode():
+            features = other(one.network().decode(codes))
+        pairs = zip(real, features, strict=True)
+        found.append(sum(float((d**2).sum()) for moments, f in pairs for d in moments.differences(f)))
+    assert found[1] < 0.8 * found[0]
+    assert math.isfinite(reports[-1].mismatch)
+
+
+def test_only_the_decoder_changes_and_the_prior_still_belongs(run, refined):
+    before, after, _ = refined
+    changed = {name for name, value in before.weights.items() if not torch.equal(value, after.weights[name])}
+    assert changed
+    assert all(name.startswith("network.decoder.") for name in changed)
+    assert not any("running" in name for name in changed)
+    assert priors.read(run / "prior.pt", after).weights == after.fingerprint == before.fingerprint
+
+
+def test_the_same_seed_refines_the_same(run, refined):
+    before, after, _ = refined
+    again = refine(before, priors.read(run / "prior.pt", before), load(before.data), QUICK, threads=1)
+    assert all(torch.equal(value, again.weights[name]) for name, value in after.weights.items())
+
+
+def test_what_cannot_be_refined_is_an_error(run, refined, tmp_path, bars):
+    before, after, _ = refined
+    prior, dataset = priors.read(run / "prior.pt", before), load(before.data)
+    with pytest.raises(InputError, match="found a refined run, expected the run that it was made from"):
+        refine(after, prior, dataset, QUICK)
+    with pytest.raises(NotFoundError, match="Run `aegen train-prior`"):
+        priors.read(tmp_path / "prior.pt", before)
+    with pytest.raises(ExecutionError, match="Lower the learning rate"):
+        broken = {name: value * math.nan for name, value in before.weights.items() if "decoder" in name}
+        spoilt = dataclasses.replace(before, weights={**before.weights, **broken})
+        refine(spoilt, prior, dataset, dataclasses.replace(QUICK, steps=1))
+    np.savez(tmp_path / "plain.npz", images=bars(60, (8, 8)))
+    plain = load(str(tmp_path / "plain.npz"))
+    train(Recipe(widths=(4,), latent_dim=2, epochs=1), plain, tmp_path / "plain")
+    unlabelled = checkpoint.read(tmp_path / "plain")
+    learned = priors.train_prior(unlabelled, plain, FlowRecipe(width=4, blocks=1, steps=2))
+    with pytest.raises(InputError, match="found no labels"):
+        refine(unlabelled, learned, plain, QUICK)
+
+
+@pytest.mark.parametrize("knob", [{"steps": 0}, {"weight": math.nan}, {"memory": 1}, {"lessons": 0}, {"seed": -1}])
+def test_a_useless_knob_is_refused(knob):
+    with pytest.raises(InputError, match=f"refinement: {next(iter(knob))}"):
+        RefinementRecipe(**knob)
+
+
+def test_every_knob_is_an_option():
+    options = [flag.removeprefix("--").replace("-", "_") for flag, _ in KNOBS]
+    assert options == [field.name for field in dataclasses.fields(RefinementRecipe)]
+
+
+def test_one_command_refines_a_run_and_an_export_says_how_it_was_made(run, cli, tmp_path):
+    assert CliRunner().invoke(refine_command, [str(run), "-o", "x", "--learning-rate", "-1"]).exit_code == 2
+    done = cli("refine", run, "-o", "better", "--steps", "3", "--lessons", "1", "--flow-steps", "4")
+    assert done.returncode == 0, done.stderr
+    assert "step 3/3" in done.stderr
+    taken = cli("refine", run, "-o", "better", "--steps", "3")
+    assert (taken.returncode, "something there already" in taken.stderr) == (1, True)
+    done = cli("export", "better", "-o", "made", "--flow-steps", "4", "--components", "2", "--weights", "fp16")
+    assert done.returncode == 0, done.stderr
+    model = aegen.load(tmp_path / "made")
+    assert model.verify().passed
+    assert model.manifest.commands[2:] == (
+        "aegen refine runs/made --steps 3 --flow-steps 4 --lessons 1 -o runs/made-refined",
+        f"aegen export runs/made-refined --prior {model.manifest.default_prior} --temperature 1 --components 2 "
+        "--flow-steps 4 --weights fp16 -o made",
+    )

@@ -1,0 +1,71 @@
+"""Weights stored in half the bytes compute what they computed before."""
+
+import aegen
+import numpy as np
+import pytest
+import torch
+from aegen.data.datasets import load
+from aegen.export.bundle import export
+from aegen.export.graphs import decoder_graph
+from aegen.export.weights import SMALLEST, rounded, stored_as_halves
+from aegen.runtime.errors import ExecutionError, InputError
+from aegen.runtime.session import open_session
+from aegen.train import checkpoint
+from aegen.train.loop import train
+from aegen.train.models import build
+from aegen.train.recipe import Recipe
+
+
+@pytest.mark.parametrize("recipe", [Recipe(widths=(64, 32)), Recipe(network="conv", channels=32)])
+def test_storing_halves_changes_no_bit_of_the_result(recipe):
+    torch.manual_seed(0)
+    network = rounded(build(recipe, (1, 28, 28)).eval())
+    whole = decoder_graph(network, recipe.latent_dim)
+    halves = stored_as_halves(whole)
+    assert len(halves) < 0.6 * len(whole)
+    codes = np.random.default_rng(0).standard_normal((7, recipe.latent_dim), dtype=np.float32)
+    results = [open_session(model, "graph", 1).run(None, {"latent": codes})[0] for model in (whole, halves)]
+    assert np.array_equal(*results)
+    with torch.inference_mode():
+        assert np.allclose(results[0], network.decode(torch.from_numpy(codes)).numpy(), atol=1e-5)
+
+
+def test_rounding_is_to_the_nearest_half_and_leaves_the_original():
+    torch.manual_seed(0)
+    network = build(Recipe(widths=(64, 32)), (1, 28, 28))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    after = rounded(network).state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+        expected = value.half().float() if value.numel() >= SMALLEST else value
+        assert torch.equal(after[name], expected)
+    assert torch.equal(after["encoder.1.bias"], before["encoder.1.bias"])
+
+
+def test_weights_that_no_half_holds_stay_as_they_are():
+    torch.manual_seed(0)
+    network = build(Recipe(widths=(64, 32)), (1, 28, 28)).eval()
+    whole = decoder_graph(network, 32)
+    assert stored_as_halves(whole) == whole
+    with torch.no_grad():
+        next(network.parameters()).fill_(1e6)
+    with pytest.raises(ExecutionError, match=r"encoder\.1\.weight: found a weight above 65,504"):
+        rounded(network)
+
+
+def test_an_artifact_of_halves_is_half_the_size_and_as_good(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(200, (8, 8)))
+    dataset = load(str(tmp_path / "bars.npz"))
+    train(Recipe(widths=(128, 64), latent_dim=4, epochs=3), dataset, tmp_path / "run")
+    trained = checkpoint.read(tmp_path / "run")
+    with pytest.raises(InputError, match="weights: found 'fp8', expected one of fp32, fp16"):
+        export(trained, dataset, tmp_path / "none", weights="fp8", licence="CC0", components=2)
+    models = []
+    for weights in ("fp32", "fp16"):
+        export(trained, dataset, tmp_path / weights, weights=weights, licence="CC0", components=2)
+        models.append(aegen.load(tmp_path / weights))
+    whole, halves = (model.manifest for model in models)
+    assert (whole.weights, halves.weights) == ("fp32", "fp16")
+    assert halves.files["decoder.onnx"].bytes < 0.65 * whole.files["decoder.onnx"].bytes
+    assert models[1].verify().passed
+    assert np.abs(models[0].reconstruct(dataset.test.images) - models[1].reconstruct(dataset.test.images)).max() < 0.01

@@ -1,0 +1,74 @@
+"""How pictures look to a classifier: its features at several depths, and their moments over many pictures."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .judge import JudgeNetwork
+
+LEAST_SPREAD = 0.25  # of the usual standard deviation: a feature that hardly ever speaks must not drown the others
+
+
+class Perception(nn.Module):
+    """Images (n, C, H, W) in [0, 1] -> features (n, f) at every halving of the side and at the end, a list."""
+
+    def __init__(self, classifier: JudgeNetwork) -> None:
+        super().__init__()
+        self.layers = classifier.features.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """From shallow to deep."""
+        seen, depths = images, []
+        for layer in self.layers:
+            seen = layer(seen)
+            if isinstance(layer, nn.MaxPool2d):
+                depths.append(seen.flatten(1))
+        return [*depths, seen]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of the features of many pictures at one depth: mean and spread (f,), and the mean square of the standardised
+    features (f,), or the mean of all their products (f, f).
+    """
+
+    mean: Tensor
+    spread: Tensor
+    second: Tensor
+
+    def differences(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """By how much the first and the second moments of other pictures' features (n, f) are larger.
+
+        Divided so that their summed squares are averages over the features. 0 on average for pictures of one kind.
+        """
+        standard = (features - self.mean) / self.spread
+        second = standard.T @ standard / len(standard) if self.second.ndim == 2 else (standard**2).mean(0)
+        root = features.shape[1] ** 0.5
+        return standard.mean(0) / root, (second - self.second) / root
+
+
+@torch.no_grad()
+def looks(perception: Perception, batches: Iterable[Tensor]) -> list[Moments]:
+    """Moments at every depth over batches of images; all products at the deepest alone, for the others are many."""
+    count = 0
+    sums: list[tuple[Tensor, Tensor]] = []
+    for images in batches:
+        depths = [features.double() for features in perception(images)]
+        found = [(f.sum(0), f.T @ f if f is depths[-1] else (f**2).sum(0)) for f in depths]
+        sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, found, strict=True)] if sums else found
+        count += len(images)
+    return [_moments(first / count, second / count) for first, second in sums]
+
+
+def _moments(mean: Tensor, second: Tensor) -> Moments:
+    square = second.diagonal() if second.ndim == 2 else second
+    spread = (square - mean**2).clamp_min(0).sqrt()
+    heard = spread[spread > 0]
+    spread = spread.clamp_min(LEAST_SPREAD * heard.median() if len(heard) else 1.0)
+    if second.ndim == 2:
+        standard = (second - torch.outer(mean, mean)) / torch.outer(spread, spread)
+    else:
+        standard = (second - mean**2) / spread**2
+    return Moments(mean.float(), spread.float(), standard.float())
