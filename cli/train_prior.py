@@ -28,13 +28,15 @@ KNOBS: Knobs = [
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
 @threads_option
 @knob_options(KNOBS)
-def command(run: Path, data: str | None, threads: int | None, **knobs: Any) -> None:
+def command(run: Path, data: str | None, resume: bool, threads: int | None, **knobs: Any) -> None:
     """Train a prior for a run: a flow that carries normal noise to the codes of its training pictures.
 
     RUN receives prior.pt, and `aegen export RUN` then puts the prior into the artifact, by the name of flow. It knows
-    the labels where there are any. Training stops early when held-out codes no longer gain from it.
+    the labels where there are any. Training stops early when held-out codes no longer gain from it. One that is cut off
+    leaves prior-training.pt, and --resume goes on from there as if nothing had happened.
 
     \b
     aegen train-prior runs/vae
@@ -44,9 +46,16 @@ def command(run: Path, data: str | None, threads: int | None, **knobs: Any) -> N
     from ..train import checkpoint, priors
     from ..train.flow import FlowRecipe
 
+    overrides = {knob: value for knob, value in knobs.items() if value is not None}
+    if resume and overrides:
+        raise click.UsageError("--resume takes the recipe of the training that was cut off.")
     with usage():
-        recipe = FlowRecipe(**{knob: value for knob, value in knobs.items() if value is not None})
-    trained = checkpoint.read(run)
+        recipe = FlowRecipe(**overrides)
+    trained, state = checkpoint.read(run), None
+    target = priors.beside(run)
+    training = target.with_name(f"{target.stem}-training.pt")
+    if resume:
+        recipe, state = priors.read_training(training, trained)
 
     def report(progress: "Progress") -> None:
         click.echo(
@@ -55,7 +64,15 @@ def command(run: Path, data: str | None, threads: int | None, **knobs: Any) -> N
             err=True,
         )
 
-    prior = priors.train_prior(trained, load(data or trained.data), recipe, threads=threads, report=report)
-    target = priors.beside(run)
+    prior = priors.train_prior(
+        trained,
+        load(data or trained.data),
+        recipe,
+        threads=threads,
+        resume=state,
+        report=report,
+        keep=lambda state: priors.save_training(state, recipe, trained, training),
+    )
     priors.save(prior, target)
+    training.unlink(missing_ok=True)
     click.echo(f"{target}: held-out loss {prior.loss:.4f} at step {prior.step:,}", err=True)

@@ -1,6 +1,8 @@
 """A learned prior carries noise to codes: its maths is right, and its graph draws what was trained."""
 
+import copy
 import math
+import time
 
 import aegen
 import numpy as np
@@ -12,7 +14,7 @@ from aegen.cli.train_prior import command as train_prior_command
 from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.export.unrolled import UnrolledFlow
-from aegen.runtime.errors import ExecutionError, InputError
+from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
 from aegen.runtime.evaluation.distances import frechet_distance
 from aegen.runtime.priors import Noise
 from aegen.train import checkpoint, priors
@@ -38,7 +40,7 @@ def moons(n, seed):
 
 @pytest.fixture(scope="module")
 def flow():
-    return train_flow(QUICK, moons(4000, 0), moons(1000, 1), 2)
+    return train_flow(QUICK, moons(4000, 0), moons(1000, 1), 2)[0]
 
 
 @pytest.fixture(scope="module")
@@ -111,16 +113,32 @@ def test_its_density_sums_to_1_and_beats_the_gaussian(flow):
 
 def test_the_same_seed_trains_the_same_flow():
     few = FlowRecipe(width=16, blocks=1, steps=20, batch_size=64)
-    first, second = (train_flow(few, moons(300, 0), moons(100, 1), 2, threads=1).state_dict() for _ in range(2))
+    first, second = (train_flow(few, moons(300, 0), moons(100, 1), 2, threads=1)[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_resumed_training_gives_the_flow_of_one_that_was_never_cut_off():
+    recipe = FlowRecipe(width=16, blocks=1, steps=1200, batch_size=64)
+    states, whole = [], []
+
+    def go(**more):
+        return train_flow(recipe, moons(300, 0), moons(100, 1), 2, threads=1, **more)
+
+    first, best = go(keep=lambda state: states.append(copy.deepcopy(state)), report=whole.append)
+    assert [state["step"] for state in states] == [500, 1000, 1200]
+    rest = []
+    second, best_again = go(resume=states[0], report=rest.append)
+    assert rest == whole[1:]
+    assert best_again == best
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
 def test_training_stops_when_held_out_codes_gain_nothing():
     seen = []
     recipe = FlowRecipe(width=64, blocks=2, steps=20_000, batch_size=64, patience=1, weight_decay=0.0)
-    train_flow(recipe, moons(64, 0), moons(500, 1), 2, report=seen.append)
+    _, best = train_flow(recipe, moons(64, 0), moons(500, 1), 2, report=seen.append)
     assert seen[-1].step < 20_000
-    best = min(seen, key=lambda progress: progress.held_out_loss)
+    assert best == min(seen, key=lambda progress: progress.held_out_loss)
     assert seen[-1].step == best.step + 500
 
 
@@ -254,6 +272,9 @@ def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
     refused = CliRunner().invoke(export_command, [str(run), "-o", str(tmp_path / "none"), "--flow-steps", "4"])
     assert (refused.exit_code, "prior.pt" in refused.output) == (2, True)
     assert CliRunner().invoke(train_prior_command, [str(run), "--learning-rate", "-1"]).exit_code == 2
+    missing = CliRunner().invoke(train_prior_command, [str(run), "--resume"])
+    assert isinstance(missing.exception, NotFoundError)
+    assert CliRunner().invoke(train_prior_command, [str(run), "--resume", "--width", "9"]).exit_code == 2
     done = cli("train-prior", "run", "--width", "16", "--blocks", "1", "--steps", "60")
     assert done.returncode == 0, done.stderr
     assert "step 60/60" in done.stderr
@@ -267,6 +288,28 @@ def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
     assert done.returncode == 0, done.stderr
     assert np.array_equal(np.load(tmp_path / "paths.npy"), model.wander(2, steps=3, seed=0))
     assert model.verify().passed
+
+
+def test_a_killed_training_of_a_prior_is_resumed(start, cli, tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(100, (6, 5)))
+    data, run = str(tmp_path / "bars.npz"), tmp_path / "run"
+    train(Recipe(widths=(4,), latent_dim=2, epochs=1), load(data), run, data=data)
+    knobs = ("--width", "8", "--blocks", "1", "--steps", "3000", "--batch-size", "16", "--threads", "1")
+    assert cli("train-prior", "run", *knobs).returncode == 0
+    whole = priors.read(run / "prior.pt", checkpoint.read(run))
+    assert not (run / "prior-training.pt").exists()
+    process = start("train-prior", "run", *knobs)
+    while process.poll() is None and not (run / "prior-training.pt").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    (run / "prior.pt").unlink(missing_ok=True)
+    done = cli("train-prior", "run", "--resume", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    resumed = priors.read(run / "prior.pt", checkpoint.read(run))
+    assert (resumed.step, resumed.loss, resumed.recipe) == (whole.step, whole.loss, whole.recipe)
+    state = resumed.flow.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in whole.flow.state_dict().items())
 
 
 def test_every_knob_of_a_flow_is_an_option():

@@ -56,16 +56,18 @@ def perception():
 
 def test_moments_of_the_same_pictures_do_not_differ(perception):
     images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    real = looks(perception, torch.split(images, 70))
-    for moments, features in zip(real, perception(images), strict=True):
+    labels = torch.arange(300) % 2
+    real = looks(perception, zip(torch.split(images, 70), torch.split(labels, 70), strict=True))
+    for moments, features in zip(real, perception(images, labels), strict=True):
         for difference in moments.differences(features):
             assert difference.abs().max() < 1e-4
 
 
 def test_moments_of_shifted_features_differ_by_the_shift(perception):
     images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    moments = looks(perception, [images])[-1]
-    features = perception(images)[-1]
+    labels = torch.arange(300) % 2
+    moments = looks(perception, [(images, labels)])[-1]
+    features = perception(images, labels)[-1]
     shift = torch.linspace(-1, 1, features.shape[1])
     first, second = moments.differences(features + shift * moments.spread)
     root = math.sqrt(len(shift))
@@ -79,12 +81,13 @@ def test_drawn_pictures_come_nearer_to_real_ones(run, refined):
     dataset = load(before.data)
     classifier = JudgeRecipe(channels=8, features=16, epochs=10, seed=11)
     other = Perception(train_judge(classifier, dataset.train, dataset.validation))  # played no part in it
-    real = looks(other, [torch.from_numpy(dataset.train.images[:, None] / np.float32(255))])
-    codes = draw(priors.read(run / "prior.pt", before).flow, dataset.train.labels, QUICK.flow_steps, seed=99)
+    labels = torch.from_numpy(dataset.train.labels)
+    real = looks(other, [(torch.from_numpy(dataset.train.images[:, None] / np.float32(255)), labels)])
+    codes, asked = draw(priors.read(run / "prior.pt", before).flow, labels, QUICK.flow_steps, seed=99)
     found = []
     for one in (before, after):
         with torch.inference_mode():
-            features = other(one.network().decode(codes))
+            features = other(one.network().decode(codes), asked)
         pairs = zip(real, features, strict=True)
         found.append(sum(float((d**2).sum()) for moments, f in pairs for d in moments.differences(f)))
     assert found[1] < 0.8 * found[0]

@@ -67,6 +67,10 @@ class Flow(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
+    def trained(self) -> list[Tensor]:
+        """The parameters that training changes: all but mean and factor."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
     def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Velocity (n, d) at places x (n, d), times t (n,) or (1,) in [0, 1] and labels (n,), all 0 without labels."""
         condition = self.condition(t, label)

@@ -6,10 +6,11 @@ Source: X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023, equation 1; Y. Li
 Generative Modeling, 2023.
 """
 
-import copy
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +21,15 @@ from tqdm import tqdm
 from ..runtime.errors import ExecutionError, InputError
 from ..runtime.session import allowed_threads
 from . import processes
+from .averaging import average_of, follow
 from .codes import Codes, moments
 from .flow import Flow, FlowRecipe
 from .schedule import warm_cosine
 
 EVERY = 500  # steps between two validations
 PROBES = 4  # times and noises for each held-out code; always the same, so that validations can be compared
+
+State = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,15 @@ def train_flow(
     labels: int,
     *,
     threads: int | None = None,
+    resume: State | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> Flow:
-    """A flow from N(0, I) to codes.
+    keep: Callable[[State], None] = lambda state: None,
+) -> tuple[Flow, Progress]:
+    """A flow from N(0, I) to codes, and the validation at which it was best.
 
     labels: how many there are. The weights are the running mean that did best on the held-out codes. report: called
-    after every validation.
-    The same recipe and codes give the same flow on one machine with one number of threads.
+    after every validation, and keep: with all that going on from there needs, which is what resume takes.
+    The same recipe and codes give the same flow on one machine with one number of threads, resumed or not.
     Raises InputError when no code has a known label, ExecutionError when the loss is no longer a number.
     """
     codes, held_out = codes.of_known_labels(labels), held_out.of_known_labels(labels)
@@ -63,26 +69,38 @@ def train_flow(
         torch.manual_seed(recipe.seed)
         mean, factor = (torch.from_numpy(one.astype(np.float32)) for one in moments(codes.latent))
         flow = Flow(mean, factor, labels, recipe).to(device)
-    average = copy.deepcopy(flow).requires_grad_(False)
-    best, best_loss, best_step = copy.deepcopy(average), math.inf, 0
+    average, best, best_progress = average_of(flow), average_of(flow), Progress(0, math.inf, math.inf)
     random = Generator(device).manual_seed(recipe.seed)
     probes = [_pairs(*_whitened(held_out, flow, device), random) for _ in range(PROBES)]
-    trained = [parameter for parameter in flow.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(flow.trained(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
-    batches = _batches(*_whitened(codes, flow, device), recipe.batch_size, random)
+    batches = _Batches(*_whitened(codes, flow, device), recipe.batch_size, random)
+    parts: State = {
+        "flow": flow,
+        "average": average,
+        "best": best,
+        "optimiser": optimiser,
+        "schedule": schedule,
+        "batches": batches,
+    }
+    done = 0
+    if resume is not None:
+        for name, one in parts.items():
+            one.load_state_dict(resume[name])
+        done, best_progress = resume["step"], Progress(**resume["best_progress"])
     total = 0.0
-    for step in (bar := tqdm(range(1, recipe.steps + 1), desc="flow", unit=" steps", leave=False, disable=None)):
-        x, t, label, velocity = _pairs(*next(batches), random)
+    steps = range(done + 1, recipe.steps + 1)
+    for step in (bar := tqdm(steps, desc="flow", unit=" steps", leave=False, disable=None)):
+        if step - 1 - best_progress.step >= recipe.patience * EVERY:
+            break
+        x, t, label, velocity = _pairs(*batches.next(), random)
         loss = functional.mse_loss(flow(x, t, label), velocity)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
         total += loss.item()
-        # A short run would otherwise end with a mean of weights that were never any good.
-        keep = min(recipe.average, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(average.parameters()), list(flow.parameters()), 1 - keep)
+        follow(average, flow, recipe.average, step)
         if step % EVERY and step != recipe.steps:
             continue
         with torch.inference_mode():
@@ -90,14 +108,16 @@ def train_flow(
         if not math.isfinite(held_out_loss):
             remedy = "Lower the learning rate."
             raise ExecutionError(f"step {step}: held-out loss", found=held_out_loss, expected="a number", remedy=remedy)
-        if held_out_loss < best_loss:
-            best, best_loss, best_step = copy.deepcopy(average), float(held_out_loss), step
-        report(Progress(step, total / ((step - 1) % EVERY + 1), float(held_out_loss)))
+        progress = Progress(step, total / ((step - 1) % EVERY + 1), float(held_out_loss))
+        if progress.held_out_loss < best_progress.held_out_loss:
+            best_progress = progress
+            best.load_state_dict(average.state_dict())
+        states = {name: one.state_dict() for name, one in parts.items()}
+        keep({"step": step, "best_progress": dataclasses.asdict(best_progress), **states})
+        report(progress)
         bar.set_postfix(held_out=f"{held_out_loss:.4f}", refresh=False)
         total = 0.0
-        if step - best_step >= recipe.patience * EVERY:
-            break
-    return best.cpu().eval()
+    return best.cpu().eval(), best_progress
 
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -109,14 +129,30 @@ def _whitened(codes: Codes, flow: Flow, device: torch.device) -> tuple[Tensor, T
     return flow.whiten(latent), labels
 
 
-def _batches(x: Tensor, labels: Tensor, size: int, random: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+class _Batches:
     """Whole batches without end, from one random order after the other; the end of an order is left out."""
-    size = min(size, len(x))
-    while True:
-        order = torch.randperm(len(x), generator=random, device=random.device)
-        for start in range(0, len(order) - size + 1, size):
-            rows = order[start : start + size]
-            yield x[rows], labels[rows]
+
+    def __init__(self, x: Tensor, labels: Tensor, size: int, random: Generator) -> None:
+        self.x, self.labels, self.size, self.random = x, labels, min(size, len(x)), random
+        self.order, self.start = torch.empty(0, dtype=torch.int64), 0
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next codes and their labels."""
+        if self.start + self.size > len(self.order):
+            self.order = torch.randperm(len(self.x), generator=self.random, device=self.random.device)
+            self.start = 0
+        rows = self.order[self.start : self.start + self.size]
+        self.start += self.size
+        return self.x[rows], self.labels[rows]
+
+    def state_dict(self) -> State:
+        """Where it stands, with the state of the random numbers that training shares with it."""
+        return {"order": self.order, "start": self.start, "random": self.random.get_state()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from there."""
+        self.order, self.start = state["order"].to(self.x.device), state["start"]
+        self.random.set_state(state["random"])
 
 
 def _pairs(codes: Tensor, labels: Tensor, random: Generator) -> Pairs:

@@ -3,7 +3,6 @@
 Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, 2019, equation 5.
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Generator, Tensor
 from tqdm import tqdm
 
 from ..runtime.errors import ExecutionError, InputError
+from .averaging import average_of, follow
 from .objectives import Objective
 from .perception import Moments, Perception
 from .recipe import LARGEST_SEED
@@ -73,7 +73,7 @@ class Progress:
 def match_moments(
     objective: Objective,
     recipe: RefinementRecipe,
-    drawn: Tensor,
+    drawn: tuple[Tensor, Tensor],
     codes: Tensor,
     pictures: Callable[[Tensor], Tensor],
     perception: Perception,
@@ -83,25 +83,26 @@ def match_moments(
 ) -> None:
     """Train the decoder of an objective's network, in place; the encoder and the norms' statistics stay as they are.
 
-    drawn: codes from a prior (m, d). codes: of real pictures (n, d); pictures: of rows of them, in the recipe's pixel
-    range. perception: what compares pictures, by the moments `real` of real ones at its depths.
+    drawn: codes from a prior (m, d), and the labels asked for (m,). codes: of real pictures (n, d); pictures: of rows
+    of them, in the recipe's pixel range. perception: what compares pictures, by the moments `real` of real ones at its
+    depths.
     Raises ExecutionError when the error is no longer a number.
     """
     network, decoder = objective.network.eval(), objective.network.decoder
     low, high = objective.pixel_range
-    average = copy.deepcopy(decoder).requires_grad_(False)
+    average = average_of(decoder)
     optimiser = torch.optim.Adam(decoder.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
-    device = drawn.device
+    new_codes, asked = drawn
+    device = new_codes.device
     random = Generator(device).manual_seed(recipe.seed)
     running: list[Tensor] = []
+    size = (recipe.batch_size,)
     total = 0.0
     for step in (bar := tqdm(range(1, recipe.steps + 1), desc="refine", unit=" steps", leave=False, disable=None)):
-        chosen, rows = (
-            torch.randint(len(those), (recipe.batch_size,), generator=random, device=device) for those in (drawn, codes)
-        )
-        made, given_back = decoder(torch.cat([drawn[chosen], codes[rows]])).chunk(2)
-        features = perception((network.activation(made) - low) / (high - low))
+        chosen, rows = (torch.randint(n, size, generator=random, device=device) for n in (len(new_codes), len(codes)))
+        made, given_back = decoder(torch.cat([new_codes[chosen], codes[rows]])).chunk(2)
+        features = perception((network.activation(made) - low) / (high - low), asked[chosen])
         differences = [one for moments, seen in zip(real, features, strict=True) for one in moments.differences(seen)]
         # A batch says little of a moment, so the pull is that of the running mean of many.
         keep = min(recipe.memory, step / (step + 10))
@@ -114,8 +115,7 @@ def match_moments(
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), CLIP)
         optimiser.step()
         schedule.step()
-        keep = min(recipe.average, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(average.parameters()), list(decoder.parameters()), 1 - keep)
+        follow(average, decoder, recipe.average, step)
         total += error.item()
         if step % EVERY and step != recipe.steps:
             continue

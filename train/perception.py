@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .judge import JudgeNetwork
 
@@ -12,20 +13,24 @@ LEAST_SPREAD = 0.25  # of the usual standard deviation: a feature that hardly ev
 
 
 class Perception(nn.Module):
-    """Images (n, C, H, W) in [0, 1] -> features (n, f) at every halving of the side and at the end, a list."""
+    """Images (n, C, H, W) in [0, 1] and labels -> features (n, f) at every halving of the side and at the end, a list.
+
+    The deepest features hold the label too, one of k to be 1: what belongs to which label is then a matter of moments.
+    """
 
     def __init__(self, classifier: JudgeNetwork) -> None:
         super().__init__()
         self.layers = classifier.features.eval().requires_grad_(False)
+        self.labels = classifier.labels
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """From shallow to deep."""
+    def forward(self, images: Tensor, labels: Tensor) -> list[Tensor]:
+        """From shallow to deep. labels: int64 (n,)."""
         seen, depths = images, []
         for layer in self.layers:
             seen = layer(seen)
             if isinstance(layer, nn.MaxPool2d):
                 depths.append(seen.flatten(1))
-        return [*depths, seen]
+        return [*depths, torch.cat([seen, functional.one_hot(labels, self.labels)], 1)]
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,12 @@ class Moments:
 
 
 @torch.no_grad()
-def looks(perception: Perception, batches: Iterable[Tensor]) -> list[Moments]:
-    """Moments at every depth over batches of images; all products at the deepest alone, for the others are many."""
+def looks(perception: Perception, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Moments]:
+    """Moments at every depth over batches of images and labels; products at the deepest alone, the others are many."""
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []
-    for images in batches:
-        depths = [features.double() for features in perception(images)]
+    for images, labels in batches:
+        depths = [features.double() for features in perception(images, labels)]
         found = [(f.sum(0), f.T @ f if f is depths[-1] else (f**2).sum(0)) for f in depths]
         sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, found, strict=True)] if sums else found
         count += len(images)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from ..runtime.records import from_json
 from .checkpoint import BEST, Checkpoint, read_archive
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe
-from .flow_matching import Progress, train_flow
+from .flow_matching import Progress, State, train_flow
 
 FORMAT = 1
 PRIOR = "prior.pt"
@@ -43,24 +44,21 @@ def train_prior(
     recipe: FlowRecipe,
     *,
     threads: int | None = None,
+    resume: State | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    keep: Callable[[State], None] = lambda state: None,
 ) -> LearnedPrior:
     """A flow to the codes of the pictures that a network was trained on.
 
-    Raises InputError when `dataset` is not what the network was trained on.
+    resume, report, keep: as of `train_flow`. Raises InputError when `dataset` is not what the network was trained on.
     """
     checkpoint.check_same_data(dataset.facts)
     network, image = checkpoint.network(), ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     values = label_values(dataset.train.labels)
     codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
-    history: list[Progress] = []
-
-    def note(progress: Progress) -> None:
-        history.append(progress)
-        report(progress)
-
-    flow = train_flow(recipe, codes, held_out, len(values), threads=threads, report=note)
-    best = min(history, key=lambda progress: progress.held_out_loss)
+    flow, best = train_flow(
+        recipe, codes, held_out, len(values), threads=threads, resume=resume, report=report, keep=keep
+    )
     return LearnedPrior(recipe, checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss, flow)
 
 
@@ -71,13 +69,26 @@ def beside(run: Path) -> Path:
     return run.with_name(PRIOR if run.name == BEST else f"{run.stem}-{PRIOR}")
 
 
+def save_training(state: State, recipe: FlowRecipe, checkpoint: Checkpoint, path: Path) -> None:
+    """Write what a training that is cut off goes on from, whole or not at all."""
+    facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
+    _write({**facts, "training": state}, path)
+
+
+def read_training(path: Path, checkpoint: Checkpoint) -> tuple[FlowRecipe, State]:
+    """The recipe and the state of a training that was cut off.
+
+    Raises NotFoundError when there is none, InputError as `read` does.
+    """
+    content = _read(path, checkpoint, "a training of a prior that was cut off", "Begin anew without --resume.")
+    return content["recipe"], content["training"]
+
+
 def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior whole or not at all."""
     facts = {"weights": prior.weights, "step": prior.step, "loss": prior.loss, "labels": list(prior.labels)}
     content = {"format": FORMAT, "recipe": dataclasses.asdict(prior.recipe), **facts, "flow": prior.flow.state_dict()}
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
+    _write(content, path)
 
 
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
@@ -87,19 +98,32 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     the checkpoint's.
     """
     expected = "a prior written by `aegen train-prior`"
-    if not path.is_file():
-        remedy = "Run `aegen train-prior`."
-        raise NotFoundError(str(path), found="no such file", expected="a learned prior", remedy=remedy)
-    content = read_archive(path, FORMAT, expected)
+    content = _read(path, checkpoint, expected, "Run `aegen train-prior`.")
     try:
-        recipe = from_json(FlowRecipe, content["recipe"], str(path))
-        state, labels = content["flow"], tuple(content["labels"])
+        recipe, state, labels = content["recipe"], content["flow"], tuple(content["labels"])
         flow = Flow(state["mean"], state["factor"], len(labels), recipe)
         flow.load_state_dict(state)
-        prior = LearnedPrior(recipe, content["weights"], labels, content["step"], content["loss"], flow.eval())
-    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+        return LearnedPrior(recipe, content["weights"], labels, content["step"], content["loss"], flow.eval())
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error
-    if prior.weights != checkpoint.fingerprint:
-        remedy = "Run `aegen train-prior` on the same file again."
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def _read(path: Path, checkpoint: Checkpoint, expected: str, remedy: str) -> dict[str, Any]:
+    """What was written, with its recipe decoded, of codes that are the checkpoint's."""
+    if not path.is_file():
+        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
+    content = read_archive(path, FORMAT, expected)
+    try:
+        content["recipe"] = from_json(FlowRecipe, content["recipe"], str(path))
+        own = content["weights"] == checkpoint.fingerprint
+    except (KeyError, InputError) as error:
+        raise InputError(str(path), found="another or a damaged file", expected=expected) from error
+    if not own:
         raise InputError(str(path), found="a prior of other weights", expected="one of this run's", remedy=remedy)
-    return prior
+    return content

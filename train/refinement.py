@@ -7,11 +7,10 @@ comes out a little too smooth, and a code that lies a little off comes out as no
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ..data.datasets import Dataset
+from ..data.datasets import Dataset, Pictures
 from ..runtime.errors import InputError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
@@ -53,35 +52,37 @@ def refine(
         raise InputError(checkpoint.file, found="a refined run", expected="the run that it was made from")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
-    note("classifier ...")
-    lessons = JudgeRecipe(epochs=recipe.lessons, seed=recipe.seed + 1, **NARROW)
-    classifier = train_judge(lessons, dataset.train, dataset.validation, threads=threads)
-    perception = Perception(classifier).to(device)
-
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     images = dataset.train.images
+    codes = encode(checkpoint.network(), dataset.train, label_values(dataset.train.labels), image)
+    labels = torch.from_numpy(codes.labels)
+
+    note("classifier ...")
+    lessons = JudgeRecipe(epochs=recipe.lessons, seed=recipe.seed + 1, **NARROW)
+    labelled = Pictures(images, None if dataset.train.labels is None else codes.labels)
+    perception = Perception(train_judge(lessons, labelled, labelled[:0], threads=threads)).to(device)
 
     def pictures(rows: Tensor, spec: ImageSpec = image) -> Tensor:
         return torch.from_numpy(to_tensor(images[rows.cpu().numpy()], spec)).to(device)
 
-    batches = torch.split(torch.arange(len(images)), BATCH)
-    real = looks(perception, (pictures(rows, ImageSpec(checkpoint.shape, UNIT)) for rows in batches))
     note("codes ...")
-    codes = encode(checkpoint.network(), dataset.train, label_values(dataset.train.labels), image)
-    labels = codes.of_known_labels(prior.flow.labels).labels
-    drawn = draw(prior.flow, labels, recipe.flow_steps, recipe.seed).to(device)
+    batches = torch.split(torch.arange(len(images)), BATCH)
+    unit = ImageSpec(checkpoint.shape, UNIT)
+    real = looks(perception, ((pictures(rows, unit), labels[rows].to(device)) for rows in batches))
+    drawn, asked = draw(prior.flow, labels[labels < prior.flow.labels], recipe.flow_steps, recipe.seed)
     objective = checkpoint.objective().to(device)
     latent = torch.from_numpy(codes.latent).to(device)
-    match_moments(objective, recipe, drawn, latent, pictures, perception, real, report=report)
+    given = (drawn.to(device), asked.to(device))
+    match_moments(objective, recipe, given, latent, pictures, perception, real, report=report)
     weights = {name: value.cpu() for name, value in objective.state_dict().items()}
     return dataclasses.replace(checkpoint, weights=weights, training=None, refinement=recipe)
 
 
 @torch.no_grad()
-def draw(flow: Flow, labels: np.ndarray, steps: int, seed: int) -> Tensor:
-    """POOL codes (POOL, d) of a flow in `steps` evaluations; their labels are as frequent as in `labels` (n,)."""
+def draw(flow: Flow, labels: Tensor, steps: int, seed: int) -> tuple[Tensor, Tensor]:
+    """POOL codes (POOL, d) of a flow in `steps` evaluations, and their labels, as frequent as in `labels` (n,)."""
     random = Generator().manual_seed(seed)
     noise = torch.randn(POOL, len(flow.mean), generator=random)
-    asked = torch.from_numpy(labels)[torch.randint(len(labels), (POOL,), generator=random)]
+    asked = labels[torch.randint(len(labels), (POOL,), generator=random)]
     parts = zip(torch.split(noise, BATCH), torch.split(asked, BATCH), strict=True)
-    return torch.cat([flow.carry(part, label, steps) for part, label in parts])
+    return torch.cat([flow.carry(part, label, steps) for part, label in parts]), asked
