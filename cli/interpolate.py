@@ -48,7 +48,6 @@ def command(
 
     \b
     aegen interpolate 't10k-images-idx3-ubyte.gz[0:8]' 't10k-images-idx3-ubyte.gz[8:16]' -o paths.png
-    aegen interpolate two.png seven.png --steps 30 -o morph.gif
     aegen interpolate -n 16 --steps 30 --seed 0 -o wander.gif
     """
     from ..runtime.autoencoder import load

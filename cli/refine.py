@@ -39,7 +39,7 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
 
     \b
     aegen refine runs/vae -o runs/vae-refined
-    aegen export runs/vae-refined -o my-artifact
+    aegen refine runs/vae -o runs/vae-refined --steps 4000 --flow-steps 4
     """
     from ..data.datasets import load
     from ..runtime.files import new_folder
