@@ -47,8 +47,8 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     if not overwrite and taken(target):
         raise _is_taken(path)
     partial = _partial_name(target)
-    partial.mkdir()
     try:
+        partial.mkdir()  # in here, for a signal may come the moment that it is there
         yield partial
         if overwrite and taken(target):
             _exchange(partial, target)
