@@ -4,7 +4,7 @@ import click
 
 from .options import done, dtype_option, model_options, plural, resize_option, strip_options, wants_arrays
 
-PATHS = 8  # between drawn pictures, where no number is asked for
+WALKS = 8  # between drawn pictures, where no number is asked for
 
 
 @click.command
@@ -48,7 +48,7 @@ def command(
 
     \b
     aegen interpolate 't10k-images-idx3-ubyte.gz[0:8]' 't10k-images-idx3-ubyte.gz[8:16]' -o paths.png
-    aegen interpolate -n 16 --steps 30 --seed 0 -o wander.gif
+    aegen interpolate -n 16 --steps 30 --seed 0 --model ./with-a-flow -o wander.gif
     """
     from ..runtime.autoencoder import load
     from ..runtime.grid import output_suffix, tile, write_pictures
@@ -57,16 +57,16 @@ def command(
     if (a is None) != (b is None):
         raise click.UsageError("Give both A and B, or neither.")
     drawn, given = {"-n": count, "--seed": seed, "--label": label}, {"--along": along, "--resize": resize or None}
-    misplaced = [option for option, value in (drawn if a else given).items() if value is not None]
+    misplaced = [option for option, value in (given if a is None else drawn).items() if value is not None]
     if misplaced:
-        raise click.UsageError(f"{misplaced[0]} is for paths {'without' if a else 'between'} A and B.")
+        raise click.UsageError(f"{misplaced[0]} is for paths {'between' if a is None else 'without'} A and B.")
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    if a and b:
+    if a is not None and b is not None:
         starts, ends = (read_pictures(one, shape=loaded.manifest.image.shape, resize=resize) for one in (a, b))
         paths = loaded.interpolate(starts, ends, steps=steps, along=along, dtype=form)
     else:
-        paths = loaded.wander(count or PATHS, steps=steps, seed=seed, label=label, dtype=form)
+        paths = loaded.wander(count or WALKS, steps=steps, seed=seed, label=label, dtype=form)
     if output_suffix(output) == ".gif":
         pictures = [tile(paths[:, step]) for step in range(steps)]
         write_pictures(output, [picture[None] for picture in pictures], steps, scale=scale)

@@ -76,6 +76,11 @@ def knob_options(knobs: Knobs) -> Callable[[Command], Command]:
     return add
 
 
+def chosen_knobs(knobs: dict[str, Any]) -> dict[str, Any]:
+    """The knobs that were set on the command line."""
+    return {knob: value for knob, value in knobs.items() if value is not None}
+
+
 def grid_options(command: Command) -> Command:
     """--output, --columns and --scale."""
     return _output(_columns(_scale(command)))

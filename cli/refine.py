@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Knobs, knob_options, threads_option, usage
+from .options import Knobs, chosen_knobs, knob_options, threads_option, usage
 
 if TYPE_CHECKING:
     from ..train.moment_matching import Progress
@@ -48,7 +48,7 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
     from ..train.refinement import refine
 
     with usage():
-        recipe = RefinementRecipe(**{knob: value for knob, value in knobs.items() if value is not None})
+        recipe = RefinementRecipe(**chosen_knobs(knobs))
     trained = checkpoint.read(run)
     prior = priors.read(priors.beside(run), trained)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import INTERRUPTED
-from .options import Knobs, knob_options, plural, threads_option, usage
+from .options import Knobs, chosen_knobs, knob_options, plural, threads_option, usage
 
 if TYPE_CHECKING:
     from ..train.checkpoint import Checkpoint, Epoch
@@ -84,7 +84,7 @@ def command(
     aegen train --recipe vae --data mnist -o runs/vae
     aegen train --resume runs/vae
     """
-    overrides = {knob: value for knob, value in knobs.items() if value is not None}
+    overrides = chosen_knobs(knobs)
     if resume is not None and (run or recipe or overrides):
         raise click.UsageError("--resume takes the folder and the recipe of the run.")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Knobs, knob_options, threads_option, usage
+from .options import Knobs, chosen_knobs, knob_options, threads_option, usage
 
 if TYPE_CHECKING:
     from ..train.flow_matching import Progress
@@ -46,7 +46,7 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
     from ..train import checkpoint, priors
     from ..train.flow import FlowRecipe
 
-    overrides = {knob: value for knob, value in knobs.items() if value is not None}
+    overrides = chosen_knobs(knobs)
     if resume and overrides:
         raise click.UsageError("--resume takes the recipe of the training that was cut off.")
     with usage():

@@ -25,6 +25,13 @@ def positive(name: str, value: int | None, default: int) -> int:
     return int(value)
 
 
+def path_steps(steps: int) -> int:
+    """Pictures on a path, both ends included. Raises InputError."""
+    if count("steps", steps) < 2:
+        raise InputError("steps", found=steps, expected="at least 2")
+    return int(steps)
+
+
 def spread(temperature: float | None, default: float) -> float:
     """A temperature, or the default for None. Raises InputError."""
     value = default if temperature is None else temperature

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import as_codes, count, positive, spread
+from .arguments import as_codes, count, path_steps, positive, spread
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, PRIOR, Artifact, find
 from .errors import ArtifactError, InputError, ShapeError
@@ -223,8 +223,7 @@ class Autoencoder:
         if start.shape != end.shape:
             found = f"shapes {np.shape(a)} and {np.shape(b)}"
             raise ShapeError("interpolate", found=found, expected="as many ends as starts")
-        if count("steps", steps) < 2:
-            raise InputError("steps", found=steps, expected="at least 2")
+        steps = path_steps(steps)
         chosen = OF_KIND.get(self.manifest.kind, "linear") if along is None else along
         if chosen not in PATHS:
             raise InputError("along", found=repr(chosen), expected=f"one of {', '.join(PATHS)}")
@@ -251,8 +250,7 @@ class Autoencoder:
         if FLOW not in self.priors:
             found, remedy = f"priors {', '.join(self.priors)}", "`aegen train-prior` makes one for a run."
             raise InputError(f"wander in {self.name}", found=found, expected="a learned prior", remedy=remedy)
-        if count("steps", steps) < 2:
-            raise InputError("steps", found=steps, expected="at least 2")
+        steps = path_steps(steps)
         scale = spread(temperature, self.manifest.default_temperature)
         drawn, noise = self._learned_prior(label), Noise(seed)
         pictures = self._empty_pictures(count("n", n) * steps, dtype).reshape(n, steps, *self.picture_shape)

@@ -26,7 +26,7 @@ QUICK = RefinementRecipe(steps=250, lessons=10, flow_steps=4, memory=0.9)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, bars):
-    """The folder of a barely trained run on labelled pictures, with a prior."""
+    """The folder of a run on labelled pictures, with a prior."""
     folder = tmp_path_factory.mktemp("refinement")
     pictures = bars(800, (8, 8))
     labels = (pictures.reshape(800, -1).mean(1) > np.median(pictures.reshape(800, -1).mean(1))).astype(np.int64)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..runtime.errors import InputError
-from .recipe import LARGEST_SEED
+from .recipe import LARGEST_SEED, check_knobs
 
 WIDEST = 1_000_000  # a typing error beyond it would take all memory or time
 
@@ -34,19 +33,16 @@ class FlowRecipe:
     seed: int = 0  # of the initial weights, the order of the codes and all noise
 
     def __post_init__(self) -> None:
-        for knob in ("width", "blocks", "steps", "batch_size", "patience"):
-            if not 1 <= getattr(self, knob) <= WIDEST:
-                raise InputError(f"flow: {knob}", found=getattr(self, knob), expected=f"from 1 to {WIDEST}")
+        whole = ("width", "blocks", "steps", "batch_size", "patience")
         rules = [
+            *((1 <= getattr(self, knob) <= WIDEST, knob, f"from 1 to {WIDEST}") for knob in whole),
             (0 < self.learning_rate <= 1, "learning_rate", "a number above 0, to 1"),
             (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
             (0 <= self.weight_decay <= 1, "weight_decay", "a number from 0 to 1"),
             (0 <= self.average < 1, "average", "a share from 0 to below 1"),
             (0 <= self.seed <= LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED}"),
         ]
-        for holds, knob, expected in rules:
-            if not holds:
-                raise InputError(f"flow: {knob}", found=getattr(self, knob), expected=expected)
+        check_knobs("flow", self, rules)
 
 
 class Flow(nn.Module):

@@ -11,11 +11,11 @@ import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from ..runtime.errors import ExecutionError, InputError
+from ..runtime.errors import ExecutionError
 from .averaging import average_of, follow
 from .objectives import Objective
 from .perception import Moments, Perception
-from .recipe import LARGEST_SEED
+from .recipe import LARGEST_SEED, check_knobs
 from .schedule import warm_cosine
 
 EVERY = 250  # steps between two reports
@@ -52,9 +52,7 @@ class RefinementRecipe:
             (self.lessons >= 1, "lessons", "at least 1"),
             (0 <= self.seed < LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED - 1}"),
         ]
-        for holds, knob, expected in rules:
-            if not holds:
-                raise InputError(f"refinement: {knob}", found=getattr(self, knob), expected=expected)
+        check_knobs("refinement", self, rules)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed
 WIDEST = 65_536  # units of a layer: a typing error beyond it would take all memory
 LARGEST_SEED = 2**63 - 1  # torch's
 SHIPPED = Path(__file__).parent / "recipes"
+Rule = tuple[bool, str, str]  # whether it holds, the knob, what is expected of it
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,25 @@ class Recipe:
         rules = [
             _one_of("kind", self.kind, KINDS),
             _one_of("network", self.network, NETWORKS),
-            (all(0 < width <= WIDEST for width in self.widths), "widths", self.widths, f"numbers from 1 to {WIDEST}"),
-            (0 < self.channels <= WIDEST, "channels", self.channels, f"a number from 1 to {WIDEST}"),
-            (0 < self.latent_dim <= WIDEST, "latent_dim", self.latent_dim, f"a number from 1 to {WIDEST}"),
+            (all(0 < width <= WIDEST for width in self.widths), "widths", f"numbers from 1 to {WIDEST}"),
+            (0 < self.channels <= WIDEST, "channels", f"a number from 1 to {WIDEST}"),
+            (0 < self.latent_dim <= WIDEST, "latent_dim", f"a number from 1 to {WIDEST}"),
             _one_of("loss", self.loss, LOSSES),
             _one_of("output", self.output, OUTPUTS),
-            (self.beta >= 0, "beta", self.beta, "a number from 0"),
-            (0 <= self.beta_warmup <= 1, "beta_warmup", self.beta_warmup, "a share from 0 to 1"),
-            (self.latent_l2 >= 0, "latent_l2", self.latent_l2, "a number from 0"),
+            (self.beta >= 0, "beta", "a number from 0"),
+            (0 <= self.beta_warmup <= 1, "beta_warmup", "a share from 0 to 1"),
+            (self.latent_l2 >= 0, "latent_l2", "a number from 0"),
             _one_of("corruption", self.corruption, CORRUPTIONS),
-            (0 <= low <= high <= 1, "strength", self.strength, "two numbers from 0 to 1, the smaller first"),
-            (self.epochs > 0, "epochs", self.epochs, "at least 1"),
-            (self.batch_size > 0, "batch_size", self.batch_size, "at least 1"),
-            (self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number"),
-            (0 <= self.warmup < 1, "warmup", self.warmup, "a share from 0 to below 1"),
-            (self.weight_decay >= 0, "weight_decay", self.weight_decay, "a number from 0"),
-            (self.clip > 0, "clip", self.clip, "a positive number"),
-            (0 <= self.seed <= LARGEST_SEED, "seed", self.seed, f"a whole number from 0 to {LARGEST_SEED}"),
+            (0 <= low <= high <= 1, "strength", "two numbers from 0 to 1, the smaller first"),
+            (self.epochs > 0, "epochs", "at least 1"),
+            (self.batch_size > 0, "batch_size", "at least 1"),
+            (self.learning_rate > 0, "learning_rate", "a positive number"),
+            (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
+            (self.weight_decay >= 0, "weight_decay", "a number from 0"),
+            (self.clip > 0, "clip", "a positive number"),
+            (0 <= self.seed <= LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED}"),
         ]
-        for holds, knob, found, expected in rules:
-            if not holds:
-                raise InputError(f"recipe: {knob}", found=found, expected=expected)
+        check_knobs("recipe", self, rules)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -100,6 +100,13 @@ class Recipe:
     def pixel_range(self) -> tuple[float, float]:
         """The values of black and white that the networks see."""
         return OUTPUTS[self.output]
+
+
+def check_knobs(kind: str, recipe: Any, rules: Iterable[Rule]) -> None:
+    """Raise InputError for the first rule that does not hold, naming the kind of recipe and what its knob is set to."""
+    for holds, knob, expected in rules:
+        if not holds:
+            raise InputError(f"{kind}: {knob}", found=getattr(recipe, knob), expected=expected)
 
 
 def recipe_from(settings: Any, where: str) -> Recipe:
@@ -137,5 +144,5 @@ def shipped_recipes() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in SHIPPED.glob("*.toml")))
 
 
-def _one_of(knob: str, value: str, options: Any) -> tuple[bool, str, str, str]:
-    return value in options, knob, value, f"one of {', '.join(options)}"
+def _one_of(knob: str, value: str, options: Any) -> Rule:
+    return value in options, knob, f"one of {', '.join(options)}"

@@ -54,7 +54,8 @@ def refine(
     device = processes.device()
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     images = dataset.train.images
-    codes = encode(checkpoint.network(), dataset.train, label_values(dataset.train.labels), image)
+    objective = checkpoint.objective()
+    codes = encode(objective.network.eval(), dataset.train, label_values(dataset.train.labels), image)
     labels = torch.from_numpy(codes.labels)
 
     note("classifier ...")
@@ -70,10 +71,9 @@ def refine(
     unit = ImageSpec(checkpoint.shape, UNIT)
     real = looks(perception, ((pictures(rows, unit), labels[rows].to(device)) for rows in batches))
     drawn, asked = draw(prior.flow, labels[labels < prior.flow.labels], recipe.flow_steps, recipe.seed)
-    objective = checkpoint.objective().to(device)
     latent = torch.from_numpy(codes.latent).to(device)
     given = (drawn.to(device), asked.to(device))
-    match_moments(objective, recipe, given, latent, pictures, perception, real, report=report)
+    match_moments(objective.to(device), recipe, given, latent, pictures, perception, real, report=report)
     weights = {name: value.cpu() for name, value in objective.state_dict().items()}
     return dataclasses.replace(checkpoint, weights=weights, training=None, refinement=recipe)
 
