@@ -35,7 +35,8 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
     """Go on training the decoder of a run, on codes drawn from its learned prior.
 
     What it draws comes to look more like real pictures to a classifier, which is trained first on the labels of the
-    training pictures. REFINED receives the run with its new decoder, and the same prior, for `aegen export REFINED`.
+    training pictures. REFINED receives the run with its new decoder, and the same prior, for `aegen export REFINED`; of
+    a RUN that is a .pt file, a file of the same name.
 
     \b
     aegen refine runs/vae -o runs/vae-refined
@@ -69,6 +70,6 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
             note=lambda line: click.echo(line, err=True),
             report=report,
         )
-        checkpoint.save(refined, folder / checkpoint.BEST)
-        priors.save(prior, folder / priors.PRIOR)
+        checkpoint.save(refined, folder / trained.file)
+        priors.save(prior, priors.beside(folder / trained.file))
     click.echo(f"{target}: refined in {recipe.steps:,} steps", err=True)

@@ -64,7 +64,7 @@ def export(
     """
     _check_choices(prior, learned, weights, temperature)
     _check_target(target, overwrite)
-    remarks = "" if notes is None else notes.read_text(encoding="utf-8")
+    remarks = "" if notes is None else _markdown(notes)
     checkpoint.check_same_data(dataset.facts)
     network, recipe = checkpoint.network(), checkpoint.recipe
     flow = None if learned is None else UnrolledFlow(learned.flow, flow_steps)
@@ -178,6 +178,13 @@ def _check_choices(prior: str | None, learned: LearnedPrior | None, weights: str
         raise InputError("weights", found=repr(weights), expected=f"one of {', '.join(WEIGHTS)}")
     if not 0 <= temperature <= HOTTEST:
         raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
+
+
+def _markdown(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise InputError(str(file), found="no UTF-8 text", expected="a Markdown file") from error
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -19,15 +19,19 @@ def recorded_commands(
 
     settings: of the export, by option.
     """
+
+    def part(run: str) -> str:
+        return run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
+
     run = f"runs/{name}"
-    source = run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
+    source = part(run)
     commands = [["aegen", "train", "--data", data, *changed_options(checkpoint.recipe), "-o", run]]
     if learned is not None:
         commands.append(["aegen", "train-prior", source, *changed_options(learned.recipe)])
     if checkpoint.refinement is not None:
         refined = f"{run}-refined"
         commands.append(["aegen", "refine", source, *changed_options(checkpoint.refinement), "-o", refined])
-        source = refined
+        source = part(refined)
     commands.append(["aegen", "export", source, *_flat(settings), "-o", name])
     return tuple(map(shlex.join, commands))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 
 import aegen
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from aegen.cli.refine import KNOBS
 from aegen.cli.refine import command as refine_command
 from aegen.data.datasets import load
+from aegen.export.commands import recorded_commands
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
 from aegen.train import checkpoint, priors
 from aegen.train.flow import FlowRecipe
@@ -140,8 +142,24 @@ def test_every_knob_is_an_option():
     assert options == [field.name for field in dataclasses.fields(RefinementRecipe)]
 
 
+def test_what_was_refined_of_another_epoch_is_made_again_from_that_epoch(run, refined):
+    before, after, _ = refined
+    prior = priors.read(run / "prior.pt", before)
+    last = dataclasses.replace(after, file="last.pt")
+    assert recorded_commands(last, prior, "bars", "made", {})[1:] == (
+        "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300",
+        "aegen refine runs/made/last.pt --steps 250 --memory 0.9 --flow-steps 4 --lessons 10 -o runs/made-refined",
+        "aegen export runs/made-refined/last.pt -o made",
+    )
+
+
 def test_one_command_refines_a_run_and_an_export_says_how_it_was_made(run, cli, tmp_path):
     assert CliRunner().invoke(refine_command, [str(run), "-o", "x", "--learning-rate", "-1"]).exit_code == 2
+    shutil.copy(run / "best.pt", run / "copy.pt")
+    shutil.copy(run / "prior.pt", run / "copy-prior.pt")
+    done = cli("refine", run / "copy.pt", "-o", "other", "--steps", "1", "--lessons", "1")
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in (tmp_path / "other").iterdir()} == {"copy.pt", "copy-prior.pt"}
     done = cli("refine", run, "-o", "better", "--steps", "3", "--lessons", "1", "--flow-steps", "4")
     assert done.returncode == 0, done.stderr
     assert "step 3/3" in done.stderr

@@ -1,13 +1,14 @@
-"""Weights stored in half the bytes compute what they computed before."""
+"""What an export is told of weights and notes: halves compute what they computed before, and a card ends as asked."""
 
 import aegen
 import numpy as np
 import pytest
 import torch
+from aegen.cli.export import command
 from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.export.graphs import decoder_graph
-from aegen.export.weights import SMALLEST, rounded, stored_as_halves
+from aegen.export.weights import SMALLEST, WEIGHTS, rounded, stored_as_halves
 from aegen.runtime.errors import ExecutionError, InputError
 from aegen.runtime.session import open_session
 from aegen.train import checkpoint
@@ -69,3 +70,24 @@ def test_an_artifact_of_halves_is_half_the_size_and_as_good(tmp_path, bars):
     assert halves.files["decoder.onnx"].bytes < 0.65 * whole.files["decoder.onnx"].bytes
     assert models[1].verify().passed
     assert np.abs(models[0].reconstruct(dataset.test.images) - models[1].reconstruct(dataset.test.images)).max() < 0.01
+
+
+def test_a_card_ends_with_the_notes_that_it_is_given(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(60, (6, 5)))
+    dataset = load(str(tmp_path / "bars.npz"))
+    train(Recipe(widths=(4,), latent_dim=2, epochs=1), dataset, tmp_path / "run")
+    trained = checkpoint.read(tmp_path / "run")
+    (tmp_path / "notes.md").write_text("## What was tried\n\nGrößer: no better.\n", encoding="utf-8")
+    export(trained, dataset, tmp_path / "made", notes=tmp_path / "notes.md", licence="CC0", components=2)
+    model = aegen.load(tmp_path / "made")
+    assert model.manifest.notes in (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
+    assert "Größer" in model.manifest.notes
+    assert "--notes notes.md" in model.manifest.commands[-1]
+    (tmp_path / "notes.md").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"notes\.md: found no UTF-8 text"):
+        export(trained, dataset, tmp_path / "none", notes=tmp_path / "notes.md", licence="CC0", components=2)
+
+
+def test_the_command_line_offers_every_way_to_store_weights():
+    (option,) = (one for one in command.params if one.name == "weights")
+    assert tuple(option.type.choices) == WEIGHTS
