@@ -2,13 +2,14 @@
 
 import click
 
-from .evaluate import count_option, data_option, judge_option, real_pictures, seed_option
+from .evaluate import count_option, data_option, judge_option, real_pictures, seed_option, split_option
 from .options import threads_option
 
 
 @click.command
 @click.argument("models", metavar="MODEL[:PRIOR]...", nargs=-1, required=True)
 @data_option
+@split_option
 @judge_option
 @count_option
 @seed_option
@@ -22,7 +23,14 @@ from .options import threads_option
 )
 @threads_option
 def command(
-    models: tuple[str, ...], data: str, judge: str | None, count: int, seed: int, form: str, threads: int | None
+    models: tuple[str, ...],
+    data: str,
+    split: str,
+    judge: str | None,
+    count: int,
+    seed: int,
+    form: str,
+    threads: int | None,
 ) -> None:
     """Measure models and priors side by side.
 
@@ -41,7 +49,7 @@ def command(
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
         loaded[name].draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
-    dataset, real = real_pictures(data, judge, count, threads)
+    dataset, real = real_pictures(data, split, judge, count, threads)
     reports, rebuilt = [], {}
     for name, prior in pairs:
         model = loaded[name]
@@ -49,7 +57,15 @@ def command(
         if name not in rebuilt:
             rebuilt[name] = reconstruction(model, real, seed=seed)
         reports.append(
-            evaluate(model, real, data=dataset.facts.name, prior=prior, seed=seed, reconstructions=rebuilt[name])
+            evaluate(
+                model,
+                real,
+                data=dataset.facts.name,
+                split=split,
+                prior=prior,
+                seed=seed,
+                reconstructions=rebuilt[name],
+            )
         )
     if form == "json":
         click.echo(f"[{', '.join(map(tables.as_json, reports))}]")

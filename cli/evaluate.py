@@ -17,6 +17,13 @@ SHOWN, ACROSS = 32, 16  # samples beside their nearest training pictures, and in
 
 judge_option = click.option("--judge", metavar="NAME|PATH", help="Whose features count.  [default: judge-DATA]")
 data_option = click.option("--data", default="mnist", show_default=True, metavar="NAME|PATH", help="Real pictures.")
+split_option = click.option(
+    "--split",
+    type=click.Choice(["test", "validation"]),
+    default="test",
+    show_default=True,
+    help="Which of them: choose a model by validation.",
+)
 count_option = click.option(
     "-n", "count", type=click.IntRange(100), default=10_000, show_default=True, help="Samples, and test pictures."
 )
@@ -26,6 +33,7 @@ seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_def
 @click.command
 @model_argument
 @data_option
+@split_option
 @judge_option
 @click.option("--prior", help="What codes are drawn from.  [default: the artifact's]")
 @click.option("--temperature", type=click.FloatRange(0), help="Spread of the codes.  [default: the artifact's]")
@@ -46,6 +54,7 @@ def command(
     argument: str | None,
     model: str | None,
     data: str,
+    split: str,
     judge: str | None,
     prior: str | None,
     temperature: float | None,
@@ -83,11 +92,12 @@ def command(
     if train_classifier:
         require_extra("train", "train a classifier")
         loaded.draw(0, prior=prior, label=next(iter(loaded.manifest.labels), 0))
-    dataset, real = real_pictures(data, judge, count, threads)
+    dataset, real = real_pictures(data, split, judge, count, threads)
     report = evaluate(
         loaded,
         real,
         data=dataset.facts.name,
+        split=split,
         prior=prior,
         temperature=temperature,
         seed=seed,
@@ -141,8 +151,10 @@ def _write_nearest(
     done(output, f"{SHOWN} samples over their nearest training pictures")
 
 
-def real_pictures(data: str, judge: str | None, count: int, threads: int | None) -> "tuple[Dataset, Reality]":
-    """A data set, and its pictures as a judge sees them."""
+def real_pictures(
+    data: str, split: str, judge: str | None, count: int, threads: int | None
+) -> "tuple[Dataset, Reality]":
+    """A data set, and its pictures as a judge sees them. split: "test" or "validation"."""
     from ..data.datasets import load
     from ..runtime.errors import InputError
     from ..runtime.evaluation.judge import Judge, find_judge
@@ -153,5 +165,5 @@ def real_pictures(data: str, judge: str | None, count: int, threads: int | None)
     if judge is None and judged.facts.data.sha256 != dataset.facts.sha256:
         found, expected = f"a judge of other pictures than {data}", "one trained on them"
         raise InputError(judged.facts.name, found=found, expected=expected, remedy="Choose one with --judge.")
-    training, test = dataset.train, dataset.test
+    training, test = dataset.train, dataset.test if split == "test" else dataset.validation
     return dataset, reality(judged, (training.images, training.labels), (test.images, test.labels), count)

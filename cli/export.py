@@ -13,12 +13,12 @@ import click
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--name", help="The artifact's name.  [default: its folder's]")
 @click.option("--licence", metavar="TEXT", help="Licence of the training data, where aegen does not know it.")
-@click.option("--prior", help="What `sample` draws codes from by default.  [default: the likeliest]")
+@click.option("--prior", help="What `sample` draws codes from by default.  [default: the likeliest, or a refined one]")
 @click.option("--components", type=click.IntRange(1), help="Of the Gaussian mixture.  [default: the likeliest number]")
 @click.option(
     "--flow-steps",
     type=click.IntRange(1),
-    help="Evaluations of a learned prior for one code.  [default: 8]",
+    help="Evaluations of a learned prior for one code.  [default: as refined for, or 8]",
 )
 @click.option(
     "--weights",
@@ -60,7 +60,7 @@ def command(
     aegen export runs/ae/last.pt -o my-artifact --overwrite
     """
     from ..data.datasets import load
-    from ..export.bundle import FLOW_STEPS, export
+    from ..export.bundle import export
     from ..train import checkpoint, priors
 
     trained = checkpoint.read(run)
@@ -78,7 +78,7 @@ def command(
         temperature=temperature,
         components=components,
         learned=priors.read(learned, trained) if learned.exists() else None,
-        flow_steps=flow_steps or FLOW_STEPS,
+        flow_steps=flow_steps,
         weights=weights,
         notes=notes,
         overwrite=overwrite,

@@ -1,4 +1,4 @@
-"""`aegen refine`: a training run whose decoder has learned from drawn codes too."""
+"""`aegen refine`: a training run whose prior and decoder have learned from what they draw."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # One for each knob of RefinementRecipe in train/moment_matching.py, which says more of each; a test compares them.
 KNOBS: Knobs = [
     ("--steps", {"type": click.IntRange(1), "help": "Training steps."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Drawn codes in one step, and as many of real pictures."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Codes drawn in one step, and as many of real pictures."}),
     ("--learning-rate", {"type": float, "help": "Adam's, at its peak."}),
     ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
     ("--weight", {"type": float, "help": "Of the mismatch of drawn and real pictures."}),
@@ -32,11 +32,11 @@ KNOBS: Knobs = [
 @threads_option
 @knob_options(KNOBS)
 def command(run: Path, target: Path, data: str | None, threads: int | None, **knobs: Any) -> None:
-    """Go on training the decoder of a run, on codes drawn from its learned prior.
+    """Go on training the learned prior of a run and its decoder, on what they draw.
 
-    What it draws comes to look more like real pictures to a classifier, which is trained first on the labels of the
-    training pictures. REFINED receives the run with its new decoder, and the same prior, for `aegen export REFINED`; of
-    a RUN that is a .pt file, a file of the same name.
+    That comes to look more like real pictures to a classifier, which is trained first on the labels of the training
+    pictures. REFINED receives the run with its new decoder, and its new prior, for `aegen export REFINED`; of a RUN
+    that is a .pt file, a file of the same name.
 
     \b
     aegen refine runs/vae -o runs/vae-refined
@@ -56,12 +56,12 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
     def report(progress: "Progress") -> None:
         click.echo(
             f"step {progress.step:,}/{recipe.steps:,}  mismatch {progress.mismatch:.4f}  "
-            f"reconstruction {progress.reconstruction_error:.2f}",
+            f"reconstruction {progress.reconstruction_error:.2f}  flow {progress.flow_error:.4f}",
             err=True,
         )
 
     with new_folder(target) as folder:
-        refined = refine(
+        refined, refined_prior = refine(
             trained,
             prior,
             load(data or trained.data),
@@ -71,5 +71,5 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
             report=report,
         )
         checkpoint.save(refined, folder / trained.file)
-        priors.save(prior, priors.beside(folder / trained.file))
+        priors.save(refined_prior, priors.beside(folder / trained.file))
     click.echo(f"{target}: refined in {recipe.steps:,} steps", err=True)

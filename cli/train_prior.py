@@ -64,15 +64,20 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
             err=True,
         )
 
-    prior = priors.train_prior(
-        trained,
-        load(data or trained.data),
-        recipe,
-        threads=threads,
-        resume=state,
-        report=report,
-        keep=lambda state: priors.save_training(state, recipe, trained, training),
-    )
+    try:
+        prior = priors.train_prior(
+            trained,
+            load(data or trained.data),
+            recipe,
+            threads=threads,
+            resume=state,
+            report=report,
+            keep=lambda state: priors.save_training(state, recipe, trained, training),
+        )
+    except KeyboardInterrupt:
+        if training.exists():
+            click.echo(f"{training} keeps the training up to its last validation; --resume goes on from it.", err=True)
+        raise
     priors.save(prior, target)
     training.unlink(missing_ok=True)
     click.echo(f"{target}: held-out loss {prior.loss:.4f} at step {prior.step:,}", err=True)

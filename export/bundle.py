@@ -44,7 +44,7 @@ def export(
     temperature: float = 1.0,
     components: int | None = None,
     learned: LearnedPrior | None = None,
-    flow_steps: int = FLOW_STEPS,
+    flow_steps: int | None = None,
     weights: str = WEIGHTS[0],
     notes: Path | None = None,
     overwrite: bool = False,
@@ -54,10 +54,11 @@ def export(
 
     name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
     `sample` uses when it is not told otherwise, by default the prior that gives held-out codes the highest likelihood,
-    as fitted. components: of the Gaussian mixture, by default chosen in the same way. learned: a flow trained on the
-    network's codes, followed in flow_steps evaluations. weights: how they are stored, one of WEIGHTS; all else is made
-    with the weights as they are stored. notes: a Markdown file for the card to end with. report: called with the name
-    of each step as it begins.
+    as fitted, and the flow of a refined run. components: of the Gaussian mixture, by default the likeliest number.
+    learned: a flow trained on the network's codes, followed in flow_steps evaluations, by default as many as the run
+    was refined for, or FLOW_STEPS. weights: how they are stored, one of WEIGHTS; all else is made with the weights as
+    they are stored. notes: a Markdown file for the card to end with. report: called with the name of each step as it
+    begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
@@ -67,14 +68,11 @@ def export(
     remarks = "" if notes is None else _markdown(notes)
     checkpoint.check_same_data(dataset.facts)
     network, recipe = checkpoint.network(), checkpoint.recipe
-    flow = None if learned is None else UnrolledFlow(learned.flow, flow_steps)
+    values = label_values(dataset.train.labels)
+    flow = None if learned is None else _unrolled(learned, flow_steps, checkpoint, values)
     if weights == HALF:
         network, flow = rounded(network), None if flow is None else rounded(flow)
     image = ImageSpec(checkpoint.shape, recipe.pixel_range)
-    values = label_values(dataset.train.labels)
-    if learned is not None and learned.labels != tuple(values.tolist()):
-        found, remedy = f"one trained with labels {learned.labels}", "Run `aegen train-prior` again."
-        raise InputError("prior", found=found, expected=f"labels {tuple(values.tolist())}", remedy=remedy)
 
     report("graphs")
     graphs = {ENCODER: encoder_graph(network, checkpoint.shape), DECODER: decoder_graph(network, recipe.latent_dim)}
@@ -90,11 +88,12 @@ def export(
     if flow is not None:
         shares = latents.get("label_shares", np.empty(0))
         likelihoods[FLOW] = flow_log_likelihood(flow.flow, held_out.latent, held_out.labels, shares)
-    prior = prior or max(likelihoods, key=lambda name: likelihoods[name])
+    likeliest = max(likelihoods, key=lambda name: likelihoods[name])
+    prior = prior or (FLOW if checkpoint.refinement and flow else likeliest)
 
     settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
     settings |= {} if components is None else {"--components": str(components)}
-    settings |= {} if learned is None else {"--flow-steps": str(flow_steps)}
+    settings |= {} if flow is None else {"--flow-steps": str(flow.steps)}
     settings |= {} if weights == WEIGHTS[0] else {"--weights": weights}
     settings |= {} if notes is None else {"--notes": notes.name}
     settings |= {} if licence is None else {"--licence": licence}
@@ -167,6 +166,15 @@ def _check_whole(folder: Path) -> None:
     verification = Autoencoder(folder).verify()
     if not verification.passed:
         raise ParityError("golden pairs", found=verification.largest_difference, remedy="Nothing was exported.")
+
+
+def _unrolled(learned: LearnedPrior, steps: int | None, checkpoint: Checkpoint, values: np.ndarray) -> UnrolledFlow:
+    """A learned prior, followed in steps evaluations, by default as many as the run was refined for."""
+    if learned.labels != tuple(values.tolist()):
+        found, remedy = f"one trained with labels {learned.labels}", "Run `aegen train-prior` again."
+        raise InputError("prior", found=found, expected=f"labels {tuple(values.tolist())}", remedy=remedy)
+    usual = checkpoint.refinement.flow_steps if checkpoint.refinement else FLOW_STEPS
+    return UnrolledFlow(learned.flow, steps or usual)
 
 
 def _check_choices(prior: str | None, learned: LearnedPrior | None, weights: str, temperature: float) -> None:

@@ -150,7 +150,11 @@ def test_a_table_comes_as_text_and_as_json(cli, mnist):
     assert text[0].split()[:3] == ["model", "prior", "MB"]
     assert text[1].split()[:2] == ["mnist-ae", "gaussian"]
     (report,) = json.loads(cli("compare", *few, "--format", "json").stdout)
-    assert report["prior"] == "gaussian"
+    assert (report["prior"], report["split"]) == ("gaussian", "test")
+    (other,) = json.loads(cli("compare", *few, "--split", "validation", "--format", "json").stdout)
+    assert other["split"] == "validation"
+    for measure in ("reconstruction_mse", "frechet_distance"):
+        assert other["metrics"][measure]["value"] != report["metrics"][measure]["value"]
 
 
 def test_what_cannot_be_measured_is_refused_before_the_work(cli, mnist, tmp_path, bars):
@@ -169,7 +173,7 @@ def test_what_cannot_be_measured_is_refused_before_the_work(cli, mnist, tmp_path
 
 def test_a_measure_that_could_not_be_taken_is_null_in_json():
     metrics = {"memorisation": Metric(float("nan"), -0.5, "nearer 0 is better")}
-    report = Report("m", "gmm", 1.0, 100, 0, "d", {}, 1.0, {}, metrics)
+    report = Report("m", "gmm", 1.0, 100, 0, "d", "test", {}, 1.0, {}, metrics)
     assert json.loads(as_json(report))["metrics"]["memorisation"] == {
         "value": None,
         "floor": -0.5,

@@ -1,4 +1,4 @@
-"""A refined decoder draws pictures that look more real, and nothing else of the run has changed."""
+"""Refined, a prior and its decoder draw pictures that look more real, and the encoder has not changed."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ from aegen.train.loop import train
 from aegen.train.moment_matching import RefinementRecipe
 from aegen.train.perception import Perception, looks
 from aegen.train.recipe import Recipe
-from aegen.train.refinement import draw, refine
+from aegen.train.refinement import refine
 from click.testing import CliRunner
 
 QUICK = RefinementRecipe(steps=250, lessons=10, flow_steps=4, memory=0.9)
@@ -44,10 +44,11 @@ def run(tmp_path_factory, bars):
 
 @pytest.fixture(scope="module")
 def refined(run):
-    """The run before and after, and what was reported."""
+    """The run and its prior before and after, and what was reported."""
     before, reports = checkpoint.read(run), []
     prior = priors.read(run / "prior.pt", before)
-    return before, refine(before, prior, load(before.data), QUICK, threads=1, report=reports.append), reports
+    after = refine(before, prior, load(before.data), QUICK, threads=1, report=reports.append)
+    return (before, prior), after, reports
 
 
 @pytest.fixture(scope="module")
@@ -77,43 +78,49 @@ def test_moments_of_shifted_features_differ_by_the_shift(perception):
     assert torch.allclose(second * root, torch.outer(shift, shift), atol=1e-3)
 
 
-def test_drawn_pictures_come_nearer_to_real_ones(run, refined):
+def test_drawn_pictures_come_nearer_to_real_ones(refined):
     before, after, reports = refined
-    assert after.refinement == QUICK
-    dataset = load(before.data)
+    assert after[0].refinement == QUICK
+    dataset = load(before[0].data)
     classifier = JudgeRecipe(channels=8, features=16, epochs=10, seed=11)
     other = Perception(train_judge(classifier, dataset.train, dataset.validation))  # played no part in it
     labels = torch.from_numpy(dataset.train.labels)
     real = looks(other, [(torch.from_numpy(dataset.train.images[:, None] / np.float32(255)), labels)])
-    codes, asked = draw(priors.read(run / "prior.pt", before).flow, labels, QUICK.flow_steps, seed=99)
+    noise = torch.randn((5000, 4), generator=torch.Generator().manual_seed(99))
+    asked = labels[torch.arange(5000) % len(labels)]
     found = []
-    for one in (before, after):
+    for trained, prior in (before, after):
         with torch.inference_mode():
-            features = other(one.network().decode(codes), asked)
+            features = other(trained.network().decode(prior.flow.carry(noise, asked, QUICK.flow_steps)), asked)
         pairs = zip(real, features, strict=True)
         found.append(sum(float((d**2).sum()) for moments, f in pairs for d in moments.differences(f)))
     assert found[1] < 0.8 * found[0]
     assert math.isfinite(reports[-1].mismatch)
 
 
-def test_only_the_decoder_changes_and_the_prior_still_belongs(run, refined):
-    before, after, _ = refined
+def test_flow_and_decoder_change_and_still_belong_to_the_encoder(refined, tmp_path):
+    (before, prior), (after, drawer), _ = refined
     changed = {name for name, value in before.weights.items() if not torch.equal(value, after.weights[name])}
     assert changed
     assert all(name.startswith("network.decoder.") for name in changed)
     assert not any("running" in name for name in changed)
-    assert priors.read(run / "prior.pt", after).weights == after.fingerprint == before.fingerprint
+    priors.save(drawer, tmp_path / "prior.pt")
+    flow = priors.read(tmp_path / "prior.pt", after).flow.state_dict()
+    fixed = {name for name, value in prior.flow.state_dict().items() if torch.equal(value, flow[name])}
+    assert fixed == {"mean", "factor"}
+    assert after.fingerprint == before.fingerprint
 
 
-def test_the_same_seed_refines_the_same(run, refined):
+def test_the_same_seed_refines_the_same(refined):
     before, after, _ = refined
-    again = refine(before, priors.read(run / "prior.pt", before), load(before.data), QUICK, threads=1)
-    assert all(torch.equal(value, again.weights[name]) for name, value in after.weights.items())
+    again, drawer = refine(*before, load(before[0].data), QUICK, threads=1)
+    assert all(torch.equal(value, again.weights[name]) for name, value in after[0].weights.items())
+    assert all(torch.equal(value, drawer.flow.state_dict()[name]) for name, value in after[1].flow.state_dict().items())
 
 
-def test_what_cannot_be_refined_is_an_error(run, refined, tmp_path, bars):
-    before, after, _ = refined
-    prior, dataset = priors.read(run / "prior.pt", before), load(before.data)
+def test_what_cannot_be_refined_is_an_error(refined, tmp_path, bars):
+    (before, prior), (after, _), _ = refined
+    dataset = load(before.data)
     with pytest.raises(InputError, match="found a refined run, expected the run that it was made from"):
         refine(after, prior, dataset, QUICK)
     with pytest.raises(NotFoundError, match="Run `aegen train-prior`"):
@@ -142,9 +149,8 @@ def test_every_knob_is_an_option():
     assert options == [field.name for field in dataclasses.fields(RefinementRecipe)]
 
 
-def test_what_was_refined_of_another_epoch_is_made_again_from_that_epoch(run, refined):
-    before, after, _ = refined
-    prior = priors.read(run / "prior.pt", before)
+def test_what_was_refined_of_another_epoch_is_made_again_from_that_epoch(refined):
+    (_, prior), (after, _), _ = refined
     last = dataclasses.replace(after, file="last.pt")
     assert recorded_commands(last, prior, "bars", "made", {})[1:] == (
         "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300",
@@ -165,12 +171,12 @@ def test_one_command_refines_a_run_and_an_export_says_how_it_was_made(run, cli, 
     assert "step 3/3" in done.stderr
     taken = cli("refine", run, "-o", "better", "--steps", "3")
     assert (taken.returncode, "something there already" in taken.stderr) == (1, True)
-    done = cli("export", "better", "-o", "made", "--flow-steps", "4", "--components", "2", "--weights", "fp16")
+    done = cli("export", "better", "-o", "made", "--components", "2", "--weights", "fp16")
     assert done.returncode == 0, done.stderr
     model = aegen.load(tmp_path / "made")
     assert model.verify().passed
     assert model.manifest.commands[2:] == (
         "aegen refine runs/made --steps 3 --flow-steps 4 --lessons 1 -o runs/made-refined",
-        f"aegen export runs/made-refined --prior {model.manifest.default_prior} --temperature 1 --components 2 "
-        "--flow-steps 4 --weights fp16 -o made",
+        "aegen export runs/made-refined --prior flow --temperature 1 --components 2 --flow-steps 4 --weights fp16 "
+        "-o made",
     )

@@ -93,8 +93,7 @@ def train_flow(
     for step in (bar := tqdm(steps, desc="flow", unit=" steps", leave=False, disable=None)):
         if step - 1 - best_progress.step >= recipe.patience * EVERY:
             break
-        x, t, label, velocity = _pairs(*batches.next(), random)
-        loss = functional.mse_loss(flow(x, t, label), velocity)
+        loss = matching_error(flow, *batches.next(), random)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
@@ -118,6 +117,15 @@ def train_flow(
         bar.set_postfix(held_out=f"{held_out_loss:.4f}", refresh=False)
         total = 0.0
     return best.cpu().eval(), best_progress
+
+
+def matching_error(flow: Flow, codes: Tensor, labels: Tensor, random: Generator) -> Tensor:
+    """Mean squared error of the velocity, per axis (), on lines from drawn noise to codes (n, d) of labels (n,).
+
+    codes: in the flow's coordinates.
+    """
+    x, t, label, velocity = _pairs(codes, labels, random)
+    return functional.mse_loss(flow(x, t, label), velocity)
 
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]

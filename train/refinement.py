@@ -1,14 +1,17 @@
-"""A refined run: its decoder has gone on learning from drawn codes, its encoder, and so its prior, is the same.
+"""A refined run: its flow and its decoder have gone on learning from what they draw; its encoder is the same.
 
 In training a decoder sees the codes of real pictures alone, and what a code leaves open it averages. What is drawn
-comes out a little too smooth, and a code that lies a little off comes out as no picture at all.
+comes out a little too smooth, and a code that lies a little off comes out as no picture at all. And a flow is taught
+the velocity everywhere, but followed in a few steps.
 """
 
+import copy
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ..data.datasets import Dataset, Pictures
 from ..runtime.errors import InputError
@@ -17,14 +20,12 @@ from ..runtime.pixels import to_tensor
 from ..runtime.session import allowed_threads
 from . import processes
 from .checkpoint import Checkpoint
-from .codes import encode, label_values
-from .flow import Flow
+from .codes import encode, label_values, places
 from .judge import UNIT, JudgeRecipe, train_judge
 from .moment_matching import Progress, RefinementRecipe, match_moments
 from .perception import Perception, looks
 from .priors import LearnedPrior
 
-POOL = 100_000  # codes drawn once, that all steps choose from
 BATCH = 1000
 NARROW = {"features": 96, "channels": 16}  # a smaller classifier than a judge, and taught less
 
@@ -38,12 +39,13 @@ def refine(
     threads: int | None = None,
     note: Callable[[str], None] = lambda line: None,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> Checkpoint:
-    """A run's checkpoint with a decoder that was refined on what its prior draws.
+) -> tuple[Checkpoint, LearnedPrior]:
+    """A run's checkpoint and prior, refined on what they draw.
 
     A classifier of the training pictures' labels is trained first; a judge, which measures models, has no part in it.
+    Pictures without a label have no part in it either.
     note: called when something begins. report: called every so many steps.
-    The same checkpoint, prior, data and recipe give the same decoder on one machine with one number of threads.
+    The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
     Raises InputError when `dataset` is not what the network was trained on or has no labels, or the checkpoint is
     refined already.
     """
@@ -53,36 +55,33 @@ def refine(
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
-    images = dataset.train.images
-    objective = checkpoint.objective()
-    codes = encode(objective.network.eval(), dataset.train, label_values(dataset.train.labels), image)
-    labels = torch.from_numpy(codes.labels)
+    labelled = _labelled(dataset.train)
+    objective, flow = checkpoint.objective(), copy.deepcopy(prior.flow)
+    codes = encode(objective.network.eval(), labelled, np.arange(len(prior.labels)), image)
+    latent, labels = (torch.from_numpy(part).to(device) for part in (codes.latent, codes.labels))
 
     note("classifier ...")
     lessons = JudgeRecipe(epochs=recipe.lessons, seed=recipe.seed + 1, **NARROW)
-    labelled = Pictures(images, None if dataset.train.labels is None else codes.labels)
     perception = Perception(train_judge(lessons, labelled, labelled[:0], threads=threads)).to(device)
 
     def pictures(rows: Tensor, spec: ImageSpec = image) -> Tensor:
-        return torch.from_numpy(to_tensor(images[rows.cpu().numpy()], spec)).to(device)
+        return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], spec)).to(device)
 
-    note("codes ...")
-    batches = torch.split(torch.arange(len(images)), BATCH)
+    note("moments ...")
+    batches = torch.split(torch.arange(len(labels)), BATCH)
     unit = ImageSpec(checkpoint.shape, UNIT)
-    real = looks(perception, ((pictures(rows, unit), labels[rows].to(device)) for rows in batches))
-    drawn, asked = draw(prior.flow, labels[labels < prior.flow.labels], recipe.flow_steps, recipe.seed)
-    latent = torch.from_numpy(codes.latent).to(device)
-    given = (drawn.to(device), asked.to(device))
-    match_moments(objective.to(device), recipe, given, latent, pictures, perception, real, report=report)
+    real = looks(perception, ((pictures(rows, unit), labels[rows]) for rows in batches))
+    match_moments(
+        objective.to(device), flow.to(device), recipe, latent, labels, pictures, perception, real, report=report
+    )
     weights = {name: value.cpu() for name, value in objective.state_dict().items()}
-    return dataclasses.replace(checkpoint, weights=weights, training=None, refinement=recipe)
+    refined = dataclasses.replace(checkpoint, weights=weights, training=None, refinement=recipe)
+    return refined, dataclasses.replace(prior, flow=flow.cpu().eval())
 
 
-@torch.no_grad()
-def draw(flow: Flow, labels: Tensor, steps: int, seed: int) -> tuple[Tensor, Tensor]:
-    """POOL codes (POOL, d) of a flow in `steps` evaluations, and their labels, as frequent as in `labels` (n,)."""
-    random = Generator().manual_seed(seed)
-    noise = torch.randn(POOL, len(flow.mean), generator=random)
-    asked = labels[torch.randint(len(labels), (POOL,), generator=random)]
-    parts = zip(torch.split(noise, BATCH), torch.split(asked, BATCH), strict=True)
-    return torch.cat([flow.carry(part, label, steps) for part, label in parts]), asked
+def _labelled(pictures: Pictures) -> Pictures:
+    """Those whose label can be asked for, with its place among the values for a label."""
+    values = label_values(pictures.labels)
+    found = places(pictures.labels, len(pictures), values)
+    known = found < max(len(values), 1)
+    return Pictures(pictures.images[known], found[known] if len(values) else None)

@@ -39,6 +39,7 @@ class Report:
     samples: int
     seed: int
     data: str
+    split: str
     judge: dict[str, str]
     megabytes: float
     costs: dict[str, int]
@@ -50,6 +51,7 @@ def evaluate(
     real: Reality,
     *,
     data: str,
+    split: str = "test",
     prior: str | None = None,
     temperature: float | None = None,
     seed: int = 0,
@@ -58,7 +60,7 @@ def evaluate(
 ) -> Report:
     """Measure a model's reconstructions of the test pictures and as many samples from one of its priors.
 
-    data: name of the real pictures. importance_samples: codes for each picture in a variational autoencoder's
+    data, split: names of the real pictures. importance_samples: codes for each picture in a variational autoencoder's
     likelihood bound. reconstructions: what `reconstruction` gave for this model, where it has been measured before.
     Raises InputError for a prior that the model lacks.
     """
@@ -72,6 +74,7 @@ def evaluate(
         samples=len(real),
         seed=seed,
         data=data,
+        split=split,
         judge={"name": real.judge.facts.name, "sha256": real.judge.facts.graph.sha256},
         megabytes=facts.total_bytes / 1e6,
         costs=facts.multiply_adds,

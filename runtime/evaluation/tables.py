@@ -47,7 +47,7 @@ def report_text(report: Report) -> str:
         rows.append((_title(name), number(metric.value), floor, metric.better))
     head = (
         f"prior {report.prior}, temperature {report.temperature:g}, seed {report.seed}: {report.samples:,} samples "
-        f"against as many test pictures of {report.data}, by {report.judge['name']}"
+        f"against as many {report.split} pictures of {report.data}, by {report.judge['name']}"
     )
     widths = [_width(rows, column) for column in range(3)]
     lines = [f"{_aligned(row[:3], widths, left=1)}  {row[3]}".rstrip() for row in rows]
