@@ -17,6 +17,7 @@ KNOBS: Knobs = [
     ("--learning-rate", {"type": float, "help": "Adam's, at its peak."}),
     ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
     ("--weight", {"type": float, "help": "Of the mismatch of drawn and real pictures."}),
+    ("--anchor", {"type": float, "help": "Of the flow's own error."}),
     ("--memory", {"type": float, "help": "Share of its past that the mean of the moments keeps."}),
     ("--average", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
     ("--flow-steps", {"type": click.IntRange(1), "help": "Evaluations of the prior; export as many."}),
@@ -29,28 +30,39 @@ KNOBS: Knobs = [
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("-o", "target", required=True, type=click.Path(path_type=Path), metavar="REFINED", help="Run to make.")
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@click.option("--resume", is_flag=True, help="Go on with a refinement that was cut off.")
 @threads_option
 @knob_options(KNOBS)
-def command(run: Path, target: Path, data: str | None, threads: int | None, **knobs: Any) -> None:
+def command(run: Path, target: Path, data: str | None, resume: bool, threads: int | None, **knobs: Any) -> None:
     """Go on training the learned prior of a run and its decoder, on what they draw.
 
     That comes to look more like real pictures to a classifier, which is trained first on the labels of the training
     pictures. REFINED receives the run with its new decoder, and its new prior, for `aegen export REFINED`; of a RUN
-    that is a .pt file, a file of the same name.
+    that is a .pt file, a file of the same name. One that is cut off leaves refining.pt, and --resume goes on from there
+    as if nothing had happened.
 
     \b
     aegen refine runs/vae -o runs/vae-refined
     aegen refine runs/vae -o runs/vae-refined --steps 4000 --flow-steps 4
     """
     from ..data.datasets import load
-    from ..runtime.files import new_folder
+    from ..runtime.errors import OutputError
+    from ..runtime.files import taken
     from ..train import checkpoint, priors
-    from ..train.moment_matching import RefinementRecipe
-    from ..train.refinement import refine
+    from ..train.moment_matching import RefinementRecipe, State
+    from ..train.refinement import TRAINING, read_training, refine, save_training
 
+    overrides = chosen_knobs(knobs)
+    if resume and overrides:
+        raise click.UsageError("--resume takes the recipe of the refinement that was cut off.")
     with usage():
-        recipe = RefinementRecipe(**chosen_knobs(knobs))
-    trained = checkpoint.read(run)
+        recipe = RefinementRecipe(**overrides)
+    trained, state, training = checkpoint.read(run), None, target / TRAINING
+    if resume:
+        recipe, state = read_training(training, trained)
+    elif taken(target):
+        remedy = "Go on from it with --resume." if training.exists() else "Choose another."
+        raise OutputError(str(target), found="something there already", expected="a new folder", remedy=remedy)
     prior = priors.read(priors.beside(run), trained)
 
     def report(progress: "Progress") -> None:
@@ -60,16 +72,28 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **kn
             err=True,
         )
 
-    with new_folder(target) as folder:
+    def keep(state: State) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        save_training(state, recipe, trained, training)
+
+    try:
         refined, refined_prior = refine(
             trained,
             prior,
             load(data or trained.data),
             recipe,
             threads=threads,
+            resume=state,
             note=lambda line: click.echo(line, err=True),
             report=report,
+            keep=keep,
         )
-        checkpoint.save(refined, folder / trained.file)
-        priors.save(refined_prior, priors.beside(folder / trained.file))
+    except KeyboardInterrupt:
+        if training.exists():
+            click.echo(f"{training} keeps what was done up to the last report; --resume goes on from it.", err=True)
+        raise
+    target.mkdir(parents=True, exist_ok=True)
+    priors.save(refined_prior, priors.beside(target / trained.file))
+    checkpoint.save(refined, target / trained.file)
+    training.unlink(missing_ok=True)
     click.echo(f"{target}: refined in {recipe.steps:,} steps", err=True)

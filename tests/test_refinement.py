@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import shutil
+import time
 
 import aegen
 import numpy as np
@@ -20,7 +21,7 @@ from aegen.train.loop import train
 from aegen.train.moment_matching import RefinementRecipe
 from aegen.train.perception import Perception, looks
 from aegen.train.recipe import Recipe
-from aegen.train.refinement import refine
+from aegen.train.refinement import TRAINING, refine
 from click.testing import CliRunner
 
 QUICK = RefinementRecipe(steps=250, lessons=10, flow_steps=4, memory=0.9)
@@ -118,6 +119,28 @@ def test_the_same_seed_refines_the_same(refined):
     assert all(torch.equal(value, drawer.flow.state_dict()[name]) for name, value in after[1].flow.state_dict().items())
 
 
+def test_a_killed_refinement_is_resumed(run, start, cli, tmp_path):
+    knobs = ("--steps", "1000", "--lessons", "1", "--batch-size", "8", "--flow-steps", "2", "--threads", "1")
+    assert cli("refine", run, "-o", "whole", *knobs).returncode == 0
+    left = tmp_path / "cut" / TRAINING
+    process = start("refine", run, "-o", "cut", *knobs)
+    while process.poll() is None and not left.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    taken = cli("refine", run, "-o", "cut", *knobs)
+    assert (taken.returncode, "Go on from it with --resume" in taken.stderr) == (1, True)
+    assert cli("refine", run, "-o", "cut", "--resume", "--steps", "9").returncode == 2
+    done = cli("refine", run, "-o", "cut", "--resume", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    whole, cut = (checkpoint.read(tmp_path / name) for name in ("whole", "cut"))
+    assert cut.refinement == whole.refinement
+    assert all(torch.equal(value, cut.weights[name]) for name, value in whole.weights.items())
+    flows = [priors.read(tmp_path / name / "prior.pt", whole).flow.state_dict() for name in ("whole", "cut")]
+    assert all(torch.equal(value, flows[1][name]) for name, value in flows[0].items())
+    assert not left.exists()
+
+
 def test_what_cannot_be_refined_is_an_error(refined, tmp_path, bars):
     (before, prior), (after, _), _ = refined
     dataset = load(before.data)
@@ -171,6 +194,8 @@ def test_one_command_refines_a_run_and_an_export_says_how_it_was_made(run, cli, 
     assert "step 3/3" in done.stderr
     taken = cli("refine", run, "-o", "better", "--steps", "3")
     assert (taken.returncode, "something there already" in taken.stderr) == (1, True)
+    none = cli("refine", run, "-o", "other", "--resume")
+    assert (none.returncode, "expected a refinement of this run that was cut off" in none.stderr) == (1, True)
     done = cli("export", "better", "-o", "made", "--components", "2", "--weights", "fp16")
     assert done.returncode == 0, done.stderr
     model = aegen.load(tmp_path / "made")

@@ -122,9 +122,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.refinement is not None:
         records["refinement"] = dataclasses.asdict(checkpoint.refinement)
     history = [dataclasses.asdict(epoch) for epoch in checkpoint.history]
-    buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
-    torch.save({"format": FORMAT, **plain, **records, "history": history}, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_archive(path, {"format": FORMAT, **plain, **records, "history": history})
 
 
 def read(path: Path) -> Checkpoint:
@@ -141,6 +139,13 @@ def read(path: Path) -> Checkpoint:
     weights, training = content.pop("weights", {}), content.pop("training", None)
     facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
     return dataclasses.replace(facts, weights=weights, training=training, file=file.name)
+
+
+def write_archive(path: Path, content: dict[str, Any]) -> None:
+    """Save with torch, whole or not at all."""
+    buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def read_archive(file: Path, form: int, expected: str) -> dict[str, Any]:

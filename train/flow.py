@@ -65,7 +65,7 @@ class Flow(nn.Module):
 
     def trained(self) -> list[Tensor]:
         """The parameters that training changes: all but mean and factor."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return [parameter for name, parameter in self.named_parameters() if name not in ("mean", "factor")]
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Velocity (n, d) at places x (n, d), times t (n,) or (1,) in [0, 1] and labels (n,), all 0 without labels."""

@@ -6,6 +6,7 @@ Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Pe
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from .recipe import LARGEST_SEED, check_knobs
 from .schedule import warm_cosine
 
 EVERY = 250  # steps between two reports
-CLIP = 100.0  # largest norm of a gradient; the first ones, of moments of a single batch, are the longest
+State = dict[str, Any]
+CLIP, FLOW_CLIP = 100.0, 1.0  # largest norm of a gradient, of decoder and flow; the first ones are the longest
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class RefinementRecipe:
     batch_size: int = 128  # codes drawn in one step, and as many of real pictures
     learning_rate: float = 2e-4  # Adam's, at its peak; it rises and falls as in training an autoencoder
     warmup: float = 0.05  # share of all steps in which the rate rises
-    weight: float = 100.0  # of the mismatch of moments, beside the reconstruction error and the flow's
+    weight: float = 100.0  # of the mismatch of moments, beside the reconstruction error
+    anchor: float = 30.0  # of the flow's own error; without it the flow leaves the codes to please the classifier
     memory: float = 0.99  # share of its past that the running mean of the moments keeps in one step
     average: float = 0.998  # share of its past that the running mean of the weights keeps in one step
     flow_steps: int = 8  # evaluations of the flow for a code, as many as are exported
@@ -49,6 +52,7 @@ class RefinementRecipe:
             (0 < self.learning_rate <= 1, "learning_rate", "a number above 0, to 1"),
             (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
             (self.weight >= 0, "weight", "a number from 0"),
+            (self.anchor >= 0, "anchor", "a number from 0"),
             (0 <= self.memory < 1, "memory", "a share from 0 to below 1"),
             (0 <= self.average < 1, "average", "a share from 0 to below 1"),
             (self.flow_steps >= 1, "flow_steps", "at least 1"),
@@ -83,12 +87,16 @@ def match_moments(
     perception: Perception,
     real: Sequence[Moments],
     *,
+    resume: State | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    keep: Callable[[State], None] = lambda state: None,
 ) -> None:
     """Train a flow and the decoder of an objective's network, in place; encoder and norms' statistics stay as they are.
 
     codes (n, d), labels (n,): of real pictures; pictures: of rows of them, in the recipe's pixel range. perception:
-    what compares pictures, by the moments `real` of real ones at its depths.
+    what compares pictures, by the moments `real` of real ones at its depths. report: called every so many steps, and
+    keep: with all that going on from there needs, which is what resume takes.
+    The same arguments give the same weights on one machine with one number of threads, resumed or not.
     Raises ExecutionError when an error is no longer a number.
     """
     network = objective.network.eval()
@@ -101,10 +109,24 @@ def match_moments(
     white = flow.whiten(codes)
     device = codes.device
     random = Generator(device).manual_seed(recipe.seed)
-    running: list[Tensor] = []
+    mismatch = _Mismatch(recipe.memory)
+    parts: State = {
+        "drawer": drawer,
+        "average": average,
+        "optimiser": optimiser,
+        "schedule": schedule,
+        "mismatch": mismatch,
+    }
+    done = 0
+    if resume is not None:
+        for name, one in parts.items():
+            one.load_state_dict(resume[name])
+        random.set_state(resume["random"])
+        done = resume["step"]
     n, size = len(codes), (recipe.batch_size,)
     totals = np.zeros(2)
-    for step in (bar := tqdm(range(1, recipe.steps + 1), desc="refine", unit=" steps", leave=False, disable=None)):
+    steps = range(done + 1, recipe.steps + 1)
+    for step in (bar := tqdm(steps, desc="refine", unit=" steps", leave=False, disable=None)):
         rows, likes = (torch.randint(n, size, generator=random, device=device) for _ in range(2))
         noise = torch.randn((*size, codes.shape[1]), generator=random, device=device)
         asked = labels[likes]
@@ -112,29 +134,60 @@ def match_moments(
         made, given_back = network.decoder(torch.cat([drawn, codes[rows]])).chunk(2)
         features = perception((network.activation(made) - low) / (high - low), asked)
         differences = [one for moments, seen in zip(real, features, strict=True) for one in moments.differences(seen)]
-        # A batch says little of a moment, so the pull is that of the running mean of many.
-        keep = min(recipe.memory, step / (step + 10))
-        new = [one.detach() for one in differences]
-        running = [torch.lerp(one, mean, keep) for one, mean in zip(new, running or new, strict=True)]
-        pull = sum((2 * (mean * one).sum() for mean, one in zip(running, differences, strict=True)), torch.zeros(()))
+        pull = mismatch.pull(differences)
         # What keeps decoder and flow what they are: pictures are given back, and codes are where those of pictures are.
         reconstruction_error = objective.reconstruction_error(given_back, pictures(rows))
         flow_error = matching_error(flow, white[rows], labels[rows], random)
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(recipe.weight * pull + reconstruction_error + flow_error)
+        torch.autograd.backward(recipe.weight * pull + reconstruction_error + recipe.anchor * flow_error)
         torch.nn.utils.clip_grad_norm_(network.decoder.parameters(), CLIP)
-        torch.nn.utils.clip_grad_norm_(flow.trained(), 1.0)
+        torch.nn.utils.clip_grad_norm_(flow.trained(), FLOW_CLIP)
         optimiser.step()
         schedule.step()
         follow(average, drawer, recipe.average, step)
         totals += reconstruction_error.item(), flow_error.item()
         if step % EVERY and step != recipe.steps:
             continue
-        mismatch, means = sum(float((mean**2).sum()) for mean in running), totals / ((step - 1) % EVERY + 1)
-        if not math.isfinite(mismatch + means.sum()):
-            found, remedy = mismatch + means.sum(), "Lower the learning rate."
-            raise ExecutionError(f"step {step}: error", found=found, expected="a number", remedy=remedy)
-        report(Progress(step, mismatch, *means.tolist()))
-        bar.set_postfix(mismatch=f"{mismatch:.4f}", refresh=False)
+        progress = _finite(Progress(step, float(mismatch), *(totals / ((step - 1) % EVERY + 1)).tolist()))
+        states = {name: one.state_dict() for name, one in parts.items()}
+        keep({"step": step, "random": random.get_state(), **states})
+        report(progress)
+        bar.set_postfix(mismatch=f"{progress.mismatch:.4f}", refresh=False)
         totals[:] = 0
     drawer.load_state_dict(average.state_dict())
+
+
+def _finite(progress: Progress) -> Progress:
+    found = progress.mismatch + progress.reconstruction_error + progress.flow_error
+    if not math.isfinite(found):
+        remedy = "Lower the learning rate."
+        raise ExecutionError(f"step {progress.step}: error", found=found, expected="a number", remedy=remedy)
+    return progress
+
+
+class _Mismatch:
+    """The running mean of the moments' differences. A batch says little of a moment, so what pulls is that mean."""
+
+    def __init__(self, memory: float) -> None:
+        self.memory = memory
+        self.seen = 0
+        self.means: list[Tensor] = []
+
+    def pull(self, differences: list[Tensor]) -> Tensor:
+        """What has the gradient of the mean's square, once the differences of a batch are part of it."""
+        self.seen += 1
+        keep = min(self.memory, self.seen / (self.seen + 10))
+        new = [one.detach() for one in differences]
+        self.means = [torch.lerp(one, mean, keep) for one, mean in zip(new, self.means or new, strict=True)]
+        return torch.stack([2 * (mean * one).sum() for mean, one in zip(self.means, differences, strict=True)]).sum()
+
+    def __float__(self) -> float:
+        return sum(float((mean**2).sum()) for mean in self.means)
+
+    def state_dict(self) -> State:
+        """What it is, for load_state_dict."""
+        return {"seen": self.seen, "means": self.means}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from there."""
+        self.seen, self.means = state["seen"], state["means"]

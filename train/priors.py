@@ -1,20 +1,16 @@
 """A learned prior of a run: trained on the codes of its network, and kept beside its checkpoint."""
 
 import dataclasses
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..data.datasets import Dataset
 from ..runtime.errors import InputError, NotFoundError
-from ..runtime.files import write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
-from .checkpoint import BEST, Checkpoint, read_archive
+from .checkpoint import BEST, Checkpoint, read_archive, write_archive
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe
 from .flow_matching import Progress, State, train_flow
@@ -72,7 +68,7 @@ def beside(run: Path) -> Path:
 def save_training(state: State, recipe: FlowRecipe, checkpoint: Checkpoint, path: Path) -> None:
     """Write what a training that is cut off goes on from, whole or not at all."""
     facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
-    _write({**facts, "training": state}, path)
+    write_archive(path, {**facts, "training": state})
 
 
 def read_training(path: Path, checkpoint: Checkpoint) -> tuple[FlowRecipe, State]:
@@ -88,7 +84,7 @@ def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior whole or not at all."""
     facts = {"weights": prior.weights, "step": prior.step, "loss": prior.loss, "labels": list(prior.labels)}
     content = {"format": FORMAT, "recipe": dataclasses.asdict(prior.recipe), **facts, "flow": prior.flow.state_dict()}
-    _write(content, path)
+    write_archive(path, content)
 
 
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
@@ -106,12 +102,6 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
         return LearnedPrior(recipe, content["weights"], labels, content["step"], content["loss"], flow.eval())
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error
-
-
-def _write(content: dict[str, Any], path: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
 
 
 def _read(path: Path, checkpoint: Checkpoint, expected: str, remedy: str) -> dict[str, Any]:

@@ -8,24 +8,28 @@ the velocity everywhere, but followed in a few steps.
 import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..data.datasets import Dataset, Pictures
-from ..runtime.errors import InputError
+from ..runtime.errors import InputError, NotFoundError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
+from ..runtime.records import from_json
 from ..runtime.session import allowed_threads
 from . import processes
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, read_archive, write_archive
 from .codes import encode, label_values, places
 from .judge import UNIT, JudgeRecipe, train_judge
-from .moment_matching import Progress, RefinementRecipe, match_moments
+from .moment_matching import Progress, RefinementRecipe, State, match_moments
 from .perception import Perception, looks
 from .priors import LearnedPrior
 
+FORMAT = 1
+TRAINING = "refining.pt"
 BATCH = 1000
 NARROW = {"features": 96, "channels": 16}  # a smaller classifier than a judge, and taught less
 
@@ -37,14 +41,16 @@ def refine(
     recipe: RefinementRecipe,
     *,
     threads: int | None = None,
+    resume: State | None = None,
     note: Callable[[str], None] = lambda line: None,
     report: Callable[[Progress], None] = lambda progress: None,
+    keep: Callable[[State], None] = lambda state: None,
 ) -> tuple[Checkpoint, LearnedPrior]:
     """A run's checkpoint and prior, refined on what they draw.
 
     A classifier of the training pictures' labels is trained first; a judge, which measures models, has no part in it.
     Pictures without a label have no part in it either.
-    note: called when something begins. report: called every so many steps.
+    note: called when something begins. resume, report, keep: as of `match_moments`.
     The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
     Raises InputError when `dataset` is not what the network was trained on or has no labels, or the checkpoint is
     refined already.
@@ -57,6 +63,8 @@ def refine(
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     labelled = _labelled(dataset.train)
     objective, flow = checkpoint.objective(), copy.deepcopy(prior.flow)
+    for parameter in flow.trained():
+        parameter.requires_grad_(True)  # the mean of weights, which a prior is, was not trained itself
     codes = encode(objective.network.eval(), labelled, np.arange(len(prior.labels)), image)
     latent, labels = (torch.from_numpy(part).to(device) for part in (codes.latent, codes.labels))
 
@@ -72,11 +80,41 @@ def refine(
     unit = ImageSpec(checkpoint.shape, UNIT)
     real = looks(perception, ((pictures(rows, unit), labels[rows]) for rows in batches))
     match_moments(
-        objective.to(device), flow.to(device), recipe, latent, labels, pictures, perception, real, report=report
+        objective.to(device),
+        flow.to(device),
+        recipe,
+        latent,
+        labels,
+        pictures,
+        perception,
+        real,
+        resume=resume,
+        report=report,
+        keep=keep,
     )
     weights = {name: value.cpu() for name, value in objective.state_dict().items()}
     refined = dataclasses.replace(checkpoint, weights=weights, training=None, refinement=recipe)
     return refined, dataclasses.replace(prior, flow=flow.cpu().eval())
+
+
+def save_training(state: State, recipe: RefinementRecipe, checkpoint: Checkpoint, path: Path) -> None:
+    """Write what a refinement that is cut off goes on from, whole or not at all."""
+    facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
+    write_archive(path, {**facts, "training": state})
+
+
+def read_training(path: Path, checkpoint: Checkpoint) -> tuple[RefinementRecipe, State]:
+    """The recipe and the state of a refinement of this checkpoint that was cut off.
+
+    Raises NotFoundError when there is none, InputError when it is damaged or of another run.
+    """
+    expected, remedy = "a refinement of this run that was cut off", "Begin anew without --resume."
+    if not path.is_file():
+        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
+    content = read_archive(path, FORMAT, expected)
+    if content.get("weights") != checkpoint.fingerprint:
+        raise InputError(str(path), found="one of other weights", expected=expected, remedy=remedy)
+    return from_json(RefinementRecipe, content["recipe"], str(path)), content["training"]
 
 
 def _labelled(pictures: Pictures) -> Pictures:
