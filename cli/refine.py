@@ -43,7 +43,7 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
 
     \b
     aegen refine runs/vae -o runs/vae-refined
-    aegen refine runs/vae -o runs/vae-refined --steps 4000 --flow-steps 4
+    aegen refine runs/vae -o runs/vae-refined --steps 1000 --flow-steps 4
     """
     from ..data.datasets import load
     from ..runtime.errors import OutputError

@@ -9,7 +9,7 @@ from .errors import ArtifactError, NotFoundError
 from .manifest import LARGEST_MANIFEST, FileSpec, Manifest
 
 SHIPPED = Path(__file__).parents[1] / "artifacts"
-DEFAULT = "mnist-ae"
+DEFAULT = "mnist"
 
 MANIFEST, ENCODER, DECODER, PRIOR = "manifest.json", "encoder.onnx", "decoder.onnx", "prior.onnx"
 LATENTS, GOLDEN, CARD, PREVIEW = "latents.npz", "golden.npz", "README.md", "preview.png"

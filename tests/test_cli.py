@@ -155,7 +155,7 @@ def test_pictures_of_another_size_are_refused_or_resized(cli, tmp_path):
 
 def test_info_models_and_verify_print_text_and_json(cli):
     for arguments, words in [
-        (("info",), ("mnist-ae", "CC BY-SA 3.0", "aegen train --data mnist")),
+        (("info",), ("mnist", "CC BY-SA 3.0", "aegen train --data mnist", "aegen refine")),
         (("models",), ("mnist-ae", "(default)")),
         (("verify",), ("golden pairs replayed", "encoder.onnx: largest difference from torch")),
     ]:
@@ -180,7 +180,7 @@ def test_a_model_is_chosen_by_option_then_environment_then_default(cli, tiny, tm
     def name(*arguments, **env):
         return json.loads(cli("info", "--json", *arguments, env=env).stdout)["manifest"]["name"]
 
-    assert name() == "mnist-ae"
+    assert name() == "mnist"
     assert name(AEGEN_MODEL=str(tiny)) == tiny.name
     assert name("mnist-ae", AEGEN_MODEL=str(tiny)) == "mnist-ae"
     assert name("--model", "mnist-ae", AEGEN_MODEL=str(tiny)) == "mnist-ae"
@@ -265,7 +265,7 @@ def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
             "-o",
             "x.png",
         ): "prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde",
-        ("sample", "--model", "nope", "-o", "x.png"): "found no such name or folder, expected mnist-ae",
+        ("sample", "--model", "nope", "-o", "x.png"): "found no such name or folder, expected mnist, mnist-ae",
         ("sample", "--model", ".", "-o", "x.png"): "found no manifest.json",
         ("encode", "gone.npy", "-o", "x.npy"): "gone.npy: found no such file",
         ("encode", "text.png", "-o", "x.npy"): "text.png: found no format that can be read",

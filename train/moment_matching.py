@@ -33,7 +33,7 @@ class RefinementRecipe:
     setting.
     """
 
-    steps: int = 2000  # of training
+    steps: int = 500  # of training
     batch_size: int = 128  # codes drawn in one step, and as many of real pictures
     learning_rate: float = 2e-4  # Adam's, at its peak; it rises and falls as in training an autoencoder
     warmup: float = 0.05  # share of all steps in which the rate rises
