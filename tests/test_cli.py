@@ -325,7 +325,7 @@ def test_a_job_that_is_told_to_stop_takes_its_half_files_away(start, tmp_path, n
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-"])
 def test_a_job_runs_with_a_closed_stream(tmp_path, closed):
-    command = f"{sys.executable} -m aegen sample -n 300000 --dtype uint8 -o many.npy {closed}"
+    command = f"{sys.executable} -m aegen sample --model mnist-ae -n 300000 --dtype uint8 -o many.npy {closed}"
     assert subprocess.run(command, shell=True, cwd=tmp_path, timeout=120).returncode == 0
     assert np.load(tmp_path / "many.npy", mmap_mode="r").shape == (300_000, 28, 28)
 

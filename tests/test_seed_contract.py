@@ -7,7 +7,7 @@ from aegen.runtime.priors import Mixture, Noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-MODEL = aegen.load()
+MODEL = aegen.load("mnist-ae")
 PRIOR_NAMES = MODEL.priors
 
 
