@@ -50,7 +50,7 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
     from ..runtime.files import taken
     from ..train import checkpoint, priors
     from ..train.moment_matching import RefinementRecipe, State
-    from ..train.refinement import TRAINING, read_training, refine, save_training
+    from ..train.refinement import TRAINING, read_training, refine
 
     overrides = chosen_knobs(knobs)
     if resume and overrides:
@@ -74,7 +74,7 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
 
     def keep(state: State) -> None:
         target.mkdir(parents=True, exist_ok=True)
-        save_training(state, recipe, trained, training)
+        priors.save_training(state, recipe, trained, training)
 
     try:
         refined, refined_prior = refine(

@@ -14,6 +14,7 @@ from .checkpoint import BEST, Checkpoint, read_archive, write_archive
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe
 from .flow_matching import Progress, State, train_flow
+from .moment_matching import RefinementRecipe
 
 FORMAT = 1
 PRIOR = "prior.pt"
@@ -65,7 +66,7 @@ def beside(run: Path) -> Path:
     return run.with_name(PRIOR if run.name == BEST else f"{run.stem}-{PRIOR}")
 
 
-def save_training(state: State, recipe: FlowRecipe, checkpoint: Checkpoint, path: Path) -> None:
+def save_training(state: State, recipe: FlowRecipe | RefinementRecipe, checkpoint: Checkpoint, path: Path) -> None:
     """Write what a training that is cut off goes on from, whole or not at all."""
     facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
     write_archive(path, {**facts, "training": state})
@@ -76,7 +77,9 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[FlowRecipe, State
 
     Raises NotFoundError when there is none, InputError as `read` does.
     """
-    content = _read(path, checkpoint, "a training of a prior that was cut off", "Begin anew without --resume.")
+    content = read_of_run(
+        path, checkpoint, FlowRecipe, "a training of a prior that was cut off", "Begin anew without --resume."
+    )
     return content["recipe"], content["training"]
 
 
@@ -94,7 +97,7 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     the checkpoint's.
     """
     expected = "a prior written by `aegen train-prior`"
-    content = _read(path, checkpoint, expected, "Run `aegen train-prior`.")
+    content = read_of_run(path, checkpoint, FlowRecipe, expected, "Run `aegen train-prior`.")
     try:
         recipe, state, labels = content["recipe"], content["flow"], tuple(content["labels"])
         flow = Flow(state["mean"], state["factor"], len(labels), recipe)
@@ -104,13 +107,15 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error
 
 
-def _read(path: Path, checkpoint: Checkpoint, expected: str, remedy: str) -> dict[str, Any]:
+def read_of_run(
+    path: Path, checkpoint: Checkpoint, recipe: type[FlowRecipe | RefinementRecipe], expected: str, remedy: str
+) -> dict[str, Any]:
     """What was written, with its recipe decoded, of codes that are the checkpoint's."""
     if not path.is_file():
         raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
     content = read_archive(path, FORMAT, expected)
     try:
-        content["recipe"] = from_json(FlowRecipe, content["recipe"], str(path))
+        content["recipe"] = from_json(recipe, content["recipe"], str(path))
         own = content["weights"] == checkpoint.fingerprint
     except (KeyError, InputError) as error:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error

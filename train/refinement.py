@@ -15,20 +15,18 @@ import torch
 from torch import Tensor
 
 from ..data.datasets import Dataset, Pictures
-from ..runtime.errors import InputError, NotFoundError
+from ..runtime.errors import InputError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
-from ..runtime.records import from_json
 from ..runtime.session import allowed_threads
 from . import processes
-from .checkpoint import Checkpoint, read_archive, write_archive
+from .checkpoint import Checkpoint
 from .codes import encode, label_values, places
 from .judge import UNIT, JudgeRecipe, train_judge
 from .moment_matching import Progress, RefinementRecipe, State, match_moments
 from .perception import Perception, looks
-from .priors import LearnedPrior
+from .priors import LearnedPrior, read_of_run
 
-FORMAT = 1
 TRAINING = "refining.pt"
 BATCH = 1000
 NARROW = {"features": 96, "channels": 16}  # a smaller classifier than a judge, and taught less
@@ -97,24 +95,14 @@ def refine(
     return refined, dataclasses.replace(prior, flow=flow.cpu().eval())
 
 
-def save_training(state: State, recipe: RefinementRecipe, checkpoint: Checkpoint, path: Path) -> None:
-    """Write what a refinement that is cut off goes on from, whole or not at all."""
-    facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
-    write_archive(path, {**facts, "training": state})
-
-
 def read_training(path: Path, checkpoint: Checkpoint) -> tuple[RefinementRecipe, State]:
     """The recipe and the state of a refinement of this checkpoint that was cut off.
 
     Raises NotFoundError when there is none, InputError when it is damaged or of another run.
     """
     expected, remedy = "a refinement of this run that was cut off", "Begin anew without --resume."
-    if not path.is_file():
-        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
-    content = read_archive(path, FORMAT, expected)
-    if content.get("weights") != checkpoint.fingerprint:
-        raise InputError(str(path), found="one of other weights", expected=expected, remedy=remedy)
-    return from_json(RefinementRecipe, content["recipe"], str(path)), content["training"]
+    content = read_of_run(path, checkpoint, RefinementRecipe, expected, remedy)
+    return content["recipe"], content["training"]
 
 
 def _labelled(pictures: Pictures) -> Pictures:
