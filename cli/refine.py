@@ -21,8 +21,9 @@ KNOBS: Knobs = [
     ("--memory", {"type": float, "help": "Share of its past that the mean of the moments keeps."}),
     ("--average", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
     ("--flow-steps", {"type": click.IntRange(1), "help": "Evaluations of the prior; export as many."}),
-    ("--lessons", {"type": click.IntRange(1), "help": "Epochs of the classifier that compares pictures."}),
-    ("--seed", {"type": click.IntRange(0), "help": "Of classifier, order and noise."}),
+    ("--classifiers", {"type": click.IntRange(1), "help": "How many compare pictures."}),
+    ("--lessons", {"type": click.IntRange(1), "help": "Epochs of each classifier."}),
+    ("--seed", {"type": click.IntRange(0), "help": "Of classifiers, order and noise."}),
 ]
 
 
@@ -36,10 +37,10 @@ KNOBS: Knobs = [
 def command(run: Path, target: Path, data: str | None, resume: bool, threads: int | None, **knobs: Any) -> None:
     """Go on training the learned prior of a run and its decoder, on what they draw.
 
-    That comes to look more like real pictures to a classifier, which is trained first on the labels of the training
-    pictures. REFINED receives the run with its new decoder, and its new prior, for `aegen export REFINED`; of a RUN
-    that is a .pt file, a file of the same name. One that is cut off leaves refining.pt, and --resume goes on from there
-    as if nothing had happened.
+    That comes to look more like real pictures to a few classifiers, which are trained first on the labels of the
+    training pictures. REFINED receives the run with its new decoder, and its new prior, for `aegen export REFINED`;
+    of a RUN that is a .pt file, a file of the same name. One that is cut off leaves refining.pt, and --resume goes on
+    from there as if nothing had happened.
 
     \b
     aegen refine runs/vae -o runs/vae-refined

@@ -19,12 +19,14 @@ from aegen.train.flow import FlowRecipe
 from aegen.train.judge import JudgeNetwork, JudgeRecipe, train_judge
 from aegen.train.loop import train
 from aegen.train.moment_matching import RefinementRecipe
-from aegen.train.perception import Perception, looks
+from aegen.train.perception import Critic, Perception, looks
 from aegen.train.recipe import Recipe
 from aegen.train.refinement import TRAINING, refine
 from click.testing import CliRunner
 
-QUICK = RefinementRecipe(steps=250, lessons=10, flow_steps=4, memory=0.9)
+QUICK = RefinementRecipe(
+    steps=250, learning_rate=2e-4, anchor=30.0, memory=0.9, flow_steps=4, classifiers=2, lessons=10
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,10 @@ def perception():
 def test_moments_of_the_same_pictures_do_not_differ(perception):
     images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(300) % 2
-    real = looks(perception, zip(torch.split(images, 70), torch.split(labels, 70), strict=True))
-    for moments, features in zip(real, perception(images, labels), strict=True):
-        for difference in moments.differences(features):
-            assert difference.abs().max() < 1e-4
+    critic = Critic(perception, looks(perception, zip(torch.split(images, 70), torch.split(labels, 70), strict=True)))
+    differences = critic.differences(images, labels)
+    assert len(differences) == 2 * len(critic.real)
+    assert max(float(difference.abs().max()) for difference in differences) < 1e-4
 
 
 def test_moments_of_shifted_features_differ_by_the_shift(perception):
@@ -87,14 +89,14 @@ def test_drawn_pictures_come_nearer_to_real_ones(refined):
     other = Perception(train_judge(classifier, dataset.train, dataset.validation))  # played no part in it
     labels = torch.from_numpy(dataset.train.labels)
     real = looks(other, [(torch.from_numpy(dataset.train.images[:, None] / np.float32(255)), labels)])
+    critic = Critic(other, real)
     noise = torch.randn((5000, 4), generator=torch.Generator().manual_seed(99))
     asked = labels[torch.arange(5000) % len(labels)]
     found = []
     for trained, prior in (before, after):
         with torch.inference_mode():
-            features = other(trained.network().decode(prior.flow.carry(noise, asked, QUICK.flow_steps)), asked)
-        pairs = zip(real, features, strict=True)
-        found.append(sum(float((d**2).sum()) for moments, f in pairs for d in moments.differences(f)))
+            drawn = trained.network().decode(prior.flow.carry(noise, asked, QUICK.flow_steps))
+            found.append(sum(float((difference**2).sum()) for difference in critic.differences(drawn, asked)))
     assert found[1] < 0.8 * found[0]
     assert math.isfinite(reports[-1].mismatch)
 
@@ -120,7 +122,20 @@ def test_the_same_seed_refines_the_same(refined):
 
 
 def test_a_killed_refinement_is_resumed(run, start, cli, tmp_path):
-    knobs = ("--steps", "1000", "--lessons", "1", "--batch-size", "8", "--flow-steps", "2", "--threads", "1")
+    knobs = (
+        "--steps",
+        "1000",
+        "--classifiers",
+        "2",
+        "--lessons",
+        "1",
+        "--batch-size",
+        "8",
+        "--flow-steps",
+        "2",
+        "--threads",
+        "1",
+    )
     assert cli("refine", run, "-o", "whole", *knobs).returncode == 0
     left = tmp_path / "cut" / TRAINING
     process = start("refine", run, "-o", "cut", *knobs)
@@ -161,7 +176,7 @@ def test_what_cannot_be_refined_is_an_error(refined, tmp_path, bars):
         refine(unlabelled, learned, plain, QUICK)
 
 
-@pytest.mark.parametrize("knob", [{"steps": 0}, {"weight": math.nan}, {"memory": 1}, {"lessons": 0}, {"seed": -1}])
+@pytest.mark.parametrize("knob", [{"steps": 0}, {"weight": math.nan}, {"memory": 1}, {"classifiers": 0}, {"seed": -1}])
 def test_a_useless_knob_is_refused(knob):
     with pytest.raises(InputError, match=f"refinement: {next(iter(knob))}"):
         RefinementRecipe(**knob)
@@ -177,7 +192,8 @@ def test_what_was_refined_of_another_epoch_is_made_again_from_that_epoch(refined
     last = dataclasses.replace(after, file="last.pt")
     assert recorded_commands(last, prior, "bars", "made", {})[1:] == (
         "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300",
-        "aegen refine runs/made/last.pt --steps 250 --memory 0.9 --flow-steps 4 --lessons 10 -o runs/made-refined",
+        "aegen refine runs/made/last.pt --steps 250 --learning-rate 0.0002 --anchor 30 --memory 0.9 --flow-steps 4 "
+        "--classifiers 2 --lessons 10 -o runs/made-refined",
         "aegen export runs/made-refined/last.pt -o made",
     )
 

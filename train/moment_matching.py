@@ -18,7 +18,7 @@ from .averaging import average_of, follow
 from .flow import Flow
 from .flow_matching import matching_error
 from .objectives import Objective
-from .perception import Moments, Perception
+from .perception import Critic
 from .recipe import LARGEST_SEED, check_knobs
 from .schedule import warm_cosine
 
@@ -35,15 +35,16 @@ class RefinementRecipe:
 
     steps: int = 500  # of training
     batch_size: int = 128  # codes drawn in one step, and as many of real pictures
-    learning_rate: float = 2e-4  # Adam's, at its peak; it rises and falls as in training an autoencoder
+    learning_rate: float = 1e-4  # Adam's, at its peak; it rises and falls as in training an autoencoder
     warmup: float = 0.05  # share of all steps in which the rate rises
     weight: float = 100.0  # of the mismatch of moments, beside the reconstruction error
-    anchor: float = 30.0  # of the flow's own error; without it the flow leaves the codes to please the classifier
-    memory: float = 0.99  # share of its past that the running mean of the moments keeps in one step
+    anchor: float = 100.0  # of the flow's own error; without it the flow leaves the codes to please the classifier
+    memory: float = 0.97  # share of its past that the running mean of the moments keeps in one step
     average: float = 0.998  # share of its past that the running mean of the weights keeps in one step
     flow_steps: int = 8  # evaluations of the flow for a code, as many as are exported
-    lessons: int = 4  # epochs of the classifier whose features are compared
-    seed: int = 0  # of the classifier, the codes drawn, the order of the pictures
+    classifiers: int = 3  # whose features are compared; a single one is pleased too soon
+    lessons: int = 4  # epochs of each of them
+    seed: int = 0  # of the classifiers, the codes drawn, the order of the pictures
 
     def __post_init__(self) -> None:
         rules = [
@@ -56,6 +57,7 @@ class RefinementRecipe:
             (0 <= self.memory < 1, "memory", "a share from 0 to below 1"),
             (0 <= self.average < 1, "average", "a share from 0 to below 1"),
             (self.flow_steps >= 1, "flow_steps", "at least 1"),
+            (self.classifiers >= 1, "classifiers", "at least 1"),
             (self.lessons >= 1, "lessons", "at least 1"),
             (0 <= self.seed < LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED - 1}"),
         ]
@@ -67,8 +69,9 @@ class Progress:
     """Where refinement stands.
 
     mismatch: mean squared difference of the moments from those of real pictures, in units of a feature's spread,
-    summed over depths. reconstruction_error: of training pictures, in the units of the recipe's loss. flow_error: of
-    training codes, mean squared error of the velocity, per axis. Both are means since the last report.
+    summed over depths, the mean over classifiers. reconstruction_error: of training pictures, in the units of the
+    recipe's loss. flow_error: of training codes, mean squared error of the velocity, per axis. Both are means since
+    the last report.
     """
 
     step: int
@@ -84,8 +87,7 @@ def match_moments(
     codes: Tensor,
     labels: Tensor,
     pictures: Callable[[Tensor], Tensor],
-    perception: Perception,
-    real: Sequence[Moments],
+    critics: Sequence[Critic],
     *,
     resume: State | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
@@ -93,9 +95,9 @@ def match_moments(
 ) -> None:
     """Train a flow and the decoder of an objective's network, in place; encoder and norms' statistics stay as they are.
 
-    codes (n, d), labels (n,): of real pictures; pictures: of rows of them, in the recipe's pixel range. perception:
-    what compares pictures, by the moments `real` of real ones at its depths. report: called every so many steps, and
-    keep: with all that going on from there needs, which is what resume takes.
+    codes (n, d), labels (n,): of real pictures; pictures: of rows of them, in the recipe's pixel range. critics: what
+    compares them with pictures that are drawn. report: called every so many steps, and keep: with all that going on
+    from there needs, which is what resume takes.
     The same arguments give the same weights on one machine with one number of threads, resumed or not.
     Raises ExecutionError when an error is no longer a number.
     """
@@ -132,14 +134,13 @@ def match_moments(
         asked = labels[likes]
         drawn = flow.carry(noise, asked, recipe.flow_steps)
         made, given_back = network.decoder(torch.cat([drawn, codes[rows]])).chunk(2)
-        features = perception((network.activation(made) - low) / (high - low), asked)
-        differences = [one for moments, seen in zip(real, features, strict=True) for one in moments.differences(seen)]
-        pull = mismatch.pull(differences)
+        images = (network.activation(made) - low) / (high - low)
+        pull = mismatch.pull([one for critic in critics for one in critic.differences(images, asked)])
         # What keeps decoder and flow what they are: pictures are given back, and codes are where those of pictures are.
         reconstruction_error = objective.reconstruction_error(given_back, pictures(rows))
         flow_error = matching_error(flow, white[rows], labels[rows], random)
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(recipe.weight * pull + reconstruction_error + recipe.anchor * flow_error)
+        torch.autograd.backward(recipe.weight / len(critics) * pull + reconstruction_error + recipe.anchor * flow_error)
         torch.nn.utils.clip_grad_norm_(network.decoder.parameters(), CLIP)
         torch.nn.utils.clip_grad_norm_(flow.trained(), FLOW_CLIP)
         optimiser.step()
@@ -148,7 +149,9 @@ def match_moments(
         totals += reconstruction_error.item(), flow_error.item()
         if step % EVERY and step != recipe.steps:
             continue
-        progress = _finite(Progress(step, float(mismatch), *(totals / ((step - 1) % EVERY + 1)).tolist()))
+        progress = _finite(
+            Progress(step, float(mismatch) / len(critics), *(totals / ((step - 1) % EVERY + 1)).tolist())
+        )
         states = {name: one.state_dict() for name, one in parts.items()}
         keep({"step": step, "random": random.get_state(), **states})
         report(progress)

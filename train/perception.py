@@ -1,6 +1,6 @@
 """How pictures look to a classifier: its features at several depths, and their moments over many pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +65,19 @@ def looks(perception: Perception, batches: Iterable[tuple[Tensor, Tensor]]) -> l
         sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, found, strict=True)] if sums else found
         count += len(images)
     return [_moments(first / count, second / count) for first, second in sums]
+
+
+@dataclass(frozen=True)
+class Critic:
+    """What tells drawn pictures from real ones: a classifier, and the moments of real pictures at its depths."""
+
+    perception: Perception
+    real: Sequence[Moments]
+
+    def differences(self, images: Tensor, labels: Tensor) -> list[Tensor]:
+        """By how much the moments of images (n, C, H, W) in [0, 1] of labels (n,) are larger, two for every depth."""
+        depths = zip(self.real, self.perception(images, labels), strict=True)
+        return [difference for moments, features in depths for difference in moments.differences(features)]
 
 
 def _moments(mean: Tensor, second: Tensor) -> Moments:

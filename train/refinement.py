@@ -24,7 +24,7 @@ from .checkpoint import Checkpoint
 from .codes import encode, label_values, places
 from .judge import UNIT, JudgeRecipe, train_judge
 from .moment_matching import Progress, RefinementRecipe, State, match_moments
-from .perception import Perception, looks
+from .perception import Critic, Perception, looks
 from .priors import LearnedPrior, read_of_run
 
 TRAINING = "refining.pt"
@@ -46,7 +46,7 @@ def refine(
 ) -> tuple[Checkpoint, LearnedPrior]:
     """A run's checkpoint and prior, refined on what they draw.
 
-    A classifier of the training pictures' labels is trained first; a judge, which measures models, has no part in it.
+    Classifiers of the training pictures' labels are trained first; a judge, which measures models, has no part in it.
     Pictures without a label have no part in it either.
     note: called when something begins. resume, report, keep: as of `match_moments`.
     The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
@@ -66,17 +66,17 @@ def refine(
     codes = encode(objective.network.eval(), labelled, np.arange(len(prior.labels)), image)
     latent, labels = (torch.from_numpy(part).to(device) for part in (codes.latent, codes.labels))
 
-    note("classifier ...")
-    lessons = JudgeRecipe(epochs=recipe.lessons, seed=recipe.seed + 1, **NARROW)
-    perception = Perception(train_judge(lessons, labelled, labelled[:0], threads=threads)).to(device)
-
     def pictures(rows: Tensor, spec: ImageSpec = image) -> Tensor:
         return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], spec)).to(device)
 
-    note("moments ...")
-    batches = torch.split(torch.arange(len(labels)), BATCH)
-    unit = ImageSpec(checkpoint.shape, UNIT)
-    real = looks(perception, ((pictures(rows, unit), labels[rows]) for rows in batches))
+    unit, batches = ImageSpec(checkpoint.shape, UNIT), torch.split(torch.arange(len(labels)), BATCH)
+    critics = []
+    for number in range(1, recipe.classifiers + 1):
+        note(f"classifier {number} of {recipe.classifiers} ...")
+        lessons = JudgeRecipe(epochs=recipe.lessons, seed=recipe.seed + number, **NARROW)
+        perception = Perception(train_judge(lessons, labelled, labelled[:0], threads=threads)).to(device)
+        real = looks(perception, ((pictures(rows, unit), labels[rows]) for rows in batches))
+        critics.append(Critic(perception, real))
     match_moments(
         objective.to(device),
         flow.to(device),
@@ -84,8 +84,7 @@ def refine(
         latent,
         labels,
         pictures,
-        perception,
-        real,
+        critics,
         resume=resume,
         report=report,
         keep=keep,
