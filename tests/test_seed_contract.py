@@ -49,6 +49,14 @@ def test_noise_of_a_seed_is_fixed_for_all_time():
     assert first.tobytes().hex() == "d461084054855c4087a817bc1715213fc49f373f6a40a4bf"
 
 
+def test_strata_are_one_stream_with_a_number_in_each_part_of_a_block():
+    whole, noise = Noise(3).strata(2500), Noise(3)
+    assert np.array_equal(whole, np.concatenate([noise.strata(n) for n in (1, 63, 1000, 0, 936, 500)]))
+    for block in (whole[:1000], whole[1000:2000]):
+        assert np.array_equal(np.sort((1000 * block).astype(int)), np.arange(1000))
+    assert whole[0] == pytest.approx(0.0589178, abs=1e-6)
+
+
 @pytest.mark.parametrize("prior", ["diagonal", "gaussian", "gmm", "kde"])
 def test_codes_of_a_label_keep_the_contract(prior):
     codes = MODEL.draw(64, seed=3, prior=prior, label=7)
