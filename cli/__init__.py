@@ -11,7 +11,7 @@ import click
 
 SECTIONS = {
     "Use a model": ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode"),
-    "Look at it": ("evaluate", "compare", "info", "models", "verify"),
+    "Look at it": ("evaluate", "compare", "info", "models", "verify", "bench"),
     "Make one": ("train", "train-prior", "refine", "export", "train-judge"),
 }
 ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended

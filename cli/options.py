@@ -24,7 +24,11 @@ _model = click.option(
     help="A shipped model (`aegen models`) or an artifact folder.  [default: the shipped one]",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1, 256), help="Threads to use.  [default: the cores allowed]"
+    "--threads",
+    type=click.IntRange(1, 256),
+    envvar="AEGEN_THREADS",
+    show_envvar=True,
+    help="Threads to use.  [default: the cores allowed]",
 )
 _output = click.option(
     "-o", "--output", required=True, metavar="OUTPUT", help="Where to write; the name decides the form."

@@ -1,5 +1,7 @@
 """What the verbs are told: numbers within their bounds, or an error that names the argument."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -48,8 +50,17 @@ def as_codes(codes: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
     if array.ndim not in (1, 2) or array.shape[-1] != latent_dim:
         expected = f"(n, {latent_dim}) or ({latent_dim},)"
         raise ShapeError("codes", found=f"shape {array.shape}", expected=expected)
-    with np.errstate(over="ignore"):
-        batch = np.ascontiguousarray(np.atleast_2d(array), np.float32)
-    if not np.isfinite(batch).all():
+    single = array.ndim == 1
+    batch = _as_float32(array[None] if single else array)
+    # The sum of squares, one quick pass, tells at once; where it is too large for a float32, each number is asked.
+    if not math.isfinite(np.vdot(batch, batch)) and not np.isfinite(batch).all():
         raise InputError("codes", found="values that are not finite", expected="finite numbers of float32")
-    return batch, array.ndim == 1
+    return batch, single
+
+
+def _as_float32(array: np.ndarray) -> np.ndarray:
+    """Contiguous float32; the array itself if it is that. What is too large becomes infinite, without a warning."""
+    if array.dtype == np.float32:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, np.float32)

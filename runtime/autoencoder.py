@@ -1,5 +1,6 @@
 """class Autoencoder: an artifact's networks and latent statistics behind a few verbs."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,14 @@ from numpy.typing import ArrayLike, DTypeLike
 from .arguments import as_codes, count, path_steps, positive, spread
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, PRIOR, Artifact, find
+from .batches import BATCH, in_batches, slices
 from .errors import ArtifactError, InputError, ShapeError
 from .manifest import Manifest
 from .paths import OF_KIND, PATHS, path
 from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
-from .session import Network, allowed_threads
+from .session import Network, chosen_threads
 from .verification import Verification, verify
-
-BATCH = 1024  # pictures in one onnxruntime call: larger ones are no faster and take more memory
-LARGEST_THREADS = 256
 
 
 def load(
@@ -27,7 +26,8 @@ def load(
 ) -> "Autoencoder":
     """Open a model: a shipped name, the path of an artifact folder, or None for the shipped default.
 
-    threads: onnxruntime's, by default the cores that this process may use. batch_size: pictures in one call.
+    threads: onnxruntime's, by default AEGEN_THREADS, or the cores that this process may use. batch_size: pictures in
+    one call.
     Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
     """
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)
@@ -45,9 +45,7 @@ class Autoencoder:
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
-        self._threads = positive("threads", threads, allowed_threads())
-        if self._threads > LARGEST_THREADS:
-            raise InputError("threads", found=self._threads, expected=f"at most {LARGEST_THREADS}")
+        self._threads = chosen_threads(threads)
         self._batch_size = positive("batch_size", batch_size, BATCH)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
@@ -165,9 +163,7 @@ class Autoencoder:
         Returns float32 (n, d), or (d,) for one picture. Raises ShapeError or InputError for pictures that do not fit.
         """
         batch, single = as_batch(pictures, self.manifest.image.shape)
-        codes = np.empty((len(batch), self.latent_dim), np.float32)
-        for rows in self._slices(len(batch), batch_size):
-            codes[rows] = self._encoder.run("latent", {"image": to_tensor(batch[rows], self.manifest.image)})
+        codes = in_batches(self._encode_batch, batch, self._size(batch_size), (self.latent_dim,), np.dtype(np.float32))
         return codes[0] if single else codes
 
     def posterior(self, pictures: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +175,7 @@ class Autoencoder:
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
         batch, single = as_batch(pictures, self.manifest.image.shape)
         mean, logvar = np.empty((2, len(batch), self.latent_dim), np.float32)
-        for rows in self._slices(len(batch), batch_size):
+        for rows in slices(len(batch), self._size(batch_size)):
             image = to_tensor(batch[rows], self.manifest.image)
             mean[rows], logvar[rows] = self._encoder.outputs(("latent", "logvar"), {"image": image})
         return (mean[0], logvar[0]) if single else (mean, logvar)
@@ -192,9 +188,9 @@ class Autoencoder:
         that are no finite numbers.
         """
         batch, single = as_codes(codes, self.latent_dim)
-        pictures = self._empty_pictures(len(batch), dtype)
-        for rows in self._slices(len(batch), batch_size):
-            pictures[rows] = self._decode_batch(batch[rows], pictures.dtype)
+        kind = picture_dtype(dtype)
+        decode = functools.partial(self._decode_batch, dtype=kind)
+        pictures = in_batches(decode, batch, self._size(batch_size), self.picture_shape, kind)
         return pictures[0] if single else pictures
 
     def reconstruct(
@@ -279,9 +275,9 @@ class Autoencoder:
     ) -> Iterator[np.ndarray]:
         drawn = self._prior(prior, label)
         scale = spread(temperature, self.manifest.default_temperature)
-        slices = self._slices(count("n", n), batch_size)
+        parts = slices(count("n", n), self._size(batch_size))
         noise = Noise(seed)
-        return (drawn.draw(noise, rows.stop - rows.start, scale) for rows in slices)
+        return (drawn.draw(noise, part.stop - part.start, scale) for part in parts)
 
     def _prior(self, name: str | None, label: int | None = None) -> Prior:
         chosen = self.manifest.default_prior if name is None else name
@@ -318,16 +314,17 @@ class Autoencoder:
             self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
         return self._latents
 
+    def _encode_batch(self, pictures: np.ndarray) -> np.ndarray:
+        return self._encoder.run("latent", {"image": to_tensor(pictures, self.manifest.image)})
+
     def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)
 
     def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
         return np.empty((n, *self.picture_shape), picture_dtype(dtype))
 
-    def _slices(self, n: int, batch_size: int | None) -> Iterator[slice]:
-        # Equal batches and a tail, so that memory stays at what one batch takes, however many rows there are.
-        size = positive("batch_size", batch_size, self._batch_size)
-        return (slice(start, min(start + size, n)) for start in range(0, n, size))
+    def _size(self, batch_size: int | None) -> int:
+        return positive("batch_size", batch_size, self._batch_size)
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive

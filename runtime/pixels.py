@@ -11,6 +11,7 @@ from .errors import InputError, ShapeError
 from .manifest import ImageSpec
 
 Shape = tuple[int, int, int]
+ONE = np.float32(1).view(np.uint32)
 
 
 def picture_shape(shape: Shape) -> tuple[int, ...]:
@@ -56,11 +57,19 @@ def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarr
     if pictures.dtype == np.uint8:
         unit: np.ndarray = np.divide(pictures, np.float32(255), dtype=np.float32)
         return unit
-    if pictures.size and not (pictures.min() >= 0 and pictures.max() <= 1):
+    if pictures.size and not _within_unit(pictures):
         found = f"values from {pictures.min():.4g} to {pictures.max():.4g}"
         remedy = "Divide grey levels by 255, or pass them as uint8."
         raise InputError(where, found=found, expected="values in [0, 1]", remedy=remedy)
     return pictures.astype(np.float32, copy=False)
+
+
+def _within_unit(pictures: np.ndarray) -> bool:
+    # Floats from 0 have the order of their bits, and the bits of negative ones and of NaN come after those of 1: one
+    # pass over whole numbers tells. The two passes over floats are for what has other bits, such as -0.
+    if pictures.dtype == np.float32 and pictures.flags.c_contiguous and pictures.view(np.uint32).max() <= ONE:
+        return True
+    return bool(pictures.min() >= 0 and pictures.max() <= 1)
 
 
 def with_noise(pictures: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:

@@ -14,9 +14,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime
 
-from .errors import ExecutionError
+from .arguments import count
+from .errors import ExecutionError, InputError
 
 CPU = "CPUExecutionProvider"
+THREADS = "AEGEN_THREADS"  # a variable of the environment
+MOST, USUAL_MOST = 256, 16  # threads, and by default: batches are too small to keep more of them busy
 
 
 class Network:
@@ -97,6 +100,20 @@ def open_session(model: bytes, where: str, threads: int) -> onnxruntime.Inferenc
         raise ExecutionError(f"{where}: onnxruntime cannot load it: {error}") from error
     session.disable_fallback()
     return session
+
+
+def chosen_threads(threads: int | None) -> int:
+    """Threads for onnxruntime: those asked for, or AEGEN_THREADS, or the cores allowed, up to USUAL_MOST.
+
+    Raises InputError.
+    """
+    text = os.environ.get(THREADS, "") if threads is None else str(count("threads", threads))
+    if not text:
+        return min(allowed_threads(), USUAL_MOST)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+        name = THREADS if threads is None else "threads"
+        raise InputError(name, found=text, expected=f"a whole number from 1 to {MOST}")
+    return int(text)
 
 
 def allowed_threads() -> int:

@@ -116,6 +116,28 @@ def test_sampling_never_opens_the_encoder(model, monkeypatch):
     assert len(opened) == 1
 
 
+def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
+    from aegen.runtime import session
+
+    opened, real = [], session.open_session
+
+    def spy(content, where, threads):
+        opened.append(threads)
+        return real(content, where, threads)
+
+    monkeypatch.setattr(session, "open_session", spy)
+    monkeypatch.setenv("AEGEN_THREADS", "3")
+    aegen.load(tiny).sample(1)
+    aegen.load(tiny, threads=2).sample(1)
+    monkeypatch.setenv("AEGEN_THREADS", "")
+    aegen.load(tiny).sample(1)
+    assert opened == [3, 2, min(session.allowed_threads(), session.USUAL_MOST)]
+    for wrong in ("many", "0", "257"):
+        monkeypatch.setenv("AEGEN_THREADS", wrong)
+        with pytest.raises(aegen.AegenError, match="AEGEN_THREADS: found"):
+            aegen.load(tiny)
+
+
 def test_threads_share_a_model_and_agree(model):
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda seed: model.sample(50, seed=seed % 4), range(32)))

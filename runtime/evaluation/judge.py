@@ -17,7 +17,7 @@ from ..errors import ArtifactError, InputError, NotFoundError
 from ..manifest import DataSpec, FileSpec, ImageSpec
 from ..pixels import as_batch, to_tensor
 from ..records import from_json
-from ..session import Network, allowed_threads
+from ..session import Network, chosen_threads
 
 FACTS, GRAPH, CARD = "judge.json", "judge.onnx", "README.md"
 FORMAT = 1
@@ -69,7 +69,7 @@ class Judge:
         if self.facts.format != FORMAT:
             raise ArtifactError(str(file), found=f"judge format {self.facts.format}", expected=f"format {FORMAT}")
         graph = verified(path / GRAPH, self.facts.graph)
-        self._network = Network(lambda: graph, str(path / GRAPH), threads or allowed_threads())
+        self._network = Network(lambda: graph, str(path / GRAPH), chosen_threads(threads))
 
     def look(self, pictures: ArrayLike) -> Seen:
         """Features and label probabilities of pictures (n, H, W[, 3]), uint8 or float in [0, 1].

@@ -1,0 +1,158 @@
+"""aegen's verbs beside bare onnxruntime, torch, OpenVINO, numpy and the machine's matrix multiply, measured in turn.
+
+Needs the extra `train`, and `pip install openvino` for that peer. Prints a table in Markdown, and JSON with
+--json FILE. The peers run the same network; torch's and numpy's have random weights, which take as long.
+
+    python benchmarks/runtime.py mnist-ae mnist --json runtime.json
+"""
+
+import argparse
+import functools
+import itertools
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import aegen
+import numpy as np
+import torch
+from aegen.runtime.artifact import DECODER, ENCODER, Artifact, find
+from aegen.runtime.session import open_session
+from aegen.runtime.speed import Call, interleaved
+from aegen.train.models import build
+from aegen.train.recipe import Recipe
+from threadpoolctl import threadpool_limits
+
+CHUNKS = (128, 512, 2048)  # rows in one call of a peer; the best is taken
+SQUARE = 1024  # side of the matrices whose product gives the machine's peak
+
+Run = Callable[[np.ndarray], object]
+
+
+def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]:
+    """Functions of one batch of tensors, by name."""
+    artifact = Artifact.open(folder)
+    name, given, wanted = (ENCODER, "image", "latent") if encode else (DECODER, "latent", "image")
+    session = open_session(artifact.read(name), name, threads)
+    yield "onnxruntime", lambda batch: session.run([wanted], {given: batch})
+    torch.set_num_threads(threads)
+    recipe = {knob: tuple(v) if isinstance(v, list) else v for knob, v in artifact.manifest.recipe.items()}
+    network = build(Recipe(**recipe), artifact.manifest.image.shape).eval()
+    verb = network.encode if encode else network.decode
+    yield "torch", lambda batch: verb(torch.from_numpy(batch)).numpy()
+    compiled = torch.compile(verb, dynamic=True)
+    yield "torch.compile", lambda batch: compiled(torch.from_numpy(batch)).numpy()
+    if find_spec("openvino"):
+        import openvino
+
+        core = openvino.Core()
+        core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+        request = core.compile_model(core.read_model(str(folder / name)), "CPU").create_infer_request()
+        yield "OpenVINO", lambda batch: request.infer({given: batch}, share_inputs=True, share_outputs=True)[wanted]
+    if recipe["network"] == "mlp":
+        layers = [one for one in (network.encoder if encode else network.decoder) if isinstance(one, torch.nn.Linear)]
+        weights = [(one.weight.detach().numpy().T.copy(), one.bias.detach().numpy()) for one in layers]
+        yield "numpy", functools.partial(plain, weights, encode)
+
+
+def plain(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch: np.ndarray) -> np.ndarray:
+    """An MLP with numpy: matrix products, ReLUs, and a sigmoid at the end of a decoder."""
+    hidden = batch.reshape(len(batch), -1)
+    for place, (matrix, bias) in enumerate(weights, 1):
+        hidden = hidden @ matrix + bias
+        if place < len(weights):
+            np.maximum(hidden, 0, out=hidden)
+    return hidden if encode else 1 / (1 + np.exp(-hidden))
+
+
+def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
+    """All rows, `size` at a time, the results dropped."""
+
+    def call() -> None:
+        for start in range(0, len(rows), size):
+            run(rows[start : start + size])
+
+    return call
+
+
+def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> dict[str, Any]:
+    """Median microseconds a picture of aegen and of each peer at its best chunk, and aegen's speed as a ratio to it."""
+    folder = find(name)
+    model = aegen.load(folder, threads=threads)
+    codes = model.draw(n, seed=0)
+    pictures = model.decode(codes)
+    levels = model.decode(codes, dtype="uint8")
+    axes = (n, *model.manifest.image.shape)
+    rows = pictures.reshape(axes) if model.picture_shape == axes[2:] else pictures.transpose(0, 3, 1, 2).copy()
+    calls: dict[tuple[str, int], Call] = {
+        ("aegen", 0): (lambda: model.encode(pictures)) if encode else (lambda: model.decode(codes)),
+        ("aegen uint8", 0): (lambda: model.encode(levels)) if encode else (lambda: model.decode(codes, dtype="uint8")),
+    }
+    for peer, run in peers(folder, threads, encode):
+        for size in sorted({min(size, n) for size in CHUNKS}):
+            calls[peer, size] = chunked(run, rows if encode else codes, size)
+    square = np.ones((SQUARE, SQUARE), np.float32)
+    calls["sgemm", 0] = lambda: square @ square
+    with threadpool_limits(threads), torch.inference_mode():
+        times = dict(zip(calls, interleaved(list(calls.values()), seconds), strict=True))
+    medians = {key: statistics.median(one) for key, one in times.items()}
+    peak = SQUARE**3 / medians.pop(("sgemm", 0))  # multiply-adds a second
+    best = {peer: min(key for key in medians if key[0] == peer) for peer, _ in medians}
+    for key in medians:
+        best[key[0]] = min(best[key[0]], key, key=medians.__getitem__)
+    ours = times["aegen", 0]
+    cost = model.manifest.multiply_adds.get(ENCODER if encode else DECODER, 0)
+    return {
+        "model": name,
+        "verb": "encode" if encode else "decode",
+        "batch": n,
+        "threads": threads,
+        "microseconds": {peer: round(medians[key] / n * 1e6, 3) for peer, key in best.items()},
+        "aegen_speed_to": {
+            peer: round(statistics.median(b / a for a, b in zip(ours, times[key], strict=True)), 3)
+            for peer, key in best.items()
+        },
+        "chunks": {peer: size for peer, size in best.values() if size},
+        "peak_gflops": round(2 * peak / 1e9, 1),
+        "share_of_peak": round(cost * n / peak / medians["aegen", 0], 3),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["mnist-ae", "mnist"])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 64, 1024, 65_536])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=5.0, help="for one line of the table")
+    parser.add_argument("--json", type=Path, help="file to write")
+    options = parser.parse_args()
+    found: list[dict[str, Any]] = []
+    for name, encode, threads, n in itertools.product(options.models, (True, False), options.threads, options.batches):
+        found.append(measure(name, encode, n, threads, options.seconds))
+        print(json.dumps(found[-1]), file=sys.stderr, flush=True)
+    names = list(dict.fromkeys(peer for row in found for peer in row["microseconds"]))
+    print("| model | verb | threads | batch |", " | ".join(names), "| of peak |")
+    print("| --- | --- | ---: | ---: |", " | ".join("---:" for _ in names), "| ---: |")
+    for row in found:
+        cells = [
+            f"{row['microseconds'][peer]:.2f} ({row['aegen_speed_to'][peer]:.2f})"
+            if peer in row["microseconds"]
+            else ""
+            for peer in names
+        ]
+        print(f"| {row['model']} | {row['verb']} | {row['threads']} | {row['batch']:,} | {' | '.join(cells)} "
+              f"| {row['share_of_peak']:.0%} |")  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""How fast a model is on this machine: its verbs beside bare onnxruntime on the same graphs, measured in turn."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .artifact import DECODER, ENCODER, PRIOR, Artifact
+from .autoencoder import Autoencoder
+from .batches import BATCH, slices
+from .pixels import to_tensor
+from .priors import FLOW
+from .session import chosen_threads, open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+BATCHES = (1, 64, 1024, 16_384)
+ROUNDS = 5  # at least
+LEAST = 0.002  # seconds: a call that takes less is repeated until it takes that, so that the clock's tick is nothing
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A verb at a number of pictures in one call. seconds: median of a call. overhead: median ratio to onnxruntime
+    alone, which runs the same graphs on tensors that are ready for it.
+    """
+
+    verb: str
+    batch: int
+    seconds: float
+    overhead: float
+
+    @property
+    def pictures_a_second(self) -> float:
+        """What it says."""
+        return self.batch / self.seconds
+
+
+def speeds(
+    path: str | Path, *, threads: int | None = None, batches: Sequence[int] = BATCHES, seconds: float = 1.0
+) -> Iterator[Speed]:
+    """Every verb of an artifact at every batch, each measured for about as many seconds.
+
+    Pictures are the model's own samples. Raises what `load` raises.
+    """
+    model, bare = Autoencoder(path, threads=threads), Bare.open(path, chosen_threads(threads))
+    for n in batches:
+        for verb, calls in _calls(model, bare, n).items():
+            ours, theirs = interleaved(calls, seconds)
+            overhead = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+            yield Speed(verb, n, statistics.median(ours), overhead)
+
+
+@dataclass(frozen=True)
+class Bare:
+    """onnxruntime alone on an artifact's graphs, called as its documentation shows, BATCH rows at a time."""
+
+    encoder: "InferenceSession"
+    decoder: "InferenceSession"
+    prior: "InferenceSession | None"
+
+    @classmethod
+    def open(cls, path: str | Path, threads: int) -> "Bare":
+        """Sessions of their own, opened with the settings that aegen uses."""
+        artifact = Artifact.open(path)
+        names = [ENCODER, DECODER, *([PRIOR] if PRIOR in artifact.manifest.graphs else [])]
+        sessions = [open_session(artifact.read(name), name, threads) for name in names]
+        return cls(*sessions, *[None] * (3 - len(sessions)))
+
+    def run(self, session: "InferenceSession", **inputs: np.ndarray) -> list[np.ndarray]:
+        """The first output for rows that are ready, as a list of batches."""
+        name, rows = [session.get_outputs()[0].name], len(next(iter(inputs.values())))
+        return [session.run(name, {k: v[part] for k, v in inputs.items()})[0] for part in slices(rows, BATCH)]
+
+
+def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
+    """Seconds of one call each, measured in turn round after round, so that what else the machine does hits all alike.
+
+    seconds: for all rounds together; there are ROUNDS of them at least, after one that is not counted.
+    """
+    repeats = []
+    for call in calls:
+        call()
+        repeats.append(max(1, round(LEAST / _timed(call, 1))))
+    found: list[list[float]] = [[] for _ in calls]
+    end = time.perf_counter() + seconds
+    while len(found[0]) < ROUNDS or time.perf_counter() < end:
+        for times, call, repeat in zip(found, calls, repeats, strict=True):
+            times.append(_timed(call, repeat))
+    return found
+
+
+def _timed(call: Call, repeat: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeat):
+        call()
+    return (time.perf_counter() - start) / repeat
+
+
+def _calls(model: Autoencoder, bare: Bare, n: int) -> dict[str, tuple[Call, Call]]:
+    """Each verb, and onnxruntime alone doing its share of the work."""
+    codes = model.draw(n, seed=0)
+    floats, levels = model.decode(codes), model.decode(codes, dtype="uint8")
+    image = to_tensor(levels, model.manifest.image)
+
+    def encode() -> None:
+        bare.run(bare.encoder, image=image)
+
+    def decode() -> None:
+        bare.run(bare.decoder, latent=codes)
+
+    def reconstruct() -> None:
+        encode()
+        decode()
+
+    calls: dict[str, tuple[Call, Call]] = {
+        "encode": (lambda: model.encode(floats), encode),
+        "encode uint8": (lambda: model.encode(levels), encode),
+        "decode": (lambda: model.decode(codes), decode),
+        "decode uint8": (lambda: model.decode(codes, dtype="uint8"), decode),
+        "reconstruct": (lambda: model.reconstruct(floats), reconstruct),
+    }
+    if bare.prior is None or model.manifest.default_prior != FLOW:
+        return calls | {"sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), decode)}
+    labelled = {"label": np.zeros(n, np.int64)} if model.manifest.labels else {}
+    noise = np.zeros((n, model.latent_dim), np.float32)
+
+    def sample() -> None:
+        bare.run(bare.prior, noise=noise, **labelled)
+        decode()
+
+    return calls | {"sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), sample)}
