@@ -192,8 +192,8 @@ def test_what_was_refined_of_another_epoch_is_made_again_from_that_epoch(refined
     last = dataclasses.replace(after, file="last.pt")
     assert recorded_commands(last, prior, "bars", "made", {})[1:] == (
         "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300",
-        "aegen refine runs/made/last.pt --steps 250 --learning-rate 0.0002 --anchor 30 --memory 0.9 --flow-steps 4 "
-        "--classifiers 2 --lessons 10 -o runs/made-refined",
+        "aegen refine runs/made/last.pt --steps 250 --learning-rate 0.0002 --anchor 30.0 --memory 0.9 "
+        "--flow-steps 4 --classifiers 2 --lessons 10 -o runs/made-refined",
         "aegen export runs/made-refined/last.pt -o made",
     )
 
