@@ -40,7 +40,7 @@ from pythae.samplers import (
 )
 from pythae.trainers import BaseTrainerConfig, CoupledOptimizerTrainerConfig
 
-MIXTURE = 50  # Gaussians; pythae's default is 10, aegen's artifacts that stand beside it have 50
+MIXTURE = 50  # Gaussians; pythae's default is 10
 KNOBS = ("network", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")  # that the peers share
 FLOW_EPOCHS = 100  # of the MAF sampler, pythae's default
 

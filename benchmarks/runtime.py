@@ -24,6 +24,8 @@ import aegen
 import numpy as np
 import torch
 from aegen.runtime.artifact import DECODER, ENCODER, Artifact, find
+from aegen.runtime.batches import slices
+from aegen.runtime.pixels import to_tensor
 from aegen.runtime.session import open_session
 from aegen.runtime.speed import Call, interleaved
 from aegen.train.models import build
@@ -74,10 +76,11 @@ def plain(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch: np.
 
 def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
     """All rows, `size` at a time, the results dropped."""
+    batches = [rows[part] for part in slices(len(rows), size)]
 
     def call() -> None:
-        for start in range(0, len(rows), size):
-            run(rows[start : start + size])
+        for batch in batches:
+            run(batch)
 
     return call
 
@@ -89,24 +92,21 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     codes = model.draw(n, seed=0)
     pictures = model.decode(codes)
     levels = model.decode(codes, dtype="uint8")
-    axes = (n, *model.manifest.image.shape)
-    rows = pictures.reshape(axes) if model.picture_shape == axes[2:] else pictures.transpose(0, 3, 1, 2).copy()
+    rows = codes if not encode else to_tensor(levels, model.manifest.image)
     calls: dict[tuple[str, int], Call] = {
         ("aegen", 0): (lambda: model.encode(pictures)) if encode else (lambda: model.decode(codes)),
         ("aegen uint8", 0): (lambda: model.encode(levels)) if encode else (lambda: model.decode(codes, dtype="uint8")),
     }
     for peer, run in peers(folder, threads, encode):
         for size in sorted({min(size, n) for size in CHUNKS}):
-            calls[peer, size] = chunked(run, rows if encode else codes, size)
+            calls[peer, size] = chunked(run, rows, size)
     square = np.ones((SQUARE, SQUARE), np.float32)
     calls["sgemm", 0] = lambda: square @ square
     with threadpool_limits(threads), torch.inference_mode():
         times = dict(zip(calls, interleaved(list(calls.values()), seconds), strict=True))
     medians = {key: statistics.median(one) for key, one in times.items()}
     peak = SQUARE**3 / medians.pop(("sgemm", 0))  # multiply-adds a second
-    best = {peer: min(key for key in medians if key[0] == peer) for peer, _ in medians}
-    for key in medians:
-        best[key[0]] = min(best[key[0]], key, key=medians.__getitem__)
+    best = {peer: min((key for key in medians if key[0] == peer), key=medians.__getitem__) for peer, _ in medians}
     ours = times["aegen", 0]
     cost = model.manifest.multiply_adds.get(ENCODER if encode else DECODER, 0)
     return {

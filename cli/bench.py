@@ -35,8 +35,10 @@ def command(argument: str | None, model: str | None, seconds: float, threads: in
     found: list[dict[str, Any]] = []
     head = f"{'verb':<14}  {'pictures':>9}  {'a call':>10}  {'pictures/s':>11}  {'onnxruntime x':>13}"
     for speed in speeds(find(chosen_model(argument, model)), threads=threads, seconds=seconds):
+        if not as_json and not found:
+            click.echo(head)
         if not as_json:
-            click.echo("\n".join([*([] if found else [head]), _row(speed)]))
+            click.echo(_row(speed))
         found.append(dataclasses.asdict(speed))
     if as_json:
         click.echo(json.dumps(found, indent=2))

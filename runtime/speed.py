@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,34 +50,15 @@ def speeds(
 
     Pictures are the model's own samples. Raises what `load` raises.
     """
-    model, bare = Autoencoder(path, threads=threads), Bare.open(path, chosen_threads(threads))
+    artifact, model = Artifact.open(path), Autoencoder(path, threads=threads)
+    sessions = {
+        name: open_session(artifact.read(name), name, chosen_threads(threads)) for name in model.manifest.graphs
+    }
     for n in batches:
-        for verb, calls in _calls(model, bare, n).items():
+        for verb, calls in _calls(model, sessions, n).items():
             ours, theirs = interleaved(calls, seconds)
             overhead = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
             yield Speed(verb, n, statistics.median(ours), overhead)
-
-
-@dataclass(frozen=True)
-class Bare:
-    """onnxruntime alone on an artifact's graphs, called as its documentation shows, BATCH rows at a time."""
-
-    encoder: "InferenceSession"
-    decoder: "InferenceSession"
-    prior: "InferenceSession | None"
-
-    @classmethod
-    def open(cls, path: str | Path, threads: int) -> "Bare":
-        """Sessions of their own, opened with the settings that aegen uses."""
-        artifact = Artifact.open(path)
-        names = [ENCODER, DECODER, *([PRIOR] if PRIOR in artifact.manifest.graphs else [])]
-        sessions = [open_session(artifact.read(name), name, threads) for name in names]
-        return cls(*sessions, *[None] * (3 - len(sessions)))
-
-    def run(self, session: "InferenceSession", **inputs: np.ndarray) -> list[np.ndarray]:
-        """The first output for rows that are ready, as a list of batches."""
-        name, rows = [session.get_outputs()[0].name], len(next(iter(inputs.values())))
-        return [session.run(name, {k: v[part] for k, v in inputs.items()})[0] for part in slices(rows, BATCH)]
 
 
 def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
@@ -104,36 +85,32 @@ def _timed(call: Call, repeat: int) -> float:
     return (time.perf_counter() - start) / repeat
 
 
-def _calls(model: Autoencoder, bare: Bare, n: int) -> dict[str, tuple[Call, Call]]:
-    """Each verb, and onnxruntime alone doing its share of the work."""
+def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: int) -> dict[str, tuple[Call, Call]]:
+    """Each verb, and onnxruntime alone doing its share of the work. sessions: by file name."""
     codes = model.draw(n, seed=0)
     floats, levels = model.decode(codes), model.decode(codes, dtype="uint8")
-    image = to_tensor(levels, model.manifest.image)
-
-    def encode() -> None:
-        bare.run(bare.encoder, image=image)
-
-    def decode() -> None:
-        bare.run(bare.decoder, latent=codes)
-
-    def reconstruct() -> None:
-        encode()
-        decode()
-
-    calls: dict[str, tuple[Call, Call]] = {
+    encode = _bare(sessions[ENCODER], image=to_tensor(levels, model.manifest.image))
+    decode = sample = _bare(sessions[DECODER], latent=codes)
+    if model.manifest.default_prior == FLOW:
+        labels = {"label": np.zeros(n, np.int64)} if model.manifest.labels else {}
+        sample = _in_turn(_bare(sessions[PRIOR], noise=np.zeros_like(codes), **labels), decode)
+    return {
         "encode": (lambda: model.encode(floats), encode),
         "encode uint8": (lambda: model.encode(levels), encode),
         "decode": (lambda: model.decode(codes), decode),
         "decode uint8": (lambda: model.decode(codes, dtype="uint8"), decode),
-        "reconstruct": (lambda: model.reconstruct(floats), reconstruct),
+        "reconstruct": (lambda: model.reconstruct(floats), _in_turn(encode, decode)),
+        "sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), sample),
     }
-    if bare.prior is None or model.manifest.default_prior != FLOW:
-        return calls | {"sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), decode)}
-    labelled = {"label": np.zeros(n, np.int64)} if model.manifest.labels else {}
-    noise = np.zeros((n, model.latent_dim), np.float32)
 
-    def sample() -> None:
-        bare.run(bare.prior, noise=noise, **labelled)
-        decode()
 
-    return calls | {"sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), sample)}
+def _bare(session: "InferenceSession", **inputs: np.ndarray) -> Call:
+    """Runs of the first output, BATCH rows each, with nothing but the runs in the call."""
+    outputs = [session.get_outputs()[0].name]
+    rows = len(next(iter(inputs.values())))
+    feeds = [{name: array[part] for name, array in inputs.items()} for part in slices(rows, BATCH)]
+    return lambda: [session.run(outputs, feed) for feed in feeds]
+
+
+def _in_turn(*calls: Call) -> Call:
+    return lambda: [call() for call in calls]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 import shutil
 import time
 
@@ -122,20 +123,7 @@ def test_the_same_seed_refines_the_same(refined):
 
 
 def test_a_killed_refinement_is_resumed(run, start, cli, tmp_path):
-    knobs = (
-        "--steps",
-        "1000",
-        "--classifiers",
-        "2",
-        "--lessons",
-        "1",
-        "--batch-size",
-        "8",
-        "--flow-steps",
-        "2",
-        "--threads",
-        "1",
-    )
+    knobs = shlex.split("--steps 1000 --classifiers 2 --lessons 1 --batch-size 8 --flow-steps 2 --threads 1")
     assert cli("refine", run, "-o", "whole", *knobs).returncode == 0
     left = tmp_path / "cut" / TRAINING
     process = start("refine", run, "-o", "cut", *knobs)
@@ -176,7 +164,10 @@ def test_what_cannot_be_refined_is_an_error(refined, tmp_path, bars):
         refine(unlabelled, learned, plain, QUICK)
 
 
-@pytest.mark.parametrize("knob", [{"steps": 0}, {"weight": math.nan}, {"memory": 1}, {"classifiers": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "knob",
+    [{"steps": 0}, {"weight": math.nan}, {"memory": 1}, {"classifiers": 0}, {"lessons": 0}, {"seed": -1}],
+)
 def test_a_useless_knob_is_refused(knob):
     with pytest.raises(InputError, match=f"refinement: {next(iter(knob))}"):
         RefinementRecipe(**knob)

@@ -149,9 +149,8 @@ def match_moments(
         totals += reconstruction_error.item(), flow_error.item()
         if step % EVERY and step != recipe.steps:
             continue
-        progress = _finite(
-            Progress(step, float(mismatch) / len(critics), *(totals / ((step - 1) % EVERY + 1)).tolist())
-        )
+        errors = (totals / ((step - 1) % EVERY + 1)).tolist()
+        progress = _finite(Progress(step, float(mismatch) / len(critics), *errors))
         states = {name: one.state_dict() for name, one in parts.items()}
         keep({"step": step, "random": random.get_state(), **states})
         report(progress)

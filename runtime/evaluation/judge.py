@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..artifact import SHIPPED, verified
+from ..batches import slices
 from ..errors import ArtifactError, InputError, NotFoundError
 from ..manifest import DataSpec, FileSpec, ImageSpec
 from ..pixels import as_batch, to_tensor
@@ -79,8 +80,7 @@ class Judge:
         batch, _ = as_batch(pictures, self.facts.image.shape)
         features = np.empty((len(batch), self.facts.features), np.float32)
         logits = np.empty((len(batch), self.facts.labels), np.float32)
-        for start in range(0, len(batch), BATCH):
-            rows = slice(start, start + BATCH)
+        for rows in slices(len(batch), BATCH):
             image = to_tensor(batch[rows], self.facts.image)
             seen, told = self._network.outputs(("features", "logits"), {"image": image})
             if (seen.shape[1], told.shape[1]) != (self.facts.features, self.facts.labels):
