@@ -35,7 +35,7 @@ def prove(
     (n, H, W[, 3]), taken round and round.
     Raises ParityError, naming graph, batch and difference, beyond |a - b| <= atol + rtol |b|.
     """
-    networks = {name: Network(functools.partial(graphs.__getitem__, name), name, threads=1) for name in graphs}
+    networks = {name: Network(functools.partial(graphs.__getitem__, name), name) for name in graphs}
     worst = dict.fromkeys(graphs, 0.0)
     for batch in BATCHES:
         golden = golden_pairs(network, prior, pictures[np.arange(batch) % len(pictures)], image)

@@ -18,10 +18,8 @@ def count(name: str, value: int) -> int:
     return int(value)
 
 
-def positive(name: str, value: int | None, default: int) -> int:
-    """A whole number from 1, or the default for None. Raises InputError."""
-    if value is None:
-        return default
+def positive(name: str, value: int) -> int:
+    """A whole number from 1. Raises InputError."""
     if count(name, value) < 1:
         raise InputError(name, found=value, expected="at least 1")
     return int(value)

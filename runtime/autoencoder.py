@@ -1,7 +1,7 @@
 """class Autoencoder: an artifact's networks and latent statistics behind a few verbs."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, DTypeLike
 from .arguments import as_codes, count, path_steps, positive, spread
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, PRIOR, Artifact, find
-from .batches import BATCH, in_batches, slices
 from .errors import ArtifactError, InputError, ShapeError
 from .manifest import Manifest
 from .paths import OF_KIND, PATHS, path
@@ -19,6 +18,7 @@ from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tens
 from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
 from .session import Network, chosen_threads
 from .verification import Verification, verify
+from .workers import Workers, slices
 
 
 def load(
@@ -26,8 +26,8 @@ def load(
 ) -> "Autoencoder":
     """Open a model: a shipped name, the path of an artifact folder, or None for the shipped default.
 
-    threads: onnxruntime's, by default AEGEN_THREADS, or the cores that this process may use. batch_size: pictures in
-    one call.
+    threads: as many as work at once, by default AEGEN_THREADS, or the cores that this process may use. batch_size:
+    pictures that one of them takes at a time, by default what suits the model.
     Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
     """
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)
@@ -45,8 +45,8 @@ class Autoencoder:
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
-        self._threads = chosen_threads(threads)
-        self._batch_size = positive("batch_size", batch_size, BATCH)
+        self._workers = Workers(chosen_threads(threads))
+        self._batch_size = None if batch_size is None else positive("batch_size", batch_size)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
         self._flow = self._network(PRIOR)
@@ -133,8 +133,8 @@ class Autoencoder:
     ) -> Iterator[np.ndarray]:
         """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
         kind = picture_dtype(dtype)
-        codes = self._iter_codes(n, seed, prior, label, temperature, batch_size)
-        return (self._decode_batch(chunk, kind) for chunk in codes)
+        decode = functools.partial(self._decode_batch, dtype=kind)
+        return self._drawn(decode, n, seed, prior, label, temperature, batch_size)
 
     def draw(
         self,
@@ -148,7 +148,7 @@ class Autoencoder:
         """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
         batch size; from a learned prior, to float rounding.
         """
-        chunks = list(self._iter_codes(n, seed, prior, label, temperature, None))
+        chunks = list(self._drawn(np.asarray, n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
 
     def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | None = None) -> np.ndarray:
@@ -163,7 +163,8 @@ class Autoencoder:
         Returns float32 (n, d), or (d,) for one picture. Raises ShapeError or InputError for pictures that do not fit.
         """
         batch, single = as_batch(pictures, self.manifest.image.shape)
-        codes = in_batches(self._encode_batch, batch, self._size(batch_size), (self.latent_dim,), np.dtype(np.float32))
+        parts = self._parts(len(batch), batch_size, ENCODER)
+        codes = self._workers.gathered(self._encode_batch, batch, parts, (self.latent_dim,), np.dtype(np.float32))
         return codes[0] if single else codes
 
     def posterior(self, pictures: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -174,10 +175,15 @@ class Autoencoder:
         if self.manifest.kind != "vae":
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
         batch, single = as_batch(pictures, self.manifest.image.shape)
-        mean, logvar = np.empty((2, len(batch), self.latent_dim), np.float32)
-        for rows in slices(len(batch), self._size(batch_size)):
-            image = to_tensor(batch[rows], self.manifest.image)
-            mean[rows], logvar[rows] = self._encoder.outputs(("latent", "logvar"), {"image": image})
+
+        def both(pictures: np.ndarray) -> np.ndarray:
+            image = to_tensor(pictures, self.manifest.image)
+            return np.stack(self._encoder.outputs(("latent", "logvar"), {"image": image}), 1)
+
+        parts = self._parts(len(batch), batch_size, ENCODER)
+        mean, logvar = self._workers.gathered(both, batch, parts, (2, self.latent_dim), np.dtype(np.float32)).swapaxes(
+            0, 1
+        )
         return (mean[0], logvar[0]) if single else (mean, logvar)
 
     def decode(self, codes: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
@@ -190,7 +196,8 @@ class Autoencoder:
         batch, single = as_codes(codes, self.latent_dim)
         kind = picture_dtype(dtype)
         decode = functools.partial(self._decode_batch, dtype=kind)
-        pictures = in_batches(decode, batch, self._size(batch_size), self.picture_shape, kind)
+        parts = self._parts(len(batch), batch_size, DECODER)
+        pictures = self._workers.gathered(decode, batch, parts, self.picture_shape, kind)
         return pictures[0] if single else pictures
 
     def reconstruct(
@@ -264,8 +271,9 @@ class Autoencoder:
             self.draw(1, seed=0, prior=prior)
         return verify(self._artifact, {ENCODER: self._encoder, DECODER: self._decoder, PRIOR: self._flow})
 
-    def _iter_codes(
+    def _drawn(
         self,
+        then: Callable[[np.ndarray], np.ndarray],
         n: int,
         seed: int | None,
         prior: str | None,
@@ -273,11 +281,13 @@ class Autoencoder:
         temperature: float | None,
         batch_size: int | None,
     ) -> Iterator[np.ndarray]:
+        """What `then` makes of n codes from a prior. Chance is drawn in order; all else is shared out."""
         drawn = self._prior(prior, label)
         scale = spread(temperature, self.manifest.default_temperature)
-        parts = slices(count("n", n), self._size(batch_size))
         noise = Noise(seed)
-        return (drawn.draw(noise, part.stop - part.start, scale) for part in parts)
+        parts = self._parts(count("n", n), batch_size, DECODER, PRIOR)
+        chances = (drawn.chance(noise, part.stop - part.start) for part in parts)
+        return self._workers.in_order(lambda chance: then(drawn.codes(chance, scale)), chances)
 
     def _prior(self, name: str | None, label: int | None = None) -> Prior:
         chosen = self.manifest.default_prior if name is None else name
@@ -323,12 +333,15 @@ class Autoencoder:
     def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
         return np.empty((n, *self.picture_shape), picture_dtype(dtype))
 
-    def _size(self, batch_size: int | None) -> int:
-        return positive("batch_size", batch_size, self._batch_size)
+    def _parts(self, n: int, batch_size: int | None, *graphs: str) -> Iterator[slice]:
+        """N rows as they are shared out. graphs: what each goes through."""
+        size = self._batch_size if batch_size is None else positive("batch_size", batch_size)
+        work = sum(self.manifest.multiply_adds.get(graph, 0) for graph in graphs)
+        return slices(n, size) if size else self._workers.cut(n, work)
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive
-        return Network(lambda: artifact.read(name), str(artifact.path / name), self._threads)
+        return Network(lambda: artifact.read(name), str(artifact.path / name))
 
 
 def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:

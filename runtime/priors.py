@@ -1,9 +1,9 @@
 """Distributions that latent codes are drawn from, with numpy alone.
 
-A prior turns standard normal noise, and a uniform number for the choice of a component, into codes. Both come from
-seeded streams that are read row by row, and the maths here adds up in an order that does not depend on how many rows
-come at once. The same seed therefore gives the same codes, bit for bit, whatever the batch size or the number of
-threads, and the first 16 of 64 codes are the 16 codes.
+A prior turns chance, which is standard normal noise and a uniform number for the choice of a component, into codes.
+Chance comes from seeded streams that are read row by row, and the maths here adds up in an order that does not depend
+on how many rows come at once. The same seed therefore gives the same codes, bit for bit, whatever the batch size or
+the number of threads, and the first 16 of 64 codes are the 16 codes.
 """
 
 import math
@@ -18,6 +18,7 @@ from .paths import path
 from .session import Network
 
 Latents = Mapping[str, np.ndarray]
+Chance = tuple[np.ndarray, ...]
 FLOW = "flow"  # the name of a prior that is a network
 LOG_2PI = math.log(2 * math.pi)
 STRATA = 1000  # small enough for a few thousand pictures to hold each label as often as it should be there
@@ -31,8 +32,11 @@ class Prior(Protocol):
     def latent_dim(self) -> int:
         """Axes d of a code."""
 
-    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
-        """The next n codes, float32 (n, d). temperature scales the spread; 1 is as fitted, 0 no chance at all."""
+    def chance(self, noise: "Noise", n: int) -> Chance:
+        """The random numbers of the next n codes, a row for each in every array."""
+
+    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+        """Their codes, float32 (n, d). temperature scales the spread; 1 is as fitted, 0 no chance at all."""
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
         """Log density of codes (n, d) in nats, float64 (n,), at temperature 1."""
@@ -50,9 +54,14 @@ class Gaussian:
         """Axes d of a code."""
         return len(self.mean)
 
-    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
-        """The next n codes, float32 (n, d)."""
-        spread = _apply_factors(self.factor[None], np.zeros(n, np.intp), noise.normals(n, len(self.mean)))
+    def chance(self, noise: "Noise", n: int) -> Chance:
+        """Normals (n, d)."""
+        return (noise.normals(n, len(self.mean)),)
+
+    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+        """Codes, float32 (n, d)."""
+        (normals,) = chance
+        spread = _apply_factors(self.factor[None], np.zeros(len(normals), np.intp), normals)
         codes: np.ndarray = self.mean + np.float32(temperature) * spread
         return codes
 
@@ -74,10 +83,15 @@ class Mixture:
         """Axes d of a code."""
         return int(self.means.shape[1])
 
-    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
-        """The next n codes, float32 (n, d)."""
-        chosen = _choices(self.weights, noise.uniforms(n))
-        spread = _apply_factors(self.factors, chosen, noise.normals(n, self.means.shape[1]))
+    def chance(self, noise: "Noise", n: int) -> Chance:
+        """Uniforms (n,) for the choice of a Gaussian, and normals (n, d)."""
+        return noise.uniforms(n), noise.normals(n, self.means.shape[1])
+
+    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+        """Codes, float32 (n, d)."""
+        uniforms, normals = chance
+        chosen = _choices(self.weights, uniforms)
+        spread = _apply_factors(self.factors, chosen, normals)
         codes: np.ndarray = self.means[chosen] + np.float32(temperature) * spread
         return codes
 
@@ -90,30 +104,35 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Kernels:
-    """A kernel density: one of the codes (m, d), moved by normal noise of a bandwidth (d,) on each axis.
+    """A kernel density: one of the centres (m, d), moved by normal noise of a bandwidth (d,) on each axis.
 
     Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
     """
 
-    codes: np.ndarray
+    centres: np.ndarray
     bandwidth: np.ndarray
 
     @property
     def latent_dim(self) -> int:
         """Axes d of a code."""
-        return int(self.codes.shape[1])
+        return int(self.centres.shape[1])
 
-    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
-        """The next n codes, float32 (n, d)."""
-        chosen = np.minimum((noise.uniforms(n) * len(self.codes)).astype(np.intp), len(self.codes) - 1)
-        moved = np.float32(temperature) * self.bandwidth * noise.normals(n, self.codes.shape[1])
-        drawn: np.ndarray = self.codes[chosen].astype(np.float32) + moved
+    def chance(self, noise: "Noise", n: int) -> Chance:
+        """Uniforms (n,) for the choice of a code, and normals (n, d)."""
+        return noise.uniforms(n), noise.normals(n, self.latent_dim)
+
+    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+        """Codes, float32 (n, d)."""
+        uniforms, normals = chance
+        chosen = np.minimum((uniforms * len(self.centres)).astype(np.intp), len(self.centres) - 1)
+        moved = np.float32(temperature) * self.bandwidth * normals
+        drawn: np.ndarray = self.centres[chosen].astype(np.float32) + moved
         return drawn
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
         """Log density of codes (n, d) in nats, float64 (n,)."""
         scale = self.bandwidth.astype(np.float64)
-        centres, points = self.codes / scale, codes / scale
+        centres, points = self.centres / scale, codes / scale
         norms = 0.5 * np.sum(centres**2, 1)
         constant = np.sum(np.log(scale)) + 0.5 * len(scale) * LOG_2PI + math.log(len(centres))
         pieces = [np.empty(0)]
@@ -174,9 +193,14 @@ class Flow:
     latent_dim: int
     shares: np.ndarray
 
-    def draw(self, noise: "Noise", n: int, temperature: float) -> np.ndarray:
-        """The next n codes, float32 (n, d). temperature scales the noise."""
-        return self._carry(np.float32(temperature) * noise.normals(n, self.latent_dim), self._labels(noise, n))
+    def chance(self, noise: "Noise", n: int) -> Chance:
+        """Normals (n, d) and places of labels (n,)."""
+        return noise.normals(n, self.latent_dim), self._labels(noise, n)
+
+    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+        """Codes, float32 (n, d). temperature scales the noise."""
+        normals, labels = chance
+        return self._carry(np.float32(temperature) * normals, labels)
 
     def walk(self, noise: "Noise", steps: int, temperature: float) -> np.ndarray:
         """The codes from one draw to another of the same label, float32 (steps, d), along the arc between their noise.

@@ -25,12 +25,12 @@ MOST, USUAL_MOST = 256, 16  # threads, and by default: batches are too small to 
 class Network:
     """One ONNX graph: opened when it is first run, and opened anew in a process that was forked.
 
-    read: gives the file's bytes, already verified. where: the file, for errors. threads: onnxruntime's for this graph.
-    Running is safe from many threads at once.
+    read: gives the file's bytes, already verified. where: the file, for errors. Running is safe from many threads at
+    once, and each runs on its own thread alone.
     """
 
-    def __init__(self, read: Callable[[], bytes], where: str, threads: int) -> None:
-        self._read, self._where, self._threads = read, where, threads
+    def __init__(self, read: Callable[[], bytes], where: str) -> None:
+        self._read, self._where = read, where
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
         _networks.add(self)
@@ -53,16 +53,15 @@ class Network:
         if session is None:
             with self._lock:
                 if self._session is None:
-                    self._session = open_session(self._read(), self._where, self._threads)
+                    self._session = open_session(self._read(), self._where)
                 session = self._session
         return session
 
     def abandon(self) -> None:
         """In a forked child: forget the parent's session, to open one of its own when it is needed.
 
-        The threads of the session's pool do not exist here. Its destructor would wait for them for ever, even when the
-        child only exits; one more reference, never given back, keeps it from being destroyed. The lock may have been
-        held by a thread that does not exist here either.
+        A thread that does not exist here may have been running it, and have held its locks and this one. One more
+        reference, never given back, keeps it from being destroyed, which would wait for them.
         """
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
@@ -81,8 +80,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def open_session(model: bytes, where: str, threads: int) -> onnxruntime.InferenceSession:
-    """A CPU session over a graph in memory. Raises ExecutionError when onnxruntime cannot load it."""
+def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A CPU session over a graph in memory. Raises ExecutionError when onnxruntime cannot load it.
+
+    threads: that one run is spread over. With one, a session has none of its own: it opens sooner and burns nothing.
+    """
     options = onnxruntime.SessionOptions()
     # Always explicit: the default sizes the pool by the host and pins its threads, which fails in containers.
     options.intra_op_num_threads = threads
@@ -103,7 +105,7 @@ def open_session(model: bytes, where: str, threads: int) -> onnxruntime.Inferenc
 
 
 def chosen_threads(threads: int | None) -> int:
-    """Threads for onnxruntime: those asked for, or AEGEN_THREADS, or the cores allowed, up to USUAL_MOST.
+    """Threads to work with: those asked for, or AEGEN_THREADS, or the cores allowed, up to USUAL_MOST.
 
     Raises InputError.
     """

@@ -11,16 +11,17 @@ import numpy as np
 
 from .artifact import DECODER, ENCODER, PRIOR, Artifact
 from .autoencoder import Autoencoder
-from .batches import BATCH, slices
 from .pixels import to_tensor
 from .priors import FLOW
 from .session import chosen_threads, open_session
+from .workers import slices
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 BATCHES = (1, 64, 1024, 16_384)
 ROUNDS = 5  # at least
+BARE = 512  # rows in one run of onnxruntime alone: what suits it best
 LEAST = 0.002  # seconds: a call that takes less is repeated until it takes that, so that the clock's tick is nothing
 
 Call = Callable[[], object]
@@ -105,10 +106,10 @@ def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: in
 
 
 def _bare(session: "InferenceSession", **inputs: np.ndarray) -> Call:
-    """Runs of the first output, BATCH rows each, with nothing but the runs in the call."""
+    """Runs of the first output, BARE rows each, with nothing but the runs in the call."""
     outputs = [session.get_outputs()[0].name]
     rows = len(next(iter(inputs.values())))
-    feeds = [{name: array[part] for name, array in inputs.items()} for part in slices(rows, BATCH)]
+    feeds = [{name: array[part] for name, array in inputs.items()} for part in slices(rows, BARE)]
     return lambda: [session.run(outputs, feed) for feed in feeds]
 
 

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -107,9 +108,7 @@ def test_sampling_never_opens_the_encoder(model, monkeypatch):
     from aegen.runtime import session
 
     real = session.open_session
-    monkeypatch.setattr(
-        session, "open_session", lambda content, where, threads: opened.append(where) or real(content, where, threads)
-    )
+    monkeypatch.setattr(session, "open_session", lambda content, where: opened.append(where) or real(content, where))
     model.sample(3)
     assert [Path(where).name for where in opened] == ["decoder.onnx"]
     model.sample(3)
@@ -119,19 +118,22 @@ def test_sampling_never_opens_the_encoder(model, monkeypatch):
 def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
     from aegen.runtime import session
 
-    opened, real = [], session.open_session
+    def working(**settings):
+        names = set()
+        model = aegen.load(tiny, batch_size=1, **settings)
+        run = model._decode_batch
+        model._decode_batch = lambda *given, **more: names.add(threading.current_thread().name) or run(*given, **more)
+        model.sample(200)
+        return names
 
-    def spy(content, where, threads):
-        opened.append(threads)
-        return real(content, where, threads)
-
-    monkeypatch.setattr(session, "open_session", spy)
     monkeypatch.setenv("AEGEN_THREADS", "3")
-    aegen.load(tiny).sample(1)
-    aegen.load(tiny, threads=2).sample(1)
+    assert 1 <= len(working()) <= 3
+    assert working(threads=1) == {threading.current_thread().name}
+    monkeypatch.setenv("AEGEN_THREADS", "1")
+    assert working() == {threading.current_thread().name}
+    assert all(name.startswith("aegen") for name in working(threads=2))
     monkeypatch.setenv("AEGEN_THREADS", "")
-    aegen.load(tiny).sample(1)
-    assert opened == [3, 2, min(session.allowed_threads(), session.USUAL_MOST)]
+    assert session.chosen_threads(None) == min(session.allowed_threads(), session.USUAL_MOST)
     for wrong in ("many", "0", "257"):
         monkeypatch.setenv("AEGEN_THREADS", wrong)
         with pytest.raises(aegen.AegenError, match="AEGEN_THREADS: found"):

@@ -35,28 +35,29 @@ class Perception(nn.Module):
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the features of many pictures at one depth: mean and spread (f,), and the mean square of the standardised
-    features (f,), or the mean of all their products (f, f).
+    """Of the features of many pictures at one depth: mean and spread (f,), and at the deepest depth the mean products
+    (f, f) of standardised features. Those of shallow features would ask for detail that a code does not hold.
     """
 
     mean: Tensor
     spread: Tensor
-    second: Tensor
+    products: Tensor | None
 
-    def differences(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """By how much the first and the second moments of other pictures' features (n, f) are larger.
+    def differences(self, features: Tensor) -> list[Tensor]:
+        """By how much the moments of other pictures' features (n, f) are larger, the means' and the products'.
 
         Divided so that their summed squares are averages over the features. 0 on average for pictures of one kind.
         """
         standard = (features - self.mean) / self.spread
-        second = standard.T @ standard / len(standard) if self.second.ndim == 2 else (standard**2).mean(0)
-        root = features.shape[1] ** 0.5
-        return standard.mean(0) / root, (second - self.second) / root
+        found = [standard.mean(0)]
+        if self.products is not None:
+            found.append(standard.T @ standard / len(standard) - self.products)
+        return [difference / features.shape[1] ** 0.5 for difference in found]
 
 
 @torch.no_grad()
 def looks(perception: Perception, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Moments]:
-    """Moments at every depth over batches of images and labels; products at the deepest alone, the others are many."""
+    """Moments at every depth over batches of images and labels."""
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []
     for images, labels in batches:
@@ -75,18 +76,18 @@ class Critic:
     real: Sequence[Moments]
 
     def differences(self, images: Tensor, labels: Tensor) -> list[Tensor]:
-        """By how much the moments of images (n, C, H, W) in [0, 1] of labels (n,) are larger, two for every depth."""
+        """By how much the moments of images (n, C, H, W) in [0, 1] of labels (n,) are larger, those of every depth."""
         depths = zip(self.real, self.perception(images, labels), strict=True)
         return [difference for moments, features in depths for difference in moments.differences(features)]
 
 
 def _moments(mean: Tensor, second: Tensor) -> Moments:
+    """second: mean squares (f,), or the means of all products (f, f)."""
     square = second.diagonal() if second.ndim == 2 else second
     spread = (square - mean**2).clamp_min(0).sqrt()
     heard = spread[spread > 0]
     spread = spread.clamp_min(LEAST_SPREAD * heard.median() if len(heard) else 1.0)
+    products = None
     if second.ndim == 2:
-        standard = (second - torch.outer(mean, mean)) / torch.outer(spread, spread)
-    else:
-        standard = (second - mean**2) / spread**2
-    return Moments(mean.float(), spread.float(), standard.float())
+        products = ((second - torch.outer(mean, mean)) / torch.outer(spread, spread)).float()
+    return Moments(mean.float(), spread.float(), products)

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..artifact import SHIPPED, verified
-from ..batches import slices
 from ..errors import ArtifactError, InputError, NotFoundError
 from ..manifest import DataSpec, FileSpec, ImageSpec
 from ..pixels import as_batch, to_tensor
 from ..records import from_json
 from ..session import Network, chosen_threads
+from ..workers import Workers, slices
 
 FACTS, GRAPH, CARD = "judge.json", "judge.onnx", "README.md"
 FORMAT = 1
-BATCH = 500  # pictures in one onnxruntime call: the widest activations of more leave the cache
+BATCH = 100  # pictures in one onnxruntime call: the widest activations of more leave the cache
 PREFIX = "judge-"
 
 
@@ -70,7 +70,8 @@ class Judge:
         if self.facts.format != FORMAT:
             raise ArtifactError(str(file), found=f"judge format {self.facts.format}", expected=f"format {FORMAT}")
         graph = verified(path / GRAPH, self.facts.graph)
-        self._network = Network(lambda: graph, str(path / GRAPH), chosen_threads(threads))
+        self._network = Network(lambda: graph, str(path / GRAPH))
+        self._workers = Workers(chosen_threads(threads))
 
     def look(self, pictures: ArrayLike) -> Seen:
         """Features and label probabilities of pictures (n, H, W[, 3]), uint8 or float in [0, 1].
@@ -78,17 +79,20 @@ class Judge:
         Raises ShapeError when the pictures are not of the size that this judge knows.
         """
         batch, _ = as_batch(pictures, self.facts.image.shape)
-        features = np.empty((len(batch), self.facts.features), np.float32)
-        logits = np.empty((len(batch), self.facts.labels), np.float32)
-        for rows in slices(len(batch), BATCH):
-            image = to_tensor(batch[rows], self.facts.image)
-            seen, told = self._network.outputs(("features", "logits"), {"image": image})
-            if (seen.shape[1], told.shape[1]) != (self.facts.features, self.facts.labels):
-                found, expected = (seen.shape[1], told.shape[1]), (self.facts.features, self.facts.labels)
-                raise ArtifactError(f"judge {self.facts.name}: features and labels", found=found, expected=expected)
-            features[rows], logits[rows] = seen, told
+        axes = (self.facts.features + self.facts.labels,)
+        parts = slices(len(batch), BATCH)
+        both = self._workers.gathered(self._look_at_batch, batch, parts, axes, np.dtype(np.float32))
+        features, logits = np.split(both, [self.facts.features], axis=1)
         likely = np.exp(logits - logits.max(1, keepdims=True))
         return Seen(features, likely / likely.sum(1, keepdims=True))
+
+    def _look_at_batch(self, pictures: np.ndarray) -> np.ndarray:
+        image = to_tensor(pictures, self.facts.image)
+        both = self._network.outputs(("features", "logits"), {"image": image})
+        found, expected = tuple(one.shape[1] for one in both), (self.facts.features, self.facts.labels)
+        if found != expected:
+            raise ArtifactError(f"judge {self.facts.name}: features and labels", found=found, expected=expected)
+        return np.concatenate(both, 1)
 
 
 def find_judge(judge: str | Path | None, data: str) -> Path:

@@ -42,7 +42,7 @@ def likelihood_bound(
     Raises InputError when the model is no variational autoencoder.
     """
     batch, _ = as_batch(pictures, model.manifest.image.shape)
-    k = positive("samples", samples, samples)
+    k = positive("samples", samples)
     noise = Noise(seed)
     at_once = max(1, CODES // k)
     nats = np.empty(len(batch))

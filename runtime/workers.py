@@ -1,0 +1,106 @@
+"""Many rows, a few at a time on every core: memory stays at what those take, however many there are."""
+
+import collections
+import itertools
+import math
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+ROWS = 256  # in one onnxruntime call: more are no faster, and what they are turned into leaves a core's cache
+GRAIN = 16_000_000  # multiply-adds: fewer are done before another thread has woken up
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Threads that take rows in turn, each running onnxruntime on rows of its own.
+
+    So no core waits for another within a graph, as it does where one run is spread over all, and pixels are converted
+    on all cores too. They are started when first needed, sleep when there is nothing to do, and are started anew in a
+    process that was forked.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        _all.add(self)
+
+    def cut(self, n: int, work: int) -> Iterator[slice]:
+        """N rows in equal parts and a tail, as many for every thread. work: multiply-adds of one row.
+
+        No part has more than ROWS, and where there are several each is worth a thread's waking.
+        """
+        rounds = math.ceil(n / (ROWS * self._threads))
+        size = math.ceil(n / max(1, rounds * self._threads))
+        return slices(n, min(ROWS, max(size, math.ceil(GRAIN / max(1, work)))))
+
+    def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """What `run` makes of each part, in their order.
+
+        Parts are taken here, one after the other, and only a few more than have been given back.
+        """
+        remaining = iter(parts)
+        first = list(itertools.islice(remaining, 2))
+        if self._threads == 1 or len(first) < 2:
+            yield from map(run, itertools.chain(first, remaining))
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "aegen")
+        pool, waiting = self._pool, collections.deque[Future[Result]]()
+        try:
+            for part in itertools.chain(first, remaining):
+                waiting.append(pool.submit(run, part))
+                if len(waiting) > 2 * self._threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def gathered(
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        rows: np.ndarray,
+        parts: Iterable[slice],
+        axes: tuple[int, ...],
+        dtype: np.dtype,
+    ) -> np.ndarray:
+        """What `run` makes of the parts of rows (n, ...), as one array (n, *axes) of dtype."""
+        cuts = list(parts)
+        if len(cuts) == 1:
+            return run(rows)
+        results = np.empty((len(rows), *axes), dtype)
+
+        def fill(part: slice) -> None:
+            results[part] = run(rows[part])
+
+        collections.deque(self.in_order(fill, cuts), maxlen=0)
+        return results
+
+    def abandon(self) -> None:
+        """In a forked child, where the threads do not exist: forget them."""
+        self._pool = None
+
+
+_all: "weakref.WeakSet[Workers]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for workers in list(_all):
+        workers.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def slices(n: int, size: int) -> Iterator[slice]:
+    """Equal parts and a tail."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
