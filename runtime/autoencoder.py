@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import as_codes, count, path_steps, positive, spread
+from .arguments import as_codes, count, path_steps, spread
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, LATENTS, PRIOR, Artifact, find
 from .errors import ArtifactError, InputError, ShapeError
 from .manifest import Manifest
 from .paths import OF_KIND, PATHS, path
-from .pixels import as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
+from .pixels import FLOAT, as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
 from .session import Network, chosen_threads
 from .verification import Verification, verify
-from .workers import Workers, slices
+from .workers import Workers
 
 
 def load(
@@ -45,8 +45,7 @@ class Autoencoder:
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
-        self._workers = Workers(chosen_threads(threads))
-        self._batch_size = None if batch_size is None else positive("batch_size", batch_size)
+        self._workers = Workers(chosen_threads(threads), batch_size)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
         self._flow = self._network(PRIOR)
@@ -163,8 +162,9 @@ class Autoencoder:
         Returns float32 (n, d), or (d,) for one picture. Raises ShapeError or InputError for pictures that do not fit.
         """
         batch, single = as_batch(pictures, self.manifest.image.shape)
-        parts = self._parts(len(batch), batch_size, ENCODER)
-        codes = self._workers.gathered(self._encode_batch, batch, parts, (self.latent_dim,), np.dtype(np.float32))
+        codes = self._workers.gathered(
+            self._encode_batch, batch, (self.latent_dim,), FLOAT, self._work(ENCODER), batch_size
+        )
         return codes[0] if single else codes
 
     def posterior(self, pictures: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -180,10 +180,8 @@ class Autoencoder:
             image = to_tensor(pictures, self.manifest.image)
             return np.stack(self._encoder.outputs(("latent", "logvar"), {"image": image}), 1)
 
-        parts = self._parts(len(batch), batch_size, ENCODER)
-        mean, logvar = self._workers.gathered(both, batch, parts, (2, self.latent_dim), np.dtype(np.float32)).swapaxes(
-            0, 1
-        )
+        found = self._workers.gathered(both, batch, (2, self.latent_dim), FLOAT, self._work(ENCODER), batch_size)
+        mean, logvar = np.ascontiguousarray(found.swapaxes(0, 1))
         return (mean[0], logvar[0]) if single else (mean, logvar)
 
     def decode(self, codes: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
@@ -196,8 +194,7 @@ class Autoencoder:
         batch, single = as_codes(codes, self.latent_dim)
         kind = picture_dtype(dtype)
         decode = functools.partial(self._decode_batch, dtype=kind)
-        parts = self._parts(len(batch), batch_size, DECODER)
-        pictures = self._workers.gathered(decode, batch, parts, self.picture_shape, kind)
+        pictures = self._workers.gathered(decode, batch, self.picture_shape, kind, self._work(DECODER), batch_size)
         return pictures[0] if single else pictures
 
     def reconstruct(
@@ -285,7 +282,7 @@ class Autoencoder:
         drawn = self._prior(prior, label)
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
-        parts = self._parts(count("n", n), batch_size, DECODER, PRIOR)
+        parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
         chances = (drawn.chance(noise, part.stop - part.start) for part in parts)
         return self._workers.in_order(lambda chance: then(drawn.codes(chance, scale)), chances)
 
@@ -333,11 +330,8 @@ class Autoencoder:
     def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
         return np.empty((n, *self.picture_shape), picture_dtype(dtype))
 
-    def _parts(self, n: int, batch_size: int | None, *graphs: str) -> Iterator[slice]:
-        """N rows as they are shared out. graphs: what each goes through."""
-        size = self._batch_size if batch_size is None else positive("batch_size", batch_size)
-        work = sum(self.manifest.multiply_adds.get(graph, 0) for graph in graphs)
-        return slices(n, size) if size else self._workers.cut(n, work)
+    def _work(self, graph: str) -> int:
+        return self.manifest.multiply_adds.get(graph, 0)
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive

@@ -11,6 +11,7 @@ from .errors import InputError, ShapeError
 from .manifest import ImageSpec
 
 Shape = tuple[int, int, int]
+FLOAT, LEVELS = np.dtype(np.float32), np.dtype(np.uint8)
 ONE = np.float32(1).view(np.uint32)
 
 
@@ -55,7 +56,8 @@ def to_tensor(pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
 def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarray:
     """Pictures as float32 in [0, 1]. Raises InputError, beginning with `where`, when float pictures lie outside it."""
     if pictures.dtype == np.uint8:
-        unit: np.ndarray = np.divide(pictures, np.float32(255), dtype=np.float32)
+        unit = pictures.astype(np.float32)
+        unit /= np.float32(255)
         return unit
     if pictures.size and not _within_unit(pictures):
         found = f"values from {pictures.min():.4g} to {pictures.max():.4g}"
@@ -67,9 +69,11 @@ def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarr
 def _within_unit(pictures: np.ndarray) -> bool:
     # Floats from 0 have the order of their bits, and the bits of negative ones and of NaN come after those of 1: one
     # pass over whole numbers tells. The two passes over floats are for what has other bits, such as -0.
-    if pictures.dtype == np.float32 and pictures.flags.c_contiguous and pictures.view(np.uint32).max() <= ONE:
-        return True
-    return bool(pictures.min() >= 0 and pictures.max() <= 1)
+    if pictures.dtype == FLOAT and pictures.flags.c_contiguous:
+        largest = np.maximum.reduce(pictures.view(np.uint32), axis=None)
+    else:
+        largest = ONE + 1
+    return bool(largest <= ONE or (pictures.min() >= 0 and pictures.max() <= 1))
 
 
 def with_noise(pictures: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:
@@ -80,21 +84,22 @@ def with_noise(pictures: np.ndarray, sigma: float, random: np.random.Generator) 
     return spoilt
 
 
-def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: DTypeLike = np.float32) -> np.ndarray:
+def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
     """Tensor (n, C, H, W) in the range of `image` -> pictures float32 in [0, 1] or uint8."""
     low, high = image.range
     if (low, high) != (0.0, 1.0):
         # onnxruntime's tanh gives values a rounding error beyond 1.
         tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
-    return grey_levels(tensor) if np.dtype(dtype) == np.uint8 else tensor
+    return grey_levels(tensor) if dtype == LEVELS else tensor
 
 
 def grey_levels(pictures: np.ndarray) -> np.ndarray:
     """Pictures as uint8, floats rounded to the nearest of 256 levels."""
     if pictures.dtype == np.uint8:
         return pictures
-    return np.rint(pictures * np.float32(255)).astype(np.uint8)
+    levels = pictures * np.float32(255)
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 def picture_dtype(dtype: DTypeLike) -> np.dtype:
@@ -103,6 +108,6 @@ def picture_dtype(dtype: DTypeLike) -> np.dtype:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.uint8)):
+    if found not in (FLOAT, LEVELS):
         raise InputError("dtype", found=repr(dtype), expected="float32 or uint8")
     return found

@@ -6,6 +6,7 @@ on how many rows come at once. The same seed therefore gives the same codes, bit
 the number of threads, and the first 16 of 64 codes are the 16 codes.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Gaussian:
     def codes(self, chance: Chance, temperature: float) -> np.ndarray:
         """Codes, float32 (n, d)."""
         (normals,) = chance
-        spread = _apply_factors(self.factor[None], np.zeros(len(normals), np.intp), normals)
+        spread = _apply_factors(self.factor[None], normals)
         codes: np.ndarray = self.mean + np.float32(temperature) * spread
         return codes
 
@@ -91,7 +92,7 @@ class Mixture:
         """Codes, float32 (n, d)."""
         uniforms, normals = chance
         chosen = _choices(self.weights, uniforms)
-        spread = _apply_factors(self.factors, chosen, normals)
+        spread = _apply_factors(self.factors[chosen], normals)
         codes: np.ndarray = self.means[chosen] + np.float32(temperature) * spread
         return codes
 
@@ -153,9 +154,20 @@ class Noise:
     def __init__(self, seed: int | None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
             raise InputError("seed", found=repr(seed), expected="a whole number from 0, or None")
-        streams = np.random.SeedSequence(seed).spawn(2)
-        self._normals, self._uniforms = (np.random.Generator(np.random.PCG64(stream)) for stream in streams)
+        self._seed = np.random.SeedSequence().entropy if seed is None else int(seed)
         self._strata = np.empty(0)  # what is left of the last block
+
+    @functools.cached_property
+    def _normals(self) -> np.random.Generator:
+        return self._stream(0)
+
+    @functools.cached_property
+    def _uniforms(self) -> np.random.Generator:
+        return self._stream(1)
+
+    def _stream(self, number: int) -> np.random.Generator:
+        """The child of this number of `SeedSequence(seed)`. Most draws need one alone, and it takes time to start."""
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(number,))))
 
     def normals(self, n: int, latent_dim: int) -> np.ndarray:
         """The next n rows of standard normals, float32 (n, latent_dim)."""
@@ -298,16 +310,14 @@ def _choices(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     return places
 
 
-def _apply_factors(factors: np.ndarray, chosen: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """L[chosen[i]] e[i] for every row i of noise (n, d) and lower triangular factors (k, d, d), axis after axis.
+def _apply_factors(factors: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """L[i] e[i] for every row i of noise (n, d) and factors (n, d, d), or one for all (1, d, d).
 
     A matrix product would be shorter, but BLAS picks its order of summation by the shape of the batch, and the last bit
     of a code would then depend on how many were drawn with it.
     """
-    spread = np.zeros_like(noise)
-    for axis in range(noise.shape[1]):
-        spread[:, axis:] += factors[:, axis:, axis][chosen] * noise[:, axis, None]
-    return spread
+    products: np.ndarray = (factors * noise[:, None, :]).sum(2)
+    return products
 
 
 def _gaussian_log_prob(codes: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:

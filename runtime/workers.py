@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from .arguments import positive
+
 ROWS = 256  # in one onnxruntime call: more are no faster, and what they are turned into leaves a core's cache
 GRAIN = 16_000_000  # multiply-adds: fewer are done before another thread has woken up
 
@@ -23,19 +25,24 @@ class Workers:
 
     So no core waits for another within a graph, as it does where one run is spread over all, and pixels are converted
     on all cores too. They are started when first needed, sleep when there is nothing to do, and are started anew in a
-    process that was forked.
+    process that was forked. batch_size: rows that one takes at a time, by default what suits.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, batch_size: int | None = None) -> None:
         self._threads = threads
+        self._batch_size = None if batch_size is None else positive("batch_size", batch_size)
         self._pool: ThreadPoolExecutor | None = None
         _all.add(self)
 
-    def cut(self, n: int, work: int) -> Iterator[slice]:
-        """N rows in equal parts and a tail, as many for every thread. work: multiply-adds of one row.
+    def cut(self, n: int, work: int, batch_size: int | None = None) -> Iterator[slice]:
+        """N rows in equal parts and a tail: of batch_size rows, or as many for every thread, up to ROWS each.
 
-        No part has more than ROWS, and where there are several each is worth a thread's waking.
+        work: multiply-adds of one row. Where there are several parts, each is worth a thread's waking. Raises
+        InputError for a batch_size below 1.
         """
+        chosen = self._batch_size if batch_size is None else positive("batch_size", batch_size)
+        if chosen is not None:
+            return slices(n, chosen)
         rounds = math.ceil(n / (ROWS * self._threads))
         size = math.ceil(n / max(1, rounds * self._threads))
         return slices(n, min(ROWS, max(size, math.ceil(GRAIN / max(1, work)))))
@@ -68,20 +75,20 @@ class Workers:
         self,
         run: Callable[[np.ndarray], np.ndarray],
         rows: np.ndarray,
-        parts: Iterable[slice],
         axes: tuple[int, ...],
         dtype: np.dtype,
+        work: int,
+        batch_size: int | None = None,
     ) -> np.ndarray:
-        """What `run` makes of the parts of rows (n, ...), as one array (n, *axes) of dtype."""
-        cuts = list(parts)
-        if len(cuts) == 1:
+        """What `run` makes of rows (n, ...), as one array (n, *axes) of dtype. work, batch_size: as of `cut`."""
+        if len(rows) == 1:
             return run(rows)
         results = np.empty((len(rows), *axes), dtype)
 
         def fill(part: slice) -> None:
             results[part] = run(rows[part])
 
-        collections.deque(self.in_order(fill, cuts), maxlen=0)
+        collections.deque(self.in_order(fill, self.cut(len(rows), work, batch_size)), maxlen=0)
         return results
 
     def abandon(self) -> None:

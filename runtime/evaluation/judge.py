@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 from ..artifact import SHIPPED, verified
 from ..errors import ArtifactError, InputError, NotFoundError
 from ..manifest import DataSpec, FileSpec, ImageSpec
-from ..pixels import as_batch, to_tensor
+from ..pixels import FLOAT, as_batch, to_tensor
 from ..records import from_json
 from ..session import Network, chosen_threads
-from ..workers import Workers, slices
+from ..workers import Workers
 
 FACTS, GRAPH, CARD = "judge.json", "judge.onnx", "README.md"
 FORMAT = 1
@@ -71,7 +71,7 @@ class Judge:
             raise ArtifactError(str(file), found=f"judge format {self.facts.format}", expected=f"format {FORMAT}")
         graph = verified(path / GRAPH, self.facts.graph)
         self._network = Network(lambda: graph, str(path / GRAPH))
-        self._workers = Workers(chosen_threads(threads))
+        self._workers = Workers(chosen_threads(threads), BATCH)
 
     def look(self, pictures: ArrayLike) -> Seen:
         """Features and label probabilities of pictures (n, H, W[, 3]), uint8 or float in [0, 1].
@@ -80,8 +80,7 @@ class Judge:
         """
         batch, _ = as_batch(pictures, self.facts.image.shape)
         axes = (self.facts.features + self.facts.labels,)
-        parts = slices(len(batch), BATCH)
-        both = self._workers.gathered(self._look_at_batch, batch, parts, axes, np.dtype(np.float32))
+        both = self._workers.gathered(self._look_at_batch, batch, axes, FLOAT, work=0)
         features, logits = np.split(both, [self.facts.features], axis=1)
         likely = np.exp(logits - logits.max(1, keepdims=True))
         return Seen(features, likely / likely.sum(1, keepdims=True))
