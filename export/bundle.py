@@ -14,8 +14,8 @@ from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import AegenError, InputError, OutputError, ParityError
 from ..runtime.files import new_folder, require_parent, taken
 from ..runtime.grid import png_bytes, tile
-from ..runtime.manifest import FORMAT, HOTTEST, ImageSpec, Manifest, Tensor
-from ..runtime.pixels import unit_pixels
+from ..runtime.manifest import FORMAT, HOTTEST, INT8, ImageSpec, Manifest, Tensor
+from ..runtime.pixels import to_tensor, unit_pixels
 from ..runtime.priors import FLOW, PRIORS
 from ..train.checkpoint import Checkpoint
 from ..train.codes import encode, label_values
@@ -23,14 +23,17 @@ from ..train.priors import LearnedPrior
 from .card import model_card
 from .commands import recorded_commands
 from .graphs import IR_VERSION, OPSET, costs, decoder_graph, encoder_graph, prior_graph, signature
-from .parity import golden_pairs, golden_pictures, prove
+from .parity import answers, golden_pairs, golden_pictures, prove
+from .quantised import all_quantised
 from .statistics import fit, flow_log_likelihood, log_likelihoods
 from .unrolled import UnrolledFlow
 from .versions import versions
-from .weights import HALF, WEIGHTS, rounded, stored_as_halves
+from .weights import HALF, SINGLE, rounded, stored_as_halves
 
 PREVIEW_PICTURES = 64
 FLOW_STEPS = 8
+WEIGHTS = (SINGLE, HALF, INT8)
+CALIBRATION = 5000  # training pictures that ranges are taken from
 
 
 def export(
@@ -45,7 +48,7 @@ def export(
     components: int | None = None,
     learned: LearnedPrior | None = None,
     flow_steps: int | None = None,
-    weights: str = WEIGHTS[0],
+    weights: str = SINGLE,
     notes: Path | None = None,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda step: None,
@@ -56,14 +59,14 @@ def export(
     `sample` uses when it is not told otherwise, by default the prior that gives held-out codes the highest likelihood,
     as fitted, and the flow of a refined run. components: of the Gaussian mixture, by default the likeliest number.
     learned: a flow trained on the network's codes, followed in flow_steps evaluations, by default as many as the run
-    was refined for, or FLOW_STEPS. weights: how they are stored, one of WEIGHTS; all else is made with the weights as
-    they are stored. notes: a Markdown file for the card to end with. report: called with the name of each step as it
-    begins.
+    was refined for, or FLOW_STEPS. weights: how they are stored, one of WEIGHTS; with fp16 all else is made with the
+    weights as they are stored, with int8 with those that were trained, and a learned prior's are halves. notes: a
+    Markdown file for the card to end with. report: called with the name of each step as it begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
     """
-    _check_choices(prior, learned, weights, temperature)
+    _check_choices(prior, learned, weights, temperature, checkpoint.recipe.network)
     _check_target(target, overwrite)
     remarks = "" if notes is None else _markdown(notes)
     checkpoint.check_same_data(dataset.facts)
@@ -71,18 +74,27 @@ def export(
     values = label_values(dataset.train.labels)
     flow = None if learned is None else _unrolled(learned, flow_steps, checkpoint, values)
     if weights == HALF:
-        network, flow = rounded(network), None if flow is None else rounded(flow)
+        network = rounded(network)
+    if weights != SINGLE and flow is not None:
+        flow = rounded(flow)
     image = ImageSpec(checkpoint.shape, recipe.pixel_range)
 
     report("graphs")
     graphs = {ENCODER: encoder_graph(network, checkpoint.shape), DECODER: decoder_graph(network, recipe.latent_dim)}
     graphs |= {} if flow is None else {PRIOR: prior_graph(flow)}
-    if weights == HALF:
+    if weights != SINGLE:
         graphs = {file: stored_as_halves(graph) for file, graph in graphs.items()}
     report("parity")
     parity = prove(network, flow, graphs, dataset.test.images, image)
     golden = golden_pairs(network, flow, golden_pictures(dataset.test.images), image)
     codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
+    errors: dict[str, float] = {}
+    if weights == INT8:
+        report("8 bits")
+        images = (to_tensor(part.images, image) for part in (dataset.train[:CALIBRATION], dataset.validation))
+        seen, kept = ({ENCODER: a, DECODER: b} for a, b in zip(images, (codes.latent, held_out.latent), strict=True))
+        graphs, errors = all_quantised(graphs, seen, kept)
+        golden = answers(golden, graphs, image)
     latents = fit(codes.latent, held_out.latent, dataset.train.labels, components=components, report=report)
     likelihoods = log_likelihoods(latents, held_out.latent)
     if flow is not None:
@@ -90,13 +102,7 @@ def export(
         likelihoods[FLOW] = flow_log_likelihood(flow.flow, held_out.latent, held_out.labels, shares)
     likeliest = max(likelihoods, key=lambda name: likelihoods[name])
     prior = prior or (FLOW if checkpoint.refinement and flow else likeliest)
-
-    settings = {"--prior": prior, "--temperature": f"{temperature:g}"}
-    settings |= {} if components is None else {"--components": str(components)}
-    settings |= {} if flow is None else {"--flow-steps": str(flow.steps)}
-    settings |= {} if weights == WEIGHTS[0] else {"--weights": weights}
-    settings |= {} if notes is None else {"--notes": notes.name}
-    settings |= {} if licence is None else {"--licence": licence}
+    settings = _settings(prior, temperature, components, flow, weights, notes, licence)
     title = name or target.resolve().name
     facts = dataclasses.replace(dataset.facts, licence=licence or dataset.facts.licence)
     manifest = Manifest(
@@ -128,6 +134,7 @@ def export(
         weights=weights,
         notes=remarks,
         multiply_adds=costs(network, flow, checkpoint.shape, recipe.latent_dim),
+        quantisation_error=errors,
     )
     contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
     with new_folder(target, overwrite=overwrite) as folder:
@@ -177,13 +184,40 @@ def _unrolled(learned: LearnedPrior, steps: int | None, checkpoint: Checkpoint, 
     return UnrolledFlow(learned.flow, steps or usual)
 
 
-def _check_choices(prior: str | None, learned: LearnedPrior | None, weights: str, temperature: float) -> None:
+def _settings(
+    prior: str,
+    temperature: float,
+    components: int | None,
+    flow: UnrolledFlow | None,
+    weights: str,
+    notes: Path | None,
+    licence: str | None,
+) -> dict[str, str]:
+    """The options of the command that exports the same again."""
+    given: dict[str, object] = {
+        "--prior": prior,
+        "--temperature": f"{temperature:g}",
+        "--components": components,
+        "--flow-steps": None if flow is None else flow.steps,
+        "--weights": None if weights == SINGLE else weights,
+        "--notes": None if notes is None else notes.name,
+        "--licence": licence,
+    }
+    return {option: str(value) for option, value in given.items() if value is not None}
+
+
+def _check_choices(
+    prior: str | None, learned: LearnedPrior | None, weights: str, temperature: float, network: str
+) -> None:
     known = (*PRIORS, FLOW) if learned else tuple(PRIORS)
     if prior is not None and prior not in known:
         remedy = "" if learned else "`aegen train-prior` makes a flow."
         raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(known)}", remedy=remedy)
     if weights not in WEIGHTS:
         raise InputError("weights", found=repr(weights), expected=f"one of {', '.join(WEIGHTS)}")
+    if weights == INT8 and network != "mlp":
+        remedy = "fp16: in 8 bits convolutions would be slower."
+        raise InputError("weights int8", found=f"network {network}", expected="network mlp", remedy=remedy)
     if not 0 <= temperature <= HOTTEST:
         raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
 

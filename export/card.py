@@ -61,7 +61,7 @@ on pictures that training never saw |
 at epoch {manifest.epoch} of {recipe["epochs"]} |
 | priors, with the mean log-likelihood of held-out codes | {priors} |
 | multiply-adds of a picture | {costs} |
-| weights | {manifest.weights} |
+| weights | {manifest.weights}{_error(manifest)} |
 | parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |
 
@@ -81,6 +81,11 @@ Made by these commands; whoever has the data can make it again:
 The prior `kde` draws close to codes of single training pictures, and so may copy them.
 It knows only pictures like those that it was trained on.
 {f"{chr(10)}{manifest.notes}" if manifest.notes else ""}"""
+
+
+def _error(manifest: Manifest) -> str:
+    errors = [f"{file.removesuffix('.onnx')} {error:.2g}" for file, error in manifest.quantisation_error.items()]
+    return f"; root mean square of what that changes on held-out pictures: {', '.join(errors)}" if errors else ""
 
 
 def _plain(value: object) -> str:

@@ -110,20 +110,20 @@ def graph(module: nn.Module, given: dict[str, Tensor], *results: str) -> bytes:
     if found != OPSET:
         raise ExecutionError("the exporter of torch", found=f"opset {found}", expected=f"opset {OPSET}")
     model.ir_version = IR_VERSION
-    _strip(model)
+    strip(model)
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
-def _strip(message: Message) -> None:
+def strip(message: Message) -> None:
     """Take out what the exporter notes about where a node came from: source lines and paths of this machine."""
     for field, value in message.ListFields():
         if field.name in ("doc_string", "metadata_props"):
             message.ClearField(field.name)
         elif field.type == field.TYPE_MESSAGE:
             for one in value if not isinstance(value, Message) else (value,):
-                _strip(one)
+                strip(one)
 
 
 def _tensor(value: onnx.ValueInfoProto) -> manifest.Tensor:

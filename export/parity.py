@@ -77,6 +77,20 @@ def golden_pairs(
     return golden
 
 
+def answers(golden: dict[str, np.ndarray], graphs: dict[str, bytes], image: ImageSpec) -> dict[str, np.ndarray]:
+    """Golden pairs with what other graphs than torch's give for their pictures, and for the codes of those.
+
+    graphs: ONNX files of encoder and decoder. For graphs in whole numbers, which torch has not computed.
+    """
+    replayed = dict(golden)
+    for name in (ENCODER, DECODER):
+        outputs = [output for output in OUTPUTS[name] if golden_name(name, output) in golden]
+        network = Network(functools.partial(graphs.__getitem__, name), name)
+        found = network.outputs(outputs, _inputs(replayed, image)[name])
+        replayed |= {golden_name(name, output): value for output, value in zip(outputs, found, strict=True)}
+    return replayed
+
+
 def golden_pictures(pictures: np.ndarray) -> np.ndarray:
     """The first of the test pictures, all black, all white and two of uniform noise; uint8."""
     axes = pictures.shape[1:]

@@ -13,8 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..runtime.errors import ExecutionError
 
-HALF = "fp16"
-WEIGHTS = ("fp32", HALF)
+SINGLE, HALF = "fp32", "fp16"
 SMALLEST = 1024  # numbers in a tensor: smaller ones weigh nothing, and biases and norms stay as they are
 
 Module = TypeVar("Module", bound=nn.Module)

@@ -9,6 +9,7 @@ from .errors import ArtifactError, InputError
 from .records import from_json
 
 FORMAT = 1
+INT8 = "int8"  # weights in whole numbers of 8 bits
 HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 LARGEST_MANIFEST = 4_000_000  # bytes; a real one has a few thousand
 
@@ -79,8 +80,9 @@ class Manifest:
 
     epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
     code. labels: of the classes that can be asked for. sigma: standard deviation of p(x|z) in the range of `image`,
-    where the loss was Gaussian. weights: the precision that they are stored in. notes: Markdown that ends its card.
-    multiply_adds: of one picture or code, keyed by file name.
+    where the loss was Gaussian. weights: the precision that they are stored in; of INT8, graphs compute in it too, and
+    quantisation_error is the root mean square of what that changes on held-out pictures, keyed by file name like
+    multiply_adds, those of one picture or code. notes: Markdown that ends its card.
     """
 
     format: int
@@ -111,6 +113,7 @@ class Manifest:
     weights: str = "fp32"
     notes: str = ""
     multiply_adds: dict[str, int] = field(default_factory=dict)
+    quantisation_error: dict[str, float] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:

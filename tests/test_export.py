@@ -6,11 +6,12 @@ import pytest
 import torch
 from aegen.cli.export import command
 from aegen.data.datasets import load
-from aegen.export.bundle import export
+from aegen.export.bundle import WEIGHTS, export
 from aegen.export.graphs import decoder_graph
-from aegen.export.weights import SMALLEST, WEIGHTS, rounded, stored_as_halves
+from aegen.export.weights import SMALLEST, rounded, stored_as_halves
 from aegen.runtime.errors import ExecutionError, InputError
 from aegen.runtime.session import open_session
+from aegen.runtime.verification import STEPS, agree
 from aegen.train import checkpoint
 from aegen.train.loop import train
 from aegen.train.models import build
@@ -25,7 +26,7 @@ def test_storing_halves_changes_no_bit_of_the_result(recipe):
     halves = stored_as_halves(whole)
     assert len(halves) < 0.6 * len(whole)
     codes = np.random.default_rng(0).standard_normal((7, recipe.latent_dim), dtype=np.float32)
-    results = [open_session(model, "graph", 1).run(None, {"latent": codes})[0] for model in (whole, halves)]
+    results = [open_session(model, "graph").run(None, {"latent": codes})[0] for model in (whole, halves)]
     assert np.array_equal(*results)
     with torch.inference_mode():
         assert np.allclose(results[0], network.decode(torch.from_numpy(codes)).numpy(), atol=1e-5)
@@ -59,7 +60,7 @@ def test_an_artifact_of_halves_is_half_the_size_and_as_good(tmp_path, bars):
     dataset = load(str(tmp_path / "bars.npz"))
     train(Recipe(widths=(128, 64), latent_dim=4, epochs=3), dataset, tmp_path / "run")
     trained = checkpoint.read(tmp_path / "run")
-    with pytest.raises(InputError, match="weights: found 'fp8', expected one of fp32, fp16"):
+    with pytest.raises(InputError, match="weights: found 'fp8', expected one of fp32, fp16, int8"):
         export(trained, dataset, tmp_path / "none", weights="fp8", licence="CC0", components=2)
     models = []
     for weights in ("fp32", "fp16"):
@@ -91,3 +92,57 @@ def test_a_card_ends_with_the_notes_that_it_is_given(tmp_path, bars):
 def test_the_command_line_offers_every_way_to_store_weights():
     (option,) = (one for one in command.params if one.name == "weights")
     assert tuple(option.type.choices) == WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, bars):
+    """A model in 8 bits, the same in single precision, and its data."""
+    folder = tmp_path_factory.mktemp("whole")
+    np.savez(folder / "bars.npz", images=bars(400, (8, 8)))
+    dataset = load(str(folder / "bars.npz"))
+    train(Recipe(widths=(128, 64), latent_dim=4, epochs=20), dataset, folder / "run")
+    for weights in ("fp32", "int8"):
+        trained = checkpoint.read(folder / "run")
+        export(trained, dataset, folder / weights, weights=weights, licence="CC0", components=2)
+    return folder, dataset.test.images
+
+
+def test_in_8_bits_files_are_smaller_and_the_manifest_says_what_that_changes(whole):
+    folder, pictures = whole
+    exact, coarse = aegen.load(folder / "fp32"), aegen.load(folder / "int8")
+    assert coarse.manifest.weights == "int8"
+    assert coarse.manifest.files["encoder.onnx"].bytes < 0.5 * exact.manifest.files["encoder.onnx"].bytes
+    codes = exact.encode(pictures)
+    changed = {
+        "encoder.onnx": float(np.sqrt(np.mean((coarse.encode(pictures) - codes) ** 2))),
+        "decoder.onnx": float(np.sqrt(np.mean((coarse.decode(codes) - exact.decode(codes)) ** 2))),
+    }
+    assert exact.manifest.quantisation_error == {}
+    assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)  # of other pictures, but alike
+    assert 0 < changed["decoder.onnx"] < 0.05
+    assert "held-out pictures: encoder" in (folder / "int8" / "README.md").read_text()
+    assert "--weights int8" in coarse.manifest.commands[-1]
+
+
+def test_in_8_bits_a_picture_does_not_depend_on_its_batch(whole):
+    model = aegen.load(whole[0] / "int8")
+    codes = model.draw(50, seed=0)
+    assert np.array_equal(model.decode(codes)[::5], model.decode(codes[::5]))
+    assert np.array_equal(model.decode(codes)[7], model.decode(codes[7]))
+
+
+def test_golden_pairs_in_8_bits_are_replayed_and_can_fail(whole, tmp_path):
+    model = aegen.load(whole[0] / "int8")
+    assert model.verify().passed
+    expected = np.linspace(0, 10, 64, dtype=np.float32)
+    assert agree(expected + 0.1, expected, steps=STEPS)
+    assert not agree(expected + 0.1, expected)
+    assert not agree(expected + 0.3, expected, steps=STEPS)
+
+
+def test_convolutions_are_not_put_into_8_bits(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(60, (8, 8)))
+    dataset = load(str(tmp_path / "bars.npz"))
+    train(Recipe(network="conv", channels=4, latent_dim=2, epochs=1), dataset, tmp_path / "run")
+    with pytest.raises(InputError, match="weights int8: found network conv, expected network mlp"):
+        export(checkpoint.read(tmp_path / "run"), dataset, tmp_path / "none", weights="int8", licence="CC0")
