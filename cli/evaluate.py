@@ -1,6 +1,5 @@
 """`aegen evaluate`: how good a model's reconstructions and samples are, beside what real pictures score."""
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import click
@@ -104,6 +103,8 @@ def command(
         importance_samples=importance_samples,
     )
     if train_classifier:
+        import dataclasses
+
         found = _usefulness(loaded, real, prior, temperature, seed, threads)
         report = dataclasses.replace(report, metrics=report.metrics | found)
     if nearest is not None:

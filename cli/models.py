@@ -1,6 +1,5 @@
 """`aegen models`: the artifacts that come with the package."""
 
-import json
 from typing import Any
 
 import click
@@ -20,6 +19,8 @@ def command(as_json: bool) -> None:
     aegen models
     aegen models --json
     """
+    import json
+
     from ..runtime.artifact import DEFAULT, find, read_manifest, shipped
 
     rows = []

@@ -131,8 +131,12 @@ def plural(count: int, noun: str) -> str:
 
 
 def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
-    """An array a part at a time, so that a memory map is never read whole."""
-    return (rows[start : start + PART] for start in range(0, len(rows), PART))
+    """An array a part at a time, so that a memory map is never read whole, nor kept in memory once it was."""
+    from ..runtime.arrays import forget
+
+    for start in range(0, len(rows), PART):
+        yield rows[start : start + PART]
+        forget(rows)
 
 
 def _on_terminal() -> bool:

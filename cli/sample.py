@@ -1,8 +1,8 @@
 """`aegen sample`: new pictures."""
 
 import itertools
+import os
 import re
-import secrets
 
 import click
 
@@ -65,7 +65,7 @@ def command(
 
     form = dtype if wants_arrays(output) else "uint8"
     if seed is None:
-        seed = secrets.randbits(32)
+        seed = int.from_bytes(os.urandom(4), "little")
     loaded = load(model, threads=threads)
     # One seed for every label: differences between rows are then the labels' own.
     chunks = [

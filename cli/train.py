@@ -1,7 +1,6 @@
 """`aegen train`: a training run."""
 
 import functools
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +143,8 @@ def _say_nothing(text: str) -> None:
 
 
 def _say_what_is_next(run: Path, best: "Epoch") -> None:
+    import shlex
+
     click.echo(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:", err=True)
     artifact = f"{run.resolve().name}-artifact"
     click.echo("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]))

@@ -1,7 +1,5 @@
 """`aegen verify`: proof, without torch, that an artifact still computes what was trained."""
 
-import json
-
 import click
 
 from .options import chosen_model, json_option, model_argument
@@ -13,15 +11,16 @@ from .options import chosen_model, json_option, model_argument
 def command(argument: str | None, model: str | None, as_json: bool) -> None:
     """Check every file against its hash and replay the golden pairs.
 
-    A golden pair is an input and what torch gave for it at export; onnxruntime on this machine must give the same, up
-    to rounding. Exits with 1 if it does not. --json prints {"model", "files", "pairs", "largest_difference", "rtol",
-    "atol", "passed"}.
+    A golden pair is an input and what torch gave for it at export, or onnxruntime for a model in int8; onnxruntime on
+    this machine must give the same, up to rounding. Exits with 1 if it does not. --json prints {"model", "files",
+    "pairs", "largest_difference", "rtol", "atol", "passed", "steps"}.
 
     \b
     aegen verify
     aegen verify ./my-artifact --json
     """
     import dataclasses
+    import json
 
     from ..runtime.autoencoder import load
 
@@ -33,6 +32,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
         click.echo(f"{loaded.name}: {found.files} files match their hashes, {found.pairs} golden pairs replayed")
         for graph, difference in found.largest_difference.items():
             click.echo(f"  {graph}: largest difference from torch {difference:.2g}")
-        click.echo(f"  allowed: {found.atol:g} + {found.rtol:g} of the value")
+        steps = f" + {found.steps:.2g} of the largest value" if found.steps else ""
+        click.echo(f"  allowed: {found.atol:g} + {found.rtol:g} of the value{steps}")
     if not found.passed:
         raise click.ClickException(f"{loaded.name} does not compute here what was trained")

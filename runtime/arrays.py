@@ -6,6 +6,7 @@ is made.
 
 import io
 import math
+import mmap
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,13 @@ def map_npy(path: Path) -> np.ndarray:
     if needed == 0:
         return np.empty(shape, dtype)
     return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def forget(array: np.ndarray) -> None:
+    """Give back the memory that the pages of a memory map take; they are read again when they are needed again."""
+    mapping = getattr(array, "_mmap", None)
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def read_npz(stream: BinaryIO, where: str) -> dict[str, np.ndarray]:

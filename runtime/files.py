@@ -1,7 +1,6 @@
 """Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,4 +95,4 @@ def _is_taken(path: str | Path) -> OutputError:
 
 
 def _partial_name(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.partial")

@@ -56,7 +56,7 @@ def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
 def png_bytes(picture: np.ndarray) -> bytes:
     """One uint8 picture as a PNG."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
 
 

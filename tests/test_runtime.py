@@ -196,3 +196,27 @@ def test_a_model_says_what_it_is(model):
     assert model.priors == ("standard", "diagonal", "gaussian", "gmm", "kde")
     assert model.manifest.default_prior in model.priors
     assert aegen.__version__.count(".") == 2
+
+
+def _peak(tmp_path, *arguments):
+    """Largest memory of a command, in MB."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-c", code, sys.executable, "-m", "aegen", *map(str, arguments)]
+    return float(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted otherwise there")
+@pytest.mark.parametrize("verb", ["sample", "encode", "reconstruct"])
+def test_memory_does_not_grow_with_the_number_of_pictures(verb, tmp_path):
+    peaks = []
+    for n in (5_000, 200_000):
+        given = ["-n", n]
+        if verb != "sample":
+            np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.uint8, (n, 28, 28)).flush()
+            given = [tmp_path / f"{n}.npy"]
+        peaks.append(_peak(tmp_path, verb, *given, "--model", "mnist-ae", "-o", f"{verb}-{n}.npy"))
+    assert peaks[1] < peaks[0] + 40  # MB, of 157 MB more of pictures
+    assert peaks[1] < 200
