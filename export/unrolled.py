@@ -20,20 +20,19 @@ class UnrolledFlow(nn.Module):
         labels = torch.arange(max(flow.labels, 1))
         with torch.no_grad():
             conditions = [flow.condition(torch.full((1,), step / steps), labels) for step in range(steps)]
-            tables = [torch.cat([block.modulation(one) for block in flow.chain()], 1) for one in conditions]
-        self.tables = nn.ParameterList(nn.Parameter(table, requires_grad=False) for table in tables)
+            tables = [table for one in conditions for block in flow.chain() for table in block.said(one)]
+        self.tables = nn.ParameterList(nn.Parameter(table.contiguous(), requires_grad=False) for table in tables)
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """The codes; a flow without labels takes none."""
-        chain = self.flow.chain()
+        tables = iter(self.tables)  # three for every block in every step
 
         def velocity(x: Tensor, step: int) -> Tensor:
-            table: Tensor = self.tables[step]
-            modulation = table if label is None else torch.index_select(table, 0, label)
-            parts = torch.chunk(modulation, len(chain), 1)
             hidden = self.flow.enter(x)
-            for block, part in zip(chain, parts, strict=True):
-                hidden = block.modulated(hidden, part)
+            for block in self.flow.chain():
+                said = (next(tables) for _ in range(3))
+                looked_up = (one if label is None else torch.index_select(one, 0, label) for one in said)
+                hidden = block.modulated(hidden, *looked_up)
             return self.flow.exit(hidden)
 
         return self.flow.unwhiten(integrate(velocity, noise, self.steps))

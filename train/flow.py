@@ -178,10 +178,14 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
         """(n, width) and a condition (n, WIDTH) -> (n, width)."""
-        return self.modulated(hidden, self.modulation(condition))
+        return self.modulated(hidden, *self.said(condition))
 
-    def modulated(self, hidden: Tensor, modulation: Tensor) -> Tensor:
-        """(n, width), and scale, shift and gate (n, 3 width) -> (n, width)."""
-        scale, shift, gate = modulation.chunk(3, dim=1)
-        changed: Tensor = hidden + gate * self.change(self.norm(hidden) * (1 + scale) + shift)
+    def said(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a condition (n, WIDTH) says to this block: scale, shift and gate, each (n, width)."""
+        scale, shift, gate = self.modulation(condition).chunk(3, dim=1)
+        return 1 + scale, shift, gate
+
+    def modulated(self, hidden: Tensor, scale: Tensor, shift: Tensor, gate: Tensor) -> Tensor:
+        """All (n, width) -> (n, width)."""
+        changed: Tensor = hidden + gate * self.change(self.norm(hidden) * scale + shift)
         return changed
