@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 64, 1024, 16_384)
 ROUNDS = 5  # at least
+STEPS = 8  # pictures on a path
 BARE = 512  # rows in one run of onnxruntime alone: what suits it best
 LEAST = 0.002  # seconds: a call that takes less is repeated until it takes that, so that the clock's tick is nothing
 
@@ -95,12 +96,16 @@ def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: in
     if model.manifest.default_prior == FLOW:
         labels = {"label": np.zeros(n, np.int64)} if model.manifest.labels else {}
         sample = _in_turn(_bare(sessions[PRIOR], noise=np.zeros_like(codes), **labels), decode)
+    starts, ends = (floats[: max(1, n // STEPS)] for _ in range(2))
+    ways = [_bare(sessions[ENCODER], image=to_tensor(one, model.manifest.image)) for one in (starts, ends)]
+    ways.append(_bare(sessions[DECODER], latent=np.repeat(codes[: len(starts)], STEPS, 0)))
     return {
         "encode": (lambda: model.encode(floats), encode),
         "encode uint8": (lambda: model.encode(levels), encode),
         "decode": (lambda: model.decode(codes), decode),
         "decode uint8": (lambda: model.decode(codes, dtype="uint8"), decode),
         "reconstruct": (lambda: model.reconstruct(floats), _in_turn(encode, decode)),
+        "interpolate": (lambda: model.interpolate(starts, ends, steps=STEPS), _in_turn(*ways)),
         "sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), sample),
     }
 

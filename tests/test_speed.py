@@ -11,7 +11,7 @@ from aegen.runtime.speed import BATCHES, ROUNDS, interleaved, speeds
 @pytest.mark.parametrize("name", ["tiny", "mnist"])
 def test_every_verb_is_measured_at_every_batch(name, tiny):
     found = list(speeds(tiny if name == "tiny" else find(name), threads=1, batches=(1, 3), seconds=0))
-    verbs = {"encode", "encode uint8", "decode", "decode uint8", "reconstruct", "sample uint8"}
+    verbs = {"encode", "encode uint8", "decode", "decode uint8", "reconstruct", "interpolate", "sample uint8"}
     assert {(speed.verb, speed.batch) for speed in found} == {(verb, batch) for verb in verbs for batch in (1, 3)}
     assert all(speed.seconds > 0 and speed.overhead > 0 for speed in found)
     assert all(speed.pictures_a_second == speed.batch / speed.seconds for speed in found)
@@ -28,7 +28,7 @@ def test_calls_are_measured_in_turn():
 def test_the_command_prints_a_table_and_json(cli, tiny):
     table = cli("bench", tiny, "--seconds", "0", "--threads", "1")
     assert table.returncode == 0, table.stderr
-    assert len(table.stdout.splitlines()) == 1 + 6 * len(BATCHES)
+    assert len(table.stdout.splitlines()) == 1 + 7 * len(BATCHES)
     printed = json.loads(cli("bench", tiny, "--seconds", "0", "--threads", "1", "--json").stdout)
     assert {row["batch"] for row in printed} == set(BATCHES)
     assert set(printed[0]) == {"verb", "batch", "seconds", "overhead"}
