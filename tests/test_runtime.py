@@ -149,19 +149,19 @@ def test_threads_share_a_model_and_agree(model):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_model_works_in_other_processes(model, method):
-    expected = model.sample(5, seed=9)  # opens the session before the fork
+    expected = model.sample(900, seed=9, batch_size=100)  # opens the session and wakes the workers before the fork
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
-        for future in [pool.submit(aegen.Autoencoder.sample, model, 5, seed=9) for _ in range(4)]:
+        for future in [pool.submit(aegen.Autoencoder.sample, model, 900, seed=9, batch_size=100) for _ in range(4)]:
             assert np.allclose(future.result(timeout=120), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("use", ["model.sample(5, seed=9)", "del model", "pass"])
+@pytest.mark.parametrize("use", ["model.sample(900, seed=9)", "del model", "pass"])
 @pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
 def test_a_fork_neither_hangs_nor_fails_with_an_open_model(tiny, use, leave):
     code = f"""
 import os, sys, aegen
-model = aegen.load({str(tiny)!r}, threads=2)
-model.sample(5, seed=9)
+model = aegen.load({str(tiny)!r}, threads=2, batch_size=100)
+model.sample(900, seed=9)
 child = os.fork()
 if child == 0:
     {use}

@@ -1,0 +1,80 @@
+"""Rows are shared out to threads: all of them, in order, no more at once than promised, and nothing when idle."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import aegen
+import numpy as np
+import pytest
+from aegen.runtime.workers import GRAIN, ROWS, Workers
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(
+    n=st.integers(0, 5000), threads=st.integers(1, 9), work=st.integers(0, 10**9), size=st.none() | st.integers(1, 900)
+)
+def test_parts_are_all_rows_in_order_and_alike(n, threads, work, size):
+    parts = list(Workers(threads).cut(n, work, size))
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
+    lengths = [part.stop - part.start for part in parts]
+    assert len(set(lengths[:-1])) <= 1
+    assert max(lengths, default=0) <= (size or ROWS)
+
+
+def test_every_thread_has_as_much_to_do_where_that_is_worth_its_waking():
+    assert [part.stop - part.start for part in Workers(4).cut(600, GRAIN)] == [150] * 4
+    assert [part.stop - part.start for part in Workers(4).cut(64, GRAIN // 64)] == [64]
+
+
+def test_results_come_in_order_and_parts_are_not_taken_far_ahead():
+    taken = []
+
+    def parts():
+        for part in range(40):
+            taken.append(part)
+            yield part
+
+    def run(part):
+        time.sleep(0.002 * (part % 3))
+        return part
+
+    results = []
+    for result in Workers(3).in_order(run, parts()):
+        results.append(result)
+        assert len(taken) <= len(results) + 7
+    assert results == list(range(40))
+
+
+def test_an_error_in_one_part_is_the_callers_and_ends_the_others():
+    ran = []
+
+    def run(part):
+        ran.append(part)
+        if part == 3:
+            raise ValueError("part 3")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="part 3"):
+        list(Workers(2).in_order(run, range(1000)))
+    assert len(ran) < 20
+
+
+def test_bulk_work_is_shared_and_the_same_from_four_threads_at_once():
+    model = aegen.load("mnist-ae", threads=2)
+    pictures = model.sample(3000, seed=1, dtype="uint8")
+    expected = model.encode(pictures)
+    assert any(thread.name.startswith("aegen") for thread in threading.enumerate())
+    with ThreadPoolExecutor(4) as pool:
+        for codes in pool.map(lambda _: model.encode(pictures), range(8)):
+            assert np.array_equal(codes, expected)
+    assert np.allclose(expected, aegen.load("mnist-ae", threads=1).encode(pictures), atol=1e-5)
+
+
+def test_a_model_at_rest_burns_nothing():
+    model = aegen.load("mnist-ae", threads=2)
+    model.sample(3000, seed=1)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
