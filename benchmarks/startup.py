@@ -1,0 +1,59 @@
+"""How long aegen's commands take to start, beside what they cannot do without, measured in turn.
+
+Prints JSON: medians in milliseconds, and ratios. Run it with the Python of an environment that aegen is installed in.
+
+    python benchmarks/startup.py
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from aegen.runtime.artifact import DECODER, DEFAULT, PRIOR, find
+
+ROUNDS = 11
+IMPORTS = "import numpy, onnxruntime, PIL.Image"
+SESSIONS = """
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+for graph in sys.argv[1:]:
+    onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    aegen = str(Path(sys.executable).with_name("aegen"))
+    graphs = [str(find(DEFAULT) / graph) for graph in (DECODER, PRIOR)]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {
+            "python": [sys.executable, "-c", "pass"],
+            "import aegen": [sys.executable, "-c", "import aegen"],
+            "import click": [sys.executable, "-c", "import click"],
+            "aegen --help": [aegen, "--help"],
+            "imports and sessions": [sys.executable, "-c", f"import sys\n{IMPORTS}\n{SESSIONS}", *graphs],
+            "aegen sample -n 64": [aegen, "sample", "-n", "64", "-o", str(Path(folder) / "grid.png")],
+        }
+        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(ROUNDS + 1):  # the first of each is not counted
+            for name, command in commands.items():
+                start = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True, env=environment)
+                times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(found[1:]) for name, found in times.items()}
+    ratios = {
+        "help to click": medians["aegen --help"] / medians["import click"],
+        "sample to imports and sessions": medians["aegen sample -n 64"] / medians["imports and sessions"],
+    }
+    milliseconds = {name: round(value * 1e3, 1) for name, value in medians.items()}
+    print(json.dumps({"milliseconds": milliseconds, "ratios": {k: round(v, 2) for k, v in ratios.items()}}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
