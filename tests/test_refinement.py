@@ -70,6 +70,15 @@ def test_moments_of_the_same_pictures_do_not_differ(perception):
     assert max(float(difference.abs().max()) for difference in differences) < 1e-4
 
 
+def test_doubt_of_a_label_is_the_classifiers_cross_entropy():
+    torch.manual_seed(0)
+    classifier = JudgeNetwork((1, 8, 8), 2, JudgeRecipe(channels=4, features=6)).eval()
+    images, labels = torch.rand(30, 1, 8, 8), torch.arange(30) % 2
+    doubt = Perception(classifier)(images, labels)[-2]
+    expected = torch.nn.functional.cross_entropy(classifier(images)[1], labels, reduction="none")
+    assert torch.allclose(doubt, expected[:, None])
+
+
 def test_moments_of_shifted_features_differ_by_the_shift(perception):
     images = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(300) % 2

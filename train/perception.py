@@ -9,18 +9,22 @@ from torch.nn import functional
 
 from .judge import JudgeNetwork
 
+DOUBT = 0.25  # how much doubt of the label counts beside a depth; more of it costs variety
 LEAST_SPREAD = 0.25  # of the usual standard deviation: a feature that hardly ever speaks must not drown the others
 
 
 class Perception(nn.Module):
-    """Images (n, C, H, W) in [0, 1] and labels -> features (n, f) at every halving of the side and at the end, a list.
+    """Images (n, C, H, W) in [0, 1] and labels -> a list of features (n, f): those at every halving of the side, the
+    cross entropy of the label, and those at the end.
 
-    The deepest features hold the label too, one of k to be 1: what belongs to which label is then a matter of moments.
+    The last hold the label too, one of k to be 1: what belongs to which label is then a matter of moments. And labels
+    should be as plain to see as in real pictures, not more: that is the mean of the cross entropy.
     """
 
     def __init__(self, classifier: JudgeNetwork) -> None:
         super().__init__()
         self.layers = classifier.features.eval().requires_grad_(False)
+        self.head = classifier.classes.eval().requires_grad_(False)
         self.labels = classifier.labels
 
     def forward(self, images: Tensor, labels: Tensor) -> list[Tensor]:
@@ -30,7 +34,8 @@ class Perception(nn.Module):
             seen = layer(seen)
             if isinstance(layer, nn.MaxPool2d):
                 depths.append(seen.flatten(1))
-        return [*depths, torch.cat([seen, functional.one_hot(labels, self.labels)], 1)]
+        doubt = functional.cross_entropy(self.head(seen), labels, reduction="none")
+        return [*depths, doubt[:, None], torch.cat([seen, functional.one_hot(labels, self.labels)], 1)]
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,11 @@ class Critic:
 
     def differences(self, images: Tensor, labels: Tensor) -> list[Tensor]:
         """By how much the moments of images (n, C, H, W) in [0, 1] of labels (n,) are larger, those of every depth."""
-        depths = zip(self.real, self.perception(images, labels), strict=True)
-        return [difference for moments, features in depths for difference in moments.differences(features)]
+        *shallow, doubt, deepest = zip(self.real, self.perception(images, labels), strict=True)
+        found = [moments.differences(features) for moments, features in (*shallow, deepest)]
+        moments, features = doubt
+        found.append([DOUBT * difference for difference in moments.differences(features)])
+        return [difference for one in found for difference in one]
 
 
 def _moments(mean: Tensor, second: Tensor) -> Moments:
