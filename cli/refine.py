@@ -23,6 +23,8 @@ KNOBS: Knobs = [
     ("--flow-steps", {"type": click.IntRange(1), "help": "Evaluations of the prior; export as many."}),
     ("--classifiers", {"type": click.IntRange(1), "help": "How many compare pictures."}),
     ("--lessons", {"type": click.IntRange(1), "help": "Epochs of each classifier."}),
+    ("--squares", {"type": bool, "help": "Whether shallow features match in mean square too."}),
+    ("--doubt", {"type": float, "help": "Weight of the classifiers' doubt of labels."}),
     ("--seed", {"type": click.IntRange(0), "help": "Of classifiers, order and noise."}),
 ]
 

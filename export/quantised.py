@@ -5,8 +5,10 @@ it would if every batch set scales of its own. Weights have 7 of their 8 bits: p
 the sums of processors without special instructions.
 """
 
+import contextlib
 import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +41,8 @@ def quantised(model: bytes, rows: np.ndarray) -> bytes:
     Inference, 2018.
     """
     loaded = onnx.load_from_string(model)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _no_warnings():
         result = Path(folder) / "quantised.onnx"
-        logging.disable(logging.WARNING)  # of a step that would only do what onnxruntime does when it opens the file
         quantize_static(
             loaded,
             result,
@@ -52,13 +53,23 @@ def quantised(model: bytes, rows: np.ndarray) -> bytes:
             per_channel=True,
             reduce_range=True,
         )
-        logging.disable(logging.NOTSET)
         made = onnx.load(result)
     made.ir_version = loaded.ir_version
     strip(made)
     onnx.checker.check_model(made, full_check=True)
     content: bytes = made.SerializeToString(deterministic=True)
     return content
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Without the one of a step left out, which would only do what onnxruntime does when it opens the file."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def all_quantised(

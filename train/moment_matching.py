@@ -44,6 +44,8 @@ class RefinementRecipe:
     flow_steps: int = 8  # evaluations of the flow for a code, as many as are exported
     classifiers: int = 3  # whose features are compared; a single one is pleased too soon
     lessons: int = 4  # epochs of each of them
+    squares: bool = True  # whether shallow features match in mean square too: in contrast as in mean
+    doubt: float = 0.0  # weight, beside a depth, of the classifiers' doubt of labels; more of it costs variety
     seed: int = 0  # of the classifiers, the codes drawn, the order of the pictures
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class RefinementRecipe:
             (self.flow_steps >= 1, "flow_steps", "at least 1"),
             (self.classifiers >= 1, "classifiers", "at least 1"),
             (self.lessons >= 1, "lessons", "at least 1"),
+            (self.squares in (True, False), "squares", "true or false"),
+            (self.doubt >= 0, "doubt", "a number from 0"),
             (0 <= self.seed < LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED - 1}"),
         ]
         check_knobs("refinement", self, rules)

@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from .judge import JudgeNetwork
 
-DOUBT = 0.25  # how much doubt of the label counts beside a depth; more of it costs variety
 LEAST_SPREAD = 0.25  # of the usual standard deviation: a feature that hardly ever speaks must not drown the others
 
 
@@ -40,29 +39,33 @@ class Perception(nn.Module):
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the features of many pictures at one depth: mean and spread (f,), and at the deepest depth the mean products
-    (f, f) of standardised features. Those of shallow features would ask for detail that a code does not hold.
+    """Of the features of many pictures at one depth: mean and spread (f,), and the mean square of the standardised
+    features (f,), or the mean of all their products (f, f), or nothing of second order.
     """
 
     mean: Tensor
     spread: Tensor
-    products: Tensor | None
+    second: Tensor | None
 
     def differences(self, features: Tensor) -> list[Tensor]:
-        """By how much the moments of other pictures' features (n, f) are larger, the means' and the products'.
+        """By how much the moments of other pictures' features (n, f) are larger, of first and of second order.
 
         Divided so that their summed squares are averages over the features. 0 on average for pictures of one kind.
         """
         standard = (features - self.mean) / self.spread
         found = [standard.mean(0)]
-        if self.products is not None:
-            found.append(standard.T @ standard / len(standard) - self.products)
+        if self.second is not None:
+            products = self.second.ndim == 2
+            found.append((standard.T @ standard / len(standard) if products else (standard**2).mean(0)) - self.second)
         return [difference / features.shape[1] ** 0.5 for difference in found]
 
 
 @torch.no_grad()
-def looks(perception: Perception, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Moments]:
-    """Moments at every depth over batches of images and labels."""
+def looks(perception: Perception, batches: Iterable[tuple[Tensor, Tensor]], *, squares: bool = True) -> list[Moments]:
+    """Moments at every depth over batches of images and labels.
+
+    Products at the deepest depth alone, for the others are many; squares: whether those have mean squares.
+    """
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []
     for images, labels in batches:
@@ -70,32 +73,39 @@ def looks(perception: Perception, batches: Iterable[tuple[Tensor, Tensor]]) -> l
         found = [(f.sum(0), f.T @ f if f is depths[-1] else (f**2).sum(0)) for f in depths]
         sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, found, strict=True)] if sums else found
         count += len(images)
-    return [_moments(first / count, second / count) for first, second in sums]
+    *shallow, deepest = [(first / count, second / count) for first, second in sums]
+    return [*(_moments(*moments, squares=squares) for moments in shallow), _moments(*deepest, squares=True)]
 
 
 @dataclass(frozen=True)
 class Critic:
-    """What tells drawn pictures from real ones: a classifier, and the moments of real pictures at its depths."""
+    """What tells drawn pictures from real ones: a classifier, and the moments of real pictures at its depths.
+
+    doubt: how much its doubt of labels counts beside a depth.
+    """
 
     perception: Perception
     real: Sequence[Moments]
+    doubt: float = 0.0
 
     def differences(self, images: Tensor, labels: Tensor) -> list[Tensor]:
         """By how much the moments of images (n, C, H, W) in [0, 1] of labels (n,) are larger, those of every depth."""
         *shallow, doubt, deepest = zip(self.real, self.perception(images, labels), strict=True)
         found = [moments.differences(features) for moments, features in (*shallow, deepest)]
-        moments, features = doubt
-        found.append([DOUBT * difference for difference in moments.differences(features)])
+        if self.doubt:
+            moments, features = doubt
+            found.append([self.doubt * difference for difference in moments.differences(features)[:1]])
         return [difference for one in found for difference in one]
 
 
-def _moments(mean: Tensor, second: Tensor) -> Moments:
+def _moments(mean: Tensor, second: Tensor, *, squares: bool) -> Moments:
     """second: mean squares (f,), or the means of all products (f, f)."""
     square = second.diagonal() if second.ndim == 2 else second
     spread = (square - mean**2).clamp_min(0).sqrt()
     heard = spread[spread > 0]
     spread = spread.clamp_min(LEAST_SPREAD * heard.median() if len(heard) else 1.0)
-    products = None
     if second.ndim == 2:
-        products = ((second - torch.outer(mean, mean)) / torch.outer(spread, spread)).float()
-    return Moments(mean.float(), spread.float(), products)
+        standard = (second - torch.outer(mean, mean)) / torch.outer(spread, spread)
+    else:
+        standard = (second - mean**2) / spread**2
+    return Moments(mean.float(), spread.float(), standard.float() if squares else None)

@@ -75,8 +75,8 @@ def refine(
         note(f"classifier {number} of {recipe.classifiers} ...")
         lessons = JudgeRecipe(epochs=recipe.lessons, seed=recipe.seed + number, **NARROW)
         perception = Perception(train_judge(lessons, labelled, labelled[:0], threads=threads)).to(device)
-        real = looks(perception, ((pictures(rows, unit), labels[rows]) for rows in batches))
-        critics.append(Critic(perception, real))
+        real = looks(perception, ((pictures(rows, unit), labels[rows]) for rows in batches), squares=recipe.squares)
+        critics.append(Critic(perception, real, recipe.doubt))
     match_moments(
         objective.to(device),
         flow.to(device),
