@@ -41,9 +41,8 @@ def prove(
         golden = golden_pairs(network, prior, pictures[np.arange(batch) % len(pictures)], image)
         inputs = _inputs(golden, image)
         for name, graph in networks.items():
-            outputs = [output for output in OUTPUTS[name] if golden_name(name, output) in golden]
-            for output, found in zip(outputs, graph.outputs(outputs, inputs[name]), strict=True):
-                expected = golden[golden_name(name, output)]
+            for output, found in _outputs(name, graph, golden, inputs[name]).items():
+                expected = golden[output]
                 if not agree(found, expected):
                     raise ParityError(
                         f"{name} at batch {batch}",
@@ -84,10 +83,8 @@ def answers(golden: dict[str, np.ndarray], graphs: dict[str, bytes], image: Imag
     """
     replayed = dict(golden)
     for name in (ENCODER, DECODER):
-        outputs = [output for output in OUTPUTS[name] if golden_name(name, output) in golden]
         network = Network(functools.partial(graphs.__getitem__, name), name)
-        found = network.outputs(outputs, _inputs(replayed, image)[name])
-        replayed |= {golden_name(name, output): value for output, value in zip(outputs, found, strict=True)}
+        replayed |= _outputs(name, network, replayed, _inputs(replayed, image)[name])
     return replayed
 
 
@@ -97,6 +94,15 @@ def golden_pictures(pictures: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 256, (2, *axes), np.uint8)
     black, white = np.zeros((1, *axes), np.uint8), np.full((1, *axes), 255, np.uint8)
     return np.concatenate([pictures[:GOLDEN_PICTURES], black, white, noise])
+
+
+def _outputs(
+    name: str, network: Network, golden: dict[str, np.ndarray], given: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What a graph gives, of all that there are golden pairs of and by their names."""
+    outputs = [output for output in OUTPUTS[name] if golden_name(name, output) in golden]
+    found = network.outputs(outputs, given)
+    return {golden_name(name, output): value for output, value in zip(outputs, found, strict=True)}
 
 
 def _inputs(golden: dict[str, np.ndarray], image: ImageSpec) -> dict[str, dict[str, np.ndarray]]:

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import onnxruntime
 
 from .arguments import count
 from .errors import ExecutionError, InputError
+from .forks import abandon_in_children
 
 CPU = "CPUExecutionProvider"
 THREADS = "AEGEN_THREADS"  # a variable of the environment
@@ -33,7 +33,7 @@ class Network:
         self._read, self._where = read, where
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
-        _networks.add(self)
+        abandon_in_children(self)
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """One named output for the named inputs. Raises ExecutionError with onnxruntime's words when it fails."""
@@ -66,18 +66,6 @@ class Network:
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
         self._lock, self._session = threading.Lock(), None
-
-
-_networks: "weakref.WeakSet[Network]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for network in list(_networks):
-        network.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:

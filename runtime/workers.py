@@ -3,8 +3,6 @@
 import collections
 import itertools
 import math
-import os
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -12,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from .arguments import positive
+from .forks import abandon_in_children
 
 ROWS = 256  # in one onnxruntime call: more are no faster, and what they are turned into leaves a core's cache
 GRAIN = 16_000_000  # multiply-adds: fewer are done before another thread has woken up
@@ -32,7 +31,7 @@ class Workers:
         self._threads = threads
         self._batch_size = None if batch_size is None else positive("batch_size", batch_size)
         self._pool: ThreadPoolExecutor | None = None
-        _all.add(self)
+        abandon_in_children(self)
 
     def cut(self, n: int, work: int, batch_size: int | None = None) -> Iterator[slice]:
         """N rows in equal parts and a tail: of batch_size rows, or as many for every thread, up to ROWS each.
@@ -94,18 +93,6 @@ class Workers:
     def abandon(self) -> None:
         """In a forked child, where the threads do not exist: forget them."""
         self._pool = None
-
-
-_all: "weakref.WeakSet[Workers]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for workers in list(_all):
-        workers.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def slices(n: int, size: int) -> Iterator[slice]:
