@@ -3,6 +3,7 @@
 import collections
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -58,17 +59,30 @@ class Workers:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "aegen")
-        pool, waiting = self._pool, collections.deque[Future[Result]]()
+        pool, process = self._pool, os.getpid()
+        waiting = collections.deque[tuple[Part, Future[Result] | None]]()
+
+        def begun(part: Part) -> Future[Result] | None:
+            try:
+                return pool.submit(run, part) if os.getpid() == process else None
+            except RuntimeError:  # the main thread has ended, and pools with it
+                return None
+
+        def ended(part: Part, future: Future[Result] | None) -> Result:
+            # In a child that was forked meanwhile nobody works on what the parent's threads were given.
+            return run(part) if future is None or os.getpid() != process else future.result()
+
         try:
             for part in itertools.chain(first, remaining):
-                waiting.append(pool.submit(run, part))
+                waiting.append((part, begun(part)))
                 if len(waiting) > 2 * self._threads:
-                    yield waiting.popleft().result()
+                    yield ended(*waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield ended(*waiting.popleft())
         finally:
-            for future in waiting:
-                future.cancel()
+            for _, future in waiting:
+                if future is not None and os.getpid() == process:
+                    future.cancel()
 
     def gathered(
         self,
@@ -80,6 +94,7 @@ class Workers:
         batch_size: int | None = None,
     ) -> np.ndarray:
         """What `run` makes of rows (n, ...), as one array (n, *axes) of dtype. work, batch_size: as of `cut`."""
+        parts = self.cut(len(rows), work, batch_size)
         if len(rows) == 1:
             return run(rows)
         results = np.empty((len(rows), *axes), dtype)
@@ -87,7 +102,7 @@ class Workers:
         def fill(part: slice) -> None:
             results[part] = run(rows[part])
 
-        collections.deque(self.in_order(fill, self.cut(len(rows), work, batch_size)), maxlen=0)
+        collections.deque(self.in_order(fill, parts), maxlen=0)
         return results
 
     def abandon(self) -> None:

@@ -53,6 +53,7 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.sample(1, prior=""), "prior: found ''"),
         (lambda m: m.sample(1, batch_size=0), "batch_size: found 0, expected at least 1"),
         (lambda m: m.iter_sample(1, batch_size=-3), "batch_size"),
+        (lambda m: m.encode(np.zeros(m.picture_shape, np.uint8), batch_size=0), "batch_size"),
         (lambda m: m.interpolate(shaped(6, 5), shaped(6, 5), steps=1), "steps: found 1, expected at least 2"),
         (
             lambda m: m.interpolate(shaped(2, 6, 5), shaped(3, 6, 5)),

@@ -1,5 +1,7 @@
 """Rows are shared out to threads: all of them, in order, no more at once than promised, and nothing when idle."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +68,7 @@ def test_bulk_work_is_shared_and_the_same_from_four_threads_at_once():
     pictures = model.sample(3000, seed=1, dtype="uint8")
     expected = model.encode(pictures)
     assert any(thread.name.startswith("aegen") for thread in threading.enumerate())
+    assert model._workers._pool is not None
     with ThreadPoolExecutor(4) as pool:
         for codes in pool.map(lambda _: model.encode(pictures), range(8)):
             assert np.array_equal(codes, expected)
@@ -78,3 +81,23 @@ def test_a_model_at_rest_burns_nothing():
     before = time.process_time()
     time.sleep(0.5)
     assert time.process_time() - before < 0.1
+
+
+LONG = """
+import os, sys, threading, aegen
+model = aegen.load("mnist-ae", threads=2)
+chunks = model.iter_sample(6000, seed=1, batch_size=256)
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "threading.Thread(target=lambda: print(sum(map(len, chunks)))).start()",
+        "next(chunks)\nif os.fork():\n    os.wait()\nelse:\n    print(256 + sum(map(len, chunks)))",
+    ],
+    ids=["the main thread has ended", "the process was forked on the way"],
+)
+def test_what_was_begun_is_finished_although(use):
+    done = subprocess.run([sys.executable, "-c", LONG + use], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["6000"], done.stderr
