@@ -25,7 +25,8 @@ import click
     type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
-    help="fp16 stores them in half the bytes; computing is the same. int8 computes faster too, less exactly.",
+    help="fp16 stores them in half the bytes; computing is the same. int8 computes faster too, less exactly, and cuts "
+    "off codes beyond the training pictures'.",
 )
 @click.option(
     "--notes",

@@ -35,7 +35,7 @@ class _Rows(CalibrationDataReader):  # type: ignore[misc]
 def quantised(model: bytes, rows: np.ndarray) -> bytes:
     """An ONNX file of one input with its matrix products in 8 bits; what goes in and comes out is float32 as before.
 
-    rows: of that input (n, ...), from which the range of every activation is taken.
+    rows: of that input (n, ...), from which the range of every activation is taken; what lies beyond is cut off.
 
     Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference, 2018.

@@ -7,7 +7,7 @@ import numpy as np
 
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, GOLDEN, PRIOR, Artifact
-from .manifest import INT8, Manifest, Tensor
+from .manifest import Manifest, Tensor
 from .pixels import picture_shape, to_tensor
 from .session import Network
 
@@ -42,7 +42,7 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
     """
     golden = read_declared(artifact.read(GOLDEN), _golden_tensors(artifact.manifest), str(artifact.path / GOLDEN))
     worst, passed = {}, True
-    steps = STEPS if artifact.manifest.weights == INT8 else 0.0
+    steps = dict.fromkeys(artifact.manifest.quantisation_error, STEPS)
     for name in filter(artifact.manifest.graphs.__contains__, GRAPHS):
         graph = artifact.manifest.graphs[name]
         given = {tensor.name: golden[golden_name(name, tensor.name)] for tensor in graph.inputs}
@@ -53,8 +53,9 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
         expected = [golden[golden_name(name, output)] for output in outputs]
         pairs = list(zip(found, expected, strict=True))
         worst[name] = max(largest_difference(*pair) for pair in pairs)
-        passed = passed and all(agree(*pair, steps=steps) for pair in pairs)
-    return Verification(len(artifact.manifest.files), len(golden["pictures"]), worst, RTOL, ATOL, passed, steps)
+        passed = passed and all(agree(*pair, steps=steps.get(name, 0.0)) for pair in pairs)
+    loosest = max(steps.values(), default=0.0)
+    return Verification(len(artifact.manifest.files), len(golden["pictures"]), worst, RTOL, ATOL, passed, loosest)
 
 
 def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
