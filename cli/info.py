@@ -1,13 +1,8 @@
 """`aegen info`: what an artifact says of itself."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from .options import chosen_model, json_option, model_argument
-
-if TYPE_CHECKING:
-    from ..runtime.manifest import Manifest
 
 
 @click.command
@@ -48,7 +43,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
         "size": f"{manifest.total_bytes:,} bytes in {len(manifest.files)} files",
         "multiply-adds": ", ".join(f"{graph} {count:,}" for graph, count in manifest.multiply_adds.items())
         or "not told",
-        "weights": _weights(manifest),
+        "weights": manifest.precision,
         "graphs": f"opset {manifest.opset}, IR {manifest.ir_version}",
         "data": f"{data.name}, {data.training_pictures:,} training pictures",
         "licence": data.licence,
@@ -60,8 +55,3 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     width_of_names = max(map(len, rows))
     for name, value in rows.items():
         click.echo(f"{name:<{width_of_names}}  " + str(value).replace("\n", "\n" + " " * (width_of_names + 2)))
-
-
-def _weights(manifest: "Manifest") -> str:
-    errors = [f"{graph} by {error:.2g}" for graph, error in manifest.quantisation_error.items()]
-    return manifest.weights + (f", which changes {', '.join(errors)} (root mean square)" if errors else "")

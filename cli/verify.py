@@ -13,7 +13,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
 
     A golden pair is an input and what torch gave for it at export, or onnxruntime for a model in int8; onnxruntime on
     this machine must give the same, up to rounding. Exits with 1 if it does not. --json prints {"model", "files",
-    "pairs", "largest_difference", "rtol", "atol", "passed", "steps"}.
+    "pairs", "largest_difference", "reference", "rtol", "atol", "passed", "steps"}.
 
     \b
     aegen verify
@@ -31,7 +31,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     else:
         click.echo(f"{loaded.name}: {found.files} files match their hashes, {found.pairs} golden pairs replayed")
         for graph, difference in found.largest_difference.items():
-            click.echo(f"  {graph}: largest difference from torch {difference:.2g}")
+            click.echo(f"  {graph}: largest difference from {found.reference[graph]} {difference:.2g}")
         steps = f" + {found.steps:.2g} of the largest value" if found.steps else ""
         click.echo(f"  allowed: {found.atol:g} + {found.rtol:g} of the value{steps}")
     if not found.passed:

@@ -82,8 +82,8 @@ def export(
     report("graphs")
     graphs = {ENCODER: encoder_graph(network, checkpoint.shape), DECODER: decoder_graph(network, recipe.latent_dim)}
     graphs |= {} if flow is None else {PRIOR: prior_graph(flow)}
-    if weights != SINGLE:
-        graphs = {file: stored_as_halves(graph) for file, graph in graphs.items()}
+    halved = {SINGLE: (), HALF: tuple(graphs), INT8: (PRIOR,)}[weights]
+    graphs = {file: stored_as_halves(graph) if file in halved else graph for file, graph in graphs.items()}
     report("parity")
     parity = prove(network, flow, graphs, dataset.test.images, image)
     golden = golden_pairs(network, flow, golden_pictures(dataset.test.images), image)

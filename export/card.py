@@ -22,6 +22,7 @@ def model_card(manifest: Manifest) -> str:
     colour = "grey" if channels == 1 else "RGB"
     quality, data, recipe = manifest.quality, manifest.data, manifest.recipe
     psnr = -10 * math.log10(max(quality["reconstruction_mse"], 1e-12))
+    parity = "parity with torch" + (", before weights were in 8 bits" if manifest.quantisation_error else "")
     worst = max(manifest.parity.largest_difference.values())
     knobs = "\n".join(f"| {knob} | {_plain(value)} |" for knob, value in recipe.items())
     versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
@@ -61,8 +62,8 @@ on pictures that training never saw |
 at epoch {manifest.epoch} of {recipe["epochs"]} |
 | priors, with the mean log-likelihood of held-out codes | {priors} |
 | multiply-adds of a picture | {costs} |
-| weights | {manifest.weights}{_error(manifest)} |
-| parity with torch | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
+| weights | {manifest.precision} |
+| {parity} | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |
 
 ## Recipe
@@ -81,11 +82,6 @@ Made by these commands; whoever has the data can make it again:
 The prior `kde` draws close to codes of single training pictures, and so may copy them.
 It knows only pictures like those that it was trained on.
 {f"{chr(10)}{manifest.notes}" if manifest.notes else ""}"""
-
-
-def _error(manifest: Manifest) -> str:
-    errors = [f"{file.removesuffix('.onnx')} {error:.2g}" for file, error in manifest.quantisation_error.items()]
-    return f"; root mean square of what that changes on held-out pictures: {', '.join(errors)}" if errors else ""
 
 
 def _plain(value: object) -> str:

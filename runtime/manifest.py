@@ -120,6 +120,13 @@ class Manifest:
         """Size of the artifact's files, the manifest itself left out."""
         return sum(entry.bytes for entry in self.files.values())
 
+    @property
+    def precision(self) -> str:
+        """How the weights are stored, and what computing in 8 bits changes."""
+        errors = [f"{file.removesuffix('.onnx')} {error:.2g}" for file, error in self.quantisation_error.items()]
+        changes = f"; root mean square of what that changes on held-out pictures: {', '.join(errors)}"
+        return self.weights + (changes if errors else "")
+
     @classmethod
     def parse(cls, text: bytes, where: str) -> "Manifest":
         """A manifest from the bytes of its file. Raises ArtifactError when it is damaged, inconsistent or too new."""

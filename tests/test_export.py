@@ -1,5 +1,9 @@
 """What an export is told of weights and notes: halves compute what they computed before, and a card ends as asked."""
 
+import hashlib
+import json
+import shutil
+
 import aegen
 import numpy as np
 import pytest
@@ -138,6 +142,22 @@ def test_golden_pairs_in_8_bits_are_replayed_and_can_fail(whole, tmp_path):
     assert agree(expected + 0.1, expected, steps=STEPS)
     assert not agree(expected + 0.1, expected)
     assert not agree(expected + 0.3, expected, steps=STEPS)
+    assert agree(np.array([np.inf]), np.array([np.inf], np.float32))  # and no warning
+
+
+def test_a_wrong_golden_pair_in_8_bits_is_seen_and_laid_to_onnxruntime(whole, tmp_path, cli):
+    copy = shutil.copytree(whole[0] / "int8", tmp_path / "int8")
+    golden = dict(np.load(copy / "golden.npz"))
+    golden["image"][0] = 1 - golden["image"][0]
+    np.savez(copy / "golden.npz", **golden)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    content = (copy / "golden.npz").read_bytes()
+    manifest["files"]["golden.npz"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    result = cli("verify", copy)
+    assert result.returncode == 1
+    assert "decoder.onnx: largest difference from onnxruntime" in result.stdout
+    assert not aegen.load(copy).verify().passed
 
 
 def test_convolutions_are_not_put_into_8_bits(tmp_path, bars):
