@@ -26,8 +26,8 @@ def load(
 ) -> "Autoencoder":
     """Open a model: a shipped name, the path of an artifact folder, or None for the shipped default.
 
-    threads: as many as work at once, by default AEGEN_THREADS, or the cores that this process may use. batch_size:
-    pictures that one of them takes at a time, by default what suits the model.
+    threads: as many as work at once, the caller's among them, by default AEGEN_THREADS, or the cores that this process
+    may use. batch_size: pictures that one of them takes at a time, by default what suits the model.
     Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
     """
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)

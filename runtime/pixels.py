@@ -70,10 +70,10 @@ def _within_unit(pictures: np.ndarray) -> bool:
     # Floats from 0 have the order of their bits, and the bits of negative ones and of NaN come after those of 1: one
     # pass over whole numbers tells. The two passes over floats are for what has other bits, such as -0.
     if pictures.dtype == FLOAT and pictures.flags.c_contiguous:
-        largest = np.maximum.reduce(pictures.view(np.uint32), axis=None)
-    else:
-        largest = ONE + 1
-    return bool(largest <= ONE or (pictures.min() >= 0 and pictures.max() <= 1))
+        bits = pictures.reshape(-1).view(np.uint32)
+        if bits[bits.argmax()] <= ONE:  # of one picture in half the time that max() takes
+            return True
+    return bool(pictures.min() >= 0 and pictures.max() <= 1)
 
 
 def with_noise(pictures: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:

@@ -21,11 +21,11 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """Threads that take rows in turn, each running onnxruntime on rows of its own.
+    """Threads that take rows in turn, each running onnxruntime on rows of its own. Who asks is one of them.
 
     So no core waits for another within a graph, as it does where one run is spread over all, and pixels are converted
-    on all cores too. They are started when first needed, sleep when there is nothing to do, and are started anew in a
-    process that was forked. batch_size: rows that one takes at a time, by default what suits.
+    on all cores too. The others are started when first needed, sleep when there is nothing to do, and are started anew
+    in a process that was forked. batch_size: rows that one takes at a time, by default what suits.
     """
 
     def __init__(self, threads: int, batch_size: int | None = None) -> None:
@@ -58,30 +58,36 @@ class Workers:
             yield from map(run, itertools.chain(first, remaining))
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "aegen")
+            self._pool = ThreadPoolExecutor(self._threads - 1, "aegen")  # one thread is who asks
         pool, process = self._pool, os.getpid()
-        waiting = collections.deque[tuple[Part, Future[Result] | None]]()
+        waiting = collections.deque[tuple[Part, Future[Result]]]()
 
-        def begun(part: Part) -> Future[Result] | None:
+        def begun(part: Part) -> Future[Result]:
             try:
-                return pool.submit(run, part) if os.getpid() == process else None
+                return pool.submit(run, part) if os.getpid() == process else Future()
             except RuntimeError:  # the main thread has ended, and pools with it
-                return None
+                return Future()
 
-        def ended(part: Part, future: Future[Result] | None) -> Result:
-            # In a child that was forked meanwhile nobody works on what the parent's threads were given.
-            return run(part) if future is None or os.getpid() != process else future.result()
+        def first_result() -> Result:
+            if os.getpid() != process:  # forked: nobody works on what the parent's threads were given
+                return run(waiting.popleft()[0])
+            for place, (part, future) in enumerate(tuple(waiting)):
+                if waiting[0][1].done():
+                    break
+                if future.cancel():  # nobody has begun it
+                    waiting[place] = part, _ended(run, part)
+            return waiting.popleft()[1].result()
 
         try:
             for part in itertools.chain(first, remaining):
                 waiting.append((part, begun(part)))
                 if len(waiting) > 2 * self._threads:
-                    yield ended(*waiting.popleft())
+                    yield first_result()
             while waiting:
-                yield ended(*waiting.popleft())
+                yield first_result()
         finally:
             for _, future in waiting:
-                if future is not None and os.getpid() == process:
+                if os.getpid() == process:
                     future.cancel()
 
     def gathered(
@@ -94,9 +100,11 @@ class Workers:
         batch_size: int | None = None,
     ) -> np.ndarray:
         """What `run` makes of rows (n, ...), as one array (n, *axes) of dtype. work, batch_size: as of `cut`."""
-        parts = self.cut(len(rows), work, batch_size)
-        if len(rows) == 1:
+        if len(rows) == 1:  # microseconds count here
+            if batch_size is not None:
+                positive("batch_size", batch_size)
             return run(rows)
+        parts = self.cut(len(rows), work, batch_size)
         results = np.empty((len(rows), *axes), dtype)
 
         def fill(part: slice) -> None:
@@ -108,6 +116,16 @@ class Workers:
     def abandon(self) -> None:
         """In a forked child, where the threads do not exist: forget them."""
         self._pool = None
+
+
+def _ended(run: Callable[[Part], Result], part: Part) -> Future[Result]:
+    """What came of running it here and now. An error waits its turn."""
+    future = Future[Result]()
+    try:
+        future.set_result(run(part))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 def slices(n: int, size: int) -> Iterator[slice]:

@@ -63,6 +63,31 @@ def test_an_error_in_one_part_is_the_callers_and_ends_the_others():
     assert len(ran) < 20
 
 
+def test_who_asks_works_too_and_all_together_are_as_many_as_asked_for():
+    names = set()
+
+    def run(part):
+        names.add(threading.current_thread().name)
+        time.sleep(0.005)
+
+    list(Workers(3).in_order(run, range(30)))
+    assert threading.current_thread().name in names
+    assert len(names) == 3
+
+
+def test_results_before_an_error_are_given_though_it_came_first():
+    def run(part):
+        if part == 1:
+            raise ValueError("part 1")
+        time.sleep(0.05)
+        return part
+
+    results = Workers(2).in_order(run, range(4))
+    assert next(results) == 0
+    with pytest.raises(ValueError, match="part 1"):
+        next(results)
+
+
 def test_bulk_work_is_shared_and_the_same_from_four_threads_at_once():
     model = aegen.load("mnist-ae", threads=2)
     pictures = model.sample(3000, seed=1, dtype="uint8")
