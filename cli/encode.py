@@ -20,7 +20,8 @@ def command(pictures: str, output: str, model: str | None, threads: int | None, 
     aegen encode photo.png --resize -o - | aegen decode - -o again.png
     """
     from ..runtime.autoencoder import load
-    from ..runtime.grid import codes_suffix, write_codes
+    from ..runtime.grid import write_codes
+    from ..runtime.outputs import codes_suffix
     from ..runtime.pictures import read_pictures
 
     with usage():

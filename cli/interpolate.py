@@ -51,7 +51,8 @@ def command(
     aegen interpolate -n 16 --steps 30 --seed 0 --model ./with-a-flow -o wander.gif
     """
     from ..runtime.autoencoder import load
-    from ..runtime.grid import output_suffix, tile, write_pictures
+    from ..runtime.grid import tile, write_pictures
+    from ..runtime.outputs import output_suffix
     from ..runtime.pictures import read_pictures
 
     if (a is None) != (b is None):

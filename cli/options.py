@@ -102,7 +102,7 @@ def strip_options(command: Command) -> Command:
 
 def wants_arrays(output: str) -> bool:
     """Whether an output keeps floats as they are, or shows grey levels. A suffix that is unknown is a wrong call."""
-    from ..runtime.grid import output_suffix
+    from ..runtime.outputs import output_suffix
 
     with usage():
         return output_suffix(output) in (".npy", ".npz", "-")

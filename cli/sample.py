@@ -61,7 +61,6 @@ def command(
     aegen sample -n 16 --label 0-9 -o rows.png
     """
     from ..runtime.autoencoder import load
-    from ..runtime.grid import write_pictures
 
     form = dtype if wants_arrays(output) else "uint8"
     if seed is None:
@@ -72,6 +71,8 @@ def command(
         loaded.iter_sample(count, seed=seed, prior=prior, label=one, temperature=temperature, dtype=form)
         for one in label or (None,)
     ]
+    from ..runtime.grid import write_pictures  # while the networks are opened
+
     total = count * len(chunks)
     row = columns or (count if label and len(label) > 1 else None)
     drawn = with_progress(itertools.chain.from_iterable(chunks), total)

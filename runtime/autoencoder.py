@@ -45,7 +45,8 @@ class Autoencoder:
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
-        self._workers = Workers(chosen_threads(threads), batch_size)
+        self._threads = chosen_threads(threads)
+        self._workers = Workers(self._threads, batch_size)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
         self._flow = self._network(PRIOR)
@@ -132,6 +133,7 @@ class Autoencoder:
     ) -> Iterator[np.ndarray]:
         """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
         kind = picture_dtype(dtype)
+        self._begin_to_open(self._decoder)
         decode = functools.partial(self._decode_batch, dtype=kind)
         return self._drawn(decode, n, seed, prior, label, temperature, batch_size)
 
@@ -296,6 +298,7 @@ class Autoencoder:
         labels = self.manifest.labels
         if label is not None and not labels:
             raise InputError("label", found=label, expected="a model of labelled pictures")
+        self._begin_to_open(self._flow)
         shares = self._statistics().get("label_shares", np.empty(0))
         if label is not None:
             shares = np.eye(len(labels))[label_place(labels, label)]
@@ -332,6 +335,10 @@ class Autoencoder:
 
     def _work(self, graph: str) -> int:
         return self.manifest.multiply_adds.get(graph, 0)
+
+    def _begin_to_open(self, network: Network) -> None:
+        if self._threads > 1:
+            network.open_soon()
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive

@@ -4,7 +4,6 @@ import io
 import math
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -12,11 +11,13 @@ from PIL import Image
 from .arrays import npz_bytes
 from .errors import InputError
 from .files import new_file, new_folder, require_parent, write_bytes
+from .outputs import codes_suffix, output_suffix
 from .pixels import grey_levels, unit_pixels
+
+Image.preinit()  # load what writes PNG now, not with the first picture
 
 GAP = 2  # pixels between two pictures
 GAP_LEVEL = 56  # dark grey: a border shows on black pictures and on white ones
-SUFFIXES = (".png", ".npy", ".npz", ".gif")
 
 
 def tile(pictures: np.ndarray, *, columns: int | None = None, scale: int = 1) -> np.ndarray:
@@ -95,21 +96,6 @@ def write_pictures(
         write_bytes(output, content)
 
 
-def output_suffix(output: str) -> str:
-    """The form that an output of pictures asks for: `.png`, `.npy`, `.npz`, `.gif`, `-`, or nothing for a folder.
-
-    Raises InputError for any other suffix.
-    """
-    if output == "-":
-        return "-"
-    if Path(output).exists() and not Path(output).is_file() and not Path(output).is_dir():
-        return ".npy"  # a device or a named pipe
-    suffix = "" if output.endswith(("/", "\\")) else Path(output).suffix.lower()
-    if suffix not in ("", *SUFFIXES):
-        raise InputError(output, found=suffix, expected=f"{', '.join(SUFFIXES)}, a folder's name, or -")
-    return suffix
-
-
 def write_codes(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
     """Write `count` codes that come in chunks: `.npy`, `-` a `.npy` to standard output, `.npz` under the name `codes`.
 
@@ -121,14 +107,6 @@ def write_codes(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
         write_bytes(output, npz_bytes({"codes": _gathered(chunks, count)}))
     else:
         write_npy(output, chunks, count)
-
-
-def codes_suffix(output: str) -> str:
-    """The form that an output of codes asks for: `.npy`, `.npz` or `-`. Raises InputError for any other suffix."""
-    suffix = output_suffix(output)
-    if suffix not in (".npy", ".npz", "-"):
-        raise InputError(output, found=suffix or "no suffix", expected=".npy, .npz, or -")
-    return suffix
 
 
 def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:

@@ -1,5 +1,6 @@
 """onnxruntime: the only place that imports it and opens sessions."""
 
+import contextlib
 import ctypes
 import os
 import threading
@@ -34,6 +35,18 @@ class Network:
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
         abandon_in_children(self)
+
+    def open_soon(self) -> None:
+        """Begin to open it, on a thread of its own, which takes no lock of Python's: other things are done meanwhile.
+
+        Whoever runs it waits for that. What is wrong with it is told then, too.
+        """
+        if self._session is None:
+            threading.Thread(target=self._opened_or_not, name="aegen-opening").start()
+
+    def _opened_or_not(self) -> None:
+        with contextlib.suppress(ExecutionError):
+            self._opened()
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """One named output for the named inputs. Raises ExecutionError with onnxruntime's words when it fails."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.runtime.files import new_file, new_folder
-from aegen.runtime.grid import GAP, output_suffix, stacked, tile, write_npy, write_pictures
+from aegen.runtime.grid import GAP, stacked, tile, write_npy, write_pictures
+from aegen.runtime.outputs import output_suffix
 from aegen.runtime.pictures import read_codes, read_pictures
 from PIL import Image
 

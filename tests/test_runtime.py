@@ -116,6 +116,23 @@ def test_sampling_never_opens_the_encoder(model, monkeypatch):
     assert len(opened) == 1
 
 
+def test_a_network_that_is_opened_soon_is_opened_once_and_its_faults_are_told_when_it_runs(tiny):
+    from aegen.runtime.artifact import DECODER, Artifact
+    from aegen.runtime.session import Network
+
+    reads = []
+    content = Artifact.open(tiny).read(DECODER)
+    decoder = Network(lambda: reads.append(1) or content, DECODER)
+    decoder.open_soon()
+    codes = np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
+    assert len(decoder.run("image", {"latent": codes})) == 2
+    assert len(reads) == 1
+    broken = Network(lambda: b"no graph", "broken.onnx")
+    broken.open_soon()
+    with pytest.raises(aegen.AegenError, match=r"broken\.onnx: onnxruntime cannot load it"):
+        broken.run("image", {"latent": codes})
+
+
 def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
     from aegen.runtime import session
 
