@@ -9,10 +9,31 @@ from typing import NoReturn
 
 import click
 
+# Commands by purpose, in a few words each: `aegen --help` imports none of them.
 SECTIONS = {
-    "Use a model": ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode"),
-    "Look at it": ("evaluate", "compare", "info", "models", "verify", "bench"),
-    "Make one": ("train", "train-prior", "refine", "export", "train-judge"),
+    "Use a model": {
+        "sample": "Draw new pictures.",
+        "reconstruct": "Encode pictures and decode them again.",
+        "denoise": "Clean noisy pictures.",
+        "interpolate": "Walk from picture to picture.",
+        "encode": "Turn pictures into latent codes.",
+        "decode": "Turn latent codes into pictures.",
+    },
+    "Look at it": {
+        "evaluate": "Measure how good its pictures are.",
+        "compare": "Measure models and priors side by side.",
+        "info": "Show what a model is and what it was made from.",
+        "models": "List the models that come with aegen.",
+        "verify": "Prove that it computes here what was trained.",
+        "bench": "Measure how fast it is here.",
+    },
+    "Make one": {
+        "train": "Train an autoencoder.",
+        "train-prior": "Train a flow that draws its codes.",
+        "refine": "Let flow and decoder learn from what they draw.",
+        "export": "Make an artifact of a training run.",
+        "train-judge": "Train the classifier that measures pictures.",
+    },
 }
 ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended
 INTERRUPTED = ENDED + signal.SIGINT
@@ -31,10 +52,9 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, names in SECTIONS.items():
+        for title, commands in SECTIONS.items():
             with formatter.section(title):
-                commands = {name: self.get_command(ctx, name) for name in names}
-                formatter.write_dl([(name, one.get_short_help_str(70)) for name, one in commands.items() if one])
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
