@@ -71,8 +71,13 @@ def command(
         loaded.iter_sample(count, seed=seed, prior=prior, label=one, temperature=temperature, dtype=form)
         for one in label or (None,)
     ]
-    from ..runtime.grid import write_pictures  # while the networks are opened
+    # While the networks are opened.
+    from PIL import Image
 
+    from ..runtime.grid import write_pictures
+
+    if not wants_arrays(output):
+        Image.preinit()
     total = count * len(chunks)
     row = columns or (count if label and len(label) > 1 else None)
     drawn = with_progress(itertools.chain.from_iterable(chunks), total)

@@ -26,8 +26,8 @@ def load(
 ) -> "Autoencoder":
     """Open a model: a shipped name, the path of an artifact folder, or None for the shipped default.
 
-    threads: as many as work at once, the caller's among them, by default AEGEN_THREADS, or the cores that this process
-    may use. batch_size: pictures that one of them takes at a time, by default what suits the model.
+    threads: as many as work at once for a caller, its own among them, by default AEGEN_THREADS, or the cores that this
+    process may use. batch_size: pictures that one of them takes at a time, by default what suits the model.
     Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
     """
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)
@@ -133,9 +133,11 @@ class Autoencoder:
     ) -> Iterator[np.ndarray]:
         """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
         kind = picture_dtype(dtype)
-        self._begin_to_open(self._decoder)
         decode = functools.partial(self._decode_batch, dtype=kind)
-        return self._drawn(decode, n, seed, prior, label, temperature, batch_size)
+        pictures = self._drawn(decode, n, seed, prior, label, temperature, batch_size)
+        if self._threads > 1:
+            self._decoder.open_soon()
+        return pictures
 
     def draw(
         self,
@@ -285,6 +287,8 @@ class Autoencoder:
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
+        if isinstance(drawn, Flow) and self._threads > 1:
+            self._flow.open_soon()
         chances = (drawn.chance(noise, part.stop - part.start) for part in parts)
         return self._workers.in_order(lambda chance: then(drawn.codes(chance, scale)), chances)
 
@@ -298,7 +302,6 @@ class Autoencoder:
         labels = self.manifest.labels
         if label is not None and not labels:
             raise InputError("label", found=label, expected="a model of labelled pictures")
-        self._begin_to_open(self._flow)
         shares = self._statistics().get("label_shares", np.empty(0))
         if label is not None:
             shares = np.eye(len(labels))[label_place(labels, label)]
@@ -335,10 +338,6 @@ class Autoencoder:
 
     def _work(self, graph: str) -> int:
         return self.manifest.multiply_adds.get(graph, 0)
-
-    def _begin_to_open(self, network: Network) -> None:
-        if self._threads > 1:
-            network.open_soon()
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive

@@ -14,8 +14,6 @@ from .files import new_file, new_folder, require_parent, write_bytes
 from .outputs import codes_suffix, output_suffix
 from .pixels import grey_levels, unit_pixels
 
-Image.preinit()  # load what writes PNG now, not with the first picture
-
 GAP = 2  # pixels between two pictures
 GAP_LEVEL = 56  # dark grey: a border shows on black pictures and on white ones
 

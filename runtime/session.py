@@ -34,18 +34,21 @@ class Network:
         self._read, self._where = read, where
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
+        self._begun = False
         abandon_in_children(self)
 
     def open_soon(self) -> None:
-        """Begin to open it, on a thread of its own, which takes no lock of Python's: other things are done meanwhile.
+        """Begin to open it on a thread of its own, mostly outside Python's lock: other things are done meanwhile.
 
-        Whoever runs it waits for that. What is wrong with it is told then, too.
+        Whoever runs it waits for that, and is told what is wrong with it; where no thread can be started, opens it.
         """
-        if self._session is None:
-            threading.Thread(target=self._opened_or_not, name="aegen-opening").start()
+        if not self._begun:
+            self._begun = True
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=self._opened_or_not, name="aegen-opening").start()
 
     def _opened_or_not(self) -> None:
-        with contextlib.suppress(ExecutionError):
+        with contextlib.suppress(Exception):
             self._opened()
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -78,7 +81,7 @@ class Network:
         """
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-        self._lock, self._session = threading.Lock(), None
+        self._lock, self._session, self._begun = threading.Lock(), None, False
 
 
 def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:

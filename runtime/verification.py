@@ -82,11 +82,11 @@ def golden_name(graph: str, tensor: str) -> str:
 def agree(found: np.ndarray, expected: np.ndarray, *, steps: float = 0) -> bool:
     """|found - expected| <= ATOL + RTOL |expected| everywhere, shapes equal and no NaN.
 
-    steps: share of the largest |expected| that is allowed besides.
+    steps: share of the largest finite |expected| that is allowed besides.
     """
     if found.shape != expected.shape:
         return False
-    atol = ATOL + (steps * float(np.abs(expected).max(initial=0)) if steps else 0)  # 0 times infinity is no number
+    atol = ATOL + steps * float(np.abs(expected[np.isfinite(expected)]).max(initial=0))
     return bool(np.allclose(found, expected, rtol=RTOL, atol=atol))
 
 

@@ -50,7 +50,8 @@ class Workers:
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """What `run` makes of each part, in their order.
 
-        Parts are taken here, one after the other, and only a few more than have been given back.
+        Parts are taken here, one after the other, and only a few more than have been given back. Who asks works too,
+        while it waits for the next; the others go on meanwhile.
         """
         remaining = iter(parts)
         first = list(itertools.islice(remaining, 2))

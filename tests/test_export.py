@@ -142,7 +142,9 @@ def test_golden_pairs_in_8_bits_are_replayed_and_can_fail(whole, tmp_path):
     assert agree(expected + 0.1, expected, steps=STEPS)
     assert not agree(expected + 0.1, expected)
     assert not agree(expected + 0.3, expected, steps=STEPS)
-    assert agree(np.array([np.inf]), np.array([np.inf], np.float32))  # and no warning
+    endless = np.array([np.inf, 1], np.float32)
+    assert agree(np.array([np.inf, 1 + 1e-6], np.float32), endless)
+    assert not agree(np.array([np.inf, 2], np.float32), endless, steps=STEPS)
 
 
 def test_a_wrong_golden_pair_in_8_bits_is_seen_and_laid_to_onnxruntime(whole, tmp_path, cli):

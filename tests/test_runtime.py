@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -116,46 +115,84 @@ def test_sampling_never_opens_the_encoder(model, monkeypatch):
     assert len(opened) == 1
 
 
-def test_a_network_that_is_opened_soon_is_opened_once_and_its_faults_are_told_when_it_runs(tiny):
+def test_a_network_that_is_opened_soon_is_opened_once_and_elsewhere(tiny):
     from aegen.runtime.artifact import DECODER, Artifact
     from aegen.runtime.session import Network
 
-    reads = []
-    content = Artifact.open(tiny).read(DECODER)
-    decoder = Network(lambda: reads.append(1) or content, DECODER)
-    decoder.open_soon()
-    codes = np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
+    content, codes = Artifact.open(tiny).read(DECODER), np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
+    readers, read = [], threading.Event()
+
+    def reading():
+        readers.append(threading.current_thread())
+        read.set()
+        return content
+
+    decoder = Network(reading, DECODER)
+    for _ in range(3):
+        decoder.open_soon()
+    assert read.wait(10)
     assert len(decoder.run("image", {"latent": codes})) == 2
-    assert len(reads) == 1
-    broken = Network(lambda: b"no graph", "broken.onnx")
-    broken.open_soon()
-    with pytest.raises(aegen.AegenError, match=r"broken\.onnx: onnxruntime cannot load it"):
-        broken.run("image", {"latent": codes})
+    assert len(readers) == 1
+    assert readers[0] is not threading.current_thread()
+
+
+def test_what_is_wrong_with_a_network_is_told_once_by_who_runs_it(tiny, capfd):
+    from aegen.runtime.session import Network
+
+    def missing():
+        raise aegen.AegenError("no such graph")
+
+    for read, words in ((lambda: b"no graph", r"broken\.onnx: onnxruntime cannot load it"), (missing, "no such graph")):
+        broken = Network(read, "broken.onnx")
+        broken.open_soon()
+        with pytest.raises(aegen.AegenError, match=words):
+            broken.run("image", {})
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_sampling_begins_to_open_its_networks_before_the_first_picture_is_asked_for(tiny, monkeypatch):
+    begun = []
+    model = aegen.load(tiny, threads=2)
+    monkeypatch.setattr(model._decoder, "open_soon", lambda: begun.append("decoder"))
+    chunks = model.iter_sample(3)
+    assert begun == ["decoder"]
+    assert sum(map(len, chunks)) == 3
+
+
+def test_a_model_works_where_no_thread_can_be_started_to_open_it(tiny, monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    expected = aegen.load(tiny, threads=2).sample(3, seed=1)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert np.array_equal(aegen.load(tiny, threads=2).sample(3, seed=1), expected)
 
 
 def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
     from aegen.runtime import session
 
-    def working(**settings):
+    def working(together, **settings):
         names = set()
+        all_at_once = threading.Barrier(together)
         model = aegen.load(tiny, batch_size=1, **settings)
         run = model._decode_batch
 
-        def slowly(*given, **more):
-            names.add(threading.current_thread().name)
-            time.sleep(0.005)
+        def waiting(*given, **more):
+            if threading.current_thread().name not in names:
+                names.add(threading.current_thread().name)
+                all_at_once.wait(20)
             return run(*given, **more)
 
-        model._decode_batch = slowly
+        model._decode_batch = waiting
         model.sample(20)
         return names
 
     monkeypatch.setenv("AEGEN_THREADS", "3")
-    assert len(working()) == 3
-    assert working(threads=1) == {threading.current_thread().name}
+    assert len(working(3)) == 3
+    assert working(1, threads=1) == {threading.current_thread().name}
     monkeypatch.setenv("AEGEN_THREADS", "1")
-    assert working() == {threading.current_thread().name}
-    assert len(working(threads=2)) == 2
+    assert working(1) == {threading.current_thread().name}
+    assert len(working(2, threads=2)) == 2
     monkeypatch.setenv("AEGEN_THREADS", "")
     assert session.chosen_threads(None) == min(session.allowed_threads(), session.USUAL_MOST)
     for wrong in ("many", "0", "257"):

@@ -64,11 +64,12 @@ def test_an_error_in_one_part_is_the_callers_and_ends_the_others():
 
 
 def test_who_asks_works_too_and_all_together_are_as_many_as_asked_for():
-    names = set()
+    names, all_at_once = set(), threading.Barrier(3)
 
     def run(part):
-        names.add(threading.current_thread().name)
-        time.sleep(0.005)
+        if threading.current_thread().name not in names:
+            names.add(threading.current_thread().name)
+            all_at_once.wait(20)
 
     list(Workers(3).in_order(run, range(30)))
     assert threading.current_thread().name in names
