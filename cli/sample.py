@@ -62,7 +62,8 @@ def command(
     """
     from ..runtime.autoencoder import load
 
-    form = dtype if wants_arrays(output) else "uint8"
+    arrays = wants_arrays(output)
+    form = dtype if arrays else "uint8"
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "little")
     loaded = load(model, threads=threads)
@@ -76,7 +77,7 @@ def command(
 
     from ..runtime.grid import write_pictures
 
-    if not wants_arrays(output):
+    if not arrays:
         Image.preinit()
     total = count * len(chunks)
     row = columns or (count if label and len(label) > 1 else None)

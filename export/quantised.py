@@ -16,6 +16,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from ..runtime.session import open_session
+from ..runtime.workers import slices
 from .graphs import strip
 
 ROWS = 250  # of calibration in one run
@@ -25,7 +26,7 @@ class _Rows(CalibrationDataReader):  # type: ignore[misc]
     """An input's rows, a few at a time."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
-        self.parts = iter([{name: rows[start : start + ROWS]} for start in range(0, len(rows), ROWS)])
+        self.parts = iter([{name: rows[part]} for part in slices(len(rows), ROWS)])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next few, or None."""
@@ -90,6 +91,6 @@ def _rms_difference(model: bytes, other: bytes, rows: np.ndarray) -> float:
     for one in (model, other):
         session = open_session(one, "a graph")
         name = session.get_inputs()[0].name
-        parts = (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
-        results.append(np.concatenate([session.run(None, {name: part})[0] for part in parts]))
+        parts = slices(len(rows), ROWS)
+        results.append(np.concatenate([session.run(None, {name: rows[part]})[0] for part in parts]))
     return float(np.sqrt(np.mean((results[0] - results[1]).astype(np.float64) ** 2)))

@@ -45,8 +45,7 @@ class Autoencoder:
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
-        self._threads = chosen_threads(threads)
-        self._workers = Workers(self._threads, batch_size)
+        self._workers = Workers(chosen_threads(threads), batch_size)
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
         self._flow = self._network(PRIOR)
@@ -135,7 +134,7 @@ class Autoencoder:
         kind = picture_dtype(dtype)
         decode = functools.partial(self._decode_batch, dtype=kind)
         pictures = self._drawn(decode, n, seed, prior, label, temperature, batch_size)
-        if self._threads > 1:
+        if self._workers.threads > 1:
             self._decoder.open_soon()
         return pictures
 
@@ -287,7 +286,7 @@ class Autoencoder:
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
-        if isinstance(drawn, Flow) and self._threads > 1:
+        if isinstance(drawn, Flow) and self._workers.threads > 1:
             self._flow.open_soon()
         chances = (drawn.chance(noise, part.stop - part.start) for part in parts)
         return self._workers.in_order(lambda chance: then(drawn.codes(chance, scale)), chances)

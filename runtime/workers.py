@@ -29,7 +29,7 @@ class Workers:
     """
 
     def __init__(self, threads: int, batch_size: int | None = None) -> None:
-        self._threads = threads
+        self.threads = threads
         self._batch_size = None if batch_size is None else positive("batch_size", batch_size)
         self._pool: ThreadPoolExecutor | None = None
         abandon_in_children(self)
@@ -43,8 +43,8 @@ class Workers:
         chosen = self._batch_size if batch_size is None else positive("batch_size", batch_size)
         if chosen is not None:
             return slices(n, chosen)
-        rounds = math.ceil(n / (ROWS * self._threads))
-        size = math.ceil(n / max(1, rounds * self._threads))
+        rounds = math.ceil(n / (ROWS * self.threads))
+        size = math.ceil(n / max(1, rounds * self.threads))
         return slices(n, min(ROWS, max(size, math.ceil(GRAIN / max(1, work)))))
 
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
@@ -55,11 +55,11 @@ class Workers:
         """
         remaining = iter(parts)
         first = list(itertools.islice(remaining, 2))
-        if self._threads == 1 or len(first) < 2:
+        if self.threads == 1 or len(first) < 2:
             yield from map(run, itertools.chain(first, remaining))
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads - 1, "aegen")  # one thread is who asks
+            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # one thread is who asks
         pool, process = self._pool, os.getpid()
         waiting = collections.deque[tuple[Part, Future[Result]]]()
 
@@ -82,7 +82,7 @@ class Workers:
         try:
             for part in itertools.chain(first, remaining):
                 waiting.append((part, begun(part)))
-                if len(waiting) > 2 * self._threads:
+                if len(waiting) > 2 * self.threads:
                     yield first_result()
             while waiting:
                 yield first_result()

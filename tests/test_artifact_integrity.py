@@ -166,7 +166,7 @@ def test_graphs_are_self_contained_portable_and_hold_no_trace_of_the_machine(fil
     assert not graph.metadata_props
     assert not any(node.metadata_props or node.doc_string for node in graph.graph.node)
     content = file.read_bytes()
-    assert not re.search(rb"\.py\b|/home/|/usr/|/root/|site-packages|Traceback", content)
+    assert not re.search(rb"\.py\b|/(home|usr|root)/|site-packages|Traceback", content)
 
 
 @pytest.mark.parametrize("file", sorted(SHIPPED.rglob("*.npz")), ids=lambda file: f"{file.parent.name}-{file.stem}")
