@@ -1,13 +1,14 @@
 """The command line: a module per command, loaded when it is asked for; heavy imports are inside the commands."""
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
 import click
+
+from .stopping import INTERRUPTED, end_on_signals
 
 # Commands by purpose, in a few words each: `aegen --help` imports none of them.
 SECTIONS = {
@@ -35,8 +36,6 @@ SECTIONS = {
         "train-judge": "Train the classifier that measures pictures.",
     },
 }
-ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended
-INTERRUPTED = ENDED + signal.SIGINT
 
 
 class _Commands(click.Group):
@@ -70,9 +69,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0, 2 for a wrong call, 1 for a failed job, with one line that says why."""
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) == signal.SIG_DFL:  # leave as an exception does, so that half a file is taken away
-            signal.signal(number, lambda received, frame: sys.exit(ENDED + received))
+    end_on_signals()
     try:
         code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
     except click.ClickException as error:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .stopping import end_if_told
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -148,6 +150,7 @@ def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.nd
     remaining, began, passed = iter(chunks), time.monotonic(), 0
     for chunk in remaining:
         yield chunk
+        end_if_told()
         passed += len(chunk)
         if time.monotonic() - began > PATIENCE:
             break
@@ -157,4 +160,5 @@ def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.nd
         bar.update(passed)
         for chunk in remaining:
             yield chunk
+            end_if_told()
             bar.update(len(chunk))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import Knobs, chosen_knobs, knob_options, threads_option, usage
+from .stopping import end_if_told
 
 if TYPE_CHECKING:
     from ..train.moment_matching import Progress
@@ -74,6 +75,7 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
             f"reconstruction {progress.reconstruction_error:.2f}  flow {progress.flow_error:.4f}",
             err=True,
         )
+        end_if_told()
 
     def keep(state: State) -> None:
         target.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import INTERRUPTED
 from .options import Knobs, chosen_knobs, knob_options, plural, threads_option, usage
+from .stopping import INTERRUPTED, end_if_told
 
 if TYPE_CHECKING:
     from ..train.checkpoint import Checkpoint, Epoch
@@ -120,6 +120,7 @@ def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: 
             f"epoch {epoch.epoch}/{recipe.epochs}  train {epoch.train_loss:.3f}  validation {epoch.validation_loss:.3f}"
             f"{parts}  {epoch.pictures_per_second:,.0f} pictures/s"
         )
+        end_if_told()
 
     source = data if data in KNOWN else str(Path(data).resolve())
     interrupted = False

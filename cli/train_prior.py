@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import Knobs, chosen_knobs, knob_options, threads_option, usage
+from .stopping import end_if_told
 
 if TYPE_CHECKING:
     from ..train.flow_matching import Progress
@@ -63,6 +64,7 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
             f"held out {progress.held_out_loss:.4f}",
             err=True,
         )
+        end_if_told()
 
     try:
         prior = priors.train_prior(

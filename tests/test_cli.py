@@ -323,6 +323,29 @@ def test_a_job_that_is_told_to_stop_takes_its_half_files_away(start, tmp_path, n
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_that_a_callback_has_swallowed_still_ends_the_work():
+    code = """
+import os, signal, weakref
+from aegen.cli.options import with_progress
+from aegen.cli.stopping import end_on_signals
+
+class Thing:
+    pass
+
+end_on_signals()
+thing = Thing()
+watcher = weakref.ref(thing, lambda dead: os.kill(os.getpid(), signal.SIGTERM))
+drawn = with_progress(iter([[1], [2], [3]]), 3)
+next(drawn)
+del thing
+print("swallowed", flush=True)
+next(drawn)
+print("not ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "swallowed\n")
+
+
 @pytest.mark.parametrize("closed", ["2>&-", ">&-"])
 def test_a_job_runs_with_a_closed_stream(tmp_path, closed):
     command = f"{sys.executable} -m aegen sample --model mnist-ae -n 300000 --dtype uint8 -o many.npy {closed}"
