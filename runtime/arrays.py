@@ -7,7 +7,6 @@ is made.
 import io
 import math
 import mmap
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -54,6 +53,8 @@ def forget(array: np.ndarray) -> None:
 
 def read_npz(stream: BinaryIO, where: str) -> dict[str, np.ndarray]:
     """Every array of an `.npz` stream by name. Raises InputError when the archive or one of its arrays is damaged."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(stream) as archive:
             arrays = {}

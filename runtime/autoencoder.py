@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -17,8 +17,10 @@ from .paths import OF_KIND, PATHS, path
 from .pixels import FLOAT, as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
 from .session import Network, chosen_threads
-from .verification import Verification, verify
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .verification import Verification
 
 
 def load(
@@ -262,11 +264,13 @@ class Autoencoder:
             pictures[row] = self.decode(codes, batch_size=batch_size, dtype=dtype)
         return pictures
 
-    def verify(self) -> Verification:
+    def verify(self) -> "Verification":
         """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
 
         Raises ArtifactError when the pairs do not fit the graphs, or a prior cannot be drawn from.
         """
+        from .verification import verify
+
         for prior in self.priors:
             self.draw(1, seed=0, prior=prior)
         return verify(self._artifact, {ENCODER: self._encoder, DECODER: self._decoder, PRIOR: self._flow})
@@ -282,12 +286,10 @@ class Autoencoder:
         batch_size: int | None,
     ) -> Iterator[np.ndarray]:
         """What `then` makes of n codes from a prior. Chance is drawn in order; all else is shared out."""
-        drawn = self._prior(prior, label)
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
-        if isinstance(drawn, Flow) and self._workers.threads > 1:
-            self._flow.open_soon()
+        drawn = self._prior(prior, label)
         chances = (drawn.chance(noise, part.stop - part.start) for part in parts)
         return self._workers.in_order(lambda chance: then(drawn.codes(chance, scale)), chances)
 
@@ -301,9 +303,10 @@ class Autoencoder:
         labels = self.manifest.labels
         if label is not None and not labels:
             raise InputError("label", found=label, expected="a model of labelled pictures")
-        shares = self._statistics().get("label_shares", np.empty(0))
-        if label is not None:
-            shares = np.eye(len(labels))[label_place(labels, label)]
+        chosen = None if label is None else np.eye(len(labels))[label_place(labels, label)]
+        if self._workers.threads > 1:
+            self._flow.open_soon()
+        shares = self._statistics().get("label_shares", np.empty(0)) if chosen is None else chosen
         return Flow(self._flow, self.latent_dim, shares)
 
     def _stored_prior(self, name: str, label: int | None) -> Prior:

@@ -76,7 +76,7 @@ def _within_unit(pictures: np.ndarray) -> bool:
     return bool(pictures.min() >= 0 and pictures.max() <= 1)
 
 
-def with_noise(pictures: np.ndarray, sigma: float, random: np.random.Generator) -> np.ndarray:
+def with_noise(pictures: np.ndarray, sigma: float, random: "np.random.Generator") -> np.ndarray:
     """Pictures with Gaussian noise of a standard deviation sigma, cut to [0, 1]; float32."""
     clean = unit_pixels(pictures)
     noise = random.standard_normal(clean.shape, dtype=np.float32)

@@ -158,14 +158,14 @@ class Noise:
         self._strata = np.empty(0)  # what is left of the last block
 
     @functools.cached_property
-    def _normals(self) -> np.random.Generator:
+    def _normals(self) -> "np.random.Generator":
         return self._stream(0)
 
     @functools.cached_property
-    def _uniforms(self) -> np.random.Generator:
+    def _uniforms(self) -> "np.random.Generator":
         return self._stream(1)
 
-    def _stream(self, number: int) -> np.random.Generator:
+    def _stream(self, number: int) -> "np.random.Generator":
         """The child of this number of `SeedSequence(seed)`. Most draws need one alone, and it takes time to start."""
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(number,))))
 

@@ -353,5 +353,26 @@ def test_a_job_runs_with_a_closed_stream(tmp_path, closed):
     assert np.load(tmp_path / "many.npy", mmap_mode="r").shape == (300_000, 28, 28)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("info --json", 0), ("info nope", 1), ("paint", 2), ("encode --help", 0)]
+)
+def test_the_installed_command_says_and_ends_as_the_module_does(cli, tmp_path, arguments, code):
+    program = Path(sys.executable).with_name("aegen")
+    done = subprocess.run([program, *arguments.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    as_module = cli(*arguments.split())
+    assert done.returncode == as_module.returncode == code
+    assert (done.stdout, done.stderr) == (as_module.stdout, as_module.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("program", [["aegen"], ["python", "-m", "aegen"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_a_failed_job(program):
+    command = [Path(sys.executable).with_name(program[0]), *program[1:], "info"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: No space left on device")
+
+
 def test_version_is_the_package_s(cli):
     assert cli("--version").stdout.split()[-1] == aegen.__version__
