@@ -1,5 +1,6 @@
 """class Autoencoder: an artifact's networks and latent statistics behind a few verbs."""
 
+import collections
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from .paths import OF_KIND, PATHS, path
 from .pixels import FLOAT, as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
 from .session import Network, chosen_threads
-from .workers import Workers
+from .workers import Result, Workers
 
 if TYPE_CHECKING:
     from .verification import Verification
@@ -106,19 +107,11 @@ class Autoencoder:
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
         pictures = self._empty_pictures(count("n", n), dtype)
-        chunks = self.iter_sample(
-            n,
-            seed=seed,
-            prior=prior,
-            label=label,
-            temperature=temperature,
-            batch_size=batch_size,
-            dtype=pictures.dtype,
-        )
-        start = 0
-        for chunk in chunks:
-            pictures[start : start + len(chunk)] = chunk
-            start += len(chunk)
+
+        def fill(codes: np.ndarray, part: slice) -> None:
+            pictures[part] = self._decode_batch(codes, pictures.dtype)
+
+        collections.deque(self._sampled(fill, n, seed, prior, label, temperature, batch_size), maxlen=0)
         return pictures
 
     def iter_sample(
@@ -134,11 +127,11 @@ class Autoencoder:
     ) -> Iterator[np.ndarray]:
         """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
         kind = picture_dtype(dtype)
-        decode = functools.partial(self._decode_batch, dtype=kind)
-        pictures = self._drawn(decode, n, seed, prior, label, temperature, batch_size)
-        if self._workers.threads > 1:
-            self._decoder.open_soon()
-        return pictures
+
+        def decode(codes: np.ndarray, part: slice) -> np.ndarray:
+            return self._decode_batch(codes, kind)
+
+        return self._sampled(decode, n, seed, prior, label, temperature, batch_size)
 
     def draw(
         self,
@@ -152,7 +145,7 @@ class Autoencoder:
         """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
         batch size; from a learned prior, to float rounding.
         """
-        chunks = list(self._drawn(np.asarray, n, seed, prior, label, temperature, None))
+        chunks = list(self._drawn(lambda codes, part: codes, n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
 
     def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | None = None) -> np.ndarray:
@@ -275,23 +268,30 @@ class Autoencoder:
             self.draw(1, seed=0, prior=prior)
         return verify(self._artifact, {ENCODER: self._encoder, DECODER: self._decoder, PRIOR: self._flow})
 
+    def _sampled(self, then: Callable[[np.ndarray, slice], Result], *request: Any) -> Iterator[Result]:
+        """`_drawn`, for what needs the decoder."""
+        results = self._drawn(then, *request)
+        if self._workers.threads > 1:
+            self._decoder.open_soon()
+        return results
+
     def _drawn(
         self,
-        then: Callable[[np.ndarray], np.ndarray],
+        then: Callable[[np.ndarray, slice], Result],
         n: int,
         seed: int | None,
         prior: str | None,
         label: int | None,
         temperature: float | None,
         batch_size: int | None,
-    ) -> Iterator[np.ndarray]:
-        """What `then` makes of n codes from a prior. Chance is drawn in order; all else is shared out."""
+    ) -> Iterator[Result]:
+        """What `then` makes of n codes, part by part. Chance is drawn in order; all else is shared out."""
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
         drawn = self._prior(prior, label)
-        chances = (drawn.chance(noise, part.stop - part.start) for part in parts)
-        return self._workers.in_order(lambda chance: then(drawn.codes(chance, scale)), chances)
+        chances = ((drawn.chance(noise, part.stop - part.start), part) for part in parts)
+        return self._workers.in_order(lambda one: then(drawn.codes(one[0], scale), one[1]), chances)
 
     def _prior(self, name: str | None, label: int | None = None) -> Prior:
         chosen = self.manifest.default_prior if name is None else name
