@@ -1,9 +1,10 @@
 """aegen's verbs beside bare onnxruntime, torch, OpenVINO, numpy and the machine's matrix multiply, measured in turn.
 
-Needs the extra `train`, and `pip install openvino` for that peer. Prints two tables in Markdown, and JSON with
+Needs the extra `train`, and `pip install openvino` for that peer. Prints three tables in Markdown, and JSON with
 --json FILE: encoding and decoding beside all peers, in microseconds a picture with aegen's speed as a multiple of the
-peer's, and every verb beside onnxruntime alone. The peers run the same network, the best of a few chunk sizes, and drop
-their results, which aegen keeps; torch's and numpy's have random weights, which take as long.
+peer's; every verb beside onnxruntime alone; and decoding by four threads that share a model. The peers run the same
+network, the best of a few chunk sizes, and drop their results, which aegen keeps; torch's and numpy's have random
+weights, which take as long.
 
     python benchmarks/runtime.py mnist-ae mnist --json runtime.json
 """
@@ -17,6 +18,7 @@ import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ import numpy as np
 import torch
 from aegen.runtime.artifact import DECODER, ENCODER, Artifact, find
 from aegen.runtime.pixels import to_tensor
-from aegen.runtime.session import open_session
+from aegen.runtime.session import allowed_threads, open_session
 from aegen.runtime.speed import Call, interleaved, speeds
 from aegen.runtime.workers import slices
 from aegen.train.models import build
@@ -36,6 +38,7 @@ from aegen.train.recipe import Recipe
 from threadpoolctl import threadpool_limits
 
 CHUNKS = (128, 512, 2048)  # rows in one call of a peer; the best is taken
+CALLERS, SHARED = 4, 8192  # threads that share a model, and codes that each decodes
 SQUARE = 1024  # side of the matrices whose product gives the machine's peak
 
 Run = Callable[[np.ndarray], object]
@@ -128,6 +131,25 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     }
 
 
+def sharing(name: str, seconds: float) -> dict[str, Any]:
+    """Four callers of one model that decode many codes each, beside one after the other: the gain."""
+    model = aegen.load(name, threads=1)
+    codes = model.draw(SHARED, seed=0)
+
+    def decode(_: int) -> np.ndarray:
+        return model.decode(codes, dtype="uint8")
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        calls: list[Call] = [
+            lambda: [decode(0) for _ in range(CALLERS)],
+            lambda: list(pool.map(decode, range(CALLERS))),
+        ]
+        alone, together = interleaved(calls, seconds)
+        same = all(np.array_equal(one, decode(0)) for one in pool.map(decode, range(CALLERS)))
+    gain = statistics.median(a / b for a, b in zip(alone, together, strict=True))
+    return {"model": name, "callers": CALLERS, "cores": allowed_threads(), "gain": round(gain, 2), "same": same}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -161,8 +183,13 @@ def main() -> None:
             verbs.append({"model": name, "threads": threads, **dataclasses.asdict(speed)})
             print(f"| {name} | {speed.verb} | {threads} | {speed.batch:,} | {speed.pictures_a_second:,.0f} "
                   f"| {speed.overhead:.2f} |", flush=True)  # fmt: skip
+    print("\n| model | callers that share it | cores | gain | same pictures |")
+    print("| --- | ---: | ---: | ---: | --- |")
+    shared = [sharing(name, options.seconds) for name in options.models]
+    for row in shared:
+        print(f"| {' | '.join(map(str, row.values()))} |")
     if options.json:
-        options.json.write_text(json.dumps({"peers": found, "verbs": verbs}, indent=1))
+        options.json.write_text(json.dumps({"peers": found, "verbs": verbs, "sharing": shared}, indent=1))
 
 
 if __name__ == "__main__":

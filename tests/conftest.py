@@ -12,9 +12,25 @@ from pathlib import Path
 import aegen
 import numpy as np
 import pytest
+from aegen.runtime.session import allowed_threads
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads of one test must not spin beside another test
+
+MOST_WORKERS = 8
+LONGEST = ("test_refinement.py", "test_readme.py", "test_flow.py", "test_parity.py", "test_evaluation.py")
 TINY = Path(__file__).parent / "tiny"
 PACKAGE = Path(aegen.__file__).parent
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests run beside each other on the cores that this process may use, a file on one of them."""
+    return min(allowed_threads(), MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """The files that take longest come first, so that at the end no core waits long for another."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def test_the_same_seed_refines_the_same(refined):
 
 
 def test_a_killed_refinement_is_resumed(run, start, cli, tmp_path):
-    knobs = shlex.split("--steps 1000 --classifiers 2 --lessons 1 --batch-size 8 --flow-steps 2 --threads 1")
+    knobs = shlex.split("--steps 500 --classifiers 2 --lessons 1 --batch-size 8 --flow-steps 2 --threads 1")
     assert cli("refine", run, "-o", "whole", *knobs).returncode == 0
     left = tmp_path / "cut" / TRAINING
     process = start("refine", run, "-o", "cut", *knobs)
