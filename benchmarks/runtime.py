@@ -139,13 +139,14 @@ def sharing(name: str, seconds: float) -> dict[str, Any]:
     def decode(_: int) -> np.ndarray:
         return model.decode(codes, dtype="uint8")
 
+    expected = decode(0)
     with ThreadPoolExecutor(CALLERS) as pool:
         calls: list[Call] = [
             lambda: [decode(0) for _ in range(CALLERS)],
             lambda: list(pool.map(decode, range(CALLERS))),
         ]
         alone, together = interleaved(calls, seconds)
-        same = all(np.array_equal(one, decode(0)) for one in pool.map(decode, range(CALLERS)))
+        same = all(np.array_equal(one, expected) for one in pool.map(decode, range(CALLERS)))
     gain = statistics.median(a / b for a, b in zip(alone, together, strict=True))
     return {"model": name, "callers": CALLERS, "cores": allowed_threads(), "gain": round(gain, 2), "same": same}
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from .stopping import INTERRUPTED, end_on_signals
+from .stopping import INTERRUPTED, end_if_told, end_on_signals
 
 # Commands by purpose, in a few words each: `aegen --help` imports none of them.
 SECTIONS = {
@@ -71,22 +71,27 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0, 2 for a wrong call, 1 for a failed job, with one line that says why."""
     end_on_signals()
     try:
-        code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
-        if sys.stdout is not None:  # it is None where the caller has closed it
-            sys.stdout.flush()
+        try:
+            code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
+            end_if_told()
+        finally:
+            if sys.stdout is not None:  # it is None where the caller has closed it
+                sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone; Python would complain once more while it shuts down
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone
+        _drop_output()
         code = 1
     except Exception as error:
         if sys.flags.dev_mode:
             raise
         click.echo(f"Error: {_one_line(error)}", err=True)
+        if isinstance(error, OSError):
+            _drop_output()
         code = 1
     sys.exit(code)
 
@@ -100,6 +105,12 @@ def program() -> NoReturn:
         main()
     except SystemExit as end:
         os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def _drop_output() -> None:
+    """Python would try once more to write what could not be written, while it shuts down, and complain."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(error: Exception) -> str:

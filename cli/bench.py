@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import chosen_model, json_option, model_argument, threads_option
+from .stopping import end_if_told
 
 if TYPE_CHECKING:
     from ..runtime.speed import Speed
@@ -35,6 +36,7 @@ def command(argument: str | None, model: str | None, seconds: float, threads: in
     found: list[dict[str, Any]] = []
     head = f"{'verb':<14}  {'pictures':>9}  {'a call':>10}  {'pictures/s':>11}  {'onnxruntime x':>13}"
     for speed in speeds(find(chosen_model(argument, model)), threads=threads, seconds=seconds):
+        end_if_told()
         if not as_json and not found:
             click.echo(head)
         if not as_json:

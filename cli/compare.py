@@ -4,6 +4,7 @@ import click
 
 from .evaluate import count_option, data_option, judge_option, real_pictures, seed_option, split_option
 from .options import threads_option
+from .stopping import end_if_told
 
 
 @click.command
@@ -52,6 +53,7 @@ def command(
     dataset, real = real_pictures(data, split, judge, count, threads)
     reports, rebuilt = [], {}
     for name, prior in pairs:
+        end_if_told()
         model = loaded[name]
         click.echo(f"{model.name}: {prior or model.manifest.default_prior} ...", err=True)
         if name not in rebuilt:

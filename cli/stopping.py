@@ -10,7 +10,10 @@ _told: list[int] = []
 
 
 def end_on_signals() -> None:
-    """From now on SIGTERM and SIGHUP raise SystemExit, unless whoever started the program has them ignored."""
+    """From now on SIGTERM and SIGHUP raise SystemExit, unless whoever started the program has them ignored.
+
+    Ctrl-C raises KeyboardInterrupt, as Python has it.
+    """
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from .options import threads_option
+from .stopping import end_if_told
 
 
 @click.command
@@ -43,6 +44,7 @@ def command(data: str, target: Path, epochs: int, seed: int, threads: int | None
 
     def report(epoch: int, accuracy: float) -> None:
         click.echo(f"epoch {epoch}/{epochs}  validation accuracy {100 * accuracy:.2f} %", err=True)
+        end_if_told()
 
     network = train_judge(recipe, dataset.train, dataset.validation, threads=threads, report=report)
     facts = export_judge(network, recipe, dataset, target)

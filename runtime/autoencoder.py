@@ -4,7 +4,7 @@ import collections
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,10 +18,8 @@ from .paths import OF_KIND, PATHS, path
 from .pixels import FLOAT, as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
 from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
 from .session import Network, chosen_threads
+from .verification import Verification, verify
 from .workers import Result, Workers
-
-if TYPE_CHECKING:
-    from .verification import Verification
 
 
 def load(
@@ -111,7 +109,7 @@ class Autoencoder:
         def fill(codes: np.ndarray, part: slice) -> None:
             pictures[part] = self._decode_batch(codes, pictures.dtype)
 
-        collections.deque(self._sampled(fill, n, seed, prior, label, temperature, batch_size), maxlen=0)
+        collections.deque(self._drawn(fill, (self._decoder,), n, seed, prior, label, temperature, batch_size), maxlen=0)
         return pictures
 
     def iter_sample(
@@ -131,7 +129,7 @@ class Autoencoder:
         def decode(codes: np.ndarray, part: slice) -> np.ndarray:
             return self._decode_batch(codes, kind)
 
-        return self._sampled(decode, n, seed, prior, label, temperature, batch_size)
+        return self._drawn(decode, (self._decoder,), n, seed, prior, label, temperature, batch_size)
 
     def draw(
         self,
@@ -145,7 +143,7 @@ class Autoencoder:
         """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
         batch size; from a learned prior, to float rounding.
         """
-        chunks = list(self._drawn(lambda codes, part: codes, n, seed, prior, label, temperature, None))
+        chunks = list(self._drawn(lambda codes, part: codes, (), n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
 
     def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | None = None) -> np.ndarray:
@@ -257,27 +255,19 @@ class Autoencoder:
             pictures[row] = self.decode(codes, batch_size=batch_size, dtype=dtype)
         return pictures
 
-    def verify(self) -> "Verification":
+    def verify(self) -> Verification:
         """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
 
         Raises ArtifactError when the pairs do not fit the graphs, or a prior cannot be drawn from.
         """
-        from .verification import verify
-
         for prior in self.priors:
             self.draw(1, seed=0, prior=prior)
         return verify(self._artifact, {ENCODER: self._encoder, DECODER: self._decoder, PRIOR: self._flow})
 
-    def _sampled(self, then: Callable[[np.ndarray, slice], Result], *request: Any) -> Iterator[Result]:
-        """`_drawn`, for what needs the decoder."""
-        results = self._drawn(then, *request)
-        if self._workers.threads > 1:
-            self._decoder.open_soon()
-        return results
-
     def _drawn(
         self,
         then: Callable[[np.ndarray, slice], Result],
+        needed: tuple[Network, ...],
         n: int,
         seed: int | None,
         prior: str | None,
@@ -285,11 +275,17 @@ class Autoencoder:
         temperature: float | None,
         batch_size: int | None,
     ) -> Iterator[Result]:
-        """What `then` makes of n codes, part by part. Chance is drawn in order; all else is shared out."""
+        """What `then`, for which networks are needed, makes of n codes, part by part.
+
+        Chance is drawn in order; all else is shared out.
+        """
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
         drawn = self._prior(prior, label)
+        if self._workers.threads > 1:
+            for network in (self._flow, *needed) if isinstance(drawn, Flow) else needed:
+                network.open_soon()
         chances = ((drawn.chance(noise, part.stop - part.start), part) for part in parts)
         return self._workers.in_order(lambda one: then(drawn.codes(one[0], scale), one[1]), chances)
 
@@ -303,10 +299,9 @@ class Autoencoder:
         labels = self.manifest.labels
         if label is not None and not labels:
             raise InputError("label", found=label, expected="a model of labelled pictures")
-        chosen = None if label is None else np.eye(len(labels))[label_place(labels, label)]
-        if self._workers.threads > 1:
-            self._flow.open_soon()
-        shares = self._statistics().get("label_shares", np.empty(0)) if chosen is None else chosen
+        shares = self._statistics().get("label_shares", np.empty(0))
+        if label is not None:
+            shares = np.eye(len(labels))[label_place(labels, label)]
         return Flow(self._flow, self.latent_dim, shares)
 
     def _stored_prior(self, name: str, label: int | None) -> Prior:

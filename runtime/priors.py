@@ -157,6 +157,8 @@ class Noise:
         self._seed = np.random.SeedSequence().entropy if seed is None else int(seed)
         self._strata = np.empty(0)  # what is left of the last block
 
+    # Types of numpy.random are in quotes: it is imported when it is first used, while networks are being opened.
+
     @functools.cached_property
     def _normals(self) -> "np.random.Generator":
         return self._stream(0)

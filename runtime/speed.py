@@ -64,10 +64,12 @@ def speeds(
 
 
 def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
-    """Seconds of one call each, measured in turn round after round, so that what else the machine does hits all alike.
+    """Seconds of one call each, measured round after round, so that what else the machine does hits all alike.
 
-    seconds: for all rounds together; there are ROUNDS of them at least, after one that is not counted.
+    In an order that changes, and each after a call that is not counted: what ran before it has left its own data in the
+    cache, and threads that spin for a while. seconds: for all rounds together; there are ROUNDS of them at least.
     """
+    order = np.random.default_rng(0)
     repeats = []
     for call in calls:
         call()
@@ -75,8 +77,9 @@ def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
     found: list[list[float]] = [[] for _ in calls]
     end = time.perf_counter() + seconds
     while len(found[0]) < ROUNDS or time.perf_counter() < end:
-        for times, call, repeat in zip(found, calls, repeats, strict=True):
-            times.append(_timed(call, repeat))
+        for place in order.permutation(len(calls)):
+            calls[place]()
+            found[place].append(_timed(calls[place], repeats[place]))
     return found
 
 

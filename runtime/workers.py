@@ -1,20 +1,17 @@
 """Many rows, a few at a time on every core: memory stays at what those take, however many there are."""
 
 import collections
-import contextlib
 import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
 from .arguments import positive
 from .forks import abandon_in_children
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
 
 ROWS = 256  # in one onnxruntime call: more are no faster, and what they are turned into leaves a core's cache
 GRAIN = 16_000_000  # multiply-adds: fewer are done before another thread has woken up
@@ -61,14 +58,14 @@ class Workers:
         if self.threads == 1 or len(first) < 2:
             yield from map(run, itertools.chain(first, remaining))
             return
-        from concurrent.futures import Future  # while networks are being opened, not before
-
-        pool, process = self._others(), os.getpid()
-        waiting: collections.deque[tuple[Part, Future[Result]]] = collections.deque()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # one thread is who asks
+        pool, process = self._pool, os.getpid()
+        waiting = collections.deque[tuple[Part, Future[Result]]]()
 
         def begun(part: Part) -> Future[Result]:
             try:
-                return pool.submit(run, part) if pool is not None and os.getpid() == process else Future()
+                return pool.submit(run, part) if os.getpid() == process else Future()
             except RuntimeError:  # the main thread has ended, and pools with it
                 return Future()
 
@@ -79,7 +76,7 @@ class Workers:
                 if waiting[0][1].done():
                     break
                 if future.cancel():  # nobody has begun it
-                    waiting[place] = part, _ended(Future(), run, part)
+                    waiting[place] = part, _ended(run, part)
             return waiting.popleft()[1].result()
 
         try:
@@ -117,22 +114,14 @@ class Workers:
         collections.deque(self.in_order(fill, parts), maxlen=0)
         return results
 
-    def _others(self) -> "ThreadPoolExecutor | None":
-        """All threads but who asks; none where the main thread has ended and not even their module can be imported."""
-        if self._pool is None:
-            with contextlib.suppress(RuntimeError):
-                from concurrent.futures.thread import ThreadPoolExecutor
-
-                self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")
-        return self._pool
-
     def abandon(self) -> None:
         """In a forked child, where the threads do not exist: forget them."""
         self._pool = None
 
 
-def _ended(future: "Future[Result]", run: Callable[[Part], Result], part: Part) -> "Future[Result]":
+def _ended(run: Callable[[Part], Result], part: Part) -> Future[Result]:
     """What came of running it here and now. An error waits its turn."""
+    future = Future[Result]()
     try:
         future.set_result(run(part))
     except Exception as error:

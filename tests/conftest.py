@@ -22,9 +22,9 @@ TINY = Path(__file__).parent / "tiny"
 PACKAGE = Path(aegen.__file__).parent
 
 
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> int | None:
     """Tests run beside each other on the cores that this process may use, a file on one of them."""
-    return min(allowed_threads(), MOST_WORKERS)
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(allowed_threads(), MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items) -> None:

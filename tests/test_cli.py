@@ -4,6 +4,7 @@ import gzip
 import importlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -368,10 +369,10 @@ def test_the_installed_command_says_and_ends_as_the_module_does(cli, tmp_path, a
 @pytest.mark.parametrize("program", [["aegen"], ["python", "-m", "aegen"]], ids=" ".join)
 def test_output_that_cannot_be_written_is_a_failed_job(program):
     command = [Path(sys.executable).with_name(program[0]), *program[1:], "info"]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: No space left on device")
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered)
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
 
 
 def test_version_is_the_package_s(cli):

@@ -15,7 +15,7 @@ PRIOR_NAMES = MODEL.priors
 @settings(deadline=None)  # a busy machine is no broken promise
 @given(count=st.integers(1, 300), size=st.integers(1, 80), seed=st.integers(0, 2**64))
 def test_same_seed_gives_the_same_codes_at_any_batch_size(prior, count, size, seed):
-    cut = np.concatenate(list(MODEL._drawn(lambda codes, part: codes, count, seed, prior, None, None, size)))
+    cut = np.concatenate(list(MODEL._drawn(lambda codes, part: codes, (), count, seed, prior, None, None, size)))
     assert np.array_equal(cut, MODEL.draw(count, seed=seed, prior=prior))
 
 
@@ -60,7 +60,7 @@ def test_strata_are_one_stream_with_a_number_in_each_part_of_a_block():
 @pytest.mark.parametrize("prior", ["diagonal", "gaussian", "gmm", "kde"])
 def test_codes_of_a_label_keep_the_contract(prior):
     codes = MODEL.draw(64, seed=3, prior=prior, label=7)
-    cut = np.concatenate(list(MODEL._drawn(lambda codes, part: codes, 64, 3, prior, 7, None, 5)))
+    cut = np.concatenate(list(MODEL._drawn(lambda codes, part: codes, (), 64, 3, prior, 7, None, 5)))
     assert np.array_equal(codes, cut)
     assert not np.array_equal(codes, MODEL.draw(64, seed=3, prior=prior, label=8))
 

@@ -22,7 +22,8 @@ def test_calls_are_measured_in_turn():
     times = interleaved([lambda: order.append("a"), lambda: order.append("b")], 0)
     assert [len(one) for one in times] == [ROUNDS, ROUNDS]
     changes = sum(before != after for before, after in itertools.pairwise(order))
-    assert changes >= 2 * ROUNDS - 1
+    assert changes >= ROUNDS  # in every round there is one from each to the other
+    assert min(order.count("a"), order.count("b")) >= 2 * ROUNDS  # each is called before it is measured
 
 
 def test_the_command_prints_a_table_and_json(cli, tiny):
