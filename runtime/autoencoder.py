@@ -282,26 +282,29 @@ class Autoencoder:
         scale = spread(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
-        drawn = self._prior(prior, label)
-        if self._workers.threads > 1:
-            for network in (self._flow, *needed) if isinstance(drawn, Flow) else needed:
-                network.open_soon()
+        soon = self._workers.threads > 1
+        drawn = self._prior(prior, label, soon=soon)
+        for network in needed if soon else ():
+            network.open_soon()
         chances = ((drawn.chance(noise, part.stop - part.start), part) for part in parts)
         return self._workers.in_order(lambda one: then(drawn.codes(one[0], scale), one[1]), chances)
 
-    def _prior(self, name: str | None, label: int | None = None) -> Prior:
+    def _prior(self, name: str | None, label: int | None = None, *, soon: bool = False) -> Prior:
+        """soon: begin to open the network that it may have."""
         chosen = self.manifest.default_prior if name is None else name
         if chosen not in self.priors:
             raise InputError("prior", found=repr(chosen), expected=f"one of {', '.join(self.priors)}")
-        return self._learned_prior(label) if chosen == FLOW else self._stored_prior(chosen, label)
+        return self._learned_prior(label, soon=soon) if chosen == FLOW else self._stored_prior(chosen, label)
 
-    def _learned_prior(self, label: int | None) -> Flow:
+    def _learned_prior(self, label: int | None, *, soon: bool = False) -> Flow:
         labels = self.manifest.labels
         if label is not None and not labels:
             raise InputError("label", found=label, expected="a model of labelled pictures")
-        shares = self._statistics().get("label_shares", np.empty(0))
-        if label is not None:
-            shares = np.eye(len(labels))[label_place(labels, label)]
+        shares = None if label is None else np.eye(len(labels))[label_place(labels, label)]
+        if soon:  # statistics are read meanwhile
+            self._flow.open_soon()
+        if shares is None:
+            shares = self._statistics().get("label_shares", np.empty(0))
         return Flow(self._flow, self.latent_dim, shares)
 
     def _stored_prior(self, name: str, label: int | None) -> Prior:

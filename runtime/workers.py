@@ -13,7 +13,9 @@ import numpy as np
 from .arguments import positive
 from .forks import abandon_in_children
 
-ROWS = 256  # in one onnxruntime call: more are no faster, and what they are turned into leaves a core's cache
+# Rows in one onnxruntime call: so many that Python's share of it is nothing, and so few that a core's cache holds what
+# they are turned into.
+LEAST_ROWS, MOST_ROWS, BULK = 256, 512, 200_000_000  # BULK: multiply-adds
 GRAIN = 16_000_000  # multiply-adds: fewer are done before another thread has woken up
 
 Part = TypeVar("Part")
@@ -35,7 +37,7 @@ class Workers:
         abandon_in_children(self)
 
     def cut(self, n: int, work: int, batch_size: int | None = None) -> Iterator[slice]:
-        """N rows in equal parts and a tail: of batch_size rows, or as many for every thread, up to ROWS each.
+        """N rows in equal parts and a tail: of batch_size rows, or as many for every thread, up to some hundreds each.
 
         work: multiply-adds of one row. Where there are several parts, each is worth a thread's waking. Raises
         InputError for a batch_size below 1.
@@ -43,9 +45,10 @@ class Workers:
         chosen = self._batch_size if batch_size is None else positive("batch_size", batch_size)
         if chosen is not None:
             return slices(n, chosen)
-        rounds = math.ceil(n / (ROWS * self.threads))
+        most = min(MOST_ROWS, max(LEAST_ROWS, BULK // max(1, work)))
+        rounds = math.ceil(n / (most * self.threads))
         size = math.ceil(n / max(1, rounds * self.threads))
-        return slices(n, min(ROWS, max(size, math.ceil(GRAIN / max(1, work)))))
+        return slices(n, min(most, max(size, math.ceil(GRAIN / max(1, work)))))
 
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """What `run` makes of each part, in their order.

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.workers import GRAIN, ROWS, Workers
+from aegen.runtime.workers import GRAIN, LEAST_ROWS, MOST_ROWS, Workers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +22,8 @@ def test_parts_are_all_rows_in_order_and_alike(n, threads, work, size):
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
     lengths = [part.stop - part.start for part in parts]
     assert len(set(lengths[:-1])) <= 1
-    assert max(lengths, default=0) <= (size or ROWS)
+    assert max(lengths, default=0) <= (size or MOST_ROWS)
+    assert size or work < 10**6 or max(lengths, default=0) <= LEAST_ROWS
 
 
 def test_every_thread_has_as_much_to_do_where_that_is_worth_its_waking():
