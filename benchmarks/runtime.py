@@ -1,4 +1,4 @@
-"""aegen's verbs beside bare onnxruntime, torch, OpenVINO, numpy and the machine's matrix multiply, measured in turn.
+"""aegen's verbs beside bare onnxruntime, torch, OpenVINO, numpy and the machine's matrix multiply, in one run.
 
 Needs the extra `train`, and `pip install openvino` for that peer. Prints three tables in Markdown, and JSON with
 --json FILE: encoding and decoding beside all peers, in microseconds a picture with aegen's speed as a multiple of the

@@ -53,7 +53,7 @@ def forget(array: np.ndarray) -> None:
 
 def read_npz(stream: BinaryIO, where: str) -> dict[str, np.ndarray]:
     """Every array of an `.npz` stream by name. Raises InputError when the archive or one of its arrays is damaged."""
-    import zipfile
+    import zipfile  # while a network is being opened, not before
 
     try:
         with zipfile.ZipFile(stream) as archive:
