@@ -16,6 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..runtime import manifest
 from ..runtime.artifact import DECODER, ENCODER, PRIOR
 from ..runtime.errors import ExecutionError
+from ..runtime.graphs.check import operators_of
+from ..runtime.graphs.operators import EMITTED
 from ..runtime.pixels import Shape
 from ..train.interrupts import uninterrupted
 from ..train.models import EncoderDecoder, Variational
@@ -113,6 +115,10 @@ def graph(module: nn.Module, given: dict[str, Tensor], *results: str) -> bytes:
     strip(model)
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
+    other = operators_of(content) - EMITTED
+    if other:
+        found, expected = ", ".join(sorted(other)), "operators of the list in runtime/graphs/operators.py"
+        raise ExecutionError("the exporter of torch", found=found, expected=expected)
     return content
 
 

@@ -1,6 +1,5 @@
 """Proof that the exported graphs compute what torch computes, and golden pairs so that others can repeat it."""
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,11 +9,12 @@ from torch import Tensor
 from ..runtime.artifact import DECODER, ENCODER, PRIOR
 from ..runtime.errors import ParityError
 from ..runtime.manifest import ImageSpec, Parity
+from ..runtime.noise import Noise
 from ..runtime.pixels import to_tensor
-from ..runtime.priors import Noise
 from ..runtime.session import Network
 from ..runtime.verification import ATOL, RTOL, agree, golden_name, largest_difference
 from ..train.models import EncoderDecoder, Variational
+from .graphs import signature
 from .unrolled import UnrolledFlow
 
 BATCHES = (1, 2, 3, 7, 64)
@@ -35,7 +35,7 @@ def prove(
     (n, H, W[, 3]), taken round and round.
     Raises ParityError, naming graph, batch and difference, beyond |a - b| <= atol + rtol |b|.
     """
-    networks = {name: Network(functools.partial(graphs.__getitem__, name), name) for name in graphs}
+    networks = {name: _network(name, content, image) for name, content in graphs.items()}
     worst = dict.fromkeys(graphs, 0.0)
     for batch in BATCHES:
         golden = golden_pairs(network, prior, pictures[np.arange(batch) % len(pictures)], image)
@@ -52,6 +52,10 @@ def prove(
                     )
                 worst[name] = max(worst[name], largest_difference(found, expected))
     return Parity(rtol=RTOL, atol=ATOL, batches=BATCHES, largest_difference=worst)
+
+
+def _network(name: str, content: bytes, image: ImageSpec) -> Network:
+    return Network(lambda: content, name, signature(content), image.range)
 
 
 def golden_pairs(
@@ -83,7 +87,7 @@ def answers(golden: dict[str, np.ndarray], graphs: dict[str, bytes], image: Imag
     """
     replayed = dict(golden)
     for name in (ENCODER, DECODER):
-        network = Network(functools.partial(graphs.__getitem__, name), name)
+        network = _network(name, graphs[name], image)
         replayed |= _outputs(name, network, replayed, _inputs(replayed, image)[name])
     return replayed
 
