@@ -3,19 +3,47 @@
 Every child also derives from the built-in that a caller would reach for, so `except ValueError` keeps working.
 """
 
+from typing import Any, TypeVar
+
+Error = TypeVar("Error", bound="AegenError")
+MAX_ECHO = 200  # characters of somebody's input in a message
+
+
+def shortened(text: object) -> str:
+    """A text of one line and MAX_ECHO characters at most: of a longer one its beginning and its end."""
+    whole = str(text)
+    if not whole.isprintable():  # line breaks, control characters, halves of surrogate pairs
+        whole = "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in whole)
+    return whole if len(whole) <= MAX_ECHO else f"{whole[: MAX_ECHO - 41]} ... {whole[-36:]}"
+
 
 class AegenError(Exception):
     """Base of every error that aegen raises on purpose.
 
     subject: what it is about, most often a path or an argument. found, expected and remedy complete the sentence.
+    Of subject and found, which may hold somebody's input, a message shows MAX_ECHO characters at most.
     """
 
     def __init__(
         self, subject: str, *, found: object = None, expected: object = None, remedy: str | None = None
     ) -> None:
-        facts = [f"found {found}"] * (found is not None) + [f"expected {expected}"] * (expected is not None)
-        message = f"{subject}: {', '.join(facts)}" if facts else subject
+        self._parts: dict[str, Any] = {"found": found, "expected": expected, "remedy": remedy}
+        self._subject = subject
+        facts = [f"found {shortened(found)}"] * (found is not None) + [f"expected {expected}"] * (expected is not None)
+        about = shortened(subject)
+        message = f"{about}: {', '.join(facts)}" if facts else about
         super().__init__(f"{message}. {remedy}" if remedy else message)
+
+    def recast(self, kind: type[Error], *, within: str = "") -> Error:
+        """The same error as one of another kind; within: the file that it is about, before the subject."""
+        return kind(f"{within}: {self._subject}" if within else self._subject, **self._parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self._subject, {name: part and str(part) for name, part in self._parts.items()})
+
+
+def _rebuilt(kind: type[Error], subject: str, parts: dict[str, Any]) -> Error:
+    return kind(subject, **parts)
 
 
 class InputError(AegenError, ValueError):

@@ -2,16 +2,26 @@
 
 import dataclasses
 import json
+import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ArtifactError, InputError
-from .records import from_json
+from .errors import ArtifactError, InputError, shortened
+from .records import from_json, read_json
 
 FORMAT = 1
 INT8 = "int8"  # weights in whole numbers of 8 bits
 HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 LARGEST_MANIFEST = 4_000_000  # bytes; a real one has a few thousand
+HASH = re.compile("[0-9a-f]{64}")
+MAX_NAME = 100  # characters of a file's name
+MAX_FILE = 2**31  # bytes; ONNX files hold no more
+MAX_PIXELS = 2**24  # values of one image
+MAX_LATENT_DIM = 2**16
+MAX_VALUES = 2**31  # of one array
+MAX_AXES = 16
+DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,12 @@ class Graph:
     outputs: tuple[Tensor, ...]
 
 
+def signature_text(graph: Graph) -> str:
+    """A graph's inputs and outputs, for errors."""
+    sides = (", ".join(f"{one.name} {one.dtype} {one.shape}" for one in side) for side in (graph.inputs, graph.outputs))
+    return " to ".join(side for side in sides if side) or "none"
+
+
 @dataclass(frozen=True)
 class ImageSpec:
     """What the networks take and give: channels, height, width, and the values of black and white."""
@@ -44,7 +60,8 @@ class DataSpec:
     """The pictures that the artifact was trained on.
 
     training_pictures and validation_pictures: how many. sha256: of the bytes of both, in their order, by which
-    someone with the data can tell that it is the same.
+    someone with the data can tell that it is the same. test_images: how many the set keeps apart for measuring; 0 where
+    it has none, and validation pictures are measured instead.
     """
 
     name: str
@@ -54,6 +71,7 @@ class DataSpec:
     validation_pictures: int
     labelled: bool
     sha256: str
+    test_images: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,10 +97,11 @@ class Manifest:
     """An artifact's facts. `graphs` and `files` are keyed by file name, `quality` by the name of the measure.
 
     epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
-    code. labels: of the classes that can be asked for. sigma: standard deviation of p(x|z) in the range of `image`,
-    where the loss was Gaussian. weights: the precision that they are stored in; of INT8, graphs compute in it too, and
-    quantisation_error is the root mean square of what that changes on held-out pictures, keyed by file name like
-    multiply_adds, those of one picture or code. notes: Markdown that ends its card.
+    code. labels: of the classes that can be asked for; class_names: their names, as many, or none. sigma: standard
+    deviation of p(x|z) in the range of `image`, where the loss was Gaussian. weights: the precision that they are
+    stored in; of INT8, graphs compute in it too, and quantisation_error is the root mean square of what that changes on
+    held-out images, keyed by file name like multiply_adds, those of one image or code. notes: Markdown that ends its
+    card.
     """
 
     format: int
@@ -114,6 +133,7 @@ class Manifest:
     notes: str = ""
     multiply_adds: dict[str, int] = field(default_factory=dict)
     quantisation_error: dict[str, float] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -131,18 +151,14 @@ class Manifest:
     def parse(cls, text: bytes, where: str) -> "Manifest":
         """A manifest from the bytes of its file. Raises ArtifactError when it is damaged, inconsistent or too new."""
         try:
-            raw = json.loads(text)
+            raw = read_json(text, where)
             found = raw.get("format") if isinstance(raw, dict) else None
-            if isinstance(found, int) and found > FORMAT:
+            if type(found) is int and found > FORMAT:
                 remedy = "A newer aegen wrote it: pip install --upgrade aegen"
                 raise ArtifactError(where, found=f"artifact format {found}", expected=f"format {FORMAT}", remedy=remedy)
             manifest = from_json(cls, raw, where)
-        except ArtifactError:
-            raise
         except InputError as error:
-            raise ArtifactError(str(error)) from error
-        except ValueError as error:
-            raise ArtifactError(f"{where} is no readable JSON: {error}") from error
+            raise error.recast(ArtifactError) from error
         manifest._check(where)
         return manifest
 
@@ -151,29 +167,81 @@ class Manifest:
         return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
     def _check(self, where: str) -> None:
-        channels, height, width = self.image.shape
-        low, high = self.image.range
-        rules = [
-            (self.format == FORMAT, "format", self.format, FORMAT),
-            (channels in (1, 3) and height > 0 and width > 0, "image.shape", self.image.shape, "1 or 3 channels"),
-            (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
-            (low < high, "image.range", self.image.range, "black below white"),
-            (self.latent_dim > 0, "latent_dim", self.latent_dim, "at least 1"),
-            (
-                0 <= self.default_temperature <= HOTTEST,
-                "default_temperature",
-                self.default_temperature,
-                f"from 0 to {HOTTEST:g}",
-            ),
-            (self.sigma is None or self.sigma > 0, "sigma", self.sigma, "above 0"),
-            (self.default_prior in self.priors, "default_prior", self.default_prior, f"one of {list(self.priors)}"),
-            (
-                all("/" not in name and "\\" not in name for name in self.files),
-                "files",
-                list(self.files),
-                "plain names",
-            ),
-        ]
-        for holds, key, found, expected in rules:
+        for holds, key, found, expected in self._rules():
             if not holds:
                 raise ArtifactError(f"{where}: {key}", found=found, expected=expected)
+        for tensor in (
+            *self.latents,
+            *(one for graph in self.graphs.values() for one in (*graph.inputs, *graph.outputs)),
+        ):
+            sizes = [axis for axis in tensor.shape if isinstance(axis, int)]
+            if tensor.dtype not in DTYPES:
+                raise ArtifactError(f"{where}: {tensor.name}: dtype", found=tensor.dtype, expected=f"one of {DTYPES}")
+            if min(sizes, default=0) < 0 or math.prod(sizes) > MAX_VALUES or len(tensor.shape) > MAX_AXES:
+                expected = f"at most {MAX_AXES} axes and {MAX_VALUES:,} values"
+                raise ArtifactError(f"{where}: {tensor.name}: shape", found=tensor.shape, expected=expected)
+
+    def _rules(self) -> list[tuple[bool, str, object, object]]:
+        """What must hold of the values together: whether it does, the key, what was found, what is expected."""
+        channels, height, width = self.image.shape
+        low, high = self.image.range
+        names = [*self.files, *self.graphs]
+        pixels = f"1 or 3 channels, and at most {MAX_PIXELS:,} values"
+        fits = channels in (1, 3) and height > 0 and width > 0 and channels * height * width <= MAX_PIXELS
+        temperature = self.default_temperature
+        likelihoods, priors = set(self.log_likelihood), set(self.priors)
+        return [
+            (self.format == FORMAT, "format", self.format, FORMAT),
+            (fits, "image.shape", self.image.shape, pixels),
+            (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
+            (low < high, "image.range", self.image.range, "black below white"),
+            (0 < self.latent_dim <= MAX_LATENT_DIM, "latent_dim", self.latent_dim, f"from 1 to {MAX_LATENT_DIM:,}"),
+            (0 <= temperature <= HOTTEST, "default_temperature", temperature, f"from 0 to {HOTTEST:g}"),
+            (self.sigma is None or self.sigma > 0, "sigma", self.sigma, "above 0"),
+            (self.default_prior in self.priors, "default_prior", self.default_prior, "one of the priors"),
+            (
+                likelihoods == priors,
+                "log_likelihood",
+                sorted(likelihoods),
+                f"one for each prior: {shortened(sorted(priors))}",
+            ),
+            (len(priors) == len(self.priors), "priors", list(self.priors), "each once"),
+            (len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "each once"),
+            (
+                len(self.class_names) in (0, len(self.labels)),
+                "class_names",
+                len(self.class_names),
+                "one for each label",
+            ),
+            (len(set(self.class_names)) == len(self.class_names), "class_names", list(self.class_names), "each once"),
+            (all(map(_is_printable, self.class_names)), "class_names", list(self.class_names), "printable names"),
+            (bool(self.parity.largest_difference), "parity.largest_difference", "nothing", "one of each graph"),
+            (all(map(_is_plain_name, names)), "files", names, f"plain names of at most {MAX_NAME} characters"),
+            (
+                all(0 <= spec.bytes <= MAX_FILE for spec in self.files.values()),
+                "files",
+                "other sizes",
+                "0 to 2 GiB each",
+            ),
+            (
+                all(HASH.fullmatch(spec.sha256) for spec in self.files.values()),
+                "files",
+                "other hashes",
+                "64 hex digits",
+            ),
+            (all(count >= 0 for count in self.multiply_adds.values()), "multiply_adds", "numbers below 0", "from 0"),
+        ]
+
+
+def _is_printable(name: str) -> bool:
+    return 0 < len(name) <= MAX_NAME and name.isprintable()
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether a file's name is one of this folder on every system."""
+    return (
+        0 < len(name) <= MAX_NAME
+        and name.isprintable()
+        and not set(name) & set('/\\:*?"<>|')
+        and name not in (".", "..")
+    )

@@ -1,22 +1,39 @@
 """JSON and frozen dataclasses: the annotation of a field is the rule that its value must pass."""
 
 import dataclasses
+import json
+import math
 import types
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
 
 Record = TypeVar("Record")
+MAX_WHOLE = 2**63  # above any count, seed or size
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
     """The dataclass `kind` filled from decoded JSON or TOML, every value checked against its annotation.
 
     where: the file, to begin an error with. Keys that `kind` does not know are left out, so that a later minor addition
-    to a file does not lock out older readers. Raises InputError naming the key, the value found and the type expected.
+    to a file does not lock out older readers. Numbers are finite, whole ones below 2^63 in size, and text holds no half
+    of a surrogate pair. Raises InputError naming the key, the value found and the type expected.
     """
-    record: Record = _decode(kind, value, where)
+    try:
+        record: Record = _decode(kind, value, where)
+    except RecursionError as error:
+        raise InputError(where, found="values nested too deep", expected=_name(kind)) from error
     return record
+
+
+def read_json(text: bytes, where: str) -> Any:
+    """Decoded JSON. Raises InputError when it is none, or nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise InputError(where, found="values nested too deep", expected="readable JSON") from error
+    except ValueError as error:
+        raise InputError(where, found=error, expected="readable JSON") from error
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
@@ -29,9 +46,10 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _decode_tuple(arguments, _expect(value, list | tuple, where), where)
     if origin is dict:
         items = _expect(value, dict, where).items()
-        return {key: _decode(arguments[1], item, f"{where}: {key}") for key, item in items}
-    number = float(value) if kind is float and type(value) is int else value
-    return _expect(number, kind, where)
+        return {_text(key, where): _decode(arguments[1], item, f"{where}: {key}") for key, item in items}
+    if kind is Any:
+        return _plain(value, where)
+    return _expect(_number(kind, value, where), kind, where)
 
 
 def _decode_dataclass(kind: Any, value: dict[str, Any], where: str) -> Any:
@@ -61,9 +79,32 @@ def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[A
     return tuple(_decode(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 
+def _plain(value: Any, where: str) -> Any:
+    """A value of any kind, whose numbers and texts are sound."""
+    if isinstance(value, dict):
+        return {_text(key, where): _plain(item, where) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, where) for item in value]
+    return _text(value, where) if isinstance(value, str) else _number(type(value), value, where)
+
+
+def _number(kind: Any, value: Any, where: str) -> Any:
+    if isinstance(value, str):
+        return _text(value, where)
+    if type(value) is int and not -MAX_WHOLE < value < MAX_WHOLE:
+        raise InputError(where, found="a whole number of more than 63 bits", expected="a smaller one")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(where, found=value, expected="a finite number")
+    return float(value) if kind is float and type(value) is int else value
+
+
+def _text(value: str, where: str) -> str:
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InputError(where, found=ascii(value), expected="text without halves of surrogate pairs")
+    return value
+
+
 def _expect(value: Any, kind: Any, where: str) -> Any:
-    if kind is Any:
-        return value
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise InputError(where, found=repr(value), expected=_name(kind))
     return value

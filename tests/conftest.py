@@ -1,8 +1,11 @@
 """What tests share: real MNIST, two tiny artifacts, the command line as a user has it, and a Python without torch."""
 
+import hashlib
+import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +15,7 @@ from pathlib import Path
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.session import allowed_threads
+from aegen.runtime.threads import allowed_threads
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads of one test must not spin beside another test
 
@@ -46,6 +49,29 @@ def mnist() -> Path:
 def tiny(request) -> Path:
     """A tiny artifact: 6x5 grey pictures in [0, 1], or 4x6 RGB pictures in [-1, 1]."""
     return TINY / request.param
+
+
+@pytest.fixture
+def copy(tiny, tmp_path) -> Path:
+    """A copy of `tiny` to be altered."""
+    return shutil.copytree(tiny, tmp_path / "copy")
+
+
+@pytest.fixture
+def alter(copy):
+    """Replace a file of `copy`, and change its manifest, so that every hash is right again: `alter(name, bytes)`."""
+
+    def replace(name: str | None = None, content: bytes = b"", change=lambda manifest: None) -> Path:
+        file = copy / "manifest.json"
+        manifest = json.loads(file.read_text())
+        if name is not None:
+            (copy / name).write_bytes(content)
+            manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        change(manifest)
+        file.write_text(json.dumps(manifest))
+        return copy
+
+    return replace
 
 
 @pytest.fixture

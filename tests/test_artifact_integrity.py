@@ -15,11 +15,6 @@ from aegen.runtime.errors import ArtifactError, InputError, NotFoundError
 FILES = ("encoder.onnx", "decoder.onnx", "latents.npz", "golden.npz", "README.md", "preview.png")
 
 
-@pytest.fixture
-def copy(tiny, tmp_path):
-    return shutil.copytree(tiny, tmp_path / "copy")
-
-
 def edit_manifest(folder, change):
     file = folder / "manifest.json"
     manifest = json.loads(file.read_text())
@@ -101,7 +96,11 @@ def test_statistics_of_another_shape_are_refused(copy):
 
 
 def test_a_prior_that_cannot_be_drawn_fails_the_verification(copy):
-    edit_manifest(copy, lambda m: m["priors"].append("vamp"))
+    def add(manifest):
+        manifest["priors"].append("vamp")
+        manifest["log_likelihood"]["vamp"] = 0.0
+
+    edit_manifest(copy, add)
     with pytest.raises(ArtifactError, match="prior 'vamp': found one that this version cannot draw"):
         aegen.load(copy).verify()
 
@@ -116,7 +115,7 @@ def test_a_file_that_is_no_graph_is_one_clear_error(copy):
     (copy / "decoder.onnx").write_bytes(b"not a graph")
     entry = {"sha256": hashlib.sha256(b"not a graph").hexdigest(), "bytes": 11}
     edit_manifest(copy, lambda m: m["files"].update({"decoder.onnx": entry}))
-    with pytest.raises(aegen.AegenError, match=r"decoder\.onnx: onnxruntime cannot load it"):
+    with pytest.raises(aegen.AegenError, match=r"decoder\.onnx: protobuf: found "):
         aegen.load(copy).sample(1)
 
 
