@@ -1,8 +1,14 @@
 """`aegen info`: what an artifact says of itself."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from .options import chosen_model, json_option, model_argument
+
+if TYPE_CHECKING:
+    from ..runtime.manifest import Manifest
 
 
 @click.command
@@ -38,7 +44,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
         "pictures": f"{width}x{height} {'grey' if channels == 1 else 'RGB'}, networks see [{low:g}, {high:g}]",
         "latent axes": manifest.latent_dim,
         "priors": "\n".join(f"{name:<9} {manifest.log_likelihood[name]:8.2f} nats" for name in manifest.priors),
-        "labels": ", ".join(map(str, manifest.labels)) or "none",
+        "labels": ", ".join(_classes(manifest)) or "none",
         "by default": f"prior {manifest.default_prior}, temperature {manifest.default_temperature:g}",
         "size": f"{manifest.total_bytes:,} bytes in {len(manifest.files)} files",
         "multiply-adds": ", ".join(f"{graph} {count:,}" for graph, count in manifest.multiply_adds.items())
@@ -55,3 +61,9 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     width_of_names = max(map(len, rows))
     for name, value in rows.items():
         click.echo(f"{name:<{width_of_names}}  " + str(value).replace("\n", "\n" + " " * (width_of_names + 2)))
+
+
+def _classes(manifest: "Manifest") -> Iterator[str]:
+    """The labels that can be asked for, each with the name of its class where it has one."""
+    for place, label in enumerate(manifest.labels):
+        yield f"{label} {manifest.class_names[place]}" if manifest.class_names else str(label)

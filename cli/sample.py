@@ -8,22 +8,21 @@ import click
 
 from .options import done, dtype_option, grid_options, model_options, plural, wants_arrays, with_progress
 
-MOST_LABELS = 1000
+MAX_LABELS = 1000
 
 
-def _labels(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    """`7` -> (7,), `0-3` -> (0, 1, 2, 3), `1,4` -> (1, 4)."""
+def _labels(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """`7` -> ("7",), `0-3` -> ("0", "1", "2", "3"), `1,4` -> ("1", "4"), `cat,dog` -> ("cat", "dog")."""
     if value is None:
         return None
-    labels: list[int] = []
-    for part in value.split(","):
-        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip())
-        if match is None:
-            raise click.BadParameter("expected whole numbers such as 7, 0-9 or 1,4,7")
-        first = int(match[1])
-        labels += range(first, int(match[2] or first) + 1)
-    if not 0 < len(labels) <= MOST_LABELS:
-        raise click.BadParameter(f"expected from 1 to {MOST_LABELS} labels")
+    labels: list[str] = []
+    for part in map(str.strip, value.split(",")):
+        match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", part)
+        found = range(int(match[1]), int(match[2]) + 1) if match else [part]
+        if not part or not found or len(labels) + len(found) > MAX_LABELS:
+            expected = "labels or class names such as 7, 0-9, 1,4,7 or cat,dog"
+            raise click.BadParameter(f"expected from 1 to {MAX_LABELS} {expected}")
+        labels += map(str, found)
     return tuple(labels)
 
 
@@ -33,7 +32,12 @@ def _labels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @model_options
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same pictures.  [default: a fresh one]")
 @click.option("--prior", metavar="NAME", help="Distribution of the codes (`aegen info`).  [default: the model's]")
-@click.option("--label", callback=_labels, metavar="LABEL", help="Only this class; 0-9 or 1,4,7 draws -n of each.")
+@click.option(
+    "--label",
+    callback=_labels,
+    metavar="LABEL",
+    help="Only this class, by number or name; 0-9 or 1,4,7 draws -n of each.",
+)
 @click.option(
     "--temperature", type=click.FloatRange(0), help="Spread of the codes, 1 as fitted.  [default: the model's]"
 )
@@ -47,14 +51,14 @@ def command(
     threads: int | None,
     seed: int | None,
     prior: str | None,
-    label: tuple[int, ...] | None,
+    label: tuple[str, ...] | None,
     temperature: float | None,
     dtype: str,
 ) -> None:
     """Draw new pictures from a model.
 
-    OUTPUT may end in .png (a grid), .gif (an animation), .npy or .npz (arrays); without a suffix it is a folder with
-    one PNG each, and - is an .npy to standard output.
+    OUTPUT may end in .png, .jpg or .webp (a grid), .gif (an animation), .npy or .npz (arrays); without a suffix it is a
+    folder with one PNG each, and - is an .npy to standard output.
 
     \b
     aegen sample -n 64 -o grid.png

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import as_codes, count, path_steps, spread
-from .arrays import read_declared
-from .artifact import DECODER, ENCODER, LATENTS, PRIOR, Artifact, find
-from .errors import ArtifactError, InputError, ShapeError
-from .manifest import Manifest
+from .arguments import Label, as_codes, count, path_steps, spread
+from .artifact import DECODER, ENCODER, PRIOR, Artifact, find
+from .errors import InputError, ShapeError
+from .manifest import Graph, Manifest
+from .noise import Noise
 from .paths import OF_KIND, PATHS, path
 from .pixels import FLOAT, as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
-from .priors import FLOW, PRIORS, Flow, Noise, Prior, label_place, stored_prior
-from .session import Network, chosen_threads
+from .prior_set import PriorSet
+from .priors import FLOW, Chance
+from .session import Network
+from .threads import chosen_threads
 from .verification import Verification, verify
 from .workers import Result, Workers
 
@@ -50,7 +52,7 @@ class Autoencoder:
         self._encoder = self._network(ENCODER)
         self._decoder = self._network(DECODER)
         self._flow = self._network(PRIOR)
-        self._latents: dict[str, np.ndarray] | None = None
+        self._priors = PriorSet(self._artifact, self._flow)
 
     def __repr__(self) -> str:
         facts = self.manifest
@@ -92,7 +94,7 @@ class Autoencoder:
         *,
         seed: int | None = None,
         prior: str | None = None,
-        label: int | None = None,
+        label: Label | None = None,
         temperature: float | None = None,
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
@@ -100,8 +102,10 @@ class Autoencoder:
         """N new pictures: codes drawn from a prior, then decoded.
 
         seed: the same one gives the same pictures, and `sample(64, seed=0)[:16]` is `sample(16, seed=0)`; None: new.
-        prior: one of `priors`, by default the artifact's. label: only pictures of this class. temperature: spread of
-        the codes, 1 as fitted, 0 their mean, by default the artifact's.
+        prior: one of `priors`, by default the artifact's. label: a label value or class name, for images of this class
+        alone; or a list of n, one for each image. temperature: of the standard deviation of the latents around their
+        mean, 1 as fitted; at 0 all are the mean, of a mixture or kernel density that of the component chosen. By
+        default the artifact's.
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
         pictures = self._empty_pictures(count("n", n), dtype)
@@ -118,7 +122,7 @@ class Autoencoder:
         *,
         seed: int | None = None,
         prior: str | None = None,
-        label: int | None = None,
+        label: Label | None = None,
         temperature: float | None = None,
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
@@ -137,7 +141,7 @@ class Autoencoder:
         *,
         seed: int | None = None,
         prior: str | None = None,
-        label: int | None = None,
+        label: Label | None = None,
         temperature: float | None = None,
     ) -> np.ndarray:
         """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
@@ -146,10 +150,15 @@ class Autoencoder:
         chunks = list(self._drawn(lambda codes, part: codes, (), n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
 
-    def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | None = None) -> np.ndarray:
-        """Log density of codes (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number."""
+    def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | str | None = None) -> np.ndarray:
+        """Log density of codes (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number.
+
+        prior: any but "flow", which has no density at hand and is the default of some models. Raises InputError for it.
+        """
         batch, single = as_codes(codes, self.latent_dim)
-        densities = self._prior(prior, label).log_prob(batch)
+        chosen = self._priors.prior(prior, self._priors.class_index(label))
+        with np.errstate(all="ignore"):  # of values that no image has: the density is then 0 and its logarithm infinite
+            densities = chosen.log_prob(batch)
         return densities[0] if single else densities
 
     def encode(self, pictures: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
@@ -221,7 +230,7 @@ class Autoencoder:
             raise ShapeError("interpolate", found=found, expected="as many ends as starts")
         steps = path_steps(steps)
         chosen = OF_KIND.get(self.manifest.kind, "linear") if along is None else along
-        if chosen not in PATHS:
+        if not isinstance(chosen, str) or chosen not in PATHS:
             raise InputError("along", found=repr(chosen), expected=f"one of {', '.join(PATHS)}")
         codes = path(chosen, start, end, steps)
         pictures = self.decode(codes.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
@@ -233,7 +242,7 @@ class Autoencoder:
         *,
         steps: int = 10,
         seed: int | None = None,
-        label: int | None = None,
+        label: int | str | None = None,
         temperature: float | None = None,
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
@@ -248,7 +257,7 @@ class Autoencoder:
             raise InputError(f"wander in {self.name}", found=found, expected="a learned prior", remedy=remedy)
         steps = path_steps(steps)
         scale = spread(temperature, self.manifest.default_temperature)
-        drawn, noise = self._learned_prior(label), Noise(seed)
+        drawn, noise = self._priors.learned(self._priors.class_index(label)), Noise(seed)
         pictures = self._empty_pictures(count("n", n) * steps, dtype).reshape(n, steps, *self.picture_shape)
         for row in range(n):
             codes = drawn.walk(noise, steps, scale)
@@ -271,7 +280,7 @@ class Autoencoder:
         n: int,
         seed: int | None,
         prior: str | None,
-        label: int | None,
+        label: Label | None,
         temperature: float | None,
         batch_size: int | None,
     ) -> Iterator[Result]:
@@ -283,49 +292,19 @@ class Autoencoder:
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
         soon = self._workers.threads > 1
-        drawn = self._prior(prior, label, soon=soon)
+        classes = self._priors.classes(label, n)
+        drawn = self._priors.prior(prior, classes, soon=soon)
         for network in needed if soon else ():
             network.open_soon()
-        chances = ((drawn.chance(noise, part.stop - part.start), part) for part in parts)
-        return self._workers.in_order(lambda one: then(drawn.codes(one[0], scale), one[1]), chances)
 
-    def _prior(self, name: str | None, label: int | None = None, *, soon: bool = False) -> Prior:
-        """soon: begin to open the network that it may have."""
-        chosen = self.manifest.default_prior if name is None else name
-        if chosen not in self.priors:
-            raise InputError("prior", found=repr(chosen), expected=f"one of {', '.join(self.priors)}")
-        return self._learned_prior(label, soon=soon) if chosen == FLOW else self._stored_prior(chosen, label)
+        def chance(part: slice) -> Chance:
+            numbers = drawn.chance(noise, part.stop - part.start)
+            return (*numbers, classes[part]) if isinstance(classes, np.ndarray) else numbers
 
-    def _learned_prior(self, label: int | None, *, soon: bool = False) -> Flow:
-        labels = self.manifest.labels
-        if label is not None and not labels:
-            raise InputError("label", found=label, expected="a model of labelled pictures")
-        shares = None if label is None else np.eye(len(labels))[label_place(labels, label)]
-        if soon:  # statistics are read meanwhile
-            self._flow.open_soon()
-        if shares is None:
-            shares = self._statistics().get("label_shares", np.empty(0))
-        return Flow(self._flow, self.latent_dim, shares)
+        def made(one: tuple[Chance, slice]) -> Result:
+            return then(self._priors.latents(drawn, one[0], scale), one[1])
 
-    def _stored_prior(self, name: str, label: int | None) -> Prior:
-        where, latents = str(self._artifact.path / LATENTS), self._statistics()
-        if name not in PRIORS:
-            found = "one that this version cannot draw"
-            raise ArtifactError(f"prior {name!r}", found=found, expected=", ".join((*PRIORS, FLOW)))
-        try:
-            prior = stored_prior(name, latents, label)
-        except (KeyError, IndexError) as error:
-            raise ArtifactError(f"{where}: prior {name!r}", found=f"no {error}") from error
-        if prior.latent_dim != self.latent_dim:
-            found = f"codes of {prior.latent_dim} axes"
-            raise ArtifactError(f"{where}: prior {name!r}", found=found, expected=self.latent_dim)
-        return prior
-
-    def _statistics(self) -> dict[str, np.ndarray]:
-        if self._latents is None:
-            where = str(self._artifact.path / LATENTS)
-            self._latents = read_declared(self._artifact.read(LATENTS), self.manifest.latents, where)
-        return self._latents
+        return self._workers.in_order(made, ((chance(part), part) for part in parts))
 
     def _encode_batch(self, pictures: np.ndarray) -> np.ndarray:
         return self._encoder.run("latent", {"image": to_tensor(pictures, self.manifest.image)})
@@ -334,14 +313,21 @@ class Autoencoder:
         return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)
 
     def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
-        return np.empty((n, *self.picture_shape), picture_dtype(dtype))
+        kind = picture_dtype(dtype)
+        try:
+            return np.empty((n, *self.picture_shape), kind)
+        except (MemoryError, ValueError) as error:
+            expected, remedy = "as many as fit into memory", "iter_sample gives them a batch at a time."
+            raise InputError("n", found=n, expected=expected, remedy=remedy) from error
 
     def _work(self, graph: str) -> int:
         return self.manifest.multiply_adds.get(graph, 0)
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive
-        return Network(lambda: artifact.read(name), str(artifact.path / name))
+        expected = artifact.manifest.graphs.get(name, Graph((), ()))
+        where, image_range = str(artifact.path / name), artifact.manifest.image.range
+        return Network(lambda: artifact.read(name), where, expected, image_range)
 
 
 def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:

@@ -6,15 +6,15 @@ on how many rows come at once. The same seed therefore gives the same codes, bit
 the number of threads, and the first 16 of 64 codes are the 16 codes.
 """
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from .errors import InputError
+from .noise import Noise
 from .paths import path
 from .session import Network
 
@@ -22,7 +22,6 @@ Latents = Mapping[str, np.ndarray]
 Chance = tuple[np.ndarray, ...]
 FLOW = "flow"  # the name of a prior that is a network
 LOG_2PI = math.log(2 * math.pi)
-STRATA = 1000  # small enough for a few thousand pictures to hold each label as often as it should be there
 CHUNK = 1024  # codes whose densities are computed at once
 
 
@@ -33,11 +32,13 @@ class Prior(Protocol):
     def latent_dim(self) -> int:
         """Axes d of a code."""
 
-    def chance(self, noise: "Noise", n: int) -> Chance:
+    def chance(self, noise: Noise, n: int) -> Chance:
         """The random numbers of the next n codes, a row for each in every array."""
 
     def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Their codes, float32 (n, d). temperature scales the spread; 1 is as fitted, 0 no chance at all."""
+        """Their codes, float32 (n, d). temperature scales the standard deviation around the mean, of a mixture or a
+        kernel density around that of the component chosen: 1 is as fitted, at 0 every code is such a mean.
+        """
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
         """Log density of codes (n, d) in nats, float64 (n,), at temperature 1."""
@@ -55,7 +56,7 @@ class Gaussian:
         """Axes d of a code."""
         return len(self.mean)
 
-    def chance(self, noise: "Noise", n: int) -> Chance:
+    def chance(self, noise: Noise, n: int) -> Chance:
         """Normals (n, d)."""
         return (noise.normals(n, len(self.mean)),)
 
@@ -84,7 +85,7 @@ class Mixture:
         """Axes d of a code."""
         return int(self.means.shape[1])
 
-    def chance(self, noise: "Noise", n: int) -> Chance:
+    def chance(self, noise: Noise, n: int) -> Chance:
         """Uniforms (n,) for the choice of a Gaussian, and normals (n, d)."""
         return noise.uniforms(n), noise.normals(n, self.means.shape[1])
 
@@ -105,37 +106,41 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Kernels:
-    """A kernel density: one of the centres (m, d), moved by normal noise of a bandwidth (d,) on each axis.
+    """A kernel density: one of the centres, moved by normal noise of a bandwidth (d,) on each axis.
 
-    Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
+    kept: what is stored of the centres, (m, d) floats of any precision; a centre is mean + scale * kept, both (d,) or a
+    number. Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
     """
 
-    centres: np.ndarray
+    kept: np.ndarray
     bandwidth: np.ndarray
+    mean: np.ndarray | float = 0.0
+    scale: np.ndarray | float = 1.0
 
     @property
     def latent_dim(self) -> int:
         """Axes d of a code."""
-        return int(self.centres.shape[1])
+        return int(self.kept.shape[1])
 
-    def chance(self, noise: "Noise", n: int) -> Chance:
-        """Uniforms (n,) for the choice of a code, and normals (n, d)."""
+    def chance(self, noise: Noise, n: int) -> Chance:
+        """Uniforms (n,) for the choice of a centre, and normals (n, d)."""
         return noise.uniforms(n), noise.normals(n, self.latent_dim)
 
     def codes(self, chance: Chance, temperature: float) -> np.ndarray:
         """Codes, float32 (n, d)."""
         uniforms, normals = chance
-        chosen = np.minimum((uniforms * len(self.centres)).astype(np.intp), len(self.centres) - 1)
-        moved = np.float32(temperature) * self.bandwidth * normals
-        drawn: np.ndarray = self.centres[chosen].astype(np.float32) + moved
-        return drawn
+        chosen = np.minimum((uniforms * len(self.kept)).astype(np.intp), len(self.kept) - 1)
+        centres = self.mean + self.scale * self.kept[chosen].astype(np.float32)
+        codes: np.ndarray = centres + np.float32(temperature) * self.bandwidth * normals
+        return codes
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
         """Log density of codes (n, d) in nats, float64 (n,)."""
-        scale = self.bandwidth.astype(np.float64)
-        centres, points = self.centres / scale, codes / scale
+        width = self.bandwidth.astype(np.float64)
+        centres = self.scale * self.kept.astype(np.float64) / width  # from the mean on: far from 0 digits would be lost
+        points = (codes - self.mean) / width
         norms = 0.5 * np.sum(centres**2, 1)
-        constant = np.sum(np.log(scale)) + 0.5 * len(scale) * LOG_2PI + math.log(len(centres))
+        constant = np.sum(np.log(width)) + 0.5 * len(width) * LOG_2PI + math.log(len(centres))
         pieces = [np.empty(0)]
         for start in range(0, len(points), CHUNK):
             piece = points[start : start + CHUNK]
@@ -144,79 +149,29 @@ class Kernels:
         return np.concatenate(pieces)
 
 
-class Noise:
-    """Random numbers from a seed, as long streams however they are cut.
-
-    Normals and uniforms have spawned streams of their own, so that a prior which draws both from one seed shifts
-    neither. A seed of None is fresh entropy. Raises InputError when the seed is no whole number from 0.
-    """
-
-    def __init__(self, seed: int | None) -> None:
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-            raise InputError("seed", found=repr(seed), expected="a whole number from 0, or None")
-        self._seed = np.random.SeedSequence().entropy if seed is None else int(seed)
-        self._strata = np.empty(0)  # what is left of the last block
-
-    # Types of numpy.random are in quotes: it is imported when it is first used, while networks are being opened.
-
-    @functools.cached_property
-    def _normals(self) -> "np.random.Generator":
-        return self._stream(0)
-
-    @functools.cached_property
-    def _uniforms(self) -> "np.random.Generator":
-        return self._stream(1)
-
-    def _stream(self, number: int) -> "np.random.Generator":
-        """The child of this number of `SeedSequence(seed)`. Most draws need one alone, and it takes time to start."""
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(number,))))
-
-    def normals(self, n: int, latent_dim: int) -> np.ndarray:
-        """The next n rows of standard normals, float32 (n, latent_dim)."""
-        return self._normals.standard_normal((n, latent_dim), dtype=np.float32)
-
-    def uniforms(self, n: int) -> np.ndarray:
-        """The next n numbers in [0, 1), float64 (n,)."""
-        return self._uniforms.random(n)
-
-    def strata(self, n: int) -> np.ndarray:
-        """The next n numbers in [0, 1), float64 (n,), each as likely anywhere; but of every STRATA in a row, one comes
-        from each of as many equal parts, in random order. What they choose is then as frequent as it should be: of
-        labels, chance alone would move a set of pictures further from real ones than all faults of its pictures.
-
-        Source: stratified sampling, W. Cochran, Sampling Techniques, 1977, chapter 5.
-        """
-        blocks = [self._strata]
-        for _ in range(-(-(n - len(self._strata)) // STRATA)):
-            blocks.append((self._uniforms.permutation(STRATA) + self._uniforms.random(STRATA)) / STRATA)
-        row = np.concatenate(blocks)
-        self._strata = row[n:]
-        return row[:n]
-
-
 @dataclass(frozen=True)
 class Flow:
     """A learned flow, which carries normal noise to codes.
 
     network: `noise` [batch, d], and `label` [batch] where there are labels, to `latent`. shares: how often each label
-    is drawn (k,), where all are, nearly exactly in every STRATA codes; empty without labels. Its codes agree to float
-    rounding at any batch size.
+    is drawn (k,), where all are, nearly exactly in every STRATA codes; empty without labels, and where who asks gives
+    them. Its codes agree to float rounding at any batch size.
     """
 
     network: Network
     latent_dim: int
     shares: np.ndarray
 
-    def chance(self, noise: "Noise", n: int) -> Chance:
+    def chance(self, noise: Noise, n: int) -> Chance:
         """Normals (n, d) and places of labels (n,)."""
         return noise.normals(n, self.latent_dim), self._labels(noise, n)
 
     def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Codes, float32 (n, d). temperature scales the noise."""
-        normals, labels = chance
+        """Codes, float32 (n, d). temperature scales the noise. chance: the last array of it are the class indices."""
+        normals, *_, labels = chance
         return self._carry(np.float32(temperature) * normals, labels)
 
-    def walk(self, noise: "Noise", steps: int, temperature: float) -> np.ndarray:
+    def walk(self, noise: Noise, steps: int, temperature: float) -> np.ndarray:
         """The codes from one draw to another of the same label, float32 (steps, d), along the arc between their noise.
 
         Noise on the arc is as likely as at its ends, so every code on the way is one that could have been drawn.
@@ -224,38 +179,60 @@ class Flow:
         start, end = np.float32(temperature) * noise.normals(2, self.latent_dim)
         return self._carry(path("slerp", start, end, steps), np.repeat(self._labels(noise, 1), steps))
 
-    def _labels(self, noise: "Noise", n: int) -> np.ndarray:
+    def _labels(self, noise: Noise, n: int) -> np.ndarray:
         return _choices(self.shares, noise.strata(n)) if len(self.shares) else np.empty(0, np.int64)
 
     def _carry(self, noise: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return self.network.run("latent", {"noise": noise, **({"label": labels} if len(self.shares) else {})})
+        return self.network.run("latent", {"noise": noise, **({"label": labels} if len(labels) else {})})
 
     def log_prob(self, codes: np.ndarray) -> np.ndarray:
-        """Raises InputError: the graph that draws cannot tell a density."""
-        raise InputError("log_prob", found=f"prior {FLOW!r}", expected=f"one of {', '.join(PRIORS)}")
+        """Raises InputError: the graph gives latents and no densities."""
+        remedy = "A flow's density is not in its graph; `log_likelihood` of the manifest has the mean at export."
+        raise InputError("log_prob", found=f"prior {FLOW!r}", expected=f"one of {', '.join(PRIORS)}", remedy=remedy)
 
 
-def stored_prior(name: str, latents: Latents, label: int | None = None) -> Prior:
-    """The prior `name` over an artifact's stored statistics, of all pictures or of those with one label.
+@dataclass(frozen=True)
+class OfClasses:
+    """The priors of several classes, by class index, for images that each have a class of their own."""
 
-    Raises InputError when the statistics do not hold it.
+    priors: Mapping[int, Prior]
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimension d."""
+        return next(iter(self.priors.values())).latent_dim
+
+    def chance(self, noise: Noise, n: int) -> Chance:
+        """What each of the priors takes: the same for all of them. The class indices (n,) come last, from who asks."""
+        return next(iter(self.priors.values())).chance(noise, n)
+
+    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d). chance: as of `chance`, and class indices (n,)."""
+        *numbers, classes = chance
+        latents = np.empty((len(classes), self.latent_dim), np.float32)
+        for index in np.unique(classes):
+            rows = classes == index
+            latents[rows] = self.priors[int(index)].codes(tuple(part[rows] for part in numbers), temperature)
+        return latents
+
+    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+        """Raises InputError: a density is of one class, or of all."""
+        raise InputError("log_prob", found="several classes", expected="one, or none")
+
+
+def stored_prior(name: str, latents: Latents, index: int | None = None) -> Prior:
+    """The prior `name` over an artifact's stored statistics, of all images or of those of one class, by its index.
+
+    Raises InputError for a prior that knows no classes, KeyError for statistics that are not there.
     """
     of_all, of_class = PRIORS[name]
-    if label is None:
+    if index is None:
         return of_all(latents)
-    labels = latents.get("labels", np.empty(0, np.int64))
-    if of_class is None or not len(labels):
+    if of_class is None or "labels" not in latents:
         with_labels = [prior for prior, (_, labelled) in PRIORS.items() if labelled is not None]
-        expected = f"no label, or one of {', '.join(with_labels)}" if len(labels) else "a model of labelled pictures"
-        raise InputError(f"prior {name!r} with a label", found=label, expected=expected)
-    return of_class(latents, label_place(labels.tolist(), label))
-
-
-def label_place(labels: Sequence[int], label: int) -> int:
-    """Where a label stands among those of an artifact. Raises InputError when it is not there."""
-    if label not in labels:
-        raise InputError("label", found=label, expected=f"one of {', '.join(map(str, labels))}")
-    return labels.index(label)
+        expected = f"no label, or one of {', '.join(with_labels)}" if of_class is None else "a model of labelled images"
+        raise InputError(f"prior {name!r}", found="a label", expected=expected)
+    return of_class(latents, index)
 
 
 def _standard(latents: Latents) -> Prior:
@@ -264,11 +241,16 @@ def _standard(latents: Latents) -> Prior:
 
 
 def _diagonal(latents: Latents) -> Prior:
-    return Gaussian(latents["mean"], np.diag(latents["std"]))
+    return _independent(latents["mean"], latents["std"])
 
 
 def _class_diagonal(latents: Latents, c: int) -> Prior:
-    return Gaussian(latents["class_mean"][c], np.diag(latents["class_std"][c]))
+    return _independent(latents["class_mean"][c], latents["class_std"][c])
+
+
+def _independent(mean: np.ndarray, std: np.ndarray) -> Prior:
+    """A Gaussian with a standard deviation (d,) for each dimension; of one that never moves the least there is."""
+    return Gaussian(mean, np.diag(np.maximum(std, np.finfo(np.float32).tiny)))
 
 
 def _gaussian(latents: Latents) -> Prior:
@@ -288,11 +270,20 @@ def _class_gmm(latents: Latents, c: int) -> Prior:
 
 
 def _kde(latents: Latents) -> Prior:
-    return Kernels(latents["kde_codes"], latents["kde_bandwidth"])
+    return _kernels(latents, slice(None), latents["kde_bandwidth"])
 
 
 def _class_kde(latents: Latents, c: int) -> Prior:
-    return Kernels(latents["kde_codes"][latents["kde_classes"] == c], latents["class_kde_bandwidth"][c])
+    rows = np.flatnonzero(latents["kde_classes"] == c)
+    if not len(rows):
+        raise KeyError(f"latents of class {c}")
+    return _kernels(latents, rows, latents["class_kde_bandwidth"][c])
+
+
+def _kernels(latents: Latents, rows: "slice | np.ndarray", bandwidth: np.ndarray) -> Prior:
+    """Of some of the latents that are kept, stored as halves: relative to a mean and a scale, or as they are."""
+    mean, scale = latents.get("kde_mean", 0.0), latents.get("kde_scale", 1.0)
+    return Kernels(latents["kde_codes"][rows], bandwidth, mean, scale)
 
 
 # Of all pictures, and of those of one class; N(0, I) knows no classes.

@@ -29,7 +29,7 @@ def shaped(*shape, dtype=np.uint8):
             lambda m: m.encode(shaped(6, 5, dtype=float) + 255),
             r"values from 255 to 255, expected values in \[0, 1\]\. Divide",
         ),
-        (lambda m: m.encode(np.full((6, 5), np.nan)), r"values from nan to nan, expected values in \[0, 1\]"),
+        (lambda m: m.encode(np.full((6, 5), np.nan)), r"values that are NaN, expected finite values in \[0, 1\]"),
         (lambda m: m.encode([["a"]]), "found dtype <U1"),
         (lambda m: m.decode(shaped(2, 4, dtype=float)), r"codes: found shape \(2, 4\), expected \(n, 3\) or \(3,\)"),
         (lambda m: m.decode(shaped(1, 2, 3, dtype=float)), "codes: found shape"),

@@ -11,7 +11,7 @@ from aegen.data.datasets import load
 from aegen.export.bundle import export
 from aegen.runtime.errors import InputError
 from aegen.runtime.evaluation.likelihood import likelihood_bound
-from aegen.runtime.priors import Noise
+from aegen.runtime.noise import Noise
 from aegen.train import checkpoint
 from aegen.train.loop import train
 from aegen.train.objectives import Objective

@@ -3,7 +3,8 @@
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.priors import Mixture, Noise
+from aegen.runtime.noise import Noise
+from aegen.runtime.priors import Mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,7 +121,7 @@ def test_components_are_drawn_as_often_as_they_weigh():
 
 
 def test_codes_have_the_moments_that_the_artifact_states():
-    latents = MODEL._prior("gaussian")
+    latents = MODEL._priors.prior("gaussian")
     codes = MODEL.draw(200_000, seed=0, prior="gaussian", temperature=1).astype(np.float64)
     covariance = latents.factor.astype(np.float64) @ latents.factor.T
     assert np.allclose(codes.mean(0), latents.mean, atol=0.02 * np.sqrt(covariance.diagonal().max()))
@@ -131,7 +132,7 @@ def test_diagonal_codes_have_independent_axes():
     codes = MODEL.draw(200_000, seed=0, prior="diagonal", temperature=1)
     correlation = np.corrcoef(codes, rowvar=False) - np.eye(MODEL.latent_dim)
     assert np.abs(correlation).max() < 0.02
-    assert np.allclose(codes.std(0), MODEL._prior("diagonal").factor.diagonal(), rtol=0.02)
+    assert np.allclose(codes.std(0), MODEL._priors.prior("diagonal").factor.diagonal(), rtol=0.02)
 
 
 def test_temperature_scales_the_spread_around_the_mean():
