@@ -15,7 +15,8 @@ def command(
 ) -> None:
     """Turn latent codes into pictures.
 
-    CODES is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input.
+    CODES is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. An
+    output folder gets the names that an .npz holds.
 
     \b
     aegen decode codes.npy -o pictures.png
@@ -23,12 +24,12 @@ def command(
     """
     from ..runtime.autoencoder import load
     from ..runtime.grid import write_pictures
-    from ..runtime.pictures import read_codes
+    from ..runtime.pictures import read_named_codes
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    array = read_codes(codes)
+    array, names = read_named_codes(codes, loaded.latent_dim)
     count = len(array)
     chunks = with_progress((loaded.decode(part, dtype=form) for part in parts(array)), count)
-    write_pictures(output, chunks, count, columns=columns, scale=scale)
+    write_pictures(output, chunks, count, columns=columns, scale=scale, names=names)
     done(output, plural(count, "picture"))

@@ -8,7 +8,9 @@ from .options import (
     done,
     dtype_option,
     grid_options,
+    images_argument,
     model_options,
+    note,
     parts,
     plural,
     resize_option,
@@ -20,7 +22,7 @@ DENOISER = "mnist-dae"  # the shipped model that was trained for it
 
 
 @click.command
-@click.argument("pictures", metavar="PICTURES")
+@images_argument
 @click.option(
     "--noise",
     type=click.FloatRange(0, 1),
@@ -34,7 +36,7 @@ DENOISER = "mnist-dae"  # the shipped model that was trained for it
 @resize_option
 @dtype_option
 def command(
-    pictures: str,
+    images: tuple[str, ...],
     noise: float,
     seed: int,
     output: str,
@@ -45,10 +47,10 @@ def command(
     resize: bool,
     dtype: str,
 ) -> None:
-    """Clean noisy pictures with a denoising autoencoder, by default the one that ships with aegen.
+    """Clean noisy images with a denoising autoencoder, by default the one that ships with aegen.
 
-    A .png shows each noisy picture over the cleaned one, and with --noise the original above both; every other output
-    holds the cleaned ones alone.
+    A .png shows each noisy image over the cleaned one, and with --noise the original above both; every other output
+    holds the cleaned ones alone. An output folder keeps the names of image files.
 
     \b
     aegen denoise scans/ -o cleaned/
@@ -57,13 +59,13 @@ def command(
     import numpy as np
 
     from ..runtime.autoencoder import load
-    from ..runtime.pictures import read_pictures
+    from ..runtime.pictures import read_images
     from ..runtime.pixels import with_noise
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model or DENOISER, threads=threads)
-    originals = read_pictures(pictures, shape=loaded.manifest.image.shape, resize=resize)
-    count = len(originals)
+    read = read_images(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    originals, count = read.images, len(read.images)
 
     def spoilt() -> Iterator[np.ndarray]:
         random = np.random.default_rng(seed)
@@ -72,5 +74,5 @@ def command(
     given = spoilt() if noise else parts(originals)
     chunks = (loaded.reconstruct(part, dtype=form) for part in given)
     layers = (lambda: [originals, np.concatenate(list(spoilt()))]) if noise else lambda: [originals]
-    write_under(output, layers, chunks, count, columns=columns, scale=scale)
+    write_under(output, layers, chunks, count, columns=columns, scale=scale, names=read.names)
     done(output, plural(count, "picture") + " cleaned")

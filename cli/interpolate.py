@@ -2,7 +2,7 @@
 
 import click
 
-from .options import done, dtype_option, model_options, plural, resize_option, strip_options, wants_arrays
+from .options import done, dtype_option, model_options, note, plural, resize_option, strip_options, wants_arrays
 
 WALKS = 8  # between drawn pictures, where no number is asked for
 
@@ -20,7 +20,7 @@ WALKS = 8  # between drawn pictures, where no number is asked for
 )
 @click.option("-n", "count", type=click.IntRange(1), help="Without A and B: paths.  [default: 8]")
 @click.option("--seed", type=click.IntRange(0), help="Without A and B: the same one gives the same paths.")
-@click.option("--label", type=int, help="Without A and B: the class to stay in.")
+@click.option("--label", help="Without A and B: the class to stay in, by number or name.")
 @strip_options
 @model_options
 @resize_option
@@ -32,7 +32,7 @@ def command(
     along: str | None,
     count: int | None,
     seed: int | None,
-    label: int | None,
+    label: str | None,
     output: str,
     scale: int,
     model: str | None,
@@ -64,7 +64,8 @@ def command(
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
     if a is not None and b is not None:
-        starts, ends = (read_pictures(one, shape=loaded.manifest.image.shape, resize=resize) for one in (a, b))
+        shape = loaded.manifest.image.shape
+        starts, ends = (read_pictures(one, shape=shape, resize=resize, note=note) for one in (a, b))
         paths = loaded.interpolate(starts, ends, steps=steps, along=along, dtype=form)
     else:
         paths = loaded.wander(count or WALKS, steps=steps, seed=seed, label=label, dtype=form)

@@ -1,6 +1,6 @@
 """`aegen reconstruct`: what a model makes of given pictures."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +9,9 @@ from .options import (
     done,
     dtype_option,
     grid_options,
+    images_argument,
     model_options,
+    note,
     parts,
     plural,
     resize_option,
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("pictures", metavar="PICTURES")
+@images_argument
 @grid_options
 @model_options
 @resize_option
 @dtype_option
 def command(
-    pictures: str,
+    images: tuple[str, ...],
     output: str,
     columns: int | None,
     scale: int,
@@ -37,24 +39,25 @@ def command(
     resize: bool,
     dtype: str,
 ) -> None:
-    """Encode pictures and decode them again.
+    """Encode images and decode them again.
 
-    A .png shows each original over its reconstruction; every other output holds the reconstructions alone. PICTURES
-    may be a picture file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input.
+    A .png shows each original over its reconstruction; every other output holds the reconstructions alone. Each of
+    IMAGES may be an image file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input;
+    an output folder keeps the names of image files.
 
     \b
     aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
     aegen reconstruct scans/ --resize -o cleaned/
     """
     from ..runtime.autoencoder import load
-    from ..runtime.pictures import read_pictures
+    from ..runtime.pictures import read_images
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    originals = read_pictures(pictures, shape=loaded.manifest.image.shape, resize=resize)
-    count = len(originals)
+    given = read_images(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    originals, count = given.images, len(given.images)
     chunks = (loaded.reconstruct(part, dtype=form) for part in parts(originals))
-    write_under(output, lambda: [originals], chunks, count, columns=columns, scale=scale)
+    write_under(output, lambda: [originals], chunks, count, columns=columns, scale=scale, names=given.names)
     done(output, plural(count, "reconstruction"))
 
 
@@ -66,8 +69,12 @@ def write_under(
     *,
     columns: int | None,
     scale: int,
+    names: Sequence[str] = (),
 ) -> None:
-    """Write `count` pictures that come in chunks; a .png shows each of them under its fellows of the layers above."""
+    """Write `count` images that come in chunks; a .png shows each of them under its fellows of the layers above.
+
+    names: of the files that the images came from, which an output folder keeps.
+    """
     from ..runtime.grid import stacked, write_pictures
 
     across = columns or min(count, 16)
@@ -75,4 +82,4 @@ def write_under(
     def layout(made: "np.ndarray") -> "np.ndarray":
         return stacked(across, *above(), made)
 
-    write_pictures(output, with_progress(chunks, count), count, columns=across, scale=scale, layout=layout)
+    write_pictures(output, with_progress(chunks, count), count, columns=across, scale=scale, layout=layout, names=names)

@@ -1,252 +1,232 @@
-"""Read pictures from whatever a person has: image files, folders, `.npy`, `.npz`, IDX, or a pipe.
+"""Read images from whatever a person has: image files, folders, `.npy`, `.npz`, IDX, or a pipe.
 
 A source may end in a slice, `t10k-images-idx3-ubyte.gz[0:16]` or `digits.npy[3]`, as on a Python list.
 """
 
-import io
-import re
-import sys
-import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .arrays import NPY_MAGIC, map_npy, read_npy, read_npz
-from .errors import InputError, NotFoundError, ShapeError
+from .arrays import forget, map_npy_stream, npz_header, npz_names, read_npy, read_npz
+from .errors import InputError, ShapeError
 from .idx import read_idx
-from .pixels import Shape, picture_shape
+from .image_files import ImageFile, Note, image_files, read_image_files
+from .names import NAMES
+from .pixels import Shape, grey_levels, picture_shape, unit_pixels
+from .streams import ARRAYS, GZIP, IDX, IMAGES, NPY, ZIP, Source, is_folder, open_source, split_window
 
-IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-LARGEST_IMAGE = 100_000_000  # pixels; checked before anything is decoded
-WHOLE = slice(None)
+PART_PIXELS = 2**22  # pixels turned to grey levels at a time
 
 
-def read_pictures(source: str | Path, *, shape: Shape | None = None, resize: bool = False) -> np.ndarray:
-    """Pictures of `source`, (n, H, W) grey or (n, H, W, 3) colour, uint8 or float as stored.
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (n, H, W) or (n, H, W, 3), and, where all of them came from image files, the names of these files."""
 
-    shape: the (C, H, W) that they must have; image files are turned to grey or to colour to fit. None takes what is
-    there, colour if any picture has it. resize: scale pictures of another size to `shape` instead of refusing them.
-    A folder gives its image files in the order of their names; `-` reads standard input.
-    Raises NotFoundError when nothing is at the path, InputError or ShapeError when it does not hold such pictures.
+    images: np.ndarray
+    names: tuple[str, ...] = ()
+
+
+def read_pictures(
+    source: str | Path, *, shape: Shape | None = None, resize: bool = False, note: Note | None = None
+) -> np.ndarray:
+    """The images of one source, as `read_images` reads them."""
+    return read_images([source], shape=shape, resize=resize, note=note).images
+
+
+def read_images(
+    sources: Sequence[str | Path], *, shape: Shape | None = None, resize: bool = False, note: Note | None = None
+) -> ImageSet:
+    """Images of all sources, (n, H, W) grey or (n, H, W, 3) colour, uint8 or float as stored.
+
+    A source is an image file, a folder of them, a `.npy`, an `.npz`, an IDX file, a pipe, or `-`, standard input, each
+    with a slice or without. A folder gives its image files in natural order: `2.png` before `10.png`.
+    shape: the (C, H, W) that images must have; image files are turned to grey or to colour to fit. None takes what is
+    there, colour if any image file has it. resize: scale images of another size to `shape` instead of refusing them.
+    note: is told in a sentence of what was read in a way that a user should know of.
+    Sizes are checked before anything is decoded or inflated. Raises NotFoundError when nothing is at a path, InputError
+    or ShapeError when a source does not hold such images.
+    """
+    parts: list[np.ndarray | list[ImageFile]] = []
+    with ExitStack() as stack:
+        for source in sources:
+            part = _part(stack, str(source), shape, resize)
+            if len(part) == 0:
+                raise InputError(str(source), found="no pictures", expected="at least one")
+            parts.append(part)
+        files = [file for part in parts if isinstance(part, list) for file in part]
+        decoded = read_image_files(files, shape=shape, resize=resize, note=note) if files else np.empty(0)
+    arrays, start = [], 0
+    for part in parts:
+        arrays.append(decoded[start : start + len(part)] if isinstance(part, list) else part)
+        start += len(part) if isinstance(part, list) else 0
+    named = all(isinstance(part, list) for part in parts) and all(file.name for file in files)
+    return ImageSet(_joined(arrays, sources), tuple(file.name for file in files) if named else ())
+
+
+def images_of(source: Source, window: slice, *, note: Note | None = None) -> np.ndarray:
+    """The images in `window` of a source that is open, of any size, as `read_images` gives them."""
+    if source.size == 0:
+        raise InputError(source.where, found="an empty file", expected="pictures")
+    if source.form in (NPY, ZIP, GZIP, IDX):
+        return _stored_images(source, window, None, False)
+    return read_image_files([ImageFile(source.where, stream=source.stream)], note=note)[window]
+
+
+def read_codes(source: str | Path, latent_dim: int | None = None) -> np.ndarray:
+    """Latents (n, d) of a `.npy` or `.npz` source, as stored; one latent (d,) becomes (1, d). `-` is standard input.
+
+    latent_dim: the d that they must have, compared before anything is inflated; None takes any. Raises NotFoundError
+    when nothing is at the path, InputError or ShapeError when it does not hold latents.
+    """
+    return read_named_codes(source, latent_dim)[0]
+
+
+def read_named_codes(source: str | Path, latent_dim: int | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Latents as `read_codes` reads them, and the names that an `.npz` holds beside them, or none.
+
+    Raises InputError, too, when there are not as many names as latents.
     """
     path, window = split_window(str(source))
-    if path == "-":
-        content = _standard_input()
-        pictures = _from_stream(io.BytesIO(content), len(content), "standard input", window, shape, resize)
-    elif Path(path).is_dir():
-        files = image_files(Path(path))[window]
-        pictures = read_image_files(files, shape=shape, resize=resize) if files else np.empty((0, 0, 0), np.uint8)
-    else:
-        pictures = _from_file(existing(path), window, shape, resize)
-    if len(pictures) == 0:
-        raise InputError(str(source), found="no pictures", expected="at least one")
-    return pictures if shape is None else _fitted(pictures, shape, resize, str(source))
-
-
-def read_codes(source: str | Path) -> np.ndarray:
-    """Latent codes (n, d) of a `.npy` or `.npz` source, as stored; one code (d,) becomes (1, d). `-` is standard input.
-
-    Raises NotFoundError when there is nothing at the path, InputError or ShapeError when it does not hold codes.
-    """
-    path, window = split_window(str(source))
-    if path == "-":
-        content = _standard_input()
-        codes = _array(io.BytesIO(content), len(content), "standard input", "codes")
-    else:
-        file = existing(path)
-        with file.open("rb") as stream:
-            codes = _array(stream, file.stat().st_size, path, "codes")
-    if codes.ndim not in (1, 2):
-        raise ShapeError(str(source), found=f"shape {codes.shape}", expected="codes (n, d)")
-    chosen = np.atleast_2d(codes)[window]
+    with open_source(path, ARRAYS) as opened:
+        if opened.form == ZIP:
+            axes, _ = npz_header(opened.stream, opened.where, _array_name(opened, "codes"))
+            _check_latents(axes, str(source), latent_dim)
+        codes = _array(opened, "codes")
+        _check_latents(codes.shape, str(source), latent_dim)
+        codes = np.atleast_2d(codes)
+        names = _stored_names(opened, len(codes))
+    chosen = codes[window]
     if len(chosen) == 0:
         raise InputError(str(source), found="no codes", expected="at least one")
-    return chosen
+    return chosen, names[window]
 
 
-def _standard_input() -> bytes:
-    if sys.stdin is None:
-        raise InputError("standard input", found="closed", expected="pictures or arrays")
-    return sys.stdin.buffer.read()
+def _check_latents(axes: tuple[int, ...], where: str, latent_dim: int | None) -> None:
+    if len(axes) not in (1, 2) or axes[-1] != (axes[-1] if latent_dim is None else latent_dim):
+        raise ShapeError(where, found=f"shape {axes}", expected=f"latents (n, {latent_dim or 'd'})")
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files directly in a folder, by name. Raises InputError when there are none."""
-    files = images_in(folder)
-    if not files:
-        raise InputError(str(folder), found="no pictures", expected=f"files ending in {', '.join(IMAGE_SUFFIXES)}")
-    return files
+def _stored_names(source: Source, count: int) -> tuple[str, ...]:
+    source.stream.seek(0)
+    if source.form != ZIP or NAMES not in npz_names(source.stream, source.where):
+        return ()
+    names = read_npz(source.stream, source.where, [NAMES])[NAMES]
+    if names.shape != (count,) or names.dtype.kind != "U":
+        found, expected = f"{names.dtype} of shape {names.shape}", f"text of shape ({count},)"
+        raise InputError(f"{source.where}: {NAMES}", found=found, expected=expected)
+    return tuple(names.tolist())
 
 
-def images_in(folder: Path) -> list[Path]:
-    """The image files directly in a folder, by name; hidden ones, which some systems leave behind, do not count."""
-    named = (file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(file for file in named if file.is_file() and not file.name.startswith("."))
+def _part(stack: ExitStack, source: str, shape: Shape | None, resize: bool) -> np.ndarray | list[ImageFile]:
+    """What one source gives: an array, or image files that are not opened yet."""
+    path, window = split_window(source)
+    if is_folder(path):
+        return [ImageFile.at(file) for file in image_files(Path(path))[window]]
+    with ExitStack() as own:
+        opened = own.enter_context(open_source(path, IMAGES))
+        if opened.size == 0:
+            raise InputError(opened.where, found="an empty file", expected="pictures")
+        if opened.form in (NPY, ZIP, GZIP, IDX):
+            images = _stored_images(opened, window, shape, resize)
+            return images if shape is None or len(images) == 0 else _resized(images, shape)
+        if opened.again:  # thousands of files would otherwise be open at once
+            return [ImageFile.at(Path(path))][window]
+        stack.enter_context(own.pop_all())
+        return [ImageFile(opened.where, stream=opened.stream)][window]
 
 
-def read_image_files(files: list[Path], *, shape: Shape | None = None, resize: bool = False) -> np.ndarray:
-    """The pictures of image files, all of one size, in colour if any of them is.
+def _stored_images(source: Source, window: slice, shape: Shape | None, resize: bool) -> np.ndarray:
+    """The images in `window` of a source that holds an array; its header is checked first."""
 
-    Raises ShapeError naming the first file of another size, InputError naming one that cannot be decoded.
-    """
-    pictures = []
-    for file in files:
-        with file.open("rb") as stream:
-            pictures.append(decode_image(stream, str(file), shape, resize))
-    return _stacked(pictures, files, "Scale the pictures to one size." if shape is None else "--resize scales them.")
+    def accept(axes: tuple[int, ...], dtype: np.dtype) -> None:
+        _check_axes(axes, source.where, shape, resize)
+        if dtype != np.uint8 and dtype.kind != "f":
+            raise InputError(source.where, found=f"dtype {dtype}", expected="uint8, or float in [0, 1]")
 
-
-def existing(path: str | Path) -> Path:
-    """The path, if it is a file. Raises NotFoundError otherwise."""
-    if not Path(path).is_file():
-        found = "a folder" if Path(path).is_dir() else "no such file"
-        raise NotFoundError(str(path), found=found, expected="a file")
-    return Path(path)
-
-
-def split_window(source: str) -> tuple[str, slice]:
-    """`path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)). A path that exists is never split."""
-    match = re.fullmatch(r"(.+)\[([^\[\]]*)\]", source)
-    if match is None or Path(source).exists():
-        return source, WHOLE
-    path, window = match.groups()
-    if number := re.fullmatch(r"-?\d+", window):
-        index = int(number[0])
-        return path, slice(index, index + 1 if index != -1 else None)
-    if ends := re.fullmatch(r"(-?\d*):(-?\d*)", window):
-        start, stop = (int(end) if end else None for end in ends.groups())
-        return path, slice(start, stop)
-    raise InputError(source, found=f"the slice [{window}]", expected="one like [3], [0:16], [:16] or [-16:]")
+    if source.form in (GZIP, IDX):
+        return read_idx(source.stream, source.where, window, accept)
+    if source.form == ZIP:
+        name = _array_name(source, "images")
+        axes, dtype = npz_header(source.stream, source.where, name)
+        accept((1, *axes) if _is_one(axes, shape) else axes, dtype)
+        images = read_npz(source.stream, source.where, [name])[name]
+    else:
+        images = _array(source, "images")
+        images = images[None] if _is_one(images.shape, shape) else images
+        accept(images.shape, images.dtype)
+    return (images[None] if _is_one(images.shape, shape) else images)[window]
 
 
-def _from_file(path: Path, window: slice, shape: Shape | None, resize: bool) -> np.ndarray:
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-        stream.seek(0)
-        if magic.startswith(NPY_MAGIC):
-            return _checked_axes(map_npy(path), str(path), shape)[window]
-        return _from_stream(stream, path.stat().st_size, str(path), window, shape, resize)
+def _array(source: Source, name: str) -> np.ndarray:
+    """The array of a `.npy`, mapped where it is on a disk, or of an `.npz` the one called `name` or the only one."""
+    if source.form == ZIP:
+        chosen = _array_name(source, name)
+        return read_npz(source.stream, source.where, [chosen])[chosen]
+    if source.on_disk:
+        return map_npy_stream(source.stream, source.where)
+    return read_npy(source.stream, source.size, source.where)
 
 
-def _from_stream(
-    stream: BinaryIO, size: int, where: str, window: slice, shape: Shape | None, resize: bool
-) -> np.ndarray:
-    magic = stream.read(6)
-    stream.seek(0)
-    if size == 0:
-        raise InputError(where, found="an empty file", expected="pictures")
-    if magic.startswith((b"\x1f\x8b", b"\0\0")):
-        return _checked_axes(read_idx(stream, where, window), where, shape)
-    if magic.startswith((NPY_MAGIC, b"PK")):
-        return _checked_axes(_array(stream, size, where, "images"), where, shape)[window]
-    return decode_image(stream, where, shape, resize)[None][window]
+def _array_name(source: Source, name: str) -> str:
+    names = npz_names(source.stream, source.where)
+    if name in names:
+        return name
+    others = [one for one in names if one != NAMES]
+    if len(others) == 1:
+        return others[0]
+    raise InputError(source.where, found=f"arrays {', '.join(names)}", expected=f"one array, or one called {name!r}")
 
 
-def _stacked(pictures: list[np.ndarray], files: list[Path], remedy: str) -> np.ndarray:
-    for picture, file in zip(pictures, files, strict=True):
-        if picture.shape[:2] != pictures[0].shape[:2]:
-            raise ShapeError(
-                str(file),
-                found=f"{picture.shape[1]}x{picture.shape[0]} pixels",
-                expected=f"{pictures[0].shape[1]}x{pictures[0].shape[0]}, as {files[0].name} has",
-                remedy=remedy,
-            )
-    if any(picture.ndim == 3 for picture in pictures):
-        pictures = [picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, -1) for picture in pictures]
-    return np.stack(pictures)
+def _is_one(axes: tuple[int, ...], shape: Shape | None) -> bool:
+    """Whether an array is one image, without its batch axis."""
+    return shape is not None and axes == picture_shape(shape)
 
 
-def decode_image(stream: BinaryIO, where: str, shape: Shape | None = None, resize: bool = False) -> np.ndarray:
-    """One PNG, JPEG, BMP or WebP as uint8 (H, W) or (H, W, 3).
-
-    shape (C, H, W) chooses between grey and colour, and with resize the size too; without it the file's own are kept.
-    The picture is turned as its EXIF data says, and what is transparent becomes black.
-    """
-    try:
-        with warnings.catch_warnings(), Image.open(stream, formats=IMAGE_FORMATS) as opened:
-            warnings.simplefilter("ignore")  # of a size that is checked here, and of palettes that are handled below
-            if opened.width * opened.height > LARGEST_IMAGE:
-                raise InputError(where, found=f"{opened.width}x{opened.height} pixels", expected="at most 100 million")
-            image = ImageOps.exif_transpose(opened)
-            colour = _is_colour(image) if shape is None else shape[0] == 3
-            plain = _eight_bits(_on_black(image), colour=colour)
-            if shape is not None and resize and plain.size != (shape[2], shape[1]):
-                plain = plain.resize((shape[2], shape[1]), Image.Resampling.LANCZOS)
-            return np.asarray(plain)
-    except UnidentifiedImageError as error:
-        expected = "PNG, JPEG, BMP, WebP, .npy, .npz or IDX"
-        raise InputError(where, found="no format that can be read", expected=expected) from error
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # a decoder may raise anything on a damaged file
-        raise InputError(f"{where} is damaged: {error}") from error
+def _check_axes(axes: tuple[int, ...], where: str, shape: Shape | None, resize: bool) -> None:
+    """Refuse an array whose axes are not those of images, or not of images that fit."""
+    if len(axes) != 3 and not (len(axes) == 4 and axes[-1] == 3):
+        raise ShapeError(where, found=f"shape {axes}", expected="(n, H, W) grey or (n, H, W, 3) colour")
+    if 0 in axes[1:]:
+        raise ShapeError(where, found=f"shape {axes}", expected="images of at least one pixel")
+    if shape is None or axes[1:] == picture_shape(shape):
+        return
+    channels = 1 if len(axes) == 3 else 3
+    if channels != shape[0] or not resize or 0 in axes[1:]:
+        raise ShapeError(
+            where,
+            found=f"{'grey' if channels == 1 else 'colour'} pictures of {axes[2]}x{axes[1]} pixels",
+            expected=f"{'grey' if shape[0] == 1 else 'colour'} pictures of {shape[2]}x{shape[1]}",
+            remedy="Choose other pictures." if resize or channels != shape[0] else "--resize scales them.",
+        )
 
 
-def _on_black(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image
-    layer = image.convert("RGBA")
-    ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-    return Image.alpha_composite(ground, layer).convert("RGB")
+def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
+    """Images of the shape's size; those that have it already as they are, others as uint8."""
+    from PIL import Image
 
-
-def _is_colour(image: Image.Image) -> bool:
-    if image.mode in ("P", "PA"):  # a palette may hold nothing but greys
-        red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
-        return not (np.array_equal(red, green) and np.array_equal(green, blue))
-    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
-
-
-def _eight_bits(image: Image.Image, *, colour: bool) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow's own conversion clips instead of scaling
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    return image.convert("RGB" if colour else "L")
-
-
-def _array(stream: BinaryIO, size: int, where: str, name: str) -> np.ndarray:
-    """The array of a `.npy`, or of an `.npz` the one called `name` or the only one."""
-    if stream.read(2) != b"PK":
-        stream.seek(0)
-        return read_npy(stream, size, where)
-    stream.seek(0)
-    arrays = read_npz(stream, where)
-    if name in arrays:
-        return arrays[name]
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    raise InputError(where, found=f"arrays {', '.join(arrays)}", expected=f"one array, or one called {name!r}")
-
-
-def _checked_axes(pictures: np.ndarray, where: str, shape: Shape | None) -> np.ndarray:
-    """Give one picture its batch axis; refuse what is no stack of pictures."""
-    if shape is not None and pictures.shape == picture_shape(shape):
-        return pictures[None]
-    if pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[-1] == 3):
-        return pictures
-    raise ShapeError(where, found=f"shape {pictures.shape}", expected="(n, H, W) grey or (n, H, W, 3) colour")
-
-
-def _fitted(pictures: np.ndarray, shape: Shape, resize: bool, where: str) -> np.ndarray:
     axes = picture_shape(shape)
-    if pictures.shape[1:] == axes:
-        return pictures
-    channels = 1 if pictures.ndim == 3 else 3
-    if resize and channels == shape[0]:
-        return _resized(pictures, shape)
-    raise ShapeError(
-        where,
-        found=f"{'grey' if channels == 1 else 'colour'} pictures of {pictures.shape[2]}x{pictures.shape[1]} pixels",
-        expected=f"{'grey' if shape[0] == 1 else 'colour'} pictures of {shape[2]}x{shape[1]}",
-        remedy="Choose other pictures." if resize or channels != shape[0] else "--resize scales them.",
-    )
+    if images.shape[1:] == axes:
+        return images
+    resized = np.empty((len(images), *axes), np.uint8)
+    rows = max(1, PART_PIXELS // images[0].size)
+    for start in range(0, len(images), rows):
+        for i, one in enumerate(grey_levels(unit_pixels(images[start : start + rows])), start):
+            resized[i] = np.asarray(Image.fromarray(one).resize((shape[2], shape[1]), Image.Resampling.LANCZOS))
+        forget(images)
+    return resized
 
 
-def _resized(pictures: np.ndarray, shape: Shape) -> np.ndarray:
-    from .pixels import grey_levels, unit_pixels
-
-    levels = grey_levels(unit_pixels(pictures))
-    size = (shape[2], shape[1])
-    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.LANCZOS)) for one in levels])
+def _joined(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
+    """One array of all; floats where some are floats and others grey levels."""
+    if len(arrays) == 1:
+        return arrays[0]
+    for array, source in zip(arrays, sources, strict=True):
+        if array.shape[1:] != arrays[0].shape[1:]:
+            expected = f"{arrays[0].shape[1:]}, as {sources[0]} has"
+            raise ShapeError(str(source), found=f"images of shape {array.shape[1:]}", expected=expected)
+    if any(array.dtype != np.uint8 for array in arrays):
+        arrays = [unit_pixels(array, str(source)) for array, source in zip(arrays, sources, strict=True)]
+    return np.concatenate(arrays)

@@ -13,6 +13,7 @@ from .manifest import ImageSpec
 Shape = tuple[int, int, int]
 FLOAT, LEVELS = np.dtype(np.float32), np.dtype(np.uint8)
 ONE = np.float32(1).view(np.uint32)
+TOLERANCE = 1e-3  # by which floats of rounding and resizing may lie outside [0, 1]
 
 
 def picture_shape(shape: Shape) -> tuple[int, ...]:
@@ -25,9 +26,9 @@ def as_batch(pictures: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
     """Pictures with a batch axis, and whether there was only one, without it.
 
     Raises ShapeError when they do not fit a network of `shape` (C, H, W), InputError for a dtype that has no meaning
-    as grey levels.
+    as grey levels, and for lists that make no array.
     """
-    array = np.asarray(pictures)
+    array = as_array("pictures", pictures)
     axes = picture_shape(shape)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InputError("pictures", found=f"dtype {array.dtype}", expected="uint8, or float in [0, 1]")
@@ -39,10 +40,19 @@ def as_batch(pictures: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
     return array, False
 
 
+def as_array(name: str, values: ArrayLike) -> np.ndarray:
+    """What a caller gives as an array, which may be lists. Raises InputError, beginning with `name`."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:  # lists of different lengths, or nested too deep
+        found = "lists that make no array, or of different lengths"
+        raise InputError(name, found=found, expected="an array, or lists of equal lengths") from error
+
+
 def to_tensor(pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
     """Pictures (n, H, W) or (n, H, W, 3) -> float32 (n, C, H, W) in the range of `image`.
 
-    Raises InputError when float pictures are not within [0, 1].
+    Raises InputError when float pictures lie more than TOLERANCE outside [0, 1].
     """
     tensor = unit_pixels(pictures)
     low, high = image.range
@@ -54,16 +64,44 @@ def to_tensor(pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
 
 
 def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarray:
-    """Pictures as float32 in [0, 1]. Raises InputError, beginning with `where`, when float pictures lie outside it."""
+    """Pictures as float32 in [0, 1]; floats up to TOLERANCE outside, as rounding leaves them, are clipped.
+
+    Raises InputError, beginning with `where`, when float pictures lie further outside, or are not finite.
+    """
     if pictures.dtype == np.uint8:
         unit = pictures.astype(np.float32)
         unit /= np.float32(255)
         return unit
     if pictures.size and not _within_unit(pictures):
-        found = f"values from {pictures.min():.4g} to {pictures.max():.4g}"
-        remedy = "Divide grey levels by 255, or pass them as uint8."
-        raise InputError(where, found=found, expected="values in [0, 1]", remedy=remedy)
+        return _clipped(pictures, where)
     return pictures.astype(np.float32, copy=False)
+
+
+def _clipped(pictures: np.ndarray, where: str) -> np.ndarray:
+    low, high = float(pictures.min()), float(pictures.max())
+    if not (np.isfinite(low) and np.isfinite(high)):  # of values with a NaN among them both are NaN
+        found = "values that are NaN" if np.isnan(low) else "infinite values"
+        raise InputError(where, found=found, expected="finite values in [0, 1]")
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        found = f"values from {low:.9g} to {high:.9g}"
+        raise InputError(where, found=found, expected="values in [0, 1]", remedy=_remedy(low, high))
+    unit: np.ndarray = np.clip(pictures, 0, 1).astype(np.float32, copy=False)
+    return unit
+
+
+def _remedy(low: float, high: float) -> str:
+    """What turns values of this range into values in [0, 1]."""
+    if low >= -0.5 - TOLERANCE and high <= 0.5 + TOLERANCE:
+        return "Values in [-0.5, 0.5] become: images + 0.5"
+    if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
+        return "Values in [-1, 1] become: (images + 1) / 2"
+    if low >= 0 and high <= 2:
+        return "Clip them, or scale them: images / images.max()"
+    if low >= 0 and high <= 255:
+        return "Divide grey levels by 255 (images / 255), or pass them as uint8."
+    if low >= 0 and high <= 65535:
+        return "Divide 16-bit grey levels by 65535: images / 65535"
+    return "Standardised images become: images * std + mean, with the mean and std they were standardised with"
 
 
 def _within_unit(pictures: np.ndarray) -> bool:

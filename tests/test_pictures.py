@@ -156,7 +156,8 @@ def bad_sources(folder):
     contents = {
         "cut.gz": (whole[:-40], "a gzip file cut short"),
         "flipped.gz": (whole[:60] + bytes([whole[60] ^ 255]) + whole[61:], "is damaged"),
-        "magic-idx3-ubyte": (b"\0\0\x0d\x03" + idx_bytes(GREY)[4:], "magic number: found 00000d03"),
+        "magic-idx3-ubyte": (b"\0\0\x0a\x03" + idx_bytes(GREY)[4:], "no format that can be read"),
+        "magic.gz": (gzip.compress(b"\0\0\x0a\x03" + idx_bytes(GREY)[4:]), "magic number: found 00000a03"),
         "short-idx3-ubyte": (idx_bytes(GREY)[:-7], "293 bytes of data, expected 300"),
         "long-idx3-ubyte": (idx_bytes(GREY) + b"x", "found more data"),
         "header-idx3-ubyte": (idx_bytes(GREY)[:9], "a header of 9 bytes"),
@@ -271,7 +272,8 @@ def test_every_output_form_holds_the_pictures(tmp_path):
 
 def test_an_unknown_form_is_refused():
     with pytest.raises(
-        InputError, match=r"out\.tiff: found \.tiff, expected \.png, \.npy, \.npz, \.gif, a folder's name"
+        InputError,
+        match=r"out\.tiff: found \.tiff, expected \.png, \.jpg, \.jpeg, \.webp, \.gif, \.npy, \.npz, a folder's name",
     ):
         output_suffix("out.tiff")
 

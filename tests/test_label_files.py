@@ -1,0 +1,120 @@
+"""Label files are read in every published spelling, or named in an error: none is left out without a word."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from aegen.data.datasets import load
+from aegen.runtime.errors import InputError
+from PIL import Image
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 4), np.uint8)
+LABELS = np.arange(60) % 3
+TYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
+
+def idx(array: np.ndarray, kind: str = "u1") -> bytes:
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, TYPES[kind], array.ndim, *array.shape)
+    return header + array.astype(f">{kind}").tobytes()
+
+
+def labels_of(folder) -> list[int]:
+    found = load(str(folder))
+    assert np.array_equal(found.train.images, IMAGES[:50])
+    return None if found.train.labels is None else found.train.labels.tolist()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_labels_of_every_type_are_read(tmp_path, kind):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS, kind))
+    assert labels_of(tmp_path) == LABELS[:50].tolist()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+        ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"),
+        ("Train-Images-idx3-ubyte", "Train-Labels-idx1-ubyte"),
+        ("train_images.idx3", "train_labels.idx1"),
+        ("train-images.idx", "train-labels.idx"),
+        ("qmnist-train-images-idx3-ubyte.gz", "qmnist-train-labels-idx1-int.gz"),
+        ("X_kannada_MNIST_train-idx3-ubyte.gz", "y_kannada_MNIST_train-idx1-ubyte.gz"),
+    ],
+)
+def test_published_spellings_are_understood(tmp_path, names):
+    for name, array, kind in zip(names, (IMAGES, LABELS), ("u1", "i4" if "int" in names[1] else "u1"), strict=True):
+        content = idx(array, kind)
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert labels_of(tmp_path) == LABELS[:50].tolist()
+
+
+@pytest.mark.parametrize("columns", [2, 8])
+def test_the_class_is_the_first_column_of_a_table_of_labels_and_it_is_said(tmp_path, columns):
+    table = np.random.default_rng(1).integers(5, 4000, (60, columns))
+    table[:, 0] = LABELS
+    (tmp_path / "qmnist-train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(IMAGES)))
+    (tmp_path / "qmnist-train-labels-idx2-int.gz").write_bytes(gzip.compress(idx(table, "i4")))
+    assert labels_of(tmp_path) == LABELS[:50].tolist()
+    assert any(f"the first of {columns} columns is taken for the class" in one for one in load(str(tmp_path)).remarks)
+
+
+def test_one_hot_rows_and_fractions_are_not_taken_for_classes(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    for array, kind, message in ((np.eye(3)[LABELS], "u1", "one-hot rows"), (LABELS / 2, "f4", "not whole")):
+        (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(array, kind))
+        with pytest.raises(InputError, match=rf"train-labels-idx1-ubyte: found .*{message}"):
+            load(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["train-labels.csv", "Labels.txt", "train-labels-idx1-ubyte.xz", "targets.npy"])
+def test_a_label_file_beside_idx_images_that_is_not_understood_stops(tmp_path, name):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    (tmp_path / name).write_bytes(b"0\n1\n")
+    with pytest.raises(
+        InputError, match="looks like labels and is no IDX file, expected labels in an IDX file"
+    ) as caught:
+        load(str(tmp_path))
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_second_label_file_is_mentioned(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS))
+    (tmp_path / "train-labels.tsv").write_bytes(b"0\n1\n")
+    assert any("train-labels.tsv is not read" in remark for remark in load(str(tmp_path)).remarks)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "train_labels.json", "TARGETS.txt", "y_train.npy"])
+def test_a_label_file_beside_images_stops(tmp_path, name):
+    for i in range(12):
+        Image.fromarray(IMAGES[i]).save(tmp_path / f"{i}.png")
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InputError, match="looks like labels, expected images in sub-folders named as their") as caught:
+        load(str(tmp_path))
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Labels", "y", "targets", "label"])
+def test_labels_of_another_usual_name_are_read_from_an_archive(tmp_path, name):
+    np.savez(tmp_path / "a.npz", images=np.repeat(LABELS.astype(np.uint8), 16).reshape(60, 4, 4), **{name: LABELS})
+    found = load(str(tmp_path / "a.npz"))
+    assert np.array_equal(found.train.images[:, 0, 0], found.train.labels)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [{"digit": LABELS}, {"y_train": LABELS}, {"my_labels": LABELS[:5]}, {"labels_a": LABELS, "labels_b": LABELS}],
+)
+def test_an_array_that_may_be_labels_and_is_not_understood_stops(tmp_path, arrays):
+    np.savez(tmp_path / "a.npz", images=IMAGES, **arrays)
+    with pytest.raises(InputError, match="which may be labels, expected labels, whole numbers") as caught:
+        load(str(tmp_path / "a.npz"))
+    assert next(iter(arrays)) in str(caught.value)
+
+
+def test_a_slice_of_an_archive_keeps_its_labels(tmp_path):
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
+    assert len(load(f"{tmp_path / 'a.npz'}[:30]").train.labels) == 25

@@ -1,0 +1,100 @@
+"""Images keep their names and their natural order from input to output, and several inputs are taken together."""
+
+import aegen
+import numpy as np
+import pytest
+from aegen.runtime.errors import InputError
+from aegen.runtime.grid import write_pictures
+from aegen.runtime.pictures import read_pictures
+from PIL import Image
+
+GREY = str(aegen.__path__[0]) + "/tests/tiny/grey"
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8)
+NAMES = [f"scan{i}.png" for i in range(1, 13)]
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Twelve images that come in another order by letters than by numbers."""
+    (tmp_path / "scans").mkdir()
+    for name, image in zip(NAMES, IMAGES, strict=True):
+        Image.fromarray(image).save(tmp_path / "scans" / name)
+    return tmp_path / "scans"
+
+
+def test_a_folder_is_read_in_natural_order(scans):
+    assert np.array_equal(read_pictures(scans), IMAGES)
+
+
+@pytest.mark.parametrize("command", ["denoise", "reconstruct"])
+def test_a_folder_of_outputs_has_the_names_of_its_inputs(cli, scans, tmp_path, command):
+    done = cli(command, "scans", "--model", GREY, "-o", "out/")
+    assert done.returncode == 0, done.stderr
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(NAMES)
+    expected = aegen.load(GREY).reconstruct(IMAGES, dtype="uint8")
+    for name, image in zip(NAMES, expected, strict=True):
+        assert np.abs(np.asarray(Image.open(tmp_path / "out" / name)).astype(int) - image).max() <= 1
+
+
+def test_names_go_through_latents_and_back(cli, scans, tmp_path):
+    assert cli("encode", "scans", "--model", GREY, "-o", "codes.npz").returncode == 0
+    assert np.load(tmp_path / "codes.npz")["names"].tolist() == NAMES
+    assert cli("decode", "codes.npz[2:4]", "--model", GREY, "-o", "again").returncode == 0
+    assert sorted(file.name for file in (tmp_path / "again").iterdir()) == ["scan3.png", "scan4.png"]
+
+
+def test_several_inputs_of_every_kind_are_taken_together(cli, scans, tmp_path):
+    np.save(tmp_path / "more.npy", IMAGES[:3])
+    arguments = ["scans/scan2.png", "more.npy[1:3]", "scans[0:2]"]
+    done = cli("encode", *arguments, "--model", GREY, "-o", "out.npz")
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "out.npz")
+    expected = aegen.load(GREY).encode(IMAGES[[1, 1, 2, 0, 1]])
+    assert np.allclose(found["codes"], expected, atol=1e-5)
+    assert found.files == ["codes"]  # some images have no names
+    done = cli("reconstruct", "scans/scan10.png", "scans/scan9.png", "--model", GREY, "-o", "two")
+    assert sorted(file.name for file in (tmp_path / "two").iterdir()) == ["scan10.png", "scan9.png"]
+
+
+def test_inputs_of_other_sizes_are_named(tmp_path):
+    from aegen.runtime.pictures import read_images
+
+    np.save(tmp_path / "a.npy", IMAGES)
+    np.save(tmp_path / "b.npy", IMAGES[:, :4])
+    with pytest.raises(InputError, match=r"b\.npy: found images of shape \(4, 5\), expected \(6, 5\), as .*a\.npy has"):
+        read_images([tmp_path / "a.npy", tmp_path / "b.npy"])
+
+
+def test_grey_levels_and_floats_come_together_as_floats(tmp_path):
+    from aegen.runtime.pictures import read_images
+
+    np.save(tmp_path / "a.npy", IMAGES)
+    np.save(tmp_path / "b.npy", (IMAGES / 255).astype(np.float32))
+    found = read_images([tmp_path / "a.npy", tmp_path / "b.npy"]).images
+    assert np.allclose(found[:12], found[12:])
+
+
+def test_a_jpeg_becomes_a_png_and_two_of_one_name_are_refused(tmp_path):
+    from aegen.runtime.names import png_names
+
+    assert png_names(["a.jpg", "b.png", "c.d.webp"]) == ["a.png", "b.png", "c.d.png"]
+    for names in (["a.jpg", "a.png"], ["a.png", "A.png"]):
+        with pytest.raises(InputError, match=r"found images a\.\w+ and [aA]\.png, expected one [aA]\.png"):
+            write_pictures(str(tmp_path / "out"), iter([IMAGES[:2]]), 2, names=names)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/etc/x.png", "a\\b.png", "..", "", "x\0.png", "a" * 300])
+def test_a_stored_name_never_leads_out_of_the_folder(tmp_path, name):
+    with pytest.raises(InputError, match="expected plain file names"):
+        write_pictures(str(tmp_path / "out"), iter([IMAGES[:1]]), 1, names=[name])
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_do_not_fit_the_latents_are_refused(tmp_path):
+    from aegen.runtime.pictures import read_named_codes
+
+    for names in (np.array(["a"]), np.arange(3)):
+        np.savez(tmp_path / "c.npz", codes=np.ones((3, 2)), names=names)
+        with pytest.raises(InputError, match=r"c\.npz: names: found .*, expected text of shape \(3,\)"):
+            read_named_codes(tmp_path / "c.npz")

@@ -1,0 +1,140 @@
+"""A pipe is read wherever a file is: standard input, a named pipe, or what a shell makes of `<(...)`."""
+
+import contextlib
+import gzip
+import io
+import os
+import resource
+import struct
+import subprocess
+import sys
+import threading
+
+import aegen
+import numpy as np
+import pytest
+from aegen.data.datasets import load
+from aegen.runtime.errors import InputError
+from aegen.runtime.pictures import read_codes, read_pictures
+from aegen.train.recipe import named_recipe
+from PIL import Image
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
+GREY = str(aegen.__path__[0]) + "/tests/tiny/grey"
+
+
+def content(form: str) -> bytes:
+    stream = io.BytesIO()
+    match form:
+        case "npy":
+            np.save(stream, IMAGES)
+        case "npz":
+            np.savez(stream, images=IMAGES, labels=np.arange(60) % 2)
+        case "idx" | "idx.gz":
+            stream.write(struct.pack(">BBBB3I", 0, 0, 8, 3, *IMAGES.shape) + IMAGES.tobytes())
+        case "png":
+            Image.fromarray(IMAGES[0]).save(stream, "PNG")
+    return gzip.compress(stream.getvalue()) if form == "idx.gz" else stream.getvalue()
+
+
+@pytest.fixture
+def pipe():
+    """The path of a pipe that gives some bytes and ends."""
+    ends = []
+
+    def made(data: bytes) -> str:
+        out, into = os.pipe()
+
+        def fill():
+            with os.fdopen(into, "wb") as stream, contextlib.suppress(BrokenPipeError):
+                stream.write(data)
+
+        threading.Thread(target=fill, daemon=True).start()
+        ends.append(out)
+        return f"/dev/fd/{out}"
+
+    yield made
+    for end in ends:
+        os.close(end)
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "idx", "idx.gz", "png"])
+def test_images_come_through_a_pipe_in_every_form(pipe, form):
+    expected = IMAGES[:1] if form == "png" else IMAGES
+    assert np.array_equal(read_pictures(pipe(content(form)), shape=(1, 6, 5)), expected)
+
+
+def test_a_slice_of_a_pipe_is_taken(pipe):
+    assert np.array_equal(read_pictures(f"{pipe(content('npy'))}[2:5]"), IMAGES[2:5])
+
+
+def test_a_named_pipe_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content("npy"),), daemon=True).start()
+    assert np.array_equal(read_pictures(tmp_path / "pipe"), IMAGES)
+
+
+def test_a_large_pipe_is_kept_on_disk_and_mapped(pipe):
+    large = np.random.default_rng(0).random((400, 64, 64))
+    stream = io.BytesIO()
+    np.save(stream, large)
+    assert stream.tell() > 2**23  # bytes of a pipe that are kept in memory
+    found = read_pictures(pipe(stream.getvalue()))
+    assert isinstance(found, np.memmap)
+    assert np.array_equal(found, large)
+
+
+def test_sets_latents_and_recipes_come_through_pipes(pipe):
+    found = load(pipe(content("npz")))
+    assert found.facts.labelled
+    assert len(found.train) == 50
+    stream = io.BytesIO()
+    np.savez(stream, codes=np.ones((3, 2), np.float32))
+    assert read_codes(pipe(stream.getvalue())).shape == (3, 2)
+    assert named_recipe(pipe(b"epochs = 3\n")).epochs == 3
+
+
+@pytest.mark.parametrize("path", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("form", ["npy", "npz", "idx.gz", "png"])
+def test_commands_read_standard_input_by_either_name(cli, tmp_path, path, form):
+    done = cli("encode", path, "--model", GREY, "-o", "out.npy", input=content(form), text=False)
+    assert done.returncode == 0, done.stderr
+    assert len(np.load(tmp_path / "out.npy")) == (1 if form == "png" else 60)
+
+
+def test_an_endless_stream_of_zeros_is_refused_at_once():
+    with pytest.raises(InputError, match="/dev/zero: found no format that can be read"):
+        read_pictures("/dev/zero")
+    with pytest.raises(InputError, match="/dev/zero: found no format that can be read"):
+        load("/dev/zero")
+    with pytest.raises(InputError, match=r"/dev/zero: found more than 1,048,576 bytes"):
+        named_recipe("/dev/zero")
+
+
+def test_a_pipe_is_read_up_to_a_stated_cap(pipe, monkeypatch):
+    from aegen.runtime import streams
+
+    monkeypatch.setattr(streams, "MAX_PIPE", 12_000_000)
+    with pytest.raises(InputError, match="found more than 12,000,000 bytes, expected at most that"):
+        read_pictures(pipe(content("npy") + bytes(15_000_000)))
+
+
+def test_an_empty_pipe_says_so(pipe):
+    with pytest.raises(InputError, match="found an empty file"):
+        read_pictures(pipe(b""))
+
+
+def test_a_temporary_disk_without_space_is_one_clear_error(tmp_path):
+    code = "import sys; from aegen.runtime.pictures import read_pictures; read_pictures('-')"
+    stream = io.BytesIO()
+    np.save(stream, np.zeros((300, 64, 64)))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=stream.getvalue() + bytes(1000),
+        capture_output=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)),
+    )
+    last = done.stderr.decode().splitlines()[-1]
+    assert "aegen.runtime.errors.OutputError" in last
+    assert f"{tmp_path}: found file too large, expected space for a copy of what a pipe holds. Set TMPDIR" in last
