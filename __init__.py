@@ -7,9 +7,12 @@
 Importing this package costs nothing: numpy and onnxruntime are imported by the first name asked of it (PEP 562).
 """
 
-from typing import TYPE_CHECKING, Any
+from .runtime import forks  # nothing either: a fork beside a thread that imports the rest then waits for that
 
+TYPE_CHECKING = False  # that of typing, without importing it
 if TYPE_CHECKING:
+    from typing import Any
+
     from .runtime import AegenError, Autoencoder, load
 
     __version__: str
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AegenError", "Autoencoder", "__version__", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name == "__version__":
         from importlib.metadata import version
 
@@ -25,7 +28,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from . import runtime
 
-        return getattr(runtime, name)
+        with forks.no_fork():
+            return getattr(runtime, name)
     raise AttributeError(f"module 'aegen' has no attribute {name!r}")
 
 

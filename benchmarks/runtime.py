@@ -30,8 +30,9 @@ import numpy as np
 import torch
 from aegen.runtime.artifact import DECODER, ENCODER, Artifact, find
 from aegen.runtime.pixels import to_tensor
-from aegen.runtime.session import allowed_threads, open_session
+from aegen.runtime.session import open_session
 from aegen.runtime.speed import Call, interleaved, speeds
+from aegen.runtime.threads import allowed_threads
 from aegen.runtime.workers import slices
 from aegen.train.models import build
 from aegen.train.recipe import Recipe

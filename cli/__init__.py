@@ -4,11 +4,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from io import TextIOWrapper
+from typing import Any, NoReturn
 
 import click
 
-from .stopping import INTERRUPTED, end_if_told, end_on_signals
+from .stopping import INTERRUPTED, end_if_told, signals_raise
+
+LONG_WORD = 400  # letters: a longer one is input, whatever holds it
 
 # Commands by purpose, in a few words each: `aegen --help` imports none of them.
 SECTIONS = {
@@ -50,6 +53,15 @@ class _Commands(click.Group):
         command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with signals_raise():
+                result = super().invoke(ctx)
+                end_if_told()
+                return result
+        except KeyboardInterrupt:
+            raise click.Abort from None  # click would print an empty line for the other
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
             with formatter.section(title):
@@ -69,16 +81,21 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0, 2 for a wrong call, 1 for a failed job, with one line that says why."""
-    end_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None where the caller has closed it
+            stream.reconfigure(errors="backslashreplace")  # a letter that it has not is no reason to fail
     try:
         try:
             code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
-            end_if_told()
         finally:
-            if sys.stdout is not None:  # it is None where the caller has closed it
+            if sys.stdout is not None:
                 sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        message = _shown(error.format_message(), arguments)
+        shown = click.ClickException(message)
+        if isinstance(error, click.UsageError):
+            shown = click.UsageError(message, error.ctx)
+        shown.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
@@ -96,29 +113,33 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def program() -> NoReturn:
-    """The installed command: `main`, then out at once.
-
-    All is written by then, and to take every module down in order takes a tenth of what drawing a grid does.
-    """
-    try:
-        main()
-    except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
-
-
 def _drop_output() -> None:
     """Python would try once more to write what could not be written, while it shuts down, and complain."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _shown(message: str, arguments: Sequence[str] | None) -> str:
+    """What a wrong call is told, in one line; of every value that it repeats, as much as an error shows."""
+    from ..runtime.errors import shortened
+
+    given = [*(sys.argv[1:] if arguments is None else arguments), *os.environ.values()]
+    for text in sorted({part for one in given for part in (one, one.partition("=")[2])}, key=len, reverse=True):
+        for form in (text, repr(text)[1:-1]):
+            if len(form) > len(shortened(form)):
+                message = message.replace(form, shortened(form))
+    return " ".join(word if len(word) < LONG_WORD else shortened(word) for word in message.split())
+
+
 def _one_line(error: Exception) -> str:
     from ..runtime.errors import AegenError
+    from ..runtime.outputs import WRITE_ERRORS, output_error
 
     text = " ".join(str(error).split())
     if isinstance(error, AegenError):
         return text
+    if isinstance(error, OSError) and error.filename is None and error.errno in WRITE_ERRORS:
+        return str(output_error("standard output", error))  # files name themselves
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import chosen_model, done, json_option, model_argument, threads_option
+from .options import chosen_model, done, json_option, model_argument, note, parts, threads_option, usage, with_progress
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
@@ -35,7 +35,11 @@ seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_def
 @split_option
 @judge_option
 @click.option("--prior", help="What codes are drawn from.  [default: the artifact's]")
-@click.option("--temperature", type=click.FloatRange(0), help="Spread of the codes.  [default: the artifact's]")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0),
+    help="Scale of the prior's noise, 1 as fitted.  [default: the artifact's]",
+)
 @count_option
 @seed_option
 @click.option(
@@ -46,7 +50,7 @@ seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_def
     is_flag=True,
     help="Also train one on samples and test it on real pictures; needs torch, and minutes.",
 )
-@click.option("--nearest", metavar="FILE.png", help="Write samples over their nearest training pictures.")
+@click.option("--nearest", metavar="FILE.png", help="Write samples over the nearest of all training images.")
 @json_option
 @threads_option
 def command(
@@ -80,13 +84,16 @@ def command(
     from ..runtime.evaluation.metrics import evaluate
     from ..runtime.extras import require_extra
     from ..runtime.files import require_parent
+    from ..runtime.outputs import GRIDS, output_suffix
 
     loaded = load(chosen_model(argument, model), threads=threads)
     # What cannot be done is refused before the work, not after it.
     loaded.draw(0, prior=prior, temperature=temperature)
     if nearest is not None:
-        if not nearest.endswith(".png"):
-            raise click.UsageError(f"--nearest: found {nearest}, expected a name that ends in .png")
+        with usage():
+            suffix = output_suffix(nearest)
+        if suffix not in GRIDS:
+            raise click.UsageError(f"--nearest: found {nearest}, expected a name that ends in {', '.join(GRIDS)}")
         require_parent(nearest)
     if train_classifier:
         require_extra("train", "train a classifier")
@@ -140,15 +147,18 @@ def _write_nearest(
     temperature: float | None,
     seed: int,
 ) -> None:
-    """The first samples over those training pictures that look most like them to the judge."""
-    from ..runtime.evaluation.neighbours import nearest
+    """The first samples over those of all training images that look most like them to the judge."""
+    from ..runtime.evaluation.neighbours import nearest_in_parts
     from ..runtime.files import write_bytes
-    from ..runtime.grid import png_bytes, stacked, tile
+    from ..runtime.grid import image_bytes, stacked, tile
+    from ..runtime.outputs import output_suffix
 
     samples = model.sample(SHOWN, seed=seed, prior=prior, temperature=temperature, dtype="uint8")
-    places, _ = nearest(real.judge.look(samples).features, real.training)
-    rows = stacked(ACROSS, samples, dataset.train.images[real.training_rows[places]])
-    write_bytes(output, png_bytes(tile(rows, columns=ACROSS, scale=2)))
+    images = dataset.train.images
+    seen = (real.judge.look(part).features for part in with_progress(parts(images), len(images)))
+    places, _ = nearest_in_parts(real.judge.look(samples).features, seen)
+    rows = stacked(ACROSS, samples, images[places])
+    write_bytes(output, image_bytes(tile(rows, columns=ACROSS, scale=2), output_suffix(output)))
     done(output, f"{SHOWN} samples over their nearest training pictures")
 
 
@@ -162,6 +172,8 @@ def real_pictures(
     from ..runtime.evaluation.reality import reality
 
     dataset = load(data)
+    for remark in dataset.remarks:
+        note(remark)
     judged = Judge(find_judge(judge, dataset.facts.name), threads=threads)
     if judge is None and judged.facts.data.sha256 != dataset.facts.sha256:
         found, expected = f"a judge of other pictures than {data}", "one trained on them"

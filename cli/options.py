@@ -42,6 +42,7 @@ _scale = click.option(
     "--scale", type=click.IntRange(1, 64), default=2, show_default=True, help="Magnify a grid or an animation."
 )
 
+images_argument = click.argument("images", metavar="IMAGES...", nargs=-1, required=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 resize_option = click.option("--resize", is_flag=True, help="Scale pictures of another size to the model's.")
 dtype_option = click.option(
@@ -125,6 +126,11 @@ def done(output: str, what: str) -> None:
     """Say on standard error what was written."""
     if output != "-":
         click.echo(f"{output}: {what}", err=True)
+
+
+def note(remark: str) -> None:
+    """Say on standard error how something was read that a user should know of."""
+    click.echo(f"Note: {remark}", err=True)
 
 
 def plural(count: int, noun: str) -> str:

@@ -4,9 +4,13 @@ The public names load on first use, so that a command that only prints an artifa
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+from .forks import no_fork
+
+TYPE_CHECKING = False  # that of typing, without importing it
 if TYPE_CHECKING:
+    from typing import Any
+
     from .artifact import Artifact
     from .autoencoder import Autoencoder, load
     from .errors import AegenError
@@ -16,7 +20,8 @@ __all__ = ["AegenError", "Artifact", "Autoencoder", "load"]
 _HOMES = {"AegenError": ".errors", "Artifact": ".artifact", "Autoencoder": ".autoencoder", "load": ".autoencoder"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name], __name__), name)
+        with no_fork():
+            return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

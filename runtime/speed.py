@@ -13,7 +13,8 @@ from .artifact import DECODER, ENCODER, PRIOR, Artifact
 from .autoencoder import Autoencoder
 from .pixels import to_tensor
 from .priors import FLOW
-from .session import chosen_threads, open_session
+from .session import open_session
+from .threads import chosen_threads
 from .workers import slices
 
 if TYPE_CHECKING:

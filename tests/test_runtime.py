@@ -119,15 +119,15 @@ def test_a_network_that_is_opened_soon_is_opened_once_and_elsewhere(tiny):
     from aegen.runtime.artifact import DECODER, Artifact
     from aegen.runtime.session import Network
 
-    content, codes = Artifact.open(tiny).read(DECODER), np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
+    artifact, codes = Artifact.open(tiny), np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
     readers, read = [], threading.Event()
 
     def reading():
         readers.append(threading.current_thread())
         read.set()
-        return content
+        return artifact.read(DECODER)
 
-    decoder = Network(reading, DECODER)
+    decoder = Network(reading, DECODER, artifact.manifest.graphs[DECODER], artifact.manifest.image.range)
     for _ in range(3):
         decoder.open_soon()
     assert read.wait(10)
@@ -137,13 +137,14 @@ def test_a_network_that_is_opened_soon_is_opened_once_and_elsewhere(tiny):
 
 
 def test_what_is_wrong_with_a_network_is_told_once_by_who_runs_it(tiny, capfd):
+    from aegen.runtime.manifest import Graph
     from aegen.runtime.session import Network
 
     def missing():
         raise aegen.AegenError("no such graph")
 
-    for read, words in ((lambda: b"no graph", r"broken\.onnx: onnxruntime cannot load it"), (missing, "no such graph")):
-        broken = Network(read, "broken.onnx")
+    for read, words in ((lambda: b"no graph", r"broken\.onnx: protobuf: found"), (missing, "no such graph")):
+        broken = Network(read, "broken.onnx", Graph((), ()))
         broken.open_soon()
         with pytest.raises(aegen.AegenError, match=words):
             broken.run("image", {})
@@ -169,7 +170,7 @@ def test_a_model_works_where_no_thread_can_be_started_to_open_it(tiny, monkeypat
 
 
 def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
-    from aegen.runtime import session
+    from aegen.runtime import threads as cpus
 
     def working(together, **settings):
         names = set()
@@ -194,7 +195,7 @@ def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
     assert working(1) == {threading.current_thread().name}
     assert len(working(2, threads=2)) == 2
     monkeypatch.setenv("AEGEN_THREADS", "")
-    assert session.chosen_threads(None) == min(session.allowed_threads(), session.USUAL_MOST)
+    assert cpus.chosen_threads(None) == min(cpus.allowed_threads(), cpus.MAX_DEFAULT_THREADS)
     for wrong in ("many", "0", "257"):
         monkeypatch.setenv("AEGEN_THREADS", wrong)
         with pytest.raises(aegen.AegenError, match="AEGEN_THREADS: found"):

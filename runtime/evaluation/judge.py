@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike
 
 from ..artifact import SHIPPED, verified
 from ..errors import ArtifactError, InputError, NotFoundError
-from ..manifest import DataSpec, FileSpec, ImageSpec
+from ..manifest import DataSpec, FileSpec, Graph, ImageSpec, Tensor
 from ..pixels import FLOAT, as_batch, to_tensor
-from ..records import from_json
-from ..session import Network, chosen_threads
+from ..records import from_json, read_json
+from ..session import Network
+from ..threads import chosen_threads
 from ..workers import Workers
 
 FACTS, GRAPH, CARD = "judge.json", "judge.onnx", "README.md"
@@ -28,7 +29,10 @@ PREFIX = "judge-"
 
 @dataclass(frozen=True)
 class JudgeFacts:
-    """What a judge says of itself. accuracy: share of the test pictures whose label it tells right."""
+    """What a judge says of itself. accuracy: fraction of the test images whose label it tells right.
+
+    labels: how many classes it knows. label_values: of each the label of its images, in order; without any 0, 1, ...
+    """
 
     format: int
     name: str
@@ -42,6 +46,7 @@ class JudgeFacts:
     command: str
     versions: dict[str, str]
     graph: FileSpec
+    label_values: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
         """The facts as the bytes of their file."""
@@ -50,10 +55,14 @@ class JudgeFacts:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a judge sees in n pictures. features: float32 (n, f). probabilities: float32 (n, k), of each label."""
+    """What a judge sees in n images.
+
+    features: float32 (n, f). probabilities: float32 (n, k), of each class. told: int64 (n,), the likeliest label.
+    """
 
     features: np.ndarray
     probabilities: np.ndarray
+    told: np.ndarray
 
 
 class Judge:
@@ -64,13 +73,17 @@ class Judge:
         if not file.is_file():
             raise NotFoundError(str(path), found=f"no {FACTS}", expected="a judge", remedy="`aegen train-judge`")
         try:
-            self.facts = from_json(JudgeFacts, json.loads(file.read_bytes()), str(file))
-        except (InputError, ValueError) as error:
-            raise ArtifactError(f"{file} is damaged: {error}") from error
+            self.facts = from_json(JudgeFacts, read_json(file.read_bytes(), str(file)), str(file))
+        except InputError as error:
+            raise error.recast(ArtifactError) from error
         if self.facts.format != FORMAT:
             raise ArtifactError(str(file), found=f"judge format {self.facts.format}", expected=f"format {FORMAT}")
+        self._label_values = np.array(self.facts.label_values, np.int64)
+        if len(self._label_values) not in (0, self.facts.labels):
+            found = f"{len(self._label_values)} values"
+            raise ArtifactError(f"{file}: label_values", found=found, expected=f"{self.facts.labels}, or none")
         graph = verified(path / GRAPH, self.facts.graph)
-        self._network = Network(lambda: graph, str(path / GRAPH))
+        self._network = Network(lambda: graph, str(path / GRAPH), self._signature())
         self._workers = Workers(chosen_threads(threads), BATCH)
 
     def look(self, pictures: ArrayLike) -> Seen:
@@ -83,15 +96,19 @@ class Judge:
         both = self._workers.gathered(self._look_at_batch, batch, axes, FLOAT, work=0)
         features, logits = np.split(both, [self.facts.features], axis=1)
         likely = np.exp(logits - logits.max(1, keepdims=True))
-        return Seen(features, likely / likely.sum(1, keepdims=True))
+        told = likely.argmax(1)
+        told = self._label_values[told] if len(self._label_values) else told
+        return Seen(features, likely / likely.sum(1, keepdims=True), told)
 
     def _look_at_batch(self, pictures: np.ndarray) -> np.ndarray:
         image = to_tensor(pictures, self.facts.image)
-        both = self._network.outputs(("features", "logits"), {"image": image})
-        found, expected = tuple(one.shape[1] for one in both), (self.facts.features, self.facts.labels)
-        if found != expected:
-            raise ArtifactError(f"judge {self.facts.name}: features and labels", found=found, expected=expected)
-        return np.concatenate(both, 1)
+        return np.concatenate(self._network.outputs(("features", "logits"), {"image": image}), 1)
+
+    def _signature(self) -> Graph:
+        """What the network takes and gives, by what the judge says of itself."""
+        image = Tensor("image", "float32", ("batch", *self.facts.image.shape))
+        features = Tensor("features", "float32", ("batch", self.facts.features))
+        return Graph((image,), (features, Tensor("logits", "float32", ("batch", self.facts.labels))))
 
 
 def find_judge(judge: str | Path | None, data: str) -> Path:

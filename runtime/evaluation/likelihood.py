@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from ..arguments import positive
 from ..autoencoder import Autoencoder
 from ..errors import InputError
+from ..noise import Noise
 from ..pixels import as_batch, unit_pixels
-from ..priors import LOG_2PI, Noise, log_sum_exp
+from ..priors import LOG_2PI, log_sum_exp
 
 CODES = 8192  # decoded at once, or those of one picture where they are more
 DARKEST = 1e-7  # a pixel's least probability: the graph's sigmoid is rounded to float32, whose 1 - p ends there

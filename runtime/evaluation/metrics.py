@@ -143,7 +143,7 @@ def _asked_labels(model: Autoencoder, real: Reality, prior: str, temperature: fl
         return {}
     pictures, labels = drawn
     told = [
-        np.mean(seen.probabilities.argmax(1) == asked)
+        np.mean(seen.told == asked)
         for seen, asked in ((real.judge.look(pictures), labels), (real.floor_seen, real.floor_labels))
     ]
     return {"label_accuracy": Metric(float(told[0]), float(told[1]), HIGH)}

@@ -1,6 +1,6 @@
 """What nearest neighbours say: of generated pictures among real ones, and of real ones among generated ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,21 @@ def nearest(features: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.
     for rows, squares in _squared_distances(features, training):
         places[rows] = squares.argmin(1)
         distances[rows] = np.sqrt(squares.min(1))
+    return places, distances
+
+
+def nearest_in_parts(features: np.ndarray, parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What `nearest` gives, where the training features come in parts (n_i, f), one after the other.
+
+    Rows are counted over all parts; of equal neighbours the first counts.
+    """
+    places, distances = np.zeros(len(features), np.int64), np.full(len(features), np.inf)
+    start = 0
+    for part in parts:
+        found, apart = nearest(features, part)
+        nearer = apart < distances
+        places[nearer], distances[nearer] = start + found[nearer], apart[nearer]
+        start += len(part)
     return places, distances
 
 

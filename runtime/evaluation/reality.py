@@ -1,7 +1,6 @@
 """The real pictures that a model is measured against, and what a judge sees in them: computed once, used for all."""
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,6 +24,7 @@ class Reality:
     test, test_labels: pictures uint8 (n, H, W[, 3]) and int64 (n,) or None. floor: training pictures as many, which
     stand for a perfect model. training: the judge's features of others, up to 4 n, among which copies are looked
     for; training_rows: which they are. bins: centres in pixels; cells: centres in features; both of training pictures.
+    floor_measures: what `measures` gives for the floor.
     """
 
     judge: Judge
@@ -38,14 +38,13 @@ class Reality:
     training_rows: np.ndarray
     bins: np.ndarray
     cells: np.ndarray
+    floor_measures: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "floor_measures", self.measures(self.floor, self.floor_seen))
 
     def __len__(self) -> int:
         return len(self.test)
-
-    @functools.cached_property
-    def floor_measures(self) -> dict[str, float]:
-        """What the floor's pictures measure."""
-        return self.measures(self.floor, self.floor_seen)
 
     def measures(self, pictures: np.ndarray, seen: Seen) -> dict[str, float]:
         """How pictures, uint8, and what the judge has seen in them differ from the test pictures."""

@@ -1,0 +1,88 @@
+"""The number of threads is that of the CPUs allowed: every control group above the process counts, in v2 and in v1."""
+
+import pytest
+from aegen.runtime import threads
+from aegen.runtime.threads import cpu_quota
+
+V2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+OTHER = "36 31 0:33 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n40 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Make a system's files: the process's groups, what is mounted, and the limits by path."""
+
+    def make(groups, mounts, **limits):
+        files = {"proc/self/cgroup": groups, "proc/self/mountinfo": OTHER + mounts, **limits}
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+        return tmp_path
+
+    return make
+
+
+def test_a_quota_of_the_mounted_group_counts(tree):
+    assert cpu_quota(tree("0::/\n", V2, **{"sys/fs/cgroup/cpu.max": "250000 100000\n"})) == 2.5
+
+
+def test_the_smallest_quota_of_all_nested_groups_wins(tree):
+    limits = {
+        "sys/fs/cgroup/a/cpu.max": "150000 100000\n",
+        "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+        "sys/fs/cgroup/a/b/c.service/cpu.max": "300000 100000\n",
+    }
+    assert cpu_quota(tree("0::/a/b/c.service\n", V2, **limits)) == 1.5
+
+
+def test_a_group_beside_the_way_up_does_not_count(tree):
+    limits = {"sys/fs/cgroup/a/cpu.max": "max 100000\n", "sys/fs/cgroup/b/cpu.max": "100000 100000\n"}
+    assert cpu_quota(tree("0::/a\n", V2, **limits)) is None
+
+
+@pytest.mark.parametrize("groups", ["5:cpu,cpuacct:/docker/12ab\n2:devices:/\n", "5:cpuacct,cpu:/docker/12ab\n"])
+def test_quotas_of_v1_count_likewise(tree, groups):
+    at = "sys/fs/cgroup/cpu,cpuacct/docker"
+    limits = {
+        f"{at}/12ab/cpu.cfs_quota_us": "-1\n",
+        f"{at}/12ab/cpu.cfs_period_us": "100000\n",
+        f"{at}/cpu.cfs_quota_us": "50000\n",
+        f"{at}/cpu.cfs_period_us": "100000\n",
+    }
+    assert cpu_quota(tree(groups, V1, **limits)) == 0.5
+
+
+def test_in_a_container_the_group_that_is_mounted_counts(tree):
+    mounted = V1.replace(" / /sys", " /docker/12ab /sys")
+    at = "sys/fs/cgroup/cpu,cpuacct"
+    limits = {f"{at}/cpu.cfs_quota_us": "100000\n", f"{at}/cpu.cfs_period_us": "100000\n"}
+    for path in ("/docker/12ab", "/docker/elsewhere", "/../other"):
+        assert cpu_quota(tree(f"5:cpu,cpuacct:{path}\n", mounted, **limits)) == 1
+
+
+def test_both_versions_at_once_and_names_with_blanks_are_read(tree):
+    mounts = V1 + V2.replace("/sys/fs/cgroup ", r"/sys/fs/my\040groups ")
+    at = "sys/fs/cgroup/cpu,cpuacct"
+    limits = {
+        f"{at}/cpu.cfs_quota_us": "400000\n",
+        f"{at}/cpu.cfs_period_us": "100000\n",
+        "sys/fs/my groups/a/cpu.max": "200000 100000\n",
+    }
+    assert cpu_quota(tree("5:cpu,cpuacct:/\n0::/a\n", mounts, **limits)) == 2
+
+
+@pytest.mark.parametrize("content", ["", "max 100000", "many 100000", "100000 0", "1 2 3", "-1 100000"])
+def test_what_is_no_quota_is_no_limit(tree, content):
+    assert cpu_quota(tree("0::/\nnonsense\n", V2 + "short line\n", **{"sys/fs/cgroup/cpu.max": content})) is None
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path):
+    assert cpu_quota(tmp_path) is None
+
+
+@pytest.mark.parametrize(("quota", "allowed"), [(None, 8), (0.25, 1), (1.0, 1), (2.9, 2), (64.0, 8)])
+def test_fractions_are_rounded_down_and_at_least_one_thread_is_left(monkeypatch, quota, allowed):
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
+    assert threads.allowed_threads() == allowed
