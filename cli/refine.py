@@ -50,11 +50,11 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
     aegen refine runs/vae -o runs/vae-refined --steps 1000 --flow-steps 4
     """
     from ..data.datasets import load
-    from ..runtime.errors import OutputError
-    from ..runtime.files import taken
+    from ..runtime.files import clear_partial_files
     from ..train import checkpoint, priors
+    from ..train.interrupts import uninterrupted
     from ..train.moment_matching import RefinementRecipe, State
-    from ..train.refinement import TRAINING, read_training, refine
+    from ..train.refinement import TRAINING, is_refined, read_training, refine
 
     overrides = chosen_knobs(knobs)
     if resume and overrides:
@@ -62,12 +62,16 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
     with usage():
         recipe = RefinementRecipe(**overrides)
     trained, state, training = checkpoint.read(run), None, target / TRAINING
+    trained.check_not_refined()
+    prior = priors.read(priors.beside(run), trained)
+    file, prior_file = target / trained.file, priors.beside(target / trained.file)
+    if resume and not training.exists() and is_refined(file, prior_file, trained):
+        click.echo(f"{target}: was refined to the end; nothing is left.", err=True)
+        return
     if resume:
         recipe, state = read_training(training, trained)
-    elif taken(target):
-        remedy = "Go on from it with --resume." if training.exists() else "Choose another."
-        raise OutputError(str(target), found="something there already", expected="a new folder", remedy=remedy)
-    prior = priors.read(priors.beside(run), trained)
+    remedy = "Go on from it with --resume." if training.exists() else "Choose another."
+    clear_partial_files(target, (TRAINING, file.name, prior_file.name), resumed=resume, remedy=remedy)
 
     def report(progress: "Progress") -> None:
         click.echo(
@@ -97,8 +101,9 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
         if training.exists():
             click.echo(f"{training} keeps what was done up to the last report; --resume goes on from it.", err=True)
         raise
-    target.mkdir(parents=True, exist_ok=True)
-    priors.save(refined_prior, priors.beside(target / trained.file))
-    checkpoint.save(refined, target / trained.file)
-    training.unlink(missing_ok=True)
+    with uninterrupted():
+        target.mkdir(parents=True, exist_ok=True)
+        priors.save(refined_prior, prior_file)
+        checkpoint.save(refined, file)
+        training.unlink(missing_ok=True)
     click.echo(f"{target}: refined in {recipe.steps:,} steps", err=True)

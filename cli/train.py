@@ -1,13 +1,14 @@
 """`aegen train`: a training run."""
 
 import functools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Knobs, chosen_knobs, knob_options, plural, threads_option, usage
+from .options import Knobs, chosen_knobs, knob_options, note, plural, threads_option, usage
 from .stopping import INTERRUPTED, end_if_told
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def command(
     files, an .npz with images and labels, an .npy, or a folder of pictures whose sub-folders are the labels.
 
     RUN receives best.pt, last.pt and metrics.jsonl after every epoch; Ctrl-C keeps the last whole one, and --resume
-    goes on from it as if nothing had happened. The options after --recipe set single knobs of it.
+    goes on from it as if nothing had happened, whatever ended the run. The options after --recipe set single knobs.
 
     \b
     aegen train --recipe vae --data mnist -o runs/vae
@@ -112,13 +113,20 @@ def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: 
     say: Callable[[str], None] = functools.partial(click.echo, err=True) if processes.is_first() else _say_nothing
     say(f"{facts.name}: {plural(facts.training_pictures, 'training picture')}, {facts.validation_pictures:,} held out")
     history = list(resume.history) if resume else []
+    if processes.is_first():
+        for remark in dataset.remarks:
+            note(remark)
+    began = time.perf_counter()
 
     def report(epoch: "Epoch") -> None:
+        nonlocal began
         history.append(epoch)
+        now = time.perf_counter()
+        speed, began = facts.training_pictures / (now - began), now
         parts = f" = {epoch.reconstruction:.3f} + KL {epoch.penalty:.3f}" if recipe.kind == "vae" else ""
         say(
             f"epoch {epoch.epoch}/{recipe.epochs}  train {epoch.train_loss:.3f}  validation {epoch.validation_loss:.3f}"
-            f"{parts}  {epoch.pictures_per_second:,.0f} pictures/s"
+            f"{parts}  {speed:,.0f} pictures/s"
         )
         end_if_told()
 
@@ -133,6 +141,8 @@ def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: 
         say(
             f"Interrupted: {run} keeps the run up to epoch {history[-1].epoch}; `aegen train --resume` goes on from it."
         )
+    if resume is not None and resume.epoch >= recipe.epochs:
+        say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done; nothing is left to train.")
     if processes.is_first():
         _say_what_is_next(run, min(history, key=lambda epoch: epoch.validation_loss))
     if interrupted:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import threads_option
+from .options import note, threads_option
 from .stopping import end_if_told
 
 
@@ -37,6 +37,8 @@ def command(data: str, target: Path, epochs: int, seed: int, threads: int | None
             str(target), found="something there already", expected="a new folder", remedy="Choose another."
         )
     dataset = load(data)
+    for remark in dataset.remarks:
+        note(remark)
     for part, pictures in (("training", dataset.train), ("test", dataset.test)):
         if pictures.labels is None:
             raise InputError(f"{data}: {part} pictures", found="no labels", expected="labelled pictures")
@@ -48,4 +50,5 @@ def command(data: str, target: Path, epochs: int, seed: int, threads: int | None
 
     network = train_judge(recipe, dataset.train, dataset.validation, threads=threads, report=report)
     facts = export_judge(network, recipe, dataset, target)
-    click.echo(f"{target}: {100 * facts.accuracy:.2f} % of the test pictures told right", err=True)
+    measured = "test" if facts.data.test_images else "validation"
+    click.echo(f"{target}: {100 * facts.accuracy:.2f} % of the {measured} pictures told right", err=True)

@@ -44,8 +44,11 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
     aegen train-prior runs/vae --width 512 --steps 20000
     """
     from ..data.datasets import load
+    from ..runtime.errors import OutputError
+    from ..runtime.files import clear_partial_files
     from ..train import checkpoint, priors
     from ..train.flow import FlowRecipe
+    from ..train.interrupts import uninterrupted
 
     overrides = chosen_knobs(knobs)
     if resume and overrides:
@@ -53,10 +56,20 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
     with usage():
         recipe = FlowRecipe(**overrides)
     trained, state = checkpoint.read(run), None
+    trained.check_not_refined()
     target = priors.beside(run)
-    training = target.with_name(f"{target.stem}-training.pt")
+    training = priors.training_beside(run)
+    if resume and target.exists() and not training.exists():
+        found = priors.read(target, trained)
+        click.echo(f"{target}: was trained to its end, {found.step:,} steps to the best; nothing is left.", err=True)
+        return
     if resume:
         recipe, state = priors.read_training(training, trained)
+    elif training.exists():
+        remedy = "Go on from it with --resume, or delete it to begin anew."
+        expected = "none, to begin a new one"
+        raise OutputError(str(training), found="a training that was cut off", expected=expected, remedy=remedy)
+    clear_partial_files(target.parent, (target.name, training.name), resumed=True)
 
     def report(progress: "Progress") -> None:
         click.echo(
@@ -80,6 +93,7 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
         if training.exists():
             click.echo(f"{training} keeps the training up to its last validation; --resume goes on from it.", err=True)
         raise
-    priors.save(prior, target)
-    training.unlink(missing_ok=True)
+    with uninterrupted():
+        priors.save(prior, target)
+        training.unlink(missing_ok=True)
     click.echo(f"{target}: held-out loss {prior.loss:.4f} at step {prior.step:,}", err=True)

@@ -17,15 +17,16 @@ from ..runtime.grid import png_bytes, tile
 from ..runtime.manifest import FORMAT, HOTTEST, INT8, ImageSpec, Manifest, Tensor
 from ..runtime.pixels import to_tensor, unit_pixels
 from ..runtime.priors import FLOW, PRIORS
+from ..runtime.streams import read_text
 from ..train.checkpoint import Checkpoint
-from ..train.codes import encode, label_values
+from ..train.codes import Codes, encode, label_values
 from ..train.priors import LearnedPrior
 from .card import model_card
 from .commands import recorded_commands
 from .graphs import IR_VERSION, OPSET, costs, decoder_graph, encoder_graph, prior_graph, signature
 from .parity import answers, golden_pairs, golden_pictures, prove
 from .quantised import all_quantised
-from .statistics import fit, flow_log_likelihood, log_likelihoods
+from .statistics import fit, flow_log_likelihood, log_likelihoods, measured
 from .unrolled import UnrolledFlow
 from .versions import versions
 from .weights import HALF, SINGLE, rounded, stored_as_halves
@@ -69,7 +70,7 @@ def export(
     _check_choices(prior, learned, weights, temperature, checkpoint.recipe.network)
     _check_target(target, overwrite)
     remarks = "" if notes is None else _markdown(notes)
-    checkpoint.check_same_data(dataset.facts)
+    checkpoint.check_same_data(dataset)
     network, recipe = checkpoint.network(), checkpoint.recipe
     values = label_values(dataset.train.labels)
     flow = None if learned is None else _unrolled(learned, flow_steps, checkpoint, values)
@@ -96,10 +97,7 @@ def export(
         graphs, errors = all_quantised(graphs, seen, kept)
         golden = answers(golden, graphs, image)
     latents = fit(codes.latent, held_out.latent, dataset.train.labels, components=components, report=report)
-    likelihoods = log_likelihoods(latents, held_out.latent)
-    if flow is not None:
-        shares = latents.get("label_shares", np.empty(0))
-        likelihoods[FLOW] = flow_log_likelihood(flow.flow, held_out.latent, held_out.labels, shares)
+    likelihoods = _likelihoods(latents, held_out, len(values), flow)
     likeliest = max(likelihoods, key=lambda name: likelihoods[name])
     prior = prior or (FLOW if checkpoint.refinement and flow else likeliest)
     settings = _settings(prior, temperature, components, flow, weights, notes, licence)
@@ -135,6 +133,7 @@ def export(
         notes=remarks,
         multiply_adds=costs(network, flow, checkpoint.shape, recipe.latent_dim),
         quantisation_error=errors,
+        class_names=tuple(dataset.class_names[value] for value in values) if dataset.class_names else (),
     )
     contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
     with new_folder(target, overwrite=overwrite) as folder:
@@ -158,8 +157,20 @@ def _write(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Mani
     return complete
 
 
+def _likelihoods(
+    latents: dict[str, np.ndarray], held_out: Codes, classes: int, flow: UnrolledFlow | None
+) -> dict[str, float]:
+    """The mean log density of the same held-out latents under every prior, in nats."""
+    compared = measured(held_out, classes)
+    likelihoods = log_likelihoods(latents, compared.latent)
+    if flow is not None:
+        shares = latents.get("label_shares", np.empty(0))
+        likelihoods[FLOW] = flow_log_likelihood(flow.flow, compared.latent, compared.labels, shares)
+    return likelihoods
+
+
 def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> dict[str, float]:
-    """Measured on the exported files, on pictures that training never saw."""
+    """Measured on the exported files, on test images; where there are none, on those that chose the best epoch."""
     pictures = dataset.test.images
     differences = model.reconstruct(pictures) - unit_pixels(pictures)
     return {
@@ -223,10 +234,7 @@ def _check_choices(
 
 
 def _markdown(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise InputError(str(file), found="no UTF-8 text", expected="a Markdown file") from error
+    return read_text(file)
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

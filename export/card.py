@@ -3,7 +3,7 @@
 import math
 
 from ..runtime.artifact import PREVIEW
-from ..runtime.manifest import Manifest
+from ..runtime.manifest import DataSpec, Manifest
 
 KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
 LIMITS = {
@@ -57,10 +57,10 @@ Where this folder does not come with aegen, give its path for its name.
 | source of the data | {data.source} |
 | licence of the data | {data.licence} |
 | reconstruction error | {quality["reconstruction_mse"]:.5f} mean square per pixel in [0, 1] (PSNR {psnr:.2f} dB), \
-on pictures that training never saw |
+{_measured_on(data)} |
 | validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, \
 at epoch {manifest.epoch} of {recipe["epochs"]} |
-| priors, with the mean log-likelihood of held-out codes | {priors} |
+| priors, with the mean log-likelihood of the same held-out codes | {priors} |
 | multiply-adds of a picture | {costs} |
 | weights | {manifest.precision} |
 | {parity} | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
@@ -82,6 +82,12 @@ Made by these commands; whoever has the data can make it again:
 The prior `kde` draws close to codes of single training pictures, and so may copy them.
 It knows only pictures like those that it was trained on.
 {f"{chr(10)}{manifest.notes}" if manifest.notes else ""}"""
+
+
+def _measured_on(data: DataSpec) -> str:
+    if data.test_images:
+        return f"on the {data.test_images:,} test images, which training never saw"
+    return f"on the {data.validation_pictures:,} validation images, by which the best epoch was chosen"
 
 
 def _plain(value: object) -> str:

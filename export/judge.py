@@ -28,7 +28,7 @@ def export_judge(network: JudgeNetwork, recipe: JudgeRecipe, dataset: Dataset, t
 
     Raises OutputError when `target` is taken, ParityError when onnxruntime and torch differ.
     """
-    image = ImageSpec(dataset.shape, UNIT)
+    image, values = ImageSpec(dataset.shape, UNIT), network.label_values
     content = graph(network.eval(), {"image": torch.zeros(EXAMPLES, *dataset.shape)}, "features", "logits")
     facts = JudgeFacts(
         format=FORMAT,
@@ -43,12 +43,13 @@ def export_judge(network: JudgeNetwork, recipe: JudgeRecipe, dataset: Dataset, t
         command=_command(recipe, dataset, target),
         versions=versions(),
         graph=file_spec(content),
+        label_values=() if np.array_equal(values, np.arange(len(values))) else tuple(values.tolist()),
     )
     with new_folder(target) as folder:
         (folder / GRAPH).write_bytes(content)
         (folder / FACTS).write_bytes(facts.to_json())
         judge = Judge(folder)
-        told = judge.look(dataset.test.images).probabilities.argmax(1)
+        told = judge.look(dataset.test.images).told
         facts = dataclasses.replace(
             facts,
             accuracy=float(np.mean(told == dataset.test.labels)),
@@ -78,10 +79,11 @@ def _command(recipe: JudgeRecipe, dataset: Dataset, target: Path) -> str:
 def _card(facts: JudgeFacts) -> str:
     knobs = "\n".join(f"| {knob} | {value} |" for knob, value in facts.recipe.items())
     packages = ", ".join(f"{package} {number}" for package, number in facts.versions.items())
+    measured = "test" if facts.data.test_images else "validation"
     return f"""# {facts.name}
 
 A classifier of {facts.data.name} whose {facts.features} features pictures are compared by in `aegen evaluate`. It tells
-{100 * facts.accuracy:.2f} % of the test pictures right. No generator was ever trained on what it says.
+{100 * facts.accuracy:.2f} % of the {measured} images right. No generator was ever trained on what it says.
 
 | | |
 | --- | --- |

@@ -9,17 +9,20 @@ from sklearn.mixture import GaussianMixture
 
 from ..runtime.priors import PRIORS, Kernels, stored_prior
 from ..train.codes import FEWEST, jitter, label_values, moments, places
+from ..train.codes import Codes as EncodedLatents
 from ..train.flow import Flow, log_density
 
 COMPONENTS = (5, 20, 50, 100)  # of a Gaussian mixture, to choose from by held-out likelihood
 SEARCHED = 10_000  # codes that the choice of components is made on; the chosen mixture is fitted to all
 STEPS = 20  # of expectation maximisation at most; later ones change the likelihood in its third digit
 REFINED = 10  # of them, from the chosen mixture on to all codes
-KERNELS = 5_000  # codes kept for the kernel density
+KERNELS = 5_000  # latents kept for the kernel density
+KERNELS_OF_CLASS = 5  # of each class at least, or all where it has fewer
 BANDWIDTHS = np.geomspace(0.02, 1, 18)  # shares of each axis's standard deviation, to choose from in the same way
-FOLLOWED = 1_000  # held-out codes that a flow is followed back from
+FOLLOWED = 1_000  # held-out latents that every prior's density is measured at: a flow is slowly followed back
 JUDGES = 2_000  # held-out codes that a bandwidth is chosen by
 
+TINY = float(np.finfo(np.float32).tiny)
 Codes = np.ndarray
 Arrays = dict[str, np.ndarray]
 
@@ -41,15 +44,53 @@ def fit(
     report("Gaussian mixture")
     mixture = gaussian_mixture(wide, judges, components)
     report("kernel density")
-    random = np.random.default_rng(0)
-    kept = np.sort(random.permutation(len(wide))[:KERNELS])
+    kept = kept_rows(len(wide), labels)
     share = best_bandwidth(wide[kept], judges[:JUDGES])
-    arrays = {**gaussian(wide), **mixture, "kde_codes": wide[kept].astype(np.float16)}
-    arrays["kde_bandwidth"] = np.maximum(share * wide.std(0), np.finfo(np.float32).tiny)
+    arrays = {**gaussian(wide), **mixture, **kernels(wide, kept)}
+    arrays["kde_bandwidth"] = np.maximum(share * wide.std(0), TINY)
     if labels is not None:
         report("classes")
         arrays |= class_statistics(wide, labels, kept, len(mixture["gmm_weights"]), share)
     return {name: array if array.dtype != np.float64 else array.astype(np.float32) for name, array in arrays.items()}
+
+
+def measured(held_out: EncodedLatents, classes: int) -> EncodedLatents:
+    """The held-out latents that priors are compared by, the same for all: the first FOLLOWED of known classes.
+
+    classes: how many there are. Where no latent has a known class, the first of all.
+    """
+    known = held_out.of_known_labels(classes)
+    chosen = known if len(known.labels) else held_out
+    return EncodedLatents(chosen.latent[:FOLLOWED], chosen.labels[:FOLLOWED])
+
+
+def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
+    """The rows of n latents that the kernel density keeps, int64 in order: KERNELS at random, the same every time.
+
+    Among them are KERNELS_OF_CLASS of every class that can be asked for, or all of a class that has fewer; where there
+    are very many classes, more than KERNELS rows are kept.
+    """
+    order = np.random.default_rng(0).permutation(n)
+    values = label_values(labels)
+    if labels is None or not len(values):
+        return np.sort(order[:KERNELS])
+    classes = places(labels[order], n, values)
+    by_class = np.argsort(classes, kind="stable")
+    rank = np.empty(n, np.int64)  # of each row in its class
+    rank[by_class] = np.arange(n) - np.searchsorted(classes[by_class], classes[by_class])
+    first = (rank < KERNELS_OF_CLASS) & (classes < len(values))
+    kept = np.concatenate([order[first], order[~first]])
+    return np.sort(kept[: max(KERNELS, np.count_nonzero(first))])
+
+
+def kernels(codes: Codes, kept: np.ndarray) -> Arrays:
+    """The kept rows of latents (n, d), as halves of what they are relative to the mean and the scale (d,) of all.
+
+    Halves have 11 bits and end at 65,504: of latents as they are, rounding could exceed the bandwidth.
+    """
+    mean, std = codes.mean(0).astype(np.float32), codes.std(0).astype(np.float32)
+    scale = np.where(std > TINY, std, np.float32(1))
+    return {"kde_codes": ((codes[kept] - mean) / scale).astype(np.float16), "kde_mean": mean, "kde_scale": scale}
 
 
 def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: Codes) -> dict[str, float]:
@@ -58,22 +99,21 @@ def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: Codes) -> dict[s
 
 
 def flow_log_likelihood(flow: Flow, held_out: Codes, labels: np.ndarray, shares: np.ndarray) -> float:
-    """Mean log density in nats of the first held-out codes (n, d) under a learned flow, followed closely; at least.
+    """Mean log density in nats of held-out latents (n, d) under a learned flow, followed closely; at least.
 
-    labels: int64 (n,), places. shares: of each label, or empty. p(z) = sum_y share(y) p(z|y) is taken at the code's own
-    label alone, beside which the others hardly count.
+    labels: int64 (n,), class indices. shares: of each class, or empty. p(z) = sum_y share(y) p(z|y) is taken at the
+    latent's own class alone, beside which the others hardly count.
     """
-    known = np.flatnonzero(labels < max(len(shares), 1))[:FOLLOWED]
-    codes, own = torch.from_numpy(held_out[known]), torch.from_numpy(labels[known])
+    codes, own = torch.from_numpy(held_out), torch.from_numpy(labels)
     with torch.no_grad():  # in inference mode torch before 2.12 takes every Jacobian for 0
         density = float(log_density(flow, codes, own).mean())
-    return density + (float(np.log(shares[labels[known]]).mean()) if len(shares) else 0.0)
+    return density + (float(np.log(shares[labels]).mean()) if len(shares) else 0.0)
 
 
 def gaussian(codes: Codes) -> Arrays:
     """Mean and std (d,), and the lower Cholesky factor (d, d) of the covariance."""
     mean, factor = moments(codes)
-    return {"mean": mean, "std": codes.std(0), "factor": factor}
+    return {"mean": mean, "std": np.maximum(codes.std(0), TINY), "factor": factor}
 
 
 def gaussian_mixture(codes: Codes, held_out: Codes, components: int | None) -> Arrays:
@@ -107,7 +147,7 @@ def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, compone
         statistics["class_gmm_weights"] = np.concatenate([mixture.weights_, np.zeros(padded)])
         statistics["class_gmm_means"] = np.concatenate([mixture.means_, np.zeros((padded, codes.shape[1]))])
         statistics["class_gmm_factors"] = np.concatenate([factors, np.repeat(np.eye(codes.shape[1])[None], padded, 0)])
-        statistics["class_kde_bandwidth"] = np.maximum(share * own.std(0), np.finfo(np.float32).tiny)
+        statistics["class_kde_bandwidth"] = np.maximum(share * own.std(0), TINY)
         for name, array in statistics.items():
             rows.setdefault(name, []).append(array)
     classes = places(labels[kept], len(kept), values)
@@ -118,7 +158,8 @@ def class_statistics(codes: Codes, labels: np.ndarray, kept: np.ndarray, compone
 
 def best_bandwidth(codes: Codes, held_out: Codes) -> float:
     """The one of BANDWIDTHS under which a kernel density of `codes` gives held-out codes the highest likelihood."""
-    scale = np.maximum(codes.std(0), np.finfo(np.float32).tiny)
+    mean, scale = codes.mean(0), np.maximum(codes.std(0), TINY)
+    codes, held_out = codes - mean, held_out - mean  # densities far from 0 would lose digits
     scores = [Kernels(codes, share * scale).log_prob(held_out).mean() for share in BANDWIDTHS]
     return float(BANDWIDTHS[int(np.argmax(scores))])
 

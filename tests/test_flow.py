@@ -16,7 +16,7 @@ from aegen.export.bundle import export
 from aegen.export.unrolled import UnrolledFlow
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
 from aegen.runtime.evaluation.distances import frechet_distance
-from aegen.runtime.priors import Noise
+from aegen.runtime.noise import Noise
 from aegen.train import checkpoint, priors
 from aegen.train.codes import Codes, label_values, places
 from aegen.train.flow import Flow, FlowRecipe, integrate, log_density

@@ -17,7 +17,7 @@ import torch
 from aegen.cli.train import KNOBS
 from aegen.data.datasets import load
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ShapeError
-from aegen.train import checkpoint
+from aegen.train import checkpoint, processes
 from aegen.train import recipe as recipe_module
 from aegen.train.corruption import corrupt
 from aegen.train.loop import train, warm_cosine
@@ -358,6 +358,42 @@ def test_two_processes_follow_the_path_of_one(tmp_path, data):
     one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
     assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)
+
+
+def test_a_batch_smaller_than_the_number_of_processes_counts_each_row_once(tmp_path, bars):
+    np.savez(tmp_path / "few.npz", images=bars(24, (6, 5)))
+    knobs = ["--data", "few.npz", "--widths", "4", "--latent-dim", "2", "--epochs", "1", "--batch-size", "1"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    shared = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for command, run in (([sys.executable], "one"), (shared, "two")):
+        subprocess.run(
+            [*command, "-m", "aegen.train", *knobs, "-o", run], cwd=tmp_path, env=env, check=True, capture_output=True
+        )
+    one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
+    assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)
+
+
+def test_a_process_without_a_row_of_a_batch_counts_nothing(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    counted = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        rows, count = processes.share(np.array([7, 9]))
+        assert len(rows) == 1
+        counted += rows[:count].tolist()
+    assert counted == [7, 9]
+
+
+def test_a_seed_leaves_every_random_state_of_the_caller_as_it_was():
+    drawn = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        before = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+        with processes.seeded(5):
+            drawn.append(torch.rand(3))
+        after = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+        assert all(map(torch.equal, before, after))
+    assert torch.equal(*drawn)
 
 
 def test_interrupting_keeps_the_last_whole_epoch(start, data, tmp_path):

@@ -2,20 +2,19 @@
 
 import dataclasses
 import hashlib
-import io
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..data.datasets import Dataset
 from ..runtime.errors import InputError, NotFoundError
-from ..runtime.files import write_bytes
 from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
 from ..runtime.records import from_json
+from .archives import read_archive, write_archive
 from .models import EncoderDecoder, build
 from .moment_matching import RefinementRecipe
 from .objectives import Objective
@@ -27,7 +26,7 @@ BEST, LAST = "best.pt", "last.pt"
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of `metrics.jsonl`. Losses are in the units of the recipe's loss; seconds leave validation out.
+    """One line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
 
     reconstruction and penalty: the parts of the validation loss, the penalty (KL in nats, or half a squared length)
     before its weight. kl_per_axis: of a VAE, in nats. active_units: of a VAE, axes whose posterior mean varies by more
@@ -42,8 +41,6 @@ class Epoch:
     kl_per_axis: tuple[float, ...]
     active_units: int | None
     learning_rate: float
-    seconds: float
-    pictures_per_second: float
 
 
 @dataclass(frozen=True)
@@ -91,15 +88,23 @@ class Checkpoint:
             digest.update(name.encode() + value.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def check_same_data(self, facts: DataSpec) -> None:
-        """Raise InputError when a data set does not hold the pictures that this network was trained on."""
-        if facts.sha256 != self.facts.sha256:
+    def check_same_data(self, dataset: Dataset) -> None:
+        """Raise InputError when a data set does not hold the images that this network was trained on."""
+        facts = dataset.facts
+        if (facts.sha256, dataset.shape) != (self.facts.sha256, self.shape):
             raise InputError(
                 f"data {facts.name!r} is not what the network was trained on",
-                found=f"pictures with sha256 {facts.sha256}",
-                expected=f"those of {self.facts.name!r}, sha256 {self.facts.sha256}",
+                found=f"images of shape {dataset.shape} with sha256 {facts.sha256}",
+                expected=f"those of {self.facts.name!r}, shape {self.shape}, sha256 {self.facts.sha256}",
                 remedy="Pass the training data with --data.",
             )
+
+    def check_not_refined(self) -> None:
+        """Raise InputError when the decoder has been refined: its prior was, too, and neither is trained again."""
+        if self.refinement is not None:
+            remedy = "Train a prior for that run, then refine both."
+            expected = "the run that it was made from"
+            raise InputError(self.file, found="a refined run", expected=expected, remedy=remedy)
 
     def network(self) -> EncoderDecoder:
         """The network with these weights, ready for inference. Raises InputError when they are not the recipe's."""
@@ -138,24 +143,8 @@ def read(path: Path) -> Checkpoint:
     content = read_archive(file, FORMAT, "a checkpoint written by `aegen train`")
     weights, training = content.pop("weights", {}), content.pop("training", None)
     facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
+    if not facts.history:
+        raise InputError(f"{file}: history", found="no epoch", expected="one at least")
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise InputError(f"{file}: weights", found="others", expected="those of its recipe")
     return dataclasses.replace(facts, weights=weights, training=training, file=file.name)
-
-
-def write_archive(path: Path, content: dict[str, Any]) -> None:
-    """Save with torch, whole or not at all."""
-    buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
-    torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
-
-
-def read_archive(file: Path, form: int, expected: str) -> dict[str, Any]:
-    """What torch saved in a file, read without executing anything. Raises InputError when it is damaged or another."""
-    try:
-        with zipfile.ZipFile(file) as archive:  # torch itself checks no checksum
-            damaged = archive.testzip()
-        content: Any = None if damaged else torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch lets through whatever its unpickler meets
-        raise InputError(str(file), found="another or a damaged file", expected=expected) from error
-    if not isinstance(content, dict) or content.get("format") != form:
-        raise InputError(str(file), found="another or a damaged file", expected=expected)
-    return content

@@ -19,8 +19,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from ..runtime.errors import ExecutionError, InputError
-from ..runtime.session import allowed_threads
+from ..runtime.threads import allowed_threads
 from . import processes
+from .archives import restoring
 from .averaging import average_of, follow
 from .codes import Codes, moments
 from .flow import Flow, FlowRecipe
@@ -57,7 +58,8 @@ def train_flow(
     labels: how many there are. The weights are the running mean that did best on the held-out codes. report: called
     after every validation, and keep: with all that going on from there needs, which is what resume takes.
     The same recipe and codes give the same flow on one machine with one number of threads, resumed or not.
-    Raises InputError when no code has a known label, ExecutionError when the loss is no longer a number.
+    Raises InputError when no code has a known label or `resume` is of another recipe, ExecutionError when the loss is
+    no longer a number.
     """
     codes, held_out = codes.of_known_labels(labels), held_out.of_known_labels(labels)
     for part, name in ((codes, "training codes"), (held_out, "held-out codes")):
@@ -65,8 +67,7 @@ def train_flow(
             raise InputError(name, found="none with a label that is known", expected="at least one")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+    with processes.seeded(recipe.seed):
         mean, factor = (torch.from_numpy(one.astype(np.float32)) for one in moments(codes.latent))
         flow = Flow(mean, factor, labels, recipe).to(device)
     average, best, best_progress = average_of(flow), average_of(flow), Progress(0, math.inf, math.inf)
@@ -85,9 +86,10 @@ def train_flow(
     }
     done = 0
     if resume is not None:
-        for name, one in parts.items():
-            one.load_state_dict(resume[name])
-        done, best_progress = resume["step"], Progress(**resume["best_progress"])
+        with restoring("training of the flow", "one of its recipe and latents"):
+            for name, one in parts.items():
+                one.load_state_dict(resume[name])
+            done, best_progress = int(resume["step"]), Progress(**resume["best_progress"])
     total = 0.0
     steps = range(done + 1, recipe.steps + 1)
     for step in (bar := tqdm(steps, desc="flow", unit=" steps", leave=False, disable=None)):

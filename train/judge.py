@@ -14,7 +14,7 @@ from ..data.datasets import Pictures
 from ..runtime.errors import InputError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import Shape, to_tensor
-from ..runtime.session import allowed_threads
+from ..runtime.threads import allowed_threads
 from . import processes
 from .models import conv_norm
 from .schedule import warm_cosine
@@ -41,11 +41,15 @@ class JudgeRecipe:
 
 
 class JudgeNetwork(nn.Module):
-    """Image (n, C, H, W) in [0, 1] -> features (n, f) and logits of the classes (n, k)."""
+    """Image (n, C, H, W) in [0, 1] -> features (n, f) and logits of the classes (n, k).
 
-    def __init__(self, shape: Shape, classes: int, recipe: JudgeRecipe) -> None:
+    label_values: int64 (k,) in order, of each class the label of its images.
+    """
+
+    def __init__(self, shape: Shape, classes: int, recipe: JudgeRecipe, label_values: np.ndarray | None = None) -> None:
         super().__init__()
         self.labels = classes
+        self.label_values = np.arange(classes) if label_values is None else label_values
         self.features = features(shape, recipe.channels, recipe.features)
         self.classes = nn.Sequential(nn.Dropout(recipe.dropout), nn.Linear(recipe.features, classes))
 
@@ -80,21 +84,20 @@ def train_judge(
     """A network that tells the labels of the training pictures apart, as it is after the last epoch.
 
     report: called after every epoch with its number and the share of validation pictures that are told right.
-    Raises InputError when the pictures have no labels 0, 1, ... or their sides are below 4.
+    labels may have any values: the network's classes are those that occur in training, in order.
+    Raises InputError when the training images have no labels or sides below 4.
     """
     labels, shape = training.labels, training.shape
     if labels is None:
         raise InputError("pictures", found="no labels", expected="labelled pictures")
-    if not np.array_equal(found := np.unique(labels), np.arange(len(found))):
-        raise InputError("pictures", found=f"labels {found.tolist()}", expected="0, 1, 2, ...")
+    values, classes = np.unique(labels, return_inverse=True)
     if min(shape[1:]) < 4:
         raise InputError("pictures", found=f"sides of {shape[2]}x{shape[1]}", expected="sides of at least 4")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        network = JudgeNetwork(shape, len(found), recipe).to(device)
-        images, targets = torch.from_numpy(_images(training)), torch.from_numpy(labels)
+    with processes.seeded(recipe.seed):
+        network = JudgeNetwork(shape, len(values), recipe, values).to(device)
+        images, targets = torch.from_numpy(_images(training)), torch.from_numpy(classes)
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
@@ -142,12 +145,14 @@ def jiggle(images: Tensor, recipe: JudgeRecipe, random: Generator) -> Tensor:
 
 @torch.inference_mode()
 def accuracy(network: JudgeNetwork, pictures: Pictures) -> float:
-    """Share of pictures whose label is told right; NaN of none."""
+    """Fraction of images whose label is told right; NaN of none."""
+    if not len(pictures):
+        return math.nan
     network.eval()
     device = next(network.parameters()).device
     batches = torch.split(torch.from_numpy(_images(pictures)), 1000)
     told = [network(batch.to(device))[1].argmax(1).cpu().numpy() for batch in batches]
-    return float(np.mean(np.concatenate(told) == pictures.labels)) if len(pictures) else math.nan
+    return float(np.mean(network.label_values[np.concatenate(told)] == pictures.labels))
 
 
 def _images(pictures: Pictures) -> np.ndarray:

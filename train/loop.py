@@ -3,10 +3,8 @@
 import dataclasses
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +12,13 @@ from torch import Generator, Tensor
 from tqdm import tqdm
 
 from ..data.datasets import Dataset
-from ..runtime.errors import ExecutionError, OutputError
-from ..runtime.files import taken, write_bytes
+from ..runtime.errors import ExecutionError, InputError
+from ..runtime.files import clear_partial_files, write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
-from ..runtime.session import allowed_threads
+from ..runtime.threads import allowed_threads
 from . import checkpoint, processes
+from .archives import restoring
 from .checkpoint import BEST, LAST, Checkpoint, Epoch
 from .corruption import corrupt
 from .interrupts import uninterrupted
@@ -31,6 +30,7 @@ from .schedule import warm_cosine
 METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
 ACTIVE = 0.01  # variance of a posterior mean above which its axis counts as used
+MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 
 
 def train(
@@ -50,17 +50,18 @@ def train(
     epoch, when its files are written. The same recipe and data give the same weights on one machine with one number of
     threads, resumed or not.
     Under torchrun every process takes its share of each batch, and the first one writes.
-    Raises OutputError when `run` is taken and nothing is resumed, ExecutionError when the loss is no longer a number.
-    An interrupted run keeps the files of its last whole epoch.
+    Raises OutputError when `run` is taken and nothing is resumed, InputError when what is resumed carries no training
+    state or is of another recipe or other data, ExecutionError when the loss is no longer a number.
+    An interrupted run keeps the files of its last whole epoch. Of one that was killed, resuming makes whatever is
+    missing; it removes partial files that the run left, so a run is never resumed twice at the same time.
     """
-    if resume is None and processes.is_first() and taken(run):
-        raise OutputError(str(run), found="something there already", expected="a new folder", remedy="Choose another.")
     if resume is not None:
-        resume.check_same_data(dataset.facts)
+        _check_resumable(resume, recipe, dataset)
+    if processes.is_first():
+        clear_partial_files(run, (LAST, BEST, METRICS), resumed=resume is not None)
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+    with processes.seeded(recipe.seed):
         objective = Objective(build(recipe, dataset.shape), recipe).to(device)
     optimiser = torch.optim.AdamW(
         objective.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
@@ -68,19 +69,18 @@ def train(
     steps = math.ceil(len(dataset.train) / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, steps * recipe.epochs))
     history: list[Epoch] = []
-    if resume is not None and resume.training is not None:
-        objective.load_state_dict(resume.weights)
-        optimiser.load_state_dict(resume.training["optimiser"])
-        schedule.load_state_dict(resume.training["schedule"])
+    if resume is not None:
+        _restore(resume, objective, optimiser, schedule)
         history += resume.history
+        if processes.is_first():
+            with uninterrupted():
+                write_beside_last(run, dataclasses.replace(resume, data=data, facts=dataset.facts, training=None))
     shared = processes.shared(objective)
     run.mkdir(parents=True, exist_ok=True)
 
     for number in range(len(history) + 1, recipe.epochs + 1):
-        began = time.perf_counter()
         random = Random(recipe.seed, number, device)
         train_loss = train_epoch(shared, recipe, optimiser, schedule, dataset.train.images, dataset.shape, random)
-        seconds = time.perf_counter() - began
         reconstruction, penalty, axes, active = validate(objective, recipe, dataset.validation.images, dataset.shape)
         epoch = Epoch(
             epoch=number,
@@ -91,30 +91,66 @@ def train(
             kl_per_axis=axes,
             active_units=active,
             learning_rate=float(schedule.get_last_lr()[0]),
-            seconds=seconds,
-            pictures_per_second=len(dataset.train) / seconds,
         )
         if not math.isfinite(epoch.validation_loss):
             found, remedy = epoch.validation_loss, "Lower the learning rate."
             raise ExecutionError(f"epoch {number}: validation loss", found=found, expected="a number", remedy=remedy)
         history.append(epoch)
         if processes.is_first():
-            weights = {name: value.cpu() for name, value in objective.state_dict().items()}
-            state = Checkpoint(recipe, dataset.shape, data, dataset.facts, tuple(history), weights)
+            state = Checkpoint(recipe, dataset.shape, data, dataset.facts, tuple(history), objective.state_dict())
             training = {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
             with uninterrupted():  # the files of an epoch belong together
-                write_epoch(run, state, training)
+                checkpoint.save(dataclasses.replace(state, training=training), run / LAST)
+                write_beside_last(run, state)
                 report(epoch)
     return history
 
 
-def write_epoch(run: Path, state: Checkpoint, training: dict[str, Any]) -> None:
-    """Write the files of an epoch; `best.pt` only if it is the best so far."""
-    checkpoint.save(dataclasses.replace(state, training=training), run / LAST)
+def write_beside_last(run: Path, state: Checkpoint) -> None:
+    """Write what follows from `last.pt`: `metrics.jsonl`, and `best.pt` if its epoch is the best so far.
+
+    `last.pt` is written before them, so whatever a kill leaves out, resuming can make of it.
+    """
     if state.validation_loss == min(epoch.validation_loss for epoch in state.history):
         checkpoint.save(state, run / BEST)
     lines = "".join(json.dumps(dataclasses.asdict(epoch)) + "\n" for epoch in state.history)
     write_bytes(run / METRICS, lines.encode())
+
+
+def _check_resumable(last: Checkpoint, recipe: Recipe, dataset: Dataset) -> None:
+    """Raise InputError when a checkpoint is not one that training with a recipe on a data set goes on from."""
+    last.check_same_data(dataset)
+    if last.training is None:
+        remedy = "Train anew, into another folder."
+        expected = f"the training state that {LAST} of a run carries"
+        raise InputError(last.file, found="weights without a training state", expected=expected, remedy=remedy)
+    changed = [
+        field.name
+        for field in dataclasses.fields(recipe)
+        if getattr(recipe, field.name) != getattr(last.recipe, field.name)
+    ]
+    if changed:
+        expected = "the recipe that the run was begun with"
+        raise InputError(last.file, found=f"another {', another '.join(changed)}", expected=expected)
+
+
+def _restore(
+    last: Checkpoint,
+    objective: Objective,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """Put the states of a checkpoint back. Raises InputError when they are not those of its recipe."""
+    training = last.training or {}
+    subject, expected = f"{last.file}: training state", "that of its recipe"
+    with restoring(subject, expected):
+        objective.load_state_dict(last.weights)
+        optimiser.load_state_dict(training["optimiser"])
+        schedule.load_state_dict(training["schedule"])
+        moments = [(one, optimiser.state[one][name]) for one in objective.parameters() for name in MOMENTS]
+        fits = all(one.shape == moment.shape for one, moment in moments)
+    if not fits or len(last.history) != last.epoch:
+        raise InputError(subject, found="another", expected=expected)
 
 
 class Random:
@@ -148,18 +184,18 @@ def train_epoch(
     with tqdm(total=len(rows), desc=title, unit=" pictures", unit_scale=True, leave=False, disable=hidden) as bar:
         for start in steps:
             batch = rows[start : start + recipe.batch_size]
-            share = processes.share(batch)
+            share, counted = processes.share(batch)
             ramp = min(1.0, schedule.last_epoch / max(1.0, recipe.beta_warmup * len(steps) * recipe.epochs))
             seen, target, noise = batch_tensors(pictures[share], recipe, shape, random.noise)
             optimiser.zero_grad(set_to_none=True)
             with processes.precision():
                 _, _, loss = shared(seen, target, noise, ramp if recipe.beta_warmup else 1.0)
             # Processes average their gradients evenly, so each mean is weighted by its share of the batch.
-            (loss * (len(share) * processes.count() / len(batch))).backward()
+            (loss * (counted * processes.count() / len(batch))).backward()
             torch.nn.utils.clip_grad_norm_(shared.parameters(), recipe.clip)
             optimiser.step()
             schedule.step()
-            total += loss.item() * len(share)
+            total += loss.item() * counted
             bar.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
             bar.update(len(batch))
     return processes.total(total) / len(rows)

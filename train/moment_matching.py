@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from ..runtime.errors import ExecutionError
+from .archives import restoring
 from .averaging import average_of, follow
 from .flow import Flow
 from .flow_matching import matching_error
@@ -103,7 +104,7 @@ def match_moments(
     compares them with pictures that are drawn. report: called every so many steps, and keep: with all that going on
     from there needs, which is what resume takes.
     The same arguments give the same weights on one machine with one number of threads, resumed or not.
-    Raises ExecutionError when an error is no longer a number.
+    Raises InputError when `resume` is of another recipe, ExecutionError when an error is no longer a number.
     """
     network = objective.network.eval()
     drawer = nn.ModuleDict({"flow": flow, "decoder": network.decoder})
@@ -125,10 +126,11 @@ def match_moments(
     }
     done = 0
     if resume is not None:
-        for name, one in parts.items():
-            one.load_state_dict(resume[name])
-        random.set_state(resume["random"])
-        done = resume["step"]
+        with restoring("refinement", "one of its recipe and run"):
+            for name, one in parts.items():
+                one.load_state_dict(resume[name])
+            random.set_state(resume["random"])
+            done = int(resume["step"])
     n, size = len(codes), (recipe.batch_size,)
     totals = np.zeros(2)
     steps = range(done + 1, recipe.steps + 1)

@@ -10,7 +10,8 @@ from ..data.datasets import Dataset
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
-from .checkpoint import BEST, Checkpoint, read_archive, write_archive
+from .archives import read_archive, write_archive
+from .checkpoint import BEST, Checkpoint
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe
 from .flow_matching import Progress, State, train_flow
@@ -47,9 +48,11 @@ def train_prior(
 ) -> LearnedPrior:
     """A flow to the codes of the pictures that a network was trained on.
 
-    resume, report, keep: as of `train_flow`. Raises InputError when `dataset` is not what the network was trained on.
+    resume, report, keep: as of `train_flow`. Raises InputError when `dataset` is not what the network was trained on,
+    the run is a refined one, or `resume` is not of this recipe and these latents.
     """
-    checkpoint.check_same_data(dataset.facts)
+    checkpoint.check_not_refined()
+    checkpoint.check_same_data(dataset)
     network, image = checkpoint.network(), ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     values = label_values(dataset.train.labels)
     codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
@@ -66,6 +69,12 @@ def beside(run: Path) -> Path:
     return run.with_name(PRIOR if run.name == BEST else f"{run.stem}-{PRIOR}")
 
 
+def training_beside(run: Path) -> Path:
+    """Where a training of that prior that was cut off lies."""
+    target = beside(run)
+    return target.with_name(f"{target.stem}-training.pt")
+
+
 def save_training(state: State, recipe: FlowRecipe | RefinementRecipe, checkpoint: Checkpoint, path: Path) -> None:
     """Write what a training that is cut off goes on from, whole or not at all."""
     facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
@@ -77,10 +86,17 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[FlowRecipe, State
 
     Raises NotFoundError when there is none, InputError as `read` does.
     """
-    content = read_of_run(
-        path, checkpoint, FlowRecipe, "a training of a prior that was cut off", "Begin anew without --resume."
-    )
-    return content["recipe"], content["training"]
+    expected, remedy = "a training of a prior that was cut off", "Delete it, and begin anew."
+    content = read_of_run(path, checkpoint, FlowRecipe, expected, remedy)
+    return content["recipe"], state_of(content, path, expected)
+
+
+def state_of(content: dict[str, Any], path: Path, expected: str) -> State:
+    """The state that `save_training` wrote. Raises InputError when there is none."""
+    state = content.get("training")
+    if not isinstance(state, dict):
+        raise InputError(str(path), found="another or a damaged file", expected=expected)
+    return state
 
 
 def save(prior: LearnedPrior, path: Path) -> None:
@@ -110,9 +126,13 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
 def read_of_run(
     path: Path, checkpoint: Checkpoint, recipe: type[FlowRecipe | RefinementRecipe], expected: str, remedy: str
 ) -> dict[str, Any]:
-    """What was written, with its recipe decoded, of codes that are the checkpoint's."""
+    """What was written, with its recipe decoded, of latents that are the checkpoint's.
+
+    Raises NotFoundError when there is no such file, InputError, with the remedy, when it is damaged or of another run.
+    """
     if not path.is_file():
-        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
+        missing = "Begin anew." if remedy.startswith("Delete") else remedy
+        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=missing)
     content = read_archive(path, FORMAT, expected)
     try:
         content["recipe"] = from_json(recipe, content["recipe"], str(path))

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -32,6 +33,21 @@ def device() -> torch.device:
     return torch.device("cpu")
 
 
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """In the block torch's random numbers, of the CPU and of this process's GPU, start at a seed from 0 to 2^63 - 1.
+
+    Afterwards the caller's random states are as they were. torch.manual_seed would reseed the GPUs that are not kept.
+    """
+    own = device()
+    on_gpu = own.type == "cuda"
+    with torch.random.fork_rng(devices=[own.index] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            torch.cuda.default_generators[own.index].manual_seed(seed)
+        yield
+
+
 def precision() -> contextlib.AbstractContextManager[object]:
     """bfloat16 for matrix products on a GPU; everything as it is on a CPU."""
     if torch.cuda.is_available():
@@ -47,10 +63,14 @@ def shared(module: nn.Module) -> nn.Module:
     return DistributedDataParallel(module)
 
 
-def share(rows: np.ndarray) -> np.ndarray:
-    """The part of a batch that this process takes; never empty, so that no process falls out of step."""
+def share(rows: np.ndarray) -> tuple[np.ndarray, int]:
+    """The rows of a batch (n,), n from 1, that this process takes, and how many of them count.
+
+    Of a batch with fewer rows than processes, those without a row take one that counts 0, so that none falls out of
+    step.
+    """
     own = rows[rank() :: count()]
-    return own if len(own) else rows[:1]
+    return (own, len(own)) if len(own) else (rows[:1], 0)
 
 
 def total(value: float) -> float:
@@ -64,5 +84,7 @@ def total(value: float) -> float:
 
 def _join() -> None:
     if not distributed.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(device())  # NCCL takes the current device, which is the first one in every process
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(distributed.destroy_process_group)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.records import from_json
+from ..runtime.streams import read_text
 
 KINDS = ("ae", "dae", "vae")
 NETWORKS = ("mlp", "conv")
@@ -128,15 +129,17 @@ def named_recipe(name: str, **overrides: Any) -> Recipe:
 
     Raises NotFoundError when there is neither, InputError when the file is damaged or a knob unusable.
     """
-    file = SHIPPED / f"{name}.toml" if name in shipped_recipes() else Path(name)
-    if not file.is_file():
-        expected = f"{', '.join(shipped_recipes())}, or a TOML file"
-        raise NotFoundError(f"recipe {name!r}", found="no such name or file", expected=expected)
+    file = str(SHIPPED / f"{name}.toml") if name in shipped_recipes() else name
     try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        text = read_text(file)
+    except NotFoundError as error:
+        expected = f"{', '.join(shipped_recipes())}, or a TOML file"
+        raise NotFoundError(f"recipe {name!r}", found="no such name or file", expected=expected) from error
+    try:
+        settings = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is no readable TOML file: {error}") from error
-    return recipe_from({**settings, **overrides}, str(file))
+    return recipe_from({**settings, **overrides}, file)
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from ..data.datasets import Dataset, Pictures
-from ..runtime.errors import InputError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
-from ..runtime.session import allowed_threads
+from ..runtime.threads import allowed_threads
 from . import processes
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, read
 from .codes import encode, label_values, places
 from .judge import UNIT, JudgeRecipe, train_judge
 from .moment_matching import Progress, RefinementRecipe, State, match_moments
 from .perception import Critic, Perception, looks
-from .priors import LearnedPrior, read_of_run
+from .priors import LearnedPrior, read_of_run, state_of
+from .priors import read as read_prior
 
 TRAINING = "refining.pt"
 BATCH = 1000
@@ -53,9 +53,8 @@ def refine(
     Raises InputError when `dataset` is not what the network was trained on or has no labels, or the checkpoint is
     refined already.
     """
-    checkpoint.check_same_data(dataset.facts)
-    if checkpoint.refinement is not None:
-        raise InputError(checkpoint.file, found="a refined run", expected="the run that it was made from")
+    checkpoint.check_not_refined()
+    checkpoint.check_same_data(dataset)
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
@@ -99,9 +98,21 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[RefinementRecipe,
 
     Raises NotFoundError when there is none, InputError when it is damaged or of another run.
     """
-    expected, remedy = "a refinement of this run that was cut off", "Begin anew without --resume."
+    expected, remedy = "a refinement of this run that was cut off", "Delete it, and begin anew."
     content = read_of_run(path, checkpoint, RefinementRecipe, expected, remedy)
-    return content["recipe"], content["training"]
+    return content["recipe"], state_of(content, path, expected)
+
+
+def is_refined(file: Path, prior: Path, checkpoint: Checkpoint) -> bool:
+    """Whether what refining a checkpoint gives lies in these two files, whole.
+
+    Raises InputError when one of them is damaged or of another run.
+    """
+    if not (file.is_file() and prior.is_file()):
+        return False
+    found = read(file)
+    read_prior(prior, checkpoint)
+    return found.refinement is not None and found.fingerprint == checkpoint.fingerprint
 
 
 def _labelled(pictures: Pictures) -> Pictures:

@@ -1,0 +1,256 @@
+"""Work that is killed, wherever it is, goes on to the same bytes; what cannot go on says so and loses nothing."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from aegen.cli import cli as program
+from aegen.data.datasets import load
+from aegen.runtime.errors import InputError, NotFoundError, OutputError
+from aegen.train import checkpoint, priors
+from aegen.train.flow import FlowRecipe
+from aegen.train.interrupts import uninterrupted
+from aegen.train.loop import train
+from aegen.train.moment_matching import RefinementRecipe
+from aegen.train.recipe import Recipe
+from aegen.train.refinement import refine
+
+RECIPE = Recipe(kind="vae", widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
+FILES = ["best.pt", "last.pt", "metrics.jsonl"]
+
+
+@pytest.fixture
+def data(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(90, (8, 8)), labels=np.arange(90) % 2)
+    return str(tmp_path / "bars.npz")
+
+
+@pytest.fixture
+def aegen(tmp_path, monkeypatch, capsys):
+    """Run a command in this process, in the test's folder; what it says on standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        program.main(arguments, standalone_mode=False)
+        return capsys.readouterr().err
+
+    return run
+
+
+def contents(run):
+    return {file.name: file.read_bytes() for file in run.iterdir()}
+
+
+def resume(run, data, recipe=RECIPE):
+    return train(recipe, load(data), run, data=data, threads=1, resume=checkpoint.read(run / "last.pt"))
+
+
+def stopped(run, data, epoch):
+    """A run that ended after an epoch."""
+
+    def stop(reached):
+        if reached.epoch == epoch:
+            raise RuntimeError("cut off")
+
+    with pytest.raises(RuntimeError, match="cut off"):
+        train(RECIPE, load(data), run, data=data, threads=1, report=stop)
+    return run
+
+
+@pytest.fixture
+def whole(tmp_path, data):
+    """A run that nobody touched."""
+    train(RECIPE, load(data), tmp_path / "whole", data=data, threads=1)
+    return tmp_path / "whole"
+
+
+def test_a_resumed_run_has_the_bytes_of_one_that_was_never_cut_off(tmp_path, data, whole):
+    run = stopped(tmp_path / "cut", data, 1)
+    resume(run, data)
+    assert sorted(contents(run)) == FILES
+    assert contents(run) == contents(whole)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_kill_between_the_files_of_an_epoch_loses_none_of_them(tmp_path, data, whole, epoch):
+    before = contents(stopped(tmp_path / "before", data, epoch - 1)) if epoch > 1 else {}
+    after = contents(stopped(tmp_path / "after", data, epoch))
+    for number, kept in enumerate((["last.pt"], ["last.pt", "best.pt"])):
+        run = tmp_path / f"killed{number}"
+        run.mkdir()
+        for name, content in {**before, **{name: after[name] for name in kept}}.items():
+            (run / name).write_bytes(content)
+        (run / ".best.pt.0123abcd.partial").write_bytes(b"half")
+        resume(run, data)
+        assert contents(run) == contents(whole)
+
+
+def test_a_finished_run_that_is_resumed_gets_the_files_that_it_lost_and_an_answer(aegen, whole):
+    expected = contents(whole)
+    (whole / "best.pt").unlink()
+    (whole / "metrics.jsonl").unlink()
+    assert "all 3 epochs were done" in aegen("train", "--resume", "whole", "--threads", "1")
+    assert contents(whole) == expected
+
+
+def test_only_partial_files_of_the_run_itself_are_removed(tmp_path, data):
+    run = stopped(tmp_path / "cut", data, 1)
+    other = [".best.pt.partial", ".mine.pt.0123abcd.partial", ".best.pt.0123abcdef.partial", "best.pt.0123abcd.partial"]
+    for name in (".best.pt.0123abcd.partial", ".metrics.jsonl.fedc0123.partial", *other):
+        (run / name).write_bytes(b"half")
+    resume(run, data)
+    assert sorted(contents(run)) == sorted([*FILES, *other])
+
+
+def test_a_run_killed_before_its_first_file_was_whole_is_begun_anew(tmp_path, data, whole):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".last.pt.0123abcd.partial").write_bytes(b"half")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    train(RECIPE, load(data), run, data=data, threads=1)
+    assert contents(run) == contents(whole)
+    with pytest.raises(OutputError, match="something there already"):
+        train(RECIPE, load(data), tmp_path / "other", data=data)
+
+
+def test_a_checkpoint_without_a_training_state_is_not_resumed(aegen, whole):
+    (whole / "last.pt").write_bytes((whole / "best.pt").read_bytes())
+    before = contents(whole)
+    with pytest.raises(InputError, match=r"last\.pt: found weights without a training state, .* Train anew, into"):
+        aegen("train", "--resume", "whole")
+    assert contents(whole) == before
+
+
+def test_a_state_that_does_not_fit_is_not_resumed(tmp_path, data, whole):
+    last, before = checkpoint.read(whole / "last.pt"), contents(whole)
+    with pytest.raises(InputError, match=r"last\.pt: found another epochs, another learning_rate"):
+        resume(whole, data, dataclasses.replace(RECIPE, epochs=4, learning_rate=0.03))
+    np.savez(tmp_path / "turned.npz", images=np.load(data)["images"].reshape(90, 4, 16))
+    with pytest.raises(InputError, match="found images of shape"):
+        resume(whole, str(tmp_path / "turned.npz"))
+    moments = last.training["optimiser"]["state"]
+    for spoilt in (
+        {"optimiser": last.training["optimiser"]},
+        {**last.training, "optimiser": {**last.training["optimiser"], "state": {}}},
+        {**last.training, "optimiser": {**last.training["optimiser"], "state": {**moments, 0: moments[2]}}},
+    ):
+        with pytest.raises(InputError, match=r"last\.pt: training state: found another"):
+            train(RECIPE, load(data), whole, resume=dataclasses.replace(last, training=spoilt))
+    assert contents(whole) == before
+
+
+def test_wall_clock_times_are_in_no_file(whole):
+    assert not re.search(rb"second", (whole / "metrics.jsonl").read_bytes())
+    assert b"second" not in (whole / "last.pt").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_end_a_program_wait_for_the_end_of_a_write(number):
+    code = f"""
+import os, signal, sys
+from aegen.cli.stopping import end_on_signals
+from aegen.train.interrupts import uninterrupted
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal({int(number)}, signal.SIG_DFL if {int(number)} != signal.SIGINT else signal.default_int_handler)
+end_on_signals()
+try:
+    with uninterrupted():
+        os.kill(os.getpid(), {int(number)})
+        print("whole", flush=True)
+    print("went on")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (128 + number, "whole\n"), done.stderr
+
+
+def test_ignored_signals_stay_ignored():
+    usual = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+PRIOR = ("train-prior", "whole", "--width", "8", "--blocks", "1", "--steps", "30", "--threads", "1")
+
+
+def test_a_training_of_a_prior_that_was_cut_off_is_not_overwritten(aegen, tmp_path, data, whole):
+    trained, recipe = checkpoint.read(whole), FlowRecipe(width=8, blocks=1, steps=30)
+    left = whole / "prior-training.pt"
+
+    def keep(state):
+        priors.save_training(state, recipe, trained, left)
+
+    prior = priors.train_prior(trained, load(data), recipe, threads=1, keep=keep)
+    before = left.read_bytes()
+    with pytest.raises(OutputError, match="found a training that was cut off, .* with --resume, or delete it to begin"):
+        aegen(*PRIOR)
+    assert left.read_bytes() == before
+    (whole / ".prior.pt.0123abcd.partial").write_bytes(b"half")
+    aegen("train-prior", "whole", "--resume", "--threads", "1")
+    priors.save(prior, tmp_path / "expected.pt")
+    assert (whole / "prior.pt").read_bytes() == (tmp_path / "expected.pt").read_bytes()
+    assert sorted(contents(whole)) == sorted([*FILES, "prior.pt"])
+    assert "was trained to its end" in aegen("train-prior", "whole", "--resume")
+    assert (whole / "prior.pt").read_bytes() == (tmp_path / "expected.pt").read_bytes()
+
+
+@pytest.fixture
+def refined(tmp_path, data, whole):
+    """A refined run."""
+    trained, dataset = checkpoint.read(whole), load(data)
+    prior = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2), threads=1)
+    recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, lessons=1, batch_size=4)
+    done, drawer = refine(trained, prior, dataset, recipe, threads=1)
+    (tmp_path / "refined").mkdir()
+    checkpoint.save(done, tmp_path / "refined" / "best.pt")
+    priors.save(drawer, tmp_path / "refined" / "prior.pt")
+    return tmp_path / "refined"
+
+
+def test_a_prior_is_not_trained_for_a_refined_run(aegen, data, refined):
+    before = contents(refined)
+    for command in (("train-prior", "refined"), ("refine", "refined", "-o", "twice")):
+        with pytest.raises(InputError, match=r"best\.pt: found a refined run, expected the run that it was made from"):
+            aegen(*command)
+    with pytest.raises(InputError, match="found a refined run"):
+        priors.train_prior(checkpoint.read(refined), load(data), FlowRecipe(width=8, blocks=1, steps=2))
+    assert contents(refined) == before
+
+
+def test_a_run_without_a_prior_is_not_refined(aegen, tmp_path, whole):
+    with pytest.raises(NotFoundError, match=r"prior\.pt: found no such file.*Run `aegen train-prior`"):
+        aegen("refine", "whole", "-o", "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_finished_refinement_that_is_resumed_says_so_and_stays(aegen, whole, refined):
+    (whole / "prior.pt").write_bytes((refined / "prior.pt").read_bytes())
+    before = contents(refined)
+    assert "was refined to the end" in aegen("refine", "whole", "-o", "refined", "--resume")
+    assert contents(refined) == before
+
+
+def test_files_whose_archive_is_sound_and_whose_content_is_not_are_refused(tmp_path, whole):
+    good = torch.load(whole / "last.pt", weights_only=True)
+    for name, content in {
+        "list": [1],
+        "history": {**good, "history": []},
+        "weights": {**good, "weights": {"network.encoder.1.weight": 3}},
+        "object": {**good, "weights": [object]},
+    }.items():
+        torch.save(content, tmp_path / f"{name}.pt")
+        with pytest.raises(InputError, match=rf"{name}\.pt"):
+            checkpoint.read(tmp_path / f"{name}.pt")
