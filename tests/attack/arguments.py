@@ -1,0 +1,243 @@
+"""Arguments for the Python API that no caller should give, and some that one may."""
+
+import aegen
+import array_mutators
+import mutators
+import numpy as np
+import oracle
+from PIL import Image
+
+LONG_TEXT = "x" * mutators.LONG
+ANYTHING = (
+    None, True, False, 0, 1, 3, -1, 2.0, 0.5, float("nan"), float("inf"), -0.0, 1j, 2**63, 2**64, 10**400,
+    -(10**400), 1e308, "", "3", "kde", LONG_TEXT, "\ud800", b"3", [], [3], [1, 2], (3,), {}, {3}, {"kde"}, object(),
+    len, Ellipsis, slice(2), np.int64(2), np.uint8(2), np.float32(1), np.float16("nan"), np.bool_(True),
+    np.array(2), np.array(2.0), np.array([1, 2]), np.array(["kde", "gmm"]), np.array([None]),
+    np.datetime64("2020-01-01"), np.str_("kde"), np.complex64(1j), range(3), bytearray(b"3"), np.zeros(0),
+    np.ma.masked, [[1], [2, 3]], np.array([[3]]), np.array([True]),
+)  # fmt: skip
+GOOD = {
+    "n": (0, 1, 3, 5, np.int64(3)),
+    "seed": (0, 5, 2**32, 2**64, 2**128, np.int64(7)),
+    "prior": ("standard", "diagonal", "gaussian", "gmm", "kde", "flow", None),
+    "label": (3, 4, None, [3, 4, 3], np.array([3, 3, 4]), "left", ["left", "right", "left"]),
+    "temperature": (0, 1, 0.5, None, np.float32(0.1)),
+    "batch_size": (1, 2, 1000, None),
+    "dtype": ("float32", "uint8", np.uint8, np.float32, np.dtype("uint8")),
+    "steps": (2, 3, 10),
+    "along": ("linear", "slerp", "norm-corrected", None),
+    "threads": (1, 2, None),
+}
+ODD = {
+    "n": (2**40 + 1, 2**62),
+    "dtype": (
+        "float64",
+        "O",
+        "f4,f4",
+        ">f4",
+        "<U5",
+        "nonsense",
+        ["f4", "u1"],
+        {"names": ["a"], "formats": ["f4"]},
+        float,
+        object,
+    ),
+    "prior": (np.array("kde"), ["kde"], ("kde",), b"kde", "KDE"),
+    "label": (
+        [3] * 3,
+        [3, 5, 3],
+        [True] * 3,
+        [3.0] * 3,
+        np.array([3, 4, 3], object),
+        [[3, 4], [3]],
+        [None] * 3,
+        "3",
+        np.array(3),
+    ),
+    "threads": (257, 2**40, 0),
+}
+LIMITS = {"steps": 100, "threads": 300}  # larger ones would be valid, or come close, and take all there is
+
+
+def value(trial, name):
+    """A value for an argument: most often a good one."""
+    random = trial.random
+    if random.random() < 0.6:
+        return random.choice(GOOD[name])
+    found = random.choice((*ANYTHING, *ODD.get(name, ())))
+    if isinstance(found, str | bytes):
+        trial.texts.append(str(found))
+    limit = LIMITS.get(name)
+    return 3 if limit and isinstance(found, int) and found > limit else found
+
+
+def odd_images(trial, shape, rows=3):
+    """Images, or what somebody may take for images."""
+    random, numbers = trial.random, trial.numbers
+    good = numbers.integers(0, 256, (rows, *shape), np.uint8)
+    unit = numbers.random((rows, *shape), np.float32)
+    float_kinds = (np.float16, np.float64, np.longdouble, np.complex64, bool, np.int64, "S4", "U4")
+    matrix = np.asmatrix(unit[0].reshape(len(unit[0]), -1))
+    sound = (good, unit, good[0], unit[0], good.tolist(), unit.astype(">f4"), unit[:, ::-1], np.asfortranarray(unit))
+    lists = ([good[0], good[0][:2]], [[1], [2, 3]], [[10**400]], [["a"]], [[None]], [good, unit], [unit[0].tolist(), 0])
+    things = (
+        Image.new("L", (5, 6)),
+        memoryview(good),
+        "digits.npy",
+        iter(good),
+        {"images": good},
+        good.astype("M8[s]"),
+    )
+    wrapped = (good.astype(object), np.ma.masked_array(unit, unit > 0.5), matrix)
+    sizes = (good[:0], np.empty((0, *shape)), np.float32(0.5), np.zeros((1,) * 40), np.zeros((rows, *shape, 1)))
+    choices = (
+        lambda: random.choice(sound),
+        lambda: random.choice((good, unit)),
+        lambda: array_mutators.other_array(random, numbers, random.choice((good, unit))),
+        lambda: random.choice(ANYTHING),
+        lambda: unit + np.float32(random.choice((1e-7, -1e-7, 0.5, -2, 1e38))),
+        lambda: random.choice(wrapped),
+        lambda: random.choice(lists),
+        lambda: random.choice(things),
+        lambda: nested(random.choice((3, 40, 70, 200, 2000))),
+        lambda: unit.astype(random.choice(float_kinds)),
+        lambda: random.choice(sizes),
+    )
+    with np.errstate(all="ignore"):
+        return random.choice(choices)()
+
+
+def nested(depth):
+    """A list in a list in a list."""
+    found = 0.5
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+def odd_latents(trial, latent_dim, rows=3):
+    """Latents, or what somebody may take for latents."""
+    return odd_images(trial, (latent_dim,), rows)
+
+
+def call(trial, bench):
+    """One call with some odd arguments."""
+    random = trial.random
+    name = random.choice(("grey", "colour", "flow", "flow"))
+    CALLS[random.choice(list(CALLS))](trial, bench.models[name], bench.paths[name])
+
+
+def _some(trial, *names):
+    """Some of the named arguments, given or left out."""
+    return {name: value(trial, name) for name in names if trial.random.random() < 0.4}
+
+
+def _rows(given):
+    """How many rows are asked for, where that is clear."""
+    return int(given) if isinstance(given, int | np.integer) else None
+
+
+def _images(given, shape):
+    """A check of images where dtype may have been given."""
+
+    def check(result):
+        return oracle.images(shape, np.dtype(given.get("dtype", "float32")))(result)
+
+    return check
+
+
+def _sample(trial, model, path):
+    n, given = (
+        value(trial, "n"),
+        {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature", "batch_size", "dtype")},
+    )
+    trial.call(lambda: model.sample(n, **given), _images(given, (_rows(n), *model.picture_shape)))
+
+
+def _iterate(trial, model, path):
+    n, given = (
+        value(trial, "n"),
+        {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature", "batch_size", "dtype")},
+    )
+    trial.call(lambda: list(model.iter_sample(n, **given)))
+
+
+def _draw(trial, model, path):
+    n, given = value(trial, "n"), {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature")}
+    trial.call(lambda: model.draw(n, **given), oracle.array((_rows(n), model.latent_dim)))
+
+
+def _density(trial, model, path):
+    latents, given = odd_latents(trial, model.latent_dim), _some(trial, "prior", "label")
+    trial.call(
+        lambda: model.log_prob(latents, **given),
+        lambda found: None if found.dtype == np.float64 else f"dtype {found.dtype}",
+    )
+
+
+def _encode(trial, model, path):
+    images, given = odd_images(trial, model.picture_shape), _some(trial, "batch_size")
+    rows = model.latent_dim
+    trial.call(
+        lambda: model.encode(images, **given),
+        lambda found: oracle.array((None, rows) if found.ndim == 2 else (rows,))(found),
+    )
+
+
+def _posterior(trial, model, path):
+    images = odd_images(trial, model.picture_shape)
+    trial.call(lambda: model.posterior(images))
+
+
+def _decode(trial, model, path):
+    latents, given = odd_latents(trial, model.latent_dim), _some(trial, "batch_size", "dtype")
+    trial.call(lambda: model.decode(latents, **given), _of_any_rows(given, model.picture_shape))
+
+
+def _reconstruct(trial, model, path):
+    images, given = odd_images(trial, model.picture_shape), _some(trial, "batch_size", "dtype")
+    trial.call(lambda: model.reconstruct(images, **given), _of_any_rows(given, model.picture_shape))
+
+
+def _of_any_rows(given, shape):
+    def check(found):
+        axes = (None,) * (found.ndim - len(shape))
+        return _images(given, (*axes, *shape))(found)
+
+    return check
+
+
+def _interpolate(trial, model, path):
+    a, b = (odd_images(trial, model.picture_shape) for _ in range(2))
+    if trial.random.random() < 0.6:
+        a, b = trial.numbers.random((2, 2, *model.picture_shape), np.float32)
+    given = _some(trial, "steps", "along", "batch_size", "dtype")
+    trial.call(lambda: model.interpolate(a, b, **given), _of_any_rows(given, model.picture_shape))
+
+
+def _walk(trial, model, path):
+    n = value(trial, "n")
+    n = 3 if isinstance(n, int) and n > 100 and n <= 2**40 else n
+    given = {"seed": 0, **_some(trial, "steps", "seed", "label", "temperature", "batch_size", "dtype")}
+    trial.call(lambda: model.wander(n, **given), _of_any_rows(given, model.picture_shape))
+
+
+def _load(trial, model, path):
+    random = trial.random
+    given = _some(trial, "threads", "batch_size")
+    texts = ("nowhere", "x" * 300, LONG_TEXT, "a\0b", "~nobody/x", ".", "/dev/null", "\udcff", "\ud800", "mnist\n")
+    near = (path, str(path), f"{path}/", path / "manifest.json", path.parent, path / ".." / path.name)
+    places = (*near, *texts, *ANYTHING)
+    place = path if random.random() < 0.3 else random.choice(places)
+    if isinstance(place, str):
+        trial.texts.append(place)
+    loaded = trial.call(lambda: aegen.load(place, **given))
+    if loaded is not None:
+        trial.call(lambda: loaded.draw(2, seed=0), oracle.array((2, loaded.latent_dim)))
+
+
+CALLS = {
+    "sample": _sample, "iter_sample": _iterate, "draw": _draw, "log_prob": _density, "encode": _encode,
+    "posterior": _posterior, "decode": _decode, "reconstruct": _reconstruct, "interpolate": _interpolate,
+    "wander": _walk, "load": _load,
+}  # fmt: skip

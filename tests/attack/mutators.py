@@ -1,0 +1,151 @@
+"""Mutations of bytes and of JSON, each chosen by a generator that is given."""
+
+import copy
+import json
+import struct
+
+LONG = 100_000
+WORDS = (
+    "", " ", "nan", "../x", "C:\\x", "a\nb", "\t", "é" * 5, "名" * 300, "x" * 300, "y" * LONG, "\ud800", "\x00",
+    "0x1", "%s%n", "1e5", "-", "[0:2]", "mnist", "float32", "latent", "flow", "kde", "batch", "\u202e", "1️⃣", "{}",
+    "'", '"',
+)  # fmt: skip
+NUMBERS = (-1, 0, 1, 2, 3, 7, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32, 2**40, 2**53, 2**63 - 1, 2**63, 2**64,
+           -(2**31), -(2**63), -(2**64), 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e38, 1e39, 1e308, -1e308,
+           float("nan"), float("inf"), float("-inf"))  # fmt: skip
+DEEP = "deep nesting goes here"
+
+
+def changed(random, content):
+    """Bytes with a few random changes: flips, cuts, insertions, repeats, or another beginning."""
+    data = bytearray(content)
+    for _ in range(random.choice((1, 1, 2, 5, 20))):
+        at = random.randrange(len(data) + 1)
+        kind = random.randrange(8)
+        if kind <= 2 and data:
+            data[at % len(data)] ^= 1 << random.randrange(8)
+        elif kind == 3 and data:
+            data[at % len(data)] = random.choice((0, 1, 127, 128, 255, 32, 10))
+        elif kind == 4:
+            del data[at : at + random.choice((1, 2, 4, 100, 10_000))]
+        elif kind == 5:
+            data[at:at] = random.choice(
+                (b"\0", b"\xff" * 4, b"PK\x03\x04", b"\x1f\x8b", random.randbytes(8), b"{", b"\n")
+            )
+        elif kind == 6:
+            data[at : at + 4] = struct.pack(
+                random.choice("<>") + "I", random.choice((0, 1, 2**31 - 1, 2**31, 2**32 - 1))
+            )
+        elif data:
+            start = random.randrange(len(data))
+            data[at:at] = data[start : start + 50]
+    return bytes(data)
+
+
+def cut(random, content):
+    """The first bytes alone, often none or nearly all."""
+    return content[: random.choice((0, 1, 4, len(content) - 1, random.randrange(len(content) + 1)))]
+
+
+def places(value, path=()):
+    """Every place in decoded JSON, as a path of keys and indices."""
+    yield path
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from places(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from places(item, (*path, index))
+
+
+def at(value, path):
+    """What is at a place."""
+    for key in path:
+        value = value[key]
+    return value
+
+
+def hostile(random, old):
+    """Another value for a place in JSON: any kind of thing."""
+    return random.choice(
+        (
+            lambda: random.choice((None, True, False, [], {}, "", [[]], {"": {}})),
+            lambda: random.choice(NUMBERS),
+            lambda: random.choice(WORDS),
+            lambda: [old] * random.choice((2, 17, 1000)),
+            lambda: {str(number): old for number in range(random.choice((1, 3, 500)))},
+            lambda: [random.choice(NUMBERS) for _ in range(4)],
+            lambda: DEEP,
+            lambda: str(old),
+        )
+    )()
+
+
+def similar(random, old):
+    """Another value of the same kind."""
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, int):
+        return random.choice((old + 1, old - 1, old * 2, 1, 0, -old, 2**31, 2**62))
+    if isinstance(old, float):
+        return random.choice((old * 2, -old, 0.0, 1e-300, 1e300, 1, old + 1))
+    if isinstance(old, str):
+        return random.choice(
+            (old + "x", old[:-1], old * 100, old.upper(), "名", "a\nb", "'", "\x1b[2J", "x" * LONG, "")
+        )
+    if isinstance(old, list):
+        return random.choice((old[::-1], old[:-1], old + old[-1:], []))
+    return dict(random.sample(list(old.items()), len(old)))
+
+
+FREE = (
+    "name", "licence", "recipe", "commands", "versions", "quality", "notes", "data", "seed", "epoch", "opset",
+    "ir_version", "multiply_adds", "sigma", "weights", "log_likelihood", "parity", "default_prior",
+    "default_temperature",
+)  # fmt: skip
+
+
+def gentle(random, manifest):
+    """A change in a part of a manifest that no other file depends on."""
+    manifest |= random.choice(
+        ({}, {"notes": "n"}, {"sigma": 0.5}, {"multiply_adds": {"encoder.onnx": 5}}, {"unknown": [1]})
+    )
+    key = random.choice([key for key in FREE if key in manifest])
+    path = random.choice([(key, *rest) for rest in places(manifest[key])])
+    holder = at(manifest, path[:-1])
+    holder[path[-1]] = similar(random, holder[path[-1]])
+
+
+def violent(random, manifest):
+    """Any change at any place of decoded JSON; the whole, which may be another thing."""
+    path = random.choice(list(places(manifest)))
+    if not path:
+        return random.choice((manifest, [manifest], None, {}, 5, "manifest"))
+    holder, key = at(manifest, path[:-1]), path[-1]
+    kind = random.randrange(6)
+    if kind <= 2:
+        holder[key] = hostile(random, holder[key])
+    elif kind == 3:
+        del holder[key]
+    elif kind == 4:
+        holder[key] = similar(random, holder[key])
+    elif isinstance(holder, dict):
+        holder[random.choice(WORDS)] = holder.pop(key)
+    else:
+        holder.insert(key, copy.deepcopy(at(manifest, random.choice(list(places(manifest))))))
+    return manifest
+
+
+def json_bytes(random, value):
+    """Decoded JSON as bytes, in one of the forms that decoders may meet."""
+    text = json.dumps(value, ensure_ascii=random.random() < 0.5, indent=random.choice((None, None, 1)))
+    depth = random.choice((1, 50, 900, LONG))
+    text = text.replace(
+        f'"{DEEP}"', random.choice(("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth, "[" * depth))
+    )
+    content = text.encode("utf-8", "surrogatepass")
+    if random.random() < 0.03:
+        content = random.choice(
+            (b"\xef\xbb\xbf" + content, text.encode("utf-16", "surrogatepass"), content + b"\0", b" " * 5_000_000)
+        )
+    return content

@@ -1,0 +1,257 @@
+"""Files that users give: images, arrays, IDX files and data sets, by a path or on standard input."""
+
+import itertools
+
+import array_mutators
+import bases
+import command_lines
+import image_mutators
+import mutators
+import numpy as np
+import oracle
+from aegen.data import datasets
+from aegen.runtime import pictures
+
+
+def image(trial, bench):
+    """Image files."""
+    random = trial.random
+    name = random.choice(list(bench.images))
+    file = trial.folder / name
+    content = image_mutators.mutated(random, bench.images[name], bench.bomb[0])
+    file.write_bytes(content)
+    trial.remember(content)
+    read_and_encode(trial, bench, str(file), {"s": "grey", "c": "colour"}.get(name[0]))
+
+
+def read_and_encode(trial, bench, source, name=None):
+    """Read images as commands do, and encode what a model takes; name: of the model that they should fit."""
+    random = trial.random
+    name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
+    model = bench.models[name]
+    shape, resize = random.choice(
+        ((None, False), (model.manifest.image.shape, False), (model.manifest.image.shape, True))
+    )
+    found = trial.call(lambda: pictures.read_pictures(source, shape=shape, resize=resize), oracle.read_images)
+    if found is None:
+        return
+    trial.reached("parsed")
+    if shape is not None and found.shape[1:] != model.picture_shape:
+        trial.found("invalid result", f"images of another shape than was asked for: {found.shape[1:]}")
+    elif shape is not None:
+        part = found[:50]
+        trial.call(lambda: model.encode(part), oracle.array((len(part), model.latent_dim)))
+
+
+def array(trial, bench):
+    """`.npy` and `.npz` files that users give, as images or as latents."""
+    random = trial.random
+    file = trial.folder / random.choice(("x.npy", "x.npz", "x", "x.png"))
+    kind = random.choice(("grey", "grey", "colour", "latents"))
+    content = array_bytes(trial, bench, kind)
+    file.write_bytes(content)
+    trial.remember(content)
+    source = str(file) + _slice(trial)
+    if kind != "latents":
+        read_and_encode(trial, bench, source, kind)
+        return
+    latents = trial.call(lambda: pictures.read_codes(source))
+    if latents is not None:
+        trial.reached("parsed")
+        model, part = bench.models["grey"], latents[:50]
+        trial.call(lambda: model.decode(part), oracle.images((len(part), *model.picture_shape)))
+
+
+def _slice(trial):
+    """What is written behind a path: most often nothing."""
+    found = trial.random.choice(("", "", "", "[0:2]", "[1]", trial.random.choice(command_lines.SLICES)))
+    trial.texts.append(found)
+    return found
+
+
+def array_bytes(trial, bench, form):
+    """An `.npy` or `.npz` of images or latents with something wrong in it, or nothing."""
+    random, numbers, kind = trial.random, trial.numbers, trial.random.randrange(12)
+    good = random.choice(
+        {
+            "grey": (
+                lambda: numbers.integers(0, 256, (4, 6, 5), np.uint8),
+                lambda: numbers.random((4, 6, 5), np.float32),
+            ),
+            "colour": (lambda: numbers.integers(0, 256, (3, 4, 6, 3), np.uint8), lambda: numbers.random((3, 4, 6, 3))),
+            "latents": (lambda: numbers.standard_normal((5, 3), np.float32), lambda: numbers.standard_normal((3, 3))),
+        }[form]
+    )()
+    if kind <= 1:
+        return bases.save_npy(array_mutators.other_array(random, numbers, good))
+    if kind <= 3:
+        return array_mutators.header(random, str(good.shape), repr(good.dtype.str)) + good.tobytes()
+    if kind == 4:
+        return mutators.changed(random, bases.save_npy(good))
+    if kind == 5:
+        return mutators.cut(random, bases.save_npy(good))
+    if kind == 6:
+        return bases.save_npy(good)
+    names = ["codes" if form == "latents" else "images"]
+    if random.random() < 0.4:
+        names = random.sample(
+            ("images", "codes", "latents", "labels", "arr_0", "x_train", "x" * 300), random.choice((1, 1, 2, 3))
+        )
+    members = array_mutators.Members(dict.fromkeys(names, good))
+    for _ in range(random.choice((0, 1, 1, 2))):
+        members.mutate(random)
+    return members.content(random, random.choice((bench.bomb, bench.array_bomb)))
+
+
+def idx(trial, bench):
+    """IDX files, gzip or not."""
+    file = trial.folder / trial.random.choice(("t-images-idx3-ubyte", "x.gz", "x.idx"))
+    file.write_bytes(idx_bytes(trial, bench))
+    read_and_encode(trial, bench, str(file) + _slice(trial), "grey")
+
+
+def idx_bytes(trial, bench):
+    """An IDX file with something wrong in it, or nothing."""
+    random = trial.random
+    shape = random.choice(((4, 6, 5), (4, 6, 5), (4, 6, 5), (2, 28, 28), (9,), (3, 4, 6, 3), (0, 6, 5)))
+    good = trial.numbers.integers(0, 256, shape, np.uint8)
+    content = bases.idx(good)
+    kind = random.randrange(10)
+    if kind == 0:
+        content = mutators.changed(random, content)
+    elif kind == 1:
+        content = mutators.cut(random, content)
+    elif kind == 2:
+        magic = random.choice((0, 0, 1)), 0, random.choice((8, 9, 11, 13, 14, 0)), random.choice((0, 1, 3, 4, 255))
+        content = bases.idx(good, magic=bytes(magic))
+    elif kind == 3:
+        at = random.randrange(4, 16)
+        content = content[:at] + random.choice((b"\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0")) + content[at + 1 :]
+    elif kind == 4:
+        content += random.choice((b"\0", content))
+    return _squeezed(trial, bench, content) if random.random() < 0.5 else content
+
+
+def _squeezed(trial, bench, content):
+    """Gzip of it, half of the time with something wrong."""
+    random = trial.random
+    content, change = bases.squeezed(content), trial.random.randrange(8)
+    if change == 0:
+        return mutators.changed(random, content)
+    if change == 1:
+        return mutators.cut(random, content)
+    if change == 2:
+        return content + random.choice((content, b"\0" * 10, b"x"))
+    if change == 3:
+        return array_mutators.gzip_of(*random.choice((bench.bomb, *bench.idx_bombs)))
+    return content
+
+
+def stdin(trial, bench):
+    """Standard input, a pipe or a file."""
+    random = trial.random
+    kind = random.choice(("grey", "grey", "latents"))
+    make = random.choice(
+        (lambda: array_bytes(trial, bench, kind), lambda: idx_bytes(trial, bench), lambda: _image_bytes(trial, bench))
+    )
+    content = array_bytes(trial, bench, kind) if kind == "latents" else make()
+    trial.remember(content)
+    source = random.choice(("-", "-", "-[0:2]", "/dev/stdin"))
+    with command_lines.standard_input(content):
+        if kind != "latents":
+            read_and_encode(trial, bench, source, kind)
+        elif trial.call(lambda: pictures.read_codes(source)) is not None:
+            trial.reached("parsed")
+
+
+def _image_bytes(trial, bench):
+    return image_mutators.mutated(trial.random, trial.random.choice(list(bench.images.values())), bench.bomb[0])
+
+
+def dataset(trial, bench):
+    """Data sets to train on: folders of images, of IDX files, and archives of arrays."""
+    random = trial.random
+    folder = trial.folder / "set"
+    source = random.choice((_image_folder, _idx_folder, _archive))(trial, bench, folder)
+    result = trial.call(lambda: datasets.load(str(source)), _sound)
+    if result is not None:
+        trial.reached("parsed")
+
+
+def _sound(dataset):
+    """Splits whose images and labels fit together."""
+    for part in (dataset.train, dataset.validation, dataset.test):
+        if (
+            part.images.dtype != np.uint8
+            or part.images.shape[1:] != dataset.train.images.shape[1:]
+            or not len(part.images)
+        ):
+            return f"{part.images.dtype} {part.images.shape} in a split"
+        if part.labels is not None and (part.labels.dtype != np.int64 or part.labels.shape != (len(part.images),)):
+            return f"labels {part.labels.dtype} {part.labels.shape} of {len(part.images)} images"
+    return None
+
+
+def _image_folder(trial, bench, folder):
+    random = trial.random
+    folder.mkdir()
+    tags = random.choice(("s", "s", "s", "c", "c", "sc"))
+    files = {name: content for name, content in bench.images.items() if name[0] in tags}
+    if random.random() < 0.8:  # of one size
+        files = {name: content for name, content in files.items() if "turned" not in name}
+    groups = random.choice((("",), ("0", "1"), ("0", "10", "9"), ("a", "b", ""), ("x" * 250, "名"), ("train", "test")))
+    for group, number in itertools.product(groups, range(random.choice((1, 8, 8)))):
+        name = random.choice(list(files))
+        content = files[name] if random.random() < 0.97 else image_mutators.mutated(random, files[name], bench.bomb[0])
+        (folder / group).mkdir(exist_ok=True)
+        (folder / group / f"{number}{name}").write_bytes(content)
+    if random.random() < 0.3:
+        (folder / random.choice(("notes.txt", "labels.csv", "Thumbs.db", ".png", "odd.png"))).write_bytes(
+            random.randbytes(50)
+        )
+    if random.random() < 0.1:
+        (folder / "gone.png").symlink_to(folder / random.choice(("nowhere", ".")))
+    return folder
+
+
+def _idx_folder(trial, bench, folder):
+    random = trial.random
+    folder.mkdir()
+    n = random.choice((0, 12, 12, 12, 30))
+    good = trial.numbers.integers(0, 256, (n, 6, 5), np.uint8)
+    labels = trial.numbers.integers(0, 3, random.choice((n, n, n, 5)), np.uint8)
+    for part, suffix in itertools.product(("train", "t10k"), ("", ".gz")):
+        if random.random() < (0.8 if part == "train" else 0.3):
+            for what, content in (
+                (f"{part}-images-idx3-ubyte", bases.idx(good)),
+                (f"{part}-labels-idx1-ubyte", bases.idx(labels)),
+            ):
+                written = mutators.changed(random, content) if random.random() < 0.1 else content
+                (folder / (what + suffix)).write_bytes(bases.squeezed(written) if suffix else written)
+    if random.random() < 0.2:
+        (folder / "train-images-idx3-ubyte").with_suffix(".d").mkdir()
+        (folder / "x-images-idx3-ubyte").write_bytes(idx_bytes(trial, bench))
+    return folder
+
+
+def _archive(trial, bench, folder):
+    random = trial.random
+    file = folder.with_suffix(random.choice((".npz", ".npz", ".npz", ".npy", ".csv", ".zip", "")))
+    n = random.choice((3, 12, 30, 30))
+    good = trial.numbers.integers(0, 256, random.choice(((n, 6, 5), (n, 4, 6, 3), (n, 30), (n, 36))), np.uint8)
+    arrays = {random.choice(("images", "x_train", "train_images", "arr_0")): good}
+    if random.random() < 0.7:
+        labels = trial.numbers.integers(0, 3, random.choice(((n,), (n,), (n, 1), (n, 3), (n + 1,))))
+        arrays[random.choice(("labels", "y_train", "train_labels"))] = labels
+    name = random.choice(list(arrays))
+    if random.random() < 0.4:
+        arrays[name] = array_mutators.other_array(random, trial.numbers, arrays[name])
+    if file.suffix == ".npy":
+        content = bases.save_npy(good) if random.random() < 0.3 else array_bytes(trial, bench, "grey")
+    else:
+        members = array_mutators.Members(arrays)
+        if random.random() < 0.5:
+            members.mutate(random)
+        content = members.content(random, random.choice((bench.bomb, bench.array_bomb)))
+    file.write_bytes(content)
+    return file
