@@ -9,12 +9,12 @@ Error = TypeVar("Error", bound="AegenError")
 MAX_ECHO = 200  # characters of somebody's input in a message
 
 
-def shortened(text: object) -> str:
-    """A text of one line and MAX_ECHO characters at most: of a longer one its beginning and its end."""
+def shortened(text: object, most: int = MAX_ECHO) -> str:
+    """A text of one line and so many characters at most: of a longer one its beginning and its end."""
     whole = str(text)
     if not whole.isprintable():  # line breaks, control characters, halves of surrogate pairs
         whole = "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in whole)
-    return whole if len(whole) <= MAX_ECHO else f"{whole[: MAX_ECHO - 41]} ... {whole[-36:]}"
+    return whole if len(whole) <= most else f"{whole[: most - 41]} ... {whole[-36:]}"
 
 
 class AegenError(Exception):
@@ -29,7 +29,9 @@ class AegenError(Exception):
     ) -> None:
         self._parts: dict[str, Any] = {"found": found, "expected": expected, "remedy": remedy}
         self._subject = subject
-        facts = [f"found {shortened(found)}"] * (found is not None) + [f"expected {expected}"] * (expected is not None)
+        facts = [f"found {shortened(found)}"] * (found is not None) + [
+            f"expected {shortened(expected, 2 * MAX_ECHO)}"
+        ] * (expected is not None)
         about = shortened(subject)
         message = f"{about}: {', '.join(facts)}" if facts else about
         super().__init__(f"{message}. {remedy}" if remedy else message)

@@ -15,6 +15,8 @@ INT8 = "int8"  # weights in whole numbers of 8 bits
 HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
 LARGEST_MANIFEST = 4_000_000  # bytes; a real one has a few thousand
 HASH = re.compile("[0-9a-f]{64}")
+MAX_RANGE = 2**16  # of the values of black and white, and how often 1 holds their least difference
+VALUES = f"black below white, and both from -{MAX_RANGE:,} to {MAX_RANGE:,}"
 MAX_NAME = 100  # characters of a file's name
 MAX_FILE = 2**31  # bytes; ONNX files hold no more
 MAX_PIXELS = 2**24  # values of one image
@@ -170,10 +172,11 @@ class Manifest:
         for holds, key, found, expected in self._rules():
             if not holds:
                 raise ArtifactError(f"{where}: {key}", found=found, expected=expected)
-        for tensor in (
-            *self.latents,
-            *(one for graph in self.graphs.values() for one in (*graph.inputs, *graph.outputs)),
-        ):
+        named = [one for graph in self.graphs.values() for one in (*graph.inputs, *graph.outputs)]
+        for tensor in self.latents:
+            if not all(isinstance(axis, int) for axis in tensor.shape):
+                raise ArtifactError(f"{where}: {tensor.name}: shape", found=tensor.shape, expected="whole numbers")
+        for tensor in (*self.latents, *named):
             sizes = [axis for axis in tensor.shape if isinstance(axis, int)]
             if tensor.dtype not in DTYPES:
                 raise ArtifactError(f"{where}: {tensor.name}: dtype", found=tensor.dtype, expected=f"one of {DTYPES}")
@@ -194,7 +197,7 @@ class Manifest:
             (self.format == FORMAT, "format", self.format, FORMAT),
             (fits, "image.shape", self.image.shape, pixels),
             (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
-            (low < high, "image.range", self.image.range, "black below white"),
+            (-MAX_RANGE <= low <= high - 1 / MAX_RANGE <= MAX_RANGE, "image.range", self.image.range, VALUES),
             (0 < self.latent_dim <= MAX_LATENT_DIM, "latent_dim", self.latent_dim, f"from 1 to {MAX_LATENT_DIM:,}"),
             (0 <= temperature <= HOTTEST, "default_temperature", temperature, f"from 0 to {HOTTEST:g}"),
             (self.sigma is None or self.sigma > 0, "sigma", self.sigma, "above 0"),

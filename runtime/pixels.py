@@ -144,7 +144,7 @@ def picture_dtype(dtype: DTypeLike) -> np.dtype:
     """float32 or uint8, the two that pictures are returned in. Raises InputError for any other."""
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if found not in (FLOAT, LEVELS):
         raise InputError("dtype", found=repr(dtype), expected="float32 or uint8")

@@ -41,6 +41,7 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.decode(["a", "b", "c"]), "codes: found dtype <U1, expected numbers"),
         (lambda m: m.decode([0, 0, 0], dtype="int8"), "dtype: found 'int8', expected float32 or uint8"),
         (lambda m: m.decode([0, 0, 0], dtype="nonsense"), "dtype: found 'nonsense'"),
+        (lambda m: m.decode([0, 0, 0], dtype="\ud800"), "dtype: found"),
         (lambda m: m.sample(-1), "n: found -1, expected a whole number from 0 to"),
         (lambda m: m.sample(2.5), "n: found 2.5"),
         (lambda m: m.sample(True), "n: found True"),

@@ -155,7 +155,7 @@ def test_an_artifact_draws_from_its_flow(exported):
     assert model.priors[-1] == model.manifest.default_prior == "flow"
     codes = model.draw(200, seed=1)
     noise = Noise(1)
-    label = (noise.strata(200) > model._statistics()["label_shares"][0]).astype(np.int64)
+    label = (noise.strata(200) > model._priors._read()["label_shares"][0]).astype(np.int64)
     with torch.inference_mode():
         expected = flow.carry(torch.from_numpy(noise.normals(200, 3)), torch.from_numpy(label), 8).numpy()
     assert np.allclose(codes, expected, atol=1e-4)
@@ -170,8 +170,8 @@ def test_an_artifact_draws_from_its_flow(exported):
 
 def test_labels_are_as_frequent_as_they_should_be(exported):
     model, _ = exported
-    shares = model._statistics()["label_shares"]
-    first = model._learned_prior(None)._labels(Noise(5), 3000)
+    shares = model._priors._read()["label_shares"]
+    first = model._priors.learned()._labels(Noise(5), 3000)
     for block in first.reshape(3, -1):
         assert np.abs(np.bincount(block, minlength=len(shares)) - 1000 * shares).max() < 2
     assert len(np.unique(first[:20])) > 1

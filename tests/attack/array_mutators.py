@@ -146,7 +146,7 @@ class Members:
                 if name in seen:  # a second one of the name, without the warning
                     archive.NameToInfo.pop(name, None)
                 seen.add(name)
-                archive.writestr(name, content)
+                archive.writestr(name or ".npy", content)
         data = stream.getvalue()
         if self.bomb is not None:
             data = with_member(data, self.bomb, *bomb)

@@ -294,10 +294,22 @@ def run_command(command: list[str], graphs_made: Path) -> int:
     graphs_made: the folder in which ONNX files are kept from one run to the next.
     """
     from aegen import cli
-    from aegen.export import graphs
     from aegen.train import flow_matching, moment_matching
 
     flow_matching.EVERY, moment_matching.EVERY = 20, 4
+    if command[0] == "export":
+        make_graphs_once(graphs_made)
+    try:
+        cli.main(command)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def make_graphs_once(graphs_made: Path) -> None:
+    """Let exports of this process take the ONNX file of a network that was put into one before."""
+    from aegen.export import graphs
+
     make = graphs.graph
 
     def made_once(network, inputs, *outputs):
@@ -309,11 +321,6 @@ def run_command(command: list[str], graphs_made: Path) -> int:
         return file.read_bytes()
 
     graphs.graph = made_once
-    try:
-        cli.main(command)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
 
 
 def contents(folder: Path) -> Files:
@@ -340,24 +347,26 @@ def make_data(folder: Path) -> None:
 
 
 TRAIN = (
-    "train --data data.npz -o run --recipe vae --widths 8 --latent-dim 2 --epochs 3 --learning-rate 0.02 --threads 1"
+    "train --data data.npz -o run --recipe vae --widths 8 --latent-dim 2 --epochs 2 --learning-rate 0.02 --threads 1"
 )
 PRIOR = "train-prior run --width 8 --blocks 1 --steps 60 --batch-size 16 --threads 1"
 REFINE = "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --lessons 1 --threads 1"
+NEEDED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}  # commands run before
 EXPORT = "export run -o made --components 1 --flow-steps 1 --licence CC0"
 
 
-def make_jobs(harness: Harness) -> list[Job]:
-    """All jobs, each with the folder that it begins with; earlier commands make those of later ones."""
+def make_jobs(harness: Harness, wanted: list[str]) -> list[Job]:
+    """The jobs of these names, each with the folder that it begins with; earlier commands make those of later ones."""
     stages = [harness.scratch / "before" / str(number) for number in range(4)]
     make_data(stages[0])
-    for before, after, command in zip(stages, stages[1:], (TRAIN, PRIOR, EXPORT), strict=False):
+    needed = max(NEEDED[name] for name in wanted)
+    for before, after, command in list(zip(stages, stages[1:], (TRAIN, PRIOR, EXPORT), strict=False))[:needed]:
         shutil.copytree(before, after)
         if harness.run(after, command.split()) != 0:
             raise SystemExit(f"{command} does not run: {harness.log.read_text()}")
     prior_files = ("run/prior-training.pt", "run/prior.pt")
     overwrite = "export run -o made --components 2 --flow-steps 1 --licence CC0 --overwrite"
-    return [
+    jobs = [
         Job("train", TRAIN.split(), "run", stages[0], ("run/last.pt",), ("train", "--resume", "run", "--threads", "1")),
         Job(
             "train-prior", PRIOR.split(), "run", stages[1], prior_files, (*PRIOR.split()[:2], "--resume", "--threads=1")
@@ -373,22 +382,15 @@ def make_jobs(harness: Harness) -> list[Job]:
         Job("export", EXPORT.split(), "made", stages[2], ("made/manifest.json",), ("verify", "made"), artifact=True),
         Job("export --overwrite", overwrite.split(), "made", stages[3], artifact=True),
     ]
+    return [job for job in jobs if job.name in wanted]
 
 
-def warm_up() -> None:
+def warm_up(*, exports: bool) -> None:
     """Import in the parent what commands import, so that children need not."""
-    commands = ["train", "train_prior", "refine", "export", "verify"]
-    others = ["onnxscript", "aegen.export.bundle", "aegen.train.loop", "aegen.train.refinement"]
-    for module in (*others, *(f"aegen.cli.{name}" for name in commands)):
+    modules = ["torch", "torch._dynamo", "aegen.train.loop", "aegen.train.refinement"]
+    modules += [f"aegen.cli.{name}" for name in ("train", "train_prior", "refine", "export", "verify")]
+    for module in (*modules, *(("onnxscript", "aegen.export.bundle") if exports else ())):
         importlib.import_module(module)
-
-    import torch
-    from aegen.export.graphs import decoder_graph
-    from aegen.train.models import build
-    from aegen.train.recipe import Recipe
-
-    torch.set_num_threads(1)
-    decoder_graph(build(Recipe(widths=(2,), latent_dim=2), (1, 8, 8)).eval(), 2)
 
 
 def attack(
@@ -412,14 +414,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="at least so many; the rest are signals at random moments")
     parser.add_argument("--repeat", type=int, default=1, help="how often each gap is killed")
     parser.add_argument("--gaps", type=int, help="so many gaps of each command, chosen at random  [default: all]")
-    parser.add_argument("--only", metavar="COMMAND,...", help="train, train-prior, refine, export, export --overwrite")
+    parser.add_argument("--only", metavar="COMMAND,...", help=", ".join(NEEDED))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    warm_up()
+    wanted = list(NEEDED) if options.only is None else options.only.split(",")
+    warm_up(exports=any(name.startswith("export") for name in wanted))
     with tempfile.TemporaryDirectory() as scratch:
         harness = Harness(Path(scratch).resolve(), options.seed)
-        wanted = None if options.only is None else options.only.split(",")
-        jobs = [job for job in make_jobs(harness) if wanted is None or job.name in wanted]
+        jobs = make_jobs(harness, wanted)
         attack(
             jobs,
             harness,

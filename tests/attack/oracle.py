@@ -24,7 +24,8 @@ SIGNS = (
     b"Traceback",
     b"unexpected ",
     b"EP Error",
-    b"onnxruntime:",
+    b"E:onnxruntime:",
+    b"W:onnxruntime:",
     b"Warning",
 )  # of software that was not meant to speak
 KEPT = 300_000  # bytes of an input that are looked for in messages
