@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,9 @@ def _load(stream: io.BytesIO) -> Any:
         if packed or archive.testzip():  # torch stores what it writes; a packed member could be of any size
             return None
     stream.seek(0)
-    return torch.load(stream, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of other files before it refuses them
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _plain(value: Any, texts: dict[str, str]) -> Any:
