@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import InputError, ShapeError
+from .errors import InputError, ShapeError, shown
 from .manifest import HOTTEST
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
@@ -16,7 +16,7 @@ MOST = 2**40  # pictures: beyond any use, and within what numpy counts
 def count(name: str, value: int) -> int:
     """A whole number from 0. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST:
-        raise InputError(name, found=repr(value), expected="a whole number from 0 to 2^40")
+        raise InputError(name, found=shown(value), expected="a whole number from 0 to 2^40")
     return int(value)
 
 
@@ -39,7 +39,7 @@ def spread(temperature: float | None, default: float) -> float:
     value = default if temperature is None else temperature
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not (real and 0 <= value <= HOTTEST):
-        raise InputError("temperature", found=repr(value), expected=f"a number from 0 to {HOTTEST:g}")
+        raise InputError("temperature", found=shown(value), expected=f"a number from 0 to {HOTTEST:g}")
     return float(value)
 
 
@@ -62,7 +62,7 @@ def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Seq
 
 def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> int:
     if not labels:
-        raise InputError("label", found=repr(label), expected="a model of labelled images")
+        raise InputError("label", found=shown(label), expected="a model of labelled images")
     if isinstance(label, str) and label in names:
         return list(names).index(label)
     value = int(label) if isinstance(label, str) and label.isascii() and label.isdigit() and len(label) < 19 else label
@@ -70,7 +70,7 @@ def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> 
         return list(labels).index(int(value))
     known = [*names[:MAX_LISTED], *map(str, labels[: MAX_LISTED - len(names[:MAX_LISTED])])]
     more = " ..." if len(known) < len(labels) else ""
-    raise InputError("label", found=repr(label), expected=f"one of {', '.join(known)}{more}")
+    raise InputError("label", found=shown(label), expected=f"one of {', '.join(known)}{more}")
 
 
 def as_codes(codes: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:

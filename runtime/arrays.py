@@ -27,9 +27,12 @@ MAX_HEADER = 10_000  # bytes of a header's text
 MAX_INFLATED = 2**31  # bytes of a compressed array, which is held in memory
 MAX_SPARSE = 2**28  # bytes of one that is compressed beyond a hundredth
 PIECE = 2**22  # bytes read at a time
+END_RECORD = 22  # bytes of the record that ends an archive, without its comment
 MAX_RATIO = 1032  # bytes that one byte of deflate can become
 STORED, DEFLATED = 0, 8  # ways of a zip archive to hold a member
 ENCRYPTED = 1  # bit of a member's flags
+KINDS = "biufUS"  # truth values, whole numbers, floats, and text of a fixed length
+MAX_DIRECTORY = 2**22  # bytes of an archive's list of members; one takes about a hundred
 NPY_MAGIC = b"\x93NUMPY"
 PARTS = {  # of a header, which is a Python dict; its keys may come in any order
     "descr": re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?[a-zA-Z]\d{0,9})['"]"""),
@@ -51,6 +54,8 @@ def read_npy(stream: IO[bytes], size: int, where: str) -> np.ndarray:
         content[held : held + len(piece)] = piece
         held += len(piece)
     _check_size(held, needed, shape, dtype, where)
+    if dtype.kind == "U" and not _is_text(np.frombuffer(content, f"{dtype.byteorder}u4")):
+        raise InputError(where, found="text of letters that do not exist", expected="text")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -142,9 +147,26 @@ def _read_tensor(archive: "zipfile.ZipFile", tensor: Tensor, where: str) -> np.n
     return array
 
 
+def _is_text(letters: np.ndarray) -> bool:
+    """Whether numbers are code points, and no halves of surrogate pairs."""
+    return not ((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters < 0xE000))).any()
+
+
+def _directory_bytes(stream: BinaryIO) -> int:
+    """Size of an archive's list of members, by its end record; 0 where there is none."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - END_RECORD - 65_535))
+    end = stream.read()
+    place = end.rfind(b"PK\x05\x06")
+    return struct.unpack_from("<I", end, place + 12)[0] if 0 <= place <= len(end) - END_RECORD else 0
+
+
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
     import zipfile  # while a network is being opened, not before
 
+    if (listed := _directory_bytes(stream)) > MAX_DIRECTORY:
+        found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY:,}"
+        raise InputError(where, found=found, expected=expected, remedy="Save it with numpy.save.")
     try:
         return zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, struct.error, ValueError, OSError, NotImplementedError, EOFError) as error:
@@ -242,10 +264,10 @@ def _shape(text: str, where: str) -> tuple[int, ...]:
 
 def _dtype(text: str, where: str) -> np.dtype:
     try:
-        dtype = np.dtype(text)
-    except TypeError:
+        dtype = np.dtype(text if text.lstrip("<>|=")[0] in KINDS else object)
+    except TypeError:  # a size that no number has
         dtype = np.dtype(object)
-    if dtype.kind not in "biufUS" or dtype.itemsize == 0:
+    if dtype.hasobject or dtype.itemsize == 0:
         what = "Python objects" if text.endswith("O") else repr(text)
         raise InputError(f"{where}: dtype", found=what, expected="numbers", remedy="Save plain arrays.")
     return dtype

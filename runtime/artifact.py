@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import ArtifactError, InputError, NotFoundError
+from .errors import ArtifactError, InputError, NotFoundError, shown
 from .manifest import LARGEST_MANIFEST, FileSpec, Graph, Manifest, Tensor, signature_text
 
 SHIPPED = Path(__file__).parents[1] / "artifacts"
@@ -122,7 +122,7 @@ def find(model: str | Path | None = None) -> Path:
     if model is None:
         return SHIPPED / DEFAULT
     if not isinstance(model, str | os.PathLike):
-        raise InputError("model", found=repr(model), expected="a name, a path, or None")
+        raise InputError("model", found=shown(model), expected="a name, a path, or None")
     if isinstance(model, str) and model in shipped():
         return SHIPPED / model
     path = _expanded(Path(model))

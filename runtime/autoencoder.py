@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .arguments import Label, as_codes, count, path_steps, spread
 from .artifact import DECODER, ENCODER, PRIOR, Artifact, find
-from .errors import InputError, ShapeError
+from .errors import InputError, ShapeError, shown
 from .manifest import Graph, Manifest
 from .noise import Noise
 from .paths import OF_KIND, PATHS, path
@@ -231,7 +231,7 @@ class Autoencoder:
         steps = path_steps(steps)
         chosen = OF_KIND.get(self.manifest.kind, "linear") if along is None else along
         if not isinstance(chosen, str) or chosen not in PATHS:
-            raise InputError("along", found=repr(chosen), expected=f"one of {', '.join(PATHS)}")
+            raise InputError("along", found=shown(chosen), expected=f"one of {', '.join(PATHS)}")
         codes = path(chosen, start, end, steps)
         pictures = self.decode(codes.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
         return pictures.reshape(*codes.shape[:-1], *self.picture_shape)

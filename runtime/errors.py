@@ -17,6 +17,14 @@ def shortened(text: object, most: int = MAX_ECHO) -> str:
     return whole if len(whole) <= most else f"{whole[: most - 41]} ... {whole[-36:]}"
 
 
+def shown(value: object) -> str:
+    """A value as Python writes it, for an error; of one that Python cannot write its type."""
+    try:
+        return repr(value)
+    except (ValueError, TypeError, RecursionError, MemoryError):  # a whole number of 5,000 digits, for example
+        return f"a {type(value).__name__} that cannot be shown"
+
+
 class AegenError(Exception):
     """Base of every error that aegen raises on purpose.
 

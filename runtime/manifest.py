@@ -17,6 +17,7 @@ LARGEST_MANIFEST = 4_000_000  # bytes; a real one has a few thousand
 HASH = re.compile("[0-9a-f]{64}")
 MAX_RANGE = 2**16  # of the values of black and white, and how often 1 holds their least difference
 VALUES = f"black below white, and both from -{MAX_RANGE:,} to {MAX_RANGE:,}"
+MAX_LABELS = 2**16
 MAX_NAME = 100  # characters of a file's name
 MAX_FILE = 2**31  # bytes; ONNX files hold no more
 MAX_PIXELS = 2**24  # values of one image
@@ -209,6 +210,7 @@ class Manifest:
                 f"one for each prior: {shortened(sorted(priors))}",
             ),
             (len(priors) == len(self.priors), "priors", list(self.priors), "each once"),
+            (len(self.labels) <= MAX_LABELS, "labels", len(self.labels), f"at most {MAX_LABELS:,}"),
             (len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "each once"),
             (
                 len(self.class_names) in (0, len(self.labels)),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, shown
 from .forks import no_fork
 
 NORMALS, UNIFORMS = 0, 1  # streams of a seed
@@ -20,7 +20,7 @@ class Noise:
 
     def __init__(self, seed: int | None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
-            raise InputError("seed", found=repr(seed), expected="a whole number from 0, or None")
+            raise InputError("seed", found=shown(seed), expected="a whole number from 0, or None")
         self._seed = _numpy_random().SeedSequence().entropy if seed is None else int(seed)
         self._strata = np.empty(0)  # what is left of the last block
         # Not functools.cached_property: up to Python 3.11 it has a lock that a forked child may inherit taken.

@@ -7,7 +7,7 @@ range that the artifact states.
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .errors import InputError, ShapeError
+from .errors import InputError, ShapeError, shown
 from .manifest import ImageSpec
 
 Shape = tuple[int, int, int]
@@ -147,5 +147,5 @@ def picture_dtype(dtype: DTypeLike) -> np.dtype:
     except (TypeError, ValueError):
         found = None
     if found not in (FLOAT, LEVELS):
-        raise InputError("dtype", found=repr(dtype), expected="float32 or uint8")
+        raise InputError("dtype", found=shown(dtype), expected="float32 or uint8")
     return found

@@ -7,7 +7,7 @@ import numpy as np
 from .arguments import Label, class_indices
 from .arrays import read_declared
 from .artifact import LATENTS, Artifact
-from .errors import ArtifactError, ExecutionError, InputError
+from .errors import ArtifactError, ExecutionError, InputError, shown
 from .forks import no_fork
 from .priors import FLOW, PRIORS, Chance, Flow, OfClasses, Prior, stored_prior
 from .session import Network
@@ -33,7 +33,7 @@ class PriorSet:
         """The class index of a label, for calls in which all images have the same. Raises InputError."""
         index = self.classes(label, 1)
         if isinstance(index, np.ndarray):
-            raise InputError("label", found=repr(label), expected="one label")
+            raise InputError("label", found=shown(label), expected="one label")
         return index
 
     def prior(self, name: str | None, classes: int | np.ndarray | None = None, *, soon: bool = False) -> Prior:
@@ -45,7 +45,7 @@ class PriorSet:
         manifest = self._artifact.manifest
         chosen = manifest.default_prior if name is None else name
         if not isinstance(chosen, str) or chosen not in manifest.priors:
-            raise InputError("prior", found=repr(chosen), expected=f"one of {', '.join(manifest.priors)}")
+            raise InputError("prior", found=shown(chosen), expected=f"one of {', '.join(manifest.priors)}")
         if chosen == FLOW:
             return self.learned(classes, soon=soon)
         if isinstance(classes, np.ndarray):
@@ -61,7 +61,8 @@ class PriorSet:
         elif classes is None:
             shares = self._read().get("label_shares", np.empty(0))
         else:
-            shares = np.eye(len(self._artifact.manifest.labels))[classes]
+            shares = np.zeros(len(self._artifact.manifest.labels))
+            shares[classes] = 1
         return Flow(self._flow, self._artifact.manifest.latent_dim, shares)
 
     def latents(self, prior: Prior, numbers: Chance, temperature: float) -> np.ndarray:

@@ -127,7 +127,7 @@ class Network:
                 if self._session is None:
                     content = self._read()
                     cost = check_graph(content, self._where, self._expected)
-                    self._rows = max(1, RUN_VALUES // max(1, cost.values))
+                    self._rows = max(1, (RUN_VALUES - cost.fixed) // max(1, cost.values))
                     with no_fork():  # onnxruntime has locks of its own while it opens one
                         self._session = open_session(content, self._where)
                 session = self._session

@@ -8,7 +8,7 @@ from aegen.runtime.errors import ArtifactError, ExecutionError
 from aegen.runtime.graphs.check import check_graph, operators_of
 from aegen.runtime.graphs.operators import ACCEPTED, CONTROL_FLOW, EMITTED, RANDOM
 from aegen.runtime.manifest import Graph, Tensor
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx_files import decoder, external, model_of, values
 
 SIGNATURE = Graph((Tensor("latent", "float32", ("batch", 3)),), (Tensor("image", "float32", ("batch", 1, 6, 5)),))
@@ -157,3 +157,121 @@ def test_the_cost_of_a_graph_is_that_which_the_export_counted(name):
     artifact = Artifact.open(SHIPPED / name)
     for graph, macs in artifact.manifest.multiply_adds.items():
         assert check_graph(artifact.read(graph), graph, artifact.manifest.graphs[graph]).macs == macs
+
+
+def field(number, content, *, wire=2, tag_bits=0) -> bytes:
+    """A field of a message; tag_bits: added above the 32 bits of its tag, which some readers cut off."""
+
+    def varint(value):
+        out = bytearray()
+        while value > 0x7F:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        return bytes([*out, value])
+
+    tag = varint(number << 3 | wire | tag_bits)
+    return tag + (varint(content) if wire == 0 else varint(len(content)) + content)
+
+
+def with_graph_field(extra: bytes) -> bytes:
+    """A plain decoder with one more field in its graph."""
+    model = onnx.load_from_string(decoder(helper.make_node("Relu", ["latent"], ["x"])))
+    graph = model.graph.SerializeToString() + extra
+    model.ClearField("graph")
+    return model.SerializeToString() + field(7, graph)
+
+
+def constant_node(name, *attributes: bytes) -> bytes:
+    """A graph's field with a Constant that gives `name`."""
+    node = field(2, name) + field(4, b"Constant") + b"".join(field(5, one) for one in attributes)
+    return field(1, node)
+
+
+WEIGHT = numpy_helper.from_array(np.ones((2, 2), np.float32), "more").SerializeToString()
+
+
+def test_a_plain_decoder_made_by_hand_is_accepted():
+    check_graph(with_graph_field(field(5, WEIGHT)), "decoder.onnx", SIGNATURE)
+    five = field(1, b"value_int") + field(3, 5, wire=0) + field(20, 2, wire=0)
+    check_graph(with_graph_field(constant_node(b"five", five)), "decoder.onnx", SIGNATURE)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        field(5, WEIGHT, tag_bits=1 << 32),
+        field(99, b"unknown"),
+        field(5, 7, wire=0),
+        field(5, WEIGHT) + field(5, WEIGHT),
+        field(5, WEIGHT + field(9, b"\0" * 16)),
+        field(5, WEIGHT + field(14, (1 << 32) + 1, wire=0)),
+        field(5, WEIGHT.replace(b"more", b"mo\xffe")),
+        field(5, b"".join(field(1, 1, wire=0) for _ in range(9)) + field(2, 1, wire=0) + field(8, b"deep")),
+        constant_node(b"k", field(1, b"value_int") + field(3, 1, wire=0) + field(8, 5, wire=0) + field(20, 2, wire=0)),
+        constant_node(b"k", field(1, b"value_int") + field(3, 1, wire=0)),
+        constant_node(b"k", field(1, b"value_int") + field(3, 1, wire=0) + field(3, 2, wire=0) + field(20, 2, wire=0)),
+        constant_node(b"k", *[field(1, b"value_int") + field(3, 1, wire=0) + field(20, 2, wire=0)] * 2),
+        constant_node(b"k", field(1, b"value") + field(5, WEIGHT) + field(5, WEIGHT) + field(20, 4, wire=0)),
+        constant_node(b"k", field(1, b"value_float") + field(2, 9, wire=0) + field(20, 1, wire=0)),
+    ],
+    ids=range(14),
+)
+def test_what_two_readers_could_take_differently_is_refused(extra):
+    refused(with_graph_field(extra), r"decoder\.onnx: ")
+
+
+def sized(*nodes, **constants) -> bytes:
+    """A decoder beside nodes that end in a tensor of `size` numbers."""
+    filled = helper.make_node("ConstantOfShape", ["size"], ["filled"])
+    after = helper.make_node("Relu", ["latent"], ["x"])
+    return decoder(*nodes, filled, after, constants=[values(name, array) for name, array in constants.items()])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        sized(
+            helper.make_node("Shape", ["latent"], ["n"], end=1),
+            helper.make_node("Mul", ["n", "minus"], ["less"]),
+            helper.make_node("Add", ["less", "many"], ["size"]),
+            minus=np.array([-1]), many=np.array([1 << 30]),
+        ),
+        sized(
+            helper.make_node("Cast", ["many"], ["narrow"], to=TensorProto.INT32),
+            helper.make_node("Cast", ["narrow"], ["wide"], to=TensorProto.INT64),
+            helper.make_node("Add", ["wide", "more"], ["size"]),
+            many=np.array([-(1 << 32) + (1 << 20)]), more=np.array([(1 << 32) - (1 << 20) + 4]),
+        ),
+        sized(
+            helper.make_node("Add", ["row", "column"], ["square"]),
+            helper.make_node("Reshape", ["square", "nine"], ["size"]),
+            row=np.array([4, 4, 4]), column=np.array([[0], [0], [0]]), nine=np.array([9]),
+        ),
+        sized(helper.make_node("Slice", ["latent", "far", "end"], ["hidden"]),
+              far=np.array([1 << 40]), end=np.array([1 << 62]), size=np.array([1 << 14, 1 << 14])),
+        sized(size=np.array([1 << 13, 1 << 13])),
+    ],
+    ids=["falls as rows grow", "wraps at 32 bits", "more numbers than are known", "hidden behind rows", "too large"],
+)  # fmt: skip
+def test_sizes_that_could_be_told_wrongly_are_refused(content):
+    refused(content, r"size can be told|of one row")
+
+
+def test_the_columns_of_a_transposed_convolution_count():
+    nodes = [
+        helper.make_node("Reshape", ["latent", "image_shape"], ["one"]),
+        helper.make_node("ConvTranspose", ["one", "kernel"], ["wide"]),
+        helper.make_node("Relu", ["latent"], ["x"]),
+    ]
+    kernel = values("kernel", np.zeros((1, 1, 1 << 24, 1), np.float16).astype(np.float32))
+    refused(decoder(*nodes, constants=[values("image_shape", np.array([-1, 1, 3, 1])), kernel]), "of one row")
+
+
+def test_an_axis_that_a_graph_only_names_is_told_by_what_it_computes():
+    nodes = [
+        helper.make_node("Gemm", ["latent", "weight"], ["flat"]),
+        helper.make_node("Reshape", ["flat", "shape"], ["image"]),
+    ]
+    constants = values("weight", np.ones((3, 30), np.float32)), values("shape", np.array([-1, 1, 6, 5]))
+    check_graph(model_of(nodes, *constants, output=("image", ["batch", 1, "h", "w"])), "decoder.onnx", SIGNATURE)
+    refused(model_of(nodes, *constants, output=("image", ["batch", 1, 5, "w"])), "outputs: found image")

@@ -116,6 +116,11 @@ CASES = [
     ("Range", [s(1), s(8), s(3)], {}),
     ("OneHot", [a(4, dtype=I), s(5), c(0, 1)], {"axis": 1}),
     ("TopK", [a(4, 9), c(4)], {"axis": 2}),
+    ("Dropout", [a(4)], {}),
+    ("Einsum", [a(4, 5), a(5, 6)], {"equation": "nij, njk -> nik"}),
+    ("GridSample", [a(2, 4, 5), a(6, 7, 2)], {}),
+    ("Pad", [a(5, 6), c(0, -1, 0, 0, 0, -2)], {}),
+    ("Resize", [a(4, 10, 10), None, ("constant", np.array([1, 1, 0.7, 0.3], F))], {}),
 ]
 UNTRIED = {"Gelu", "GroupNormalization"}  # not in the operator set of the files that aegen writes, or as a function
 

@@ -1,21 +1,19 @@
-"""What an ONNX file holds, read without the package onnx, and refused where it is more than a plain network.
+"""An ONNX file is held against what its manifest says, and refused where it is more than a plain network.
 
 A graph that passes has no external data, no control flow, no random operators and no functions of its own; it takes and
 gives what the manifest says; and what it computes for a row is bounded. All that is told before onnxruntime sees it.
-
-Source: the messages and their field numbers are those of onnx.proto, IR version 8.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import ArtifactError
 from ..manifest import Graph, Tensor, signature_text
 from . import shapes
-from .messages import REMEDY, constant, graph_span, nodes, value_info
+from .messages import GRAPH, REMEDY, constant, graph_span, nodes, value_info
 from .operators import CONTROL_FLOW, RANDOM, RULES
-from .protobuf import BYTES, fields
+from .protobuf import fields
 from .shapes import ROWS, Known, Node
 
 MAX_NODES = 10_000
@@ -54,17 +52,19 @@ def _check(data: bytes, expected: Graph) -> Cost:
     known: dict[str, Known] = {}
     given: list[Tensor] = []
     results: list[Tensor] = []
-    for number, wire, start, end in fields(data, *span):
-        if number == 5 and wire == BYTES:
+    for number, _, start, end in fields(data, *span, GRAPH):
+        if number == 5:
             name, tensor = constant(data, start, end)
+            if name in known:
+                raise ArtifactError("graph", found=f"two tensors {name}", expected="one of each name")
             known[name] = tensor
-        elif number in (11, 12) and wire == BYTES:
+        elif number in (11, 12):
             (given if number == 11 else results).append(value_info(data, start, end))
         elif number == 15:
             raise ArtifactError("graph", found="sparse initializers", expected="dense ones", remedy=REMEDY)
     given = [one for one in given if one.name not in known]
     for side, found, wanted in (("inputs", given, expected.inputs), ("outputs", results, expected.outputs)):
-        if {_named(one) for one in found} != {_named(one) for one in wanted}:
+        if not _agree(found, wanted):
             given_text, wanted_text = signature_text(Graph(tuple(found), ())), signature_text(Graph(wanted, ()))
             raise ArtifactError(side, found=given_text, expected=f"{wanted_text}, as the manifest says")
     known |= {one.name: Known(_rows(one.shape)) for one in expected.inputs}
@@ -79,7 +79,7 @@ def _check(data: bytes, expected: Graph) -> Cost:
 
 def _walk(operators: Iterator[Node], known: dict[str, Known]) -> Cost:
     """Follow the shapes of all results, and add up what they cost."""
-    sizes = macs = largest = count = 0
+    values = fixed = row_macs = fixed_macs = largest = 0
     worst = ""
     for count, node in enumerate(operators, 1):
         if count > MAX_NODES:
@@ -94,17 +94,20 @@ def _walk(operators: Iterator[Node], known: dict[str, Known]) -> Cost:
             if len(result.shape) > shapes.MAX_AXES:
                 expected = f"at most {shapes.MAX_AXES}"
                 raise ArtifactError(f"operator {node.op}", found=f"{len(result.shape)} axes", expected=expected)
-            known[name] = result
             size = math.prod(result.shape)
-            sizes += size
+            kept = result.values is None or len(result.values) == size
+            known[name] = result if kept else Known(result.shape)
             if size > largest:
                 largest, worst = size, f"operator {node.op}: {shapes.text(result.shape)}"
-        macs += shapes.macs(node, inputs, results)
-    (values, fixed), (row_macs, fixed_macs) = shapes.per_row(sizes), shapes.per_row(macs)
-    if max(values, fixed) > shapes.MAX_VALUES or max(row_macs, fixed_macs) > shapes.MAX_MACS:
-        found = f"{max(values, fixed):,} numbers and {max(row_macs, fixed_macs):,} multiply-accumulates of one row"
-        expected = f"at most {shapes.MAX_VALUES:,} and {shapes.MAX_MACS:,}"
-        raise ArtifactError(worst, found=found, expected=expected)
+            row, rest = shapes.per_row(size)
+            values, fixed = values + row, fixed + rest
+        fixed += shapes.workspace(node, inputs, results)
+        row, rest = shapes.per_row(shapes.macs(node, inputs, results))
+        row_macs, fixed_macs = row_macs + row, fixed_macs + rest
+        if values + fixed > shapes.MAX_VALUES or row_macs + fixed_macs > shapes.MAX_MACS:
+            found = f"{values + fixed:,} numbers and {row_macs + fixed_macs:,} multiply-accumulates of one row"
+            expected = f"at most {shapes.MAX_VALUES:,} and {shapes.MAX_MACS:,}"
+            raise ArtifactError(worst, found=found, expected=expected)
     return Cost(values, fixed, row_macs)
 
 
@@ -133,9 +136,19 @@ def _inferred(node: Node, inputs: list[Known | None]) -> list[Known]:
     return found
 
 
-def _named(tensor: Tensor) -> Tensor:
-    """With every free axis called alike: a graph may call its rows what it likes."""
-    return Tensor(tensor.name, tensor.dtype, tuple("n" if isinstance(axis, str) else axis for axis in tensor.shape))
+def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Whether a graph declares these tensors; the size of an axis that it names is told by what it computes."""
+    declared = {one.name: one for one in found}
+    if len(found) != len(wanted) or set(declared) != {one.name for one in wanted}:
+        return False
+    for one in wanted:
+        other = declared[one.name]
+        sizes = zip(other.shape, one.shape, strict=False)
+        if other.dtype != one.dtype or len(other.shape) != len(one.shape):
+            return False
+        if any(isinstance(axis, int) and axis != size for axis, size in sizes):
+            return False
+    return True
 
 
 def _rows(shape: tuple[int | str, ...]) -> tuple[int, ...]:

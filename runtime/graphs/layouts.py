@@ -2,7 +2,22 @@
 
 import math
 
-from .shapes import ROWS, Inputs, Known, Node, UnknownSizeError, axis, broadcast_shapes, known, need, per_row, positive
+import numpy as np
+
+from .shapes import (
+    ROWS,
+    Inputs,
+    Known,
+    Node,
+    UnknownSizeError,
+    axis,
+    broadcast_shapes,
+    known,
+    letter_sizes,
+    need,
+    per_row,
+    positive,
+)
 
 MAX_RESCALE = 1 << 12  # times that a side grows
 
@@ -172,9 +187,10 @@ def pad(node: Node, inputs: Inputs) -> list[Known]:
     shape, pads = list(need(inputs, 0).shape), known(inputs, 1)
     axes = known(inputs, 3) if len(inputs) > 3 and inputs[3] is not None else list(range(len(shape)))
     for one, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        shape[axis(one, len(shape))] += before + after
-        if min(before, after) < 0:
-            raise UnknownSizeError("pads below 0")
+        place = axis(one, len(shape))
+        if min(before, after) < 0 and shape[place] >= ROWS // 2:
+            raise UnknownSizeError("rows that are cut off")
+        shape[place] = positive(shape[place] + before + after)
     return [Known(tuple(shape))]
 
 
@@ -190,12 +206,35 @@ def resize(node: Node, inputs: Inputs) -> list[Known]:
         scales = need(inputs, 2).values or []
         if not all(0 < scale <= MAX_RESCALE for scale in scales):
             raise UnknownSizeError("scales that are not constant")
-        sizes = [math.floor(shape[place] * scale) for place, scale in zip(axes, scales, strict=True)]
+        sizes = [_scaled(shape[place], scale) for place, scale in zip(axes, scales, strict=True)]
     for place, size in zip(axes, sizes, strict=True):
         if (size >= ROWS // 2 or shape[place] >= ROWS // 2) and size != shape[place]:
             raise UnknownSizeError("rows that are scaled")
         shape[place] = positive(size)
     return [Known(tuple(shape))]
+
+
+def _scaled(size: int, scale: float) -> int:
+    """A side times a scale, in float32 as onnxruntime multiplies; rows stay as they are."""
+    if scale == 1:
+        return size
+    if size >= ROWS // 2:
+        raise UnknownSizeError("rows that are scaled")
+    return math.floor(np.float32(scale) * np.float32(size))
+
+
+def einsum(node: Node, inputs: Inputs) -> list[Known]:
+    """Einsum without an ellipsis: each letter is an axis, and has one size."""
+    sizes, result = letter_sizes(node, inputs)
+    return [Known(tuple(sizes[letter] for letter in result))]
+
+
+def grid_sample(node: Node, inputs: Inputs) -> list[Known]:
+    """GridSample: as many pixels as the grid has places."""
+    images, grid = need(inputs, 0).shape, need(inputs, 1).shape
+    if len(grid) != len(images) or grid[0] != images[0]:
+        raise UnknownSizeError("shapes that do not fit")
+    return [Known((*images[:2], *grid[1:-1]))]
 
 
 def depth_to_space(node: Node, inputs: Inputs) -> list[Known]:

@@ -14,7 +14,7 @@ _EMITTED = """
 EMITTED = frozenset(_EMITTED.split())
 CONTROL_FLOW = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 RANDOM = frozenset(
-    ("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 )
 
 _RULES: dict[Rule, str] = {
@@ -27,6 +27,9 @@ _RULES: dict[Rule, str] = {
     """,
     shapes.normalised: "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization",
     shapes.identity: "Identity",
+    shapes.dropout: "Dropout",
+    layouts.einsum: "Einsum",
+    layouts.grid_sample: "GridSample",
     shapes.cast: "Cast",
     shapes.broadcast: """
         Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less

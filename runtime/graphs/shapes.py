@@ -15,7 +15,7 @@ from typing import Any
 
 MAX_AXES = 8
 ROWS = 1 << 600  # above any product of MAX_AXES numbers of 64 bits
-MAX_VALUES = 1 << 26  # numbers in all results of one row; 268 MB of float32
+MAX_VALUES = 1 << 25  # numbers in all results of one row; 134 MB of float32
 MAX_MACS = 1 << 33  # multiply-accumulates of one row; some tenths of a second
 
 LARGEST = 1 << 63  # of a constant
@@ -66,29 +66,59 @@ def text(shape: Shape) -> str:
     names = []
     for axis in shape[:MAX_AXES]:
         rows, rest = per_row(axis)
-        names.append(str(axis) if not rows else "n" * (rows == 1) + f"{rows}n" * (rows > 1) + f"+{rest}" * (rest > 0))
+        grows = ("n" if rows == 1 else f"{rows}n") + (f"+{rest}" if rest else "")
+        names.append(grows if rows else str(axis) if axis < LARGEST else "a part of n")
     return f"({', '.join(names)})"
 
 
 def macs(node: Node, inputs: Inputs, results: list[Known]) -> int:
     """Multiply-accumulates of an operator, of those whose work is not in proportion to the numbers that they give."""
     size = math.prod(results[0].shape) if results else 0
-    if node.op in ("MatMul", "MatMulInteger", "Gemm") and inputs[0] is not None:
-        axes = inputs[0].shape
+    if node.op in ("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm"):
+        axes = need(inputs, 0).shape
         turned = node.op == "Gemm" and node.get("transA")
         return size * (axes[0] if turned else axes[-1] if axes else 1)
-    if node.op == "QLinearMatMul" and inputs[0] is not None:
-        return size * inputs[0].shape[-1]
     if node.op in ("Conv", "ConvInteger", "QLinearConv", "ConvTranspose"):
-        weight = inputs[3 if node.op == "QLinearConv" else 1]
-        given = inputs[0]
-        if weight is None or given is None:
-            return 0
-        per_output = math.prod(weight.shape[1:])
-        return per_output * (math.prod(given.shape) if node.op == "ConvTranspose" else size)
+        per_output = math.prod(need(inputs, 3 if node.op == "QLinearConv" else 1).shape[1:])
+        return per_output * (math.prod(need(inputs, 0).shape) if node.op == "ConvTranspose" else size)
+    if node.op == "Einsum":
+        return math.prod(letter_sizes(node, inputs)[0].values())
     if node.op in ("MaxPool", "AveragePool", "LpPool"):
         return size * math.prod(map(int, node.get("kernel_shape", [])))
     return 0
+
+
+def letter_sizes(node: Node, inputs: Inputs) -> tuple[dict[str, int], str]:
+    """The size that each letter of an Einsum stands for, and the letters of its result."""
+    terms, arrow, result = node.get("equation", b"").decode("ascii").replace(" ", "").partition("->")
+    letters = terms.split(",")
+    sizes: dict[str, int] = {}
+    if not arrow or not (result.isalpha() or not result) or len(letters) != len(inputs):
+        raise UnknownSizeError("another equation")
+    for place, term in enumerate(letters):
+        shape = need(inputs, place).shape
+        if len(term) != len(shape) or not term.isalpha():
+            raise UnknownSizeError("another equation")
+        for letter, size in zip(term, shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise UnknownSizeError("shapes that do not fit")
+    return sizes, result
+
+
+def workspace(node: Node, inputs: Inputs, results: list[Known]) -> int:
+    """Numbers that an operator holds besides its results: the columns of a convolution that is done as a product."""
+    if node.op not in ("ConvTranspose", "ConvInteger", "QLinearConv"):
+        return 0
+    weight = need(inputs, 3 if node.op == "QLinearConv" else 1).shape
+    pixels = need(inputs, 0).shape[2:] if node.op == "ConvTranspose" else results[0].shape[2:]
+    return math.prod(weight[1:]) * math.prod(pixels)
+
+
+def dropout(node: Node, inputs: Inputs) -> list[Known]:
+    """Dropout, which does nothing in inference. In training it is random, and refused."""
+    if len(inputs) > 2 and inputs[2] is not None:
+        raise UnknownSizeError("training")
+    return [Known(need(inputs, 0).shape)] * max(1, len(node.outputs))
 
 
 def same(node: Node, inputs: Inputs) -> list[Known]:
@@ -102,9 +132,9 @@ def identity(node: Node, inputs: Inputs) -> list[Known]:
 
 
 def cast(node: Node, inputs: Inputs) -> list[Known]:
-    """Cast; values are kept from one type of whole numbers to another."""
+    """Cast; whole numbers of 64 bits keep their values."""
     given = need(inputs, 0)
-    whole = node.get("to") in (6, 7) and given.values is not None and all(isinstance(v, int) for v in given.values)
+    whole = node.get("to") == 7 and given.values is not None and all(isinstance(v, int) for v in given.values)
     return [given if whole else Known(given.shape)]
 
 
@@ -148,8 +178,8 @@ def _arithmetic(op: str, given: Sequence[Known]) -> list[Any] | None:
     if op == "Div" and min(*a, *(y - 1 for y in b)) < 0:
         return None
     values = [ARITHMETIC[op](x, y) for x, y in zip(a, b, strict=True)]
-    # No constants may be multiplied until they look like rows.
-    return None if any(LARGEST <= abs(value) < ROWS // 2 for value in values) else values
+    # No constants may be multiplied until they look like rows, and no value may fall as the rows grow.
+    return None if any(value <= -LARGEST or LARGEST <= value < ROWS // 2 for value in values) else values
 
 
 def matmul(node: Node, inputs: Inputs) -> list[Known]:
