@@ -68,7 +68,7 @@ def command(
     learned = priors.beside(run)
     if flow_steps and not learned.exists():
         raise click.UsageError(f"--flow-steps is for a run with a learned prior: found no {learned}.")
-    dataset = load(data or trained.data)
+    dataset = load(trained.source(data))
     manifest = export(
         trained,
         dataset,

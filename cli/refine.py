@@ -50,6 +50,7 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
     aegen refine runs/vae -o runs/vae-refined --steps 1000 --flow-steps 4
     """
     from ..data.datasets import load
+    from ..runtime.exchange import held
     from ..runtime.files import clear_partial_files
     from ..train import checkpoint, priors
     from ..train.interrupts import uninterrupted
@@ -65,11 +66,12 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
     trained.check_not_refined()
     prior = priors.read(priors.beside(run), trained)
     file, prior_file = target / trained.file, priors.beside(target / trained.file)
-    if resume and not training.exists() and is_refined(file, prior_file, trained):
+    if resume and not training.exists() and is_refined(file, prior_file, trained, prior):
         click.echo(f"{target}: was refined to the end; nothing is left.", err=True)
         return
     if resume:
-        recipe, state = read_training(training, trained)
+        recipe, state = read_training(training, trained, prior)
+    click.get_current_context().with_resource(held(target))
     remedy = "Go on from it with --resume." if training.exists() else "Choose another."
     clear_partial_files(target, (TRAINING, file.name, prior_file.name), resumed=resume, remedy=remedy)
 
@@ -82,14 +84,13 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
         end_if_told()
 
     def keep(state: State) -> None:
-        target.mkdir(parents=True, exist_ok=True)
-        priors.save_training(state, recipe, trained, training)
+        priors.save_training(state, recipe, trained, training, prior.fingerprint)
 
     try:
         refined, refined_prior = refine(
             trained,
             prior,
-            load(data or trained.data),
+            load(trained.source(data)),
             recipe,
             threads=threads,
             resume=state,
@@ -102,7 +103,6 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
             click.echo(f"{training} keeps what was done up to the last report; --resume goes on from it.", err=True)
         raise
     with uninterrupted():
-        target.mkdir(parents=True, exist_ok=True)
         priors.save(refined_prior, prior_file)
         checkpoint.save(refined, file)
         training.unlink(missing_ok=True)

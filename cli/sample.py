@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from collections.abc import Sequence
 
 import click
 
@@ -11,19 +12,20 @@ from .options import done, dtype_option, grid_options, model_options, plural, wa
 MAX_LABELS = 1000
 
 
-def _labels(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """`7` -> ("7",), `0-3` -> ("0", "1", "2", "3"), `1,4` -> ("1", "4"), `cat,dog` -> ("cat", "dog")."""
-    if value is None:
-        return None
-    labels: list[str] = []
-    for part in map(str.strip, value.split(",")):
-        match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", part)
+def _asked(text: str, class_names: Sequence[str]) -> list[str | int]:
+    """`7` -> ["7"], `0-3` -> [0, 1, 2, 3], `1,4` -> ["1", "4"], `cat,dog` -> ["cat", "dog"]; names win over numbers.
+
+    Raises click.UsageError for other texts, and for more than MAX_LABELS labels.
+    """
+    labels: list[str | int] = []
+    for part in [text] if text in class_names else map(str.strip, text.split(",")):
+        match = None if part in class_names else re.fullmatch(r"(\d{1,9})-(\d{1,9})", part)
         found = range(int(match[1]), int(match[2]) + 1) if match else [part]
         if not part or not found or len(labels) + len(found) > MAX_LABELS:
-            expected = "labels or class names such as 7, 0-9, 1,4,7 or cat,dog"
-            raise click.BadParameter(f"expected from 1 to {MAX_LABELS} {expected}")
-        labels += map(str, found)
-    return tuple(labels)
+            expected = f"from 1 to {MAX_LABELS} labels or class names such as 7, 0-9, 1,4,7 or cat,dog"
+            raise click.UsageError(f"Invalid value for '--label': expected {expected}")
+        labels += found
+    return labels
 
 
 @click.command
@@ -34,9 +36,8 @@ def _labels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @click.option("--prior", metavar="NAME", help="Distribution of the codes (`aegen info`).  [default: the model's]")
 @click.option(
     "--label",
-    callback=_labels,
     metavar="LABEL",
-    help="Only this class, by number or name; 0-9 or 1,4,7 draws -n of each.",
+    help="Only this class, by name or number; 0-9 or 1,4,7 draws -n of each.",
 )
 @click.option(
     "--temperature", type=click.FloatRange(0), help="Spread of the codes, 1 as fitted.  [default: the model's]"
@@ -51,7 +52,7 @@ def command(
     threads: int | None,
     seed: int | None,
     prior: str | None,
-    label: tuple[str, ...] | None,
+    label: str | None,
     temperature: float | None,
     dtype: str,
 ) -> None:
@@ -71,10 +72,11 @@ def command(
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "little")
     loaded = load(model, threads=threads)
+    labels = _asked(label, loaded.manifest.class_names) if label is not None else [None]
     # One seed for every label: differences between rows are then the labels' own.
     chunks = [
         loaded.iter_sample(count, seed=seed, prior=prior, label=one, temperature=temperature, dtype=form)
-        for one in label or (None,)
+        for one in labels
     ]
     # While the networks are opened.
     from PIL import Image
@@ -84,7 +86,7 @@ def command(
     if not arrays:
         Image.preinit()
     total = count * len(chunks)
-    row = columns or (count if label and len(label) > 1 else None)
+    row = columns or (count if len(labels) > 1 else None)
     drawn = with_progress(itertools.chain.from_iterable(chunks), total)
     write_pictures(output, drawn, total, columns=row, scale=scale)
     done(output, f"{plural(total, 'picture')}, seed {seed}")

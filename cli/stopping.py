@@ -76,7 +76,7 @@ def _importing(frame: FrameType | None) -> bool:
 def _unfinished() -> bool:
     """Whether there is a half-written file or folder that an exception has to take away."""
     files = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.runtime.files")
-    return files is not None and bool(files.unfinished)
+    return bool(getattr(files, "unfinished", None))  # it may be half imported
 
 
 def _remember_lost(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:

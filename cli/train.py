@@ -1,5 +1,6 @@
 """`aegen train`: a training run."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -93,7 +94,7 @@ def command(
 
     if resume is not None:
         last = checkpoint.read(resume / checkpoint.LAST)
-        _train(last.recipe, data or last.data, resume, threads, last)
+        _train(last.recipe, last.source(data), resume, threads, last)
     elif data is not None and run is not None:
         with usage():
             chosen = named_recipe(recipe or "ae", **overrides)
@@ -105,7 +106,9 @@ def command(
 def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
     from ..data.datasets import load
     from ..data.downloads import KNOWN
-    from ..train import processes
+    from ..runtime.exchange import held
+    from ..runtime.streams import is_pipe
+    from ..train import checkpoint, processes
     from ..train.loop import train
 
     dataset = load(data)
@@ -130,10 +133,11 @@ def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: 
         )
         end_if_told()
 
-    source = data if data in KNOWN else str(Path(data).resolve())
+    source = data if data in KNOWN else checkpoint.PIPE if is_pipe(data) else str(Path(data).resolve())
     interrupted = False
     try:
-        train(recipe, dataset, run, data=source, threads=threads, resume=resume, report=report)
+        with held(run) if processes.is_first() else contextlib.nullcontext():
+            train(recipe, dataset, run, data=source, threads=threads, resume=resume, report=report)
     except KeyboardInterrupt:
         if not history:
             raise

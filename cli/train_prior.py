@@ -45,6 +45,7 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
     """
     from ..data.datasets import load
     from ..runtime.errors import OutputError
+    from ..runtime.exchange import held
     from ..runtime.files import clear_partial_files
     from ..train import checkpoint, priors
     from ..train.flow import FlowRecipe
@@ -69,6 +70,7 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
         remedy = "Go on from it with --resume, or delete it to begin anew."
         expected = "none, to begin a new one"
         raise OutputError(str(training), found="a training that was cut off", expected=expected, remedy=remedy)
+    click.get_current_context().with_resource(held(target.parent))
     clear_partial_files(target.parent, (target.name, training.name), resumed=True)
 
     def report(progress: "Progress") -> None:
@@ -82,7 +84,7 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
     try:
         prior = priors.train_prior(
             trained,
-            load(data or trained.data),
+            load(trained.source(data)),
             recipe,
             threads=threads,
             resume=state,

@@ -9,7 +9,7 @@ import numpy as np
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
-from ..runtime.streams import STANDARD_INPUT, is_folder
+from ..runtime.streams import is_folder, is_pipe
 from .arrays import read_file
 from .downloads import KNOWN, KnownSet, download
 from .idx_folder import has_idx, read_idx_folder
@@ -84,7 +84,8 @@ def _split(found: Found, data: str, known: KnownSet | None = None) -> Dataset:
     held_out = min(LARGEST_VALIDATION, len(training) // FEWEST)
     cut = len(training) - held_out
     needed = found.shuffle == "if needed" and bool(_missing(training, cut, found.class_names))
-    if known is None and (needed or found.shuffle == "always"):
+    shuffled = known is None and (needed or found.shuffle == "always")
+    if shuffled:
         training = training[np.random.default_rng(0).permutation(len(training))]
         remarks += [f"{data}: {SHUFFLED}"] * needed
     remarks += [f"{data}: {remark}" for remark in _missing(training, cut, found.class_names)]
@@ -97,6 +98,7 @@ def _split(found: Found, data: str, known: KnownSet | None = None) -> Dataset:
         labelled=training.labels is not None,
         sha256=fingerprint,
         test_images=0 if test is None else len(test),
+        shuffled=shuffled,
     )
     validation = training[cut:]
     tested = validation if test is None else test
@@ -105,7 +107,7 @@ def _split(found: Found, data: str, known: KnownSet | None = None) -> Dataset:
 
 def _name(data: str) -> str:
     """A set's name, that of its file or folder, in letters that a model hub takes."""
-    if data in STANDARD_INPUT:
+    if is_pipe(data):
         return "standard-input"
     return re.sub(r"[^\w.-]+", "-", Path(data).resolve().name)
 

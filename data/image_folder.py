@@ -7,7 +7,7 @@ import numpy as np
 from ..runtime.errors import InputError
 from ..runtime.image_files import SUFFIXES, ImageFile, images_in, natural_order, read_image_files
 from .images import Found, Pictures
-from .labels import label_like, not_understood, numbered
+from .labels import label_like, not_understood, numbered, unread_tables
 
 
 def read_image_folder(folder: Path) -> Found:
@@ -31,6 +31,7 @@ def read_image_folder(folder: Path) -> Found:
         found, expected = "a file that looks like labels", "images in sub-folders named as their classes"
         raise not_understood(str(unread[0]), found, expected)
     remarks = [f"{file} is not read: the sub-folders are the classes" for file in unread]
+    remarks += [f"{file} is not read" for file in unread_tables(folder, unread)]
     labels, class_names = numbered(list(groups), str(folder))
     order = np.random.default_rng(0).permutation(len(paths))
     images = read_image_files([ImageFile.at(paths[i]) for i in order], note=remarks.append)

@@ -13,6 +13,7 @@ from .images import Pictures
 
 LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # arrays that are taken for labels, in any case
 LOOKS_LIKE_LABELS = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".mat", ".npy", ".npz", ".parquet", ".xml", ".txt", ".pkl")
 MAX_NUMBER = 9  # digits of a sub-folder's name that is read as a number
 MAX_LISTED = 10  # names in one message
 
@@ -94,6 +95,12 @@ def label_like(folder: Path, known: Sequence[Path]) -> list[Path]:
         for entry in folder.iterdir()
         if entry not in known and not entry.name.startswith(".") and looks_like_labels(entry.name)
     )
+
+
+def unread_tables(folder: Path, known: Sequence[Path]) -> list[Path]:
+    """Other files of a folder that may say something of its images, by their suffix; hidden files do not count."""
+    found = (entry for entry in folder.iterdir() if entry.suffix.lower() in TABLES and not entry.name.startswith("."))
+    return sorted(entry for entry in found if entry not in known)
 
 
 def missing_classes(part: str, own: np.ndarray, every: np.ndarray, names: tuple[str, ...]) -> str | None:

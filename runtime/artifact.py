@@ -38,8 +38,16 @@ class Artifact:
         """
         folder = Path(path)
         manifest = read_manifest(folder)
-        _check_graphs(manifest, str(folder / MANIFEST))
-        return cls(folder, manifest, {name: verified(folder / name, spec) for name, spec in manifest.files.items()})
+        while True:
+            _check_graphs(manifest, str(folder / MANIFEST))
+            try:
+                return cls(
+                    folder, manifest, {name: verified(folder / name, spec) for name, spec in manifest.files.items()}
+                )
+            except ArtifactError:
+                before, manifest = manifest, read_manifest(folder)
+                if manifest == before:
+                    raise  # else it has been replaced by another meanwhile, which is read instead
 
     def read(self, name: str) -> bytes:
         """The bytes of one file. Raises ArtifactError when this artifact has none of that name."""
@@ -127,8 +135,9 @@ def find(model: str | Path | None = None) -> Path:
         return SHIPPED / model
     path = _expanded(Path(model))
     if not _is_there(path):
-        names = ", ".join(shipped()) or "no model ships with this installation"
-        raise NotFoundError(f"model {str(model)!r}", found="no such name or folder", expected=f"{names}, or a path")
+        names = ", ".join(shipped())
+        expected = f"{names}, or a path" if names else "a path, for no model ships with this installation"
+        raise NotFoundError(f"model {str(model)!r}", found="no such name or folder", expected=expected)
     return path
 
 

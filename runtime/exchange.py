@@ -1,9 +1,14 @@
 """Two folders change places in one step, and folders that a killed process left are told from those in use."""
 
+import contextlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+from .errors import OutputError
+from .outputs import output_error
 
 AT_FDCWD = -100  # of Linux: paths are as they are anywhere
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux, and RENAME_SWAP of macOS
@@ -45,6 +50,42 @@ def hold(folder: Path, *, wait: bool) -> int | None:
     return lock
 
 
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Within the block no other process may hold the folder, which is made, and goes again if nothing came into it.
+
+    Raises OutputError when another process holds it, or when it cannot be made. Where a system or a disk has no locks,
+    nothing is held.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    try:
+        if not _locked(lock):
+            found, remedy = "another process that writes to it", "Wait until it has ended, or choose another folder."
+            raise OutputError(str(folder), found=found, expected="none", remedy=remedy)
+        yield
+    finally:
+        os.close(lock)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _locked(lock: int) -> bool:
+    """Lock an open folder; False where another process has, True also where there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
+
+
 def remove_left_behind(target: Path, suffix: str) -> None:
     """Remove the folders `.NAME.XXXXXXXX.suffix` beside `target` that no process holds. What cannot be read stays."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.{suffix}")
@@ -64,4 +105,5 @@ def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

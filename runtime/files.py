@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -14,6 +15,7 @@ from .errors import AegenError, NotFoundError, OutputError
 from .exchange import exchange, hold, remove, remove_left_behind
 from .outputs import WRITE_ERRORS, checked_output, output_error
 
+TAKEN_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 unfinished: set[Path] = set()  # temporary files and folders that are being written
 
 
@@ -130,12 +132,15 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         with named_writes(path):
             yield partial
         if overwrite and taken(target):
-            _replace(partial, target)
+            with named(path):
+                _replace(partial, target)
         else:
             try:
                 partial.replace(target)
-            except OSError as error:  # somebody has put something there meanwhile
-                raise _is_taken(path) from error
+            except OSError as error:
+                if error.errno in TAKEN_ERRORS:  # somebody has put something there meanwhile
+                    raise _is_taken(path) from error
+                raise output_error(path, error) from error
         remove_left_behind(target, "replaced")
     finally:
         remove(partial)

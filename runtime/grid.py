@@ -22,6 +22,7 @@ MAX_PIXELS = 2**31 - 1  # on a side, of a PNG
 MAX_SIDE = {".png": MAX_PIXELS, ".gif": 65_535, ".jpg": 65_535, ".jpeg": 65_535, ".webp": 16_383}
 SMALLER = "Take fewer images, a smaller scale or other columns; an .npy holds any number."
 JPEG_QUALITY = 95  # with colours at full resolution: text-book grids have sharp edges
+FILE_BYTES = 4096  # that the smallest file takes on most disks
 
 
 class Grid:
@@ -271,6 +272,7 @@ def gif_bytes(pictures: np.ndarray, scale: int = 1, milliseconds: int = 100) -> 
 
 def _write_folder(output: str, chunks: Iterable[np.ndarray], count: int, names: Sequence[str] | None) -> None:
     digits = len(str(max(count - 1, 0)))
+    require_space(output, count * FILE_BYTES)
     files = png_names(names) if names else (f"{i:0{digits}d}.png" for i in range(count))
     with new_folder(output) as folder:
         for picture, name in zip((one for chunk in chunks for one in grey_levels(chunk)), files, strict=False):

@@ -64,7 +64,8 @@ class DataSpec:
 
     training_pictures and validation_pictures: how many. sha256: of the bytes of both, in their order, by which
     someone with the data can tell that it is the same. test_images: how many the set keeps apart for measuring; 0 where
-    it has none, and validation pictures are measured instead.
+    it has none, and validation pictures are measured instead. shuffled: whether the training images were put in the
+    fixed random order before validation was split off; sha256 is of the stored order.
     """
 
     name: str
@@ -75,6 +76,7 @@ class DataSpec:
     labelled: bool
     sha256: str
     test_images: int = 0
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,9 @@ class Kernels:
         """Codes, float32 (n, d)."""
         uniforms, normals = chance
         chosen = np.minimum((uniforms * len(self.kept)).astype(np.intp), len(self.kept) - 1)
-        centres = self.mean + self.scale * self.kept[chosen].astype(np.float32)
+        centres = self.kept[chosen].astype(np.float32)
+        if isinstance(self.scale, np.ndarray):
+            centres = self.mean + self.scale * centres
         codes: np.ndarray = centres + np.float32(temperature) * self.bandwidth * normals
         return codes
 
@@ -231,7 +233,7 @@ def stored_prior(name: str, latents: Latents, index: int | None = None) -> Prior
     if of_class is None or "labels" not in latents:
         with_labels = [prior for prior, (_, labelled) in PRIORS.items() if labelled is not None]
         expected = f"no label, or one of {', '.join(with_labels)}" if of_class is None else "a model of labelled images"
-        raise InputError(f"prior {name!r}", found="a label", expected=expected)
+        raise InputError(f"prior {name!r}", found=f"a label, class index {index}", expected=expected)
     return of_class(latents, index)
 
 

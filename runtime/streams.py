@@ -118,6 +118,12 @@ def is_folder(path: str | Path) -> bool:
     return mode is not None and stat.S_ISDIR(mode)
 
 
+def is_pipe(path: str) -> bool:
+    """Whether a path is standard input, a pipe or a device: what is read there once cannot be read again."""
+    mode = None if path in STANDARD_INPUT else path_mode(path)
+    return path in STANDARD_INPUT or (mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
+
+
 def split_window(source: str) -> tuple[str, slice]:
     """`path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)). A path that exists is never split.
 

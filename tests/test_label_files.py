@@ -118,3 +118,10 @@ def test_an_array_that_may_be_labels_and_is_not_understood_stops(tmp_path, array
 def test_a_slice_of_an_archive_keeps_its_labels(tmp_path):
     np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
     assert len(load(f"{tmp_path / 'a.npz'}[:30]").train.labels) == 25
+
+
+def test_every_other_table_beside_images_is_named(tmp_path):
+    for i in range(12):
+        Image.fromarray(np.full((6, 6), 20 * i, np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "metadata.csv").write_text("file,animal\n0.png,cat\n")
+    assert any("metadata.csv is not read" in remark for remark in load(str(tmp_path)).remarks)

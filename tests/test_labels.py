@@ -95,6 +95,16 @@ def test_class_names_are_shown_and_asked_for(cli, tmp_path):
     assert cli("sample", "--model", folder, "--label", "ten", "-o", "y.npy").returncode in (1, 2)
 
 
+def test_class_names_win_over_numbers_and_ranges_are_of_label_values():
+    from aegen.cli.sample import _asked
+
+    assert _asked("0-2", ("1", "2", "other")) == [0, 1, 2]
+    assert _asked("1,0-1", ("1", "2", "other")) == ["1", 0, 1]
+    assert _asked("1-2", ("1-2", "3", "a,b")) == ["1-2"]
+    assert _asked("a,b", ("1-2", "3", "a,b")) == ["a,b"]
+    assert _asked("cat, dog", ()) == ["cat", "dog"]
+
+
 def test_labels_by_hundreds_of_millions_are_refused_at_once(cli):
     done = cli("sample", "--label", "0-999999999", "-o", "x.npy")
     assert done.returncode == 2

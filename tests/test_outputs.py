@@ -2,6 +2,7 @@
 
 import errno
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,34 @@ def test_an_error_of_the_one_who_writes_passes_as_it_is(tmp_path):
     with pytest.raises(OSError, match="input") as caught, new_file(tmp_path / "x"):
         raise OSError(errno.ENOENT, "input")
     assert not isinstance(caught.value, aegen.AegenError)
+
+
+def test_a_folder_that_cannot_fit_is_refused_before_work(cli):
+    done = cli("sample", "--model", TINY, "-n", str(2**40), "-o", "folder")
+    assert done.returncode == 1
+    assert "bytes free" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_artifact_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch):
+    from aegen.runtime import artifact
+
+    shutil.copytree(TINY, tmp_path / "model")
+    usual, calls = artifact.verified, []
+
+    def replaced(file, expected):
+        calls.append(file)
+        if len(calls) == 2:
+            shutil.rmtree(tmp_path / "model")
+            shutil.copytree(Path(TINY).with_name("colour"), tmp_path / "model")
+        return usual(file, expected)
+
+    monkeypatch.setattr(artifact, "verified", replaced)
+    assert artifact.Artifact.open(tmp_path / "model").manifest.name == "colour"
+
+
+def test_a_half_imported_module_is_no_error_when_a_signal_comes(monkeypatch):
+    from aegen.cli import stopping
+
+    monkeypatch.setitem(sys.modules, "aegen.runtime.files", type(sys)("aegen.runtime.files"))
+    assert not stopping._unfinished()

@@ -212,6 +212,7 @@ def refined(tmp_path, data, whole):
     """A refined run."""
     trained, dataset = checkpoint.read(whole), load(data)
     prior = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2), threads=1)
+    priors.save(prior, priors.beside(whole))
     recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, lessons=1, batch_size=4)
     done, drawer = refine(trained, prior, dataset, recipe, threads=1)
     (tmp_path / "refined").mkdir()
@@ -236,8 +237,7 @@ def test_a_run_without_a_prior_is_not_refined(aegen, tmp_path, whole):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_finished_refinement_that_is_resumed_says_so_and_stays(aegen, whole, refined):
-    (whole / "prior.pt").write_bytes((refined / "prior.pt").read_bytes())
+def test_a_finished_refinement_that_is_resumed_says_so_and_stays(aegen, refined):
     before = contents(refined)
     assert "was refined to the end" in aegen("refine", "whole", "-o", "refined", "--resume")
     assert contents(refined) == before
@@ -254,3 +254,54 @@ def test_files_whose_archive_is_sound_and_whose_content_is_not_are_refused(tmp_p
         torch.save(content, tmp_path / f"{name}.pt")
         with pytest.raises(InputError, match=rf"{name}\.pt"):
             checkpoint.read(tmp_path / f"{name}.pt")
+
+
+def learned(run, data, seed):
+    """The prior of a run, trained for a few steps and saved beside it."""
+    prior = priors.train_prior(checkpoint.read(run), load(data), FlowRecipe(width=8, blocks=1, steps=4, seed=seed))
+    priors.save(prior, priors.beside(run))
+    return prior
+
+
+def test_a_refinement_is_not_resumed_with_another_prior_than_it_began_with(tmp_path, data, whole, aegen):
+    first = learned(whole, data, seed=0)
+    recipe = RefinementRecipe(steps=4, classifiers=1, lessons=1, batch_size=16)
+    refined = tmp_path / "refined"
+    refined.mkdir()
+    states = []
+    made = refine(checkpoint.read(whole), first, load(data), recipe, keep=states.append)
+    priors.save_training(states[0], recipe, checkpoint.read(whole), refined / "refining.pt", first.fingerprint)
+    assert made[1].origin == first.fingerprint
+    learned(whole, data, seed=5)
+    with pytest.raises(InputError, match="found a refinement of another prior"):
+        aegen("refine", str(whole), "-o", str(refined), "--resume")
+    (refined / "refining.pt").unlink()
+    priors.save(made[1], refined / "prior.pt")
+    checkpoint.save(made[0], refined / "best.pt")
+    with pytest.raises(InputError, match="found one refined from another prior"):
+        aegen("refine", str(whole), "-o", str(refined), "--resume")
+
+
+def test_a_run_is_not_resumed_on_the_same_images_in_another_order(tmp_path, data, whole):
+    last = checkpoint.read(whole / "last.pt")
+    assert last.facts.shuffled
+    older = dataclasses.replace(last, facts=dataclasses.replace(last.facts, shuffled=False))
+    with pytest.raises(InputError, match="is not what the network was trained on"):
+        train(RECIPE, load(data), whole, data=data, threads=1, resume=older)
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path, data, aegen):
+    from aegen.runtime.exchange import held
+
+    with held(tmp_path / "run"), pytest.raises(OutputError, match="another process that writes to it"):
+        aegen("train", "--data", data, "-o", "run", "--epochs", "1", "--widths", "8")
+    assert not (tmp_path / "run").exists()
+    aegen("train", "--data", data, "-o", "run", "--epochs", "1", "--widths", "8")
+    assert (tmp_path / "run" / "best.pt").exists()
+
+
+def test_data_from_a_pipe_has_to_be_given_again(tmp_path, data, whole):
+    piped = dataclasses.replace(checkpoint.read(whole), data=checkpoint.PIPE)
+    assert piped.source(data) == data
+    with pytest.raises(InputError, match="found data that came through a pipe"):
+        piped.source(None)

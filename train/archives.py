@@ -1,5 +1,6 @@
 """Files of tensors and plain values as torch saves them: equal content gives equal bytes, and nothing is executed."""
 
+import hashlib
 import io
 import pickle
 import struct
@@ -29,6 +30,14 @@ def write_archive(path: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()  # torch reports a full disk in words of its own; a plain write in the system's
     torch.save(_plain(content, {}), buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors and their names."""
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def read_archive(file: Path, form: int, expected: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Checkpoints: a network's weights with everything that is needed to use them, and nothing that is executed."""
 
 import dataclasses
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..runtime.errors import InputError, NotFoundError
 from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
 from ..runtime.records import from_json
-from .archives import read_archive, write_archive
+from .archives import digest, read_archive, write_archive
 from .models import EncoderDecoder, build
 from .moment_matching import RefinementRecipe
 from .objectives import Objective
@@ -22,6 +21,7 @@ from .recipe import Recipe
 
 FORMAT = 1
 BEST, LAST = "best.pt", "last.pt"
+PIPE = "-"  # stands for data that cannot be read again
 
 
 @dataclass(frozen=True)
@@ -81,23 +81,27 @@ class Checkpoint:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the encoder's weights, by which a prior can tell that codes are those that it was trained on."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.weights.items()):
-            if not name.startswith("network.encoder."):
-                continue
-            digest.update(name.encode() + value.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return digest({name: value for name, value in self.weights.items() if name.startswith("network.encoder.")})
 
     def check_same_data(self, dataset: Dataset) -> None:
         """Raise InputError when a data set does not hold the images that this network was trained on."""
         facts = dataset.facts
-        if (facts.sha256, dataset.shape) != (self.facts.sha256, self.shape):
+        own = self.facts
+        if (facts.sha256, facts.shuffled, dataset.shape) != (own.sha256, own.shuffled, self.shape):
+            order = {True: ", shuffled", False: ""}
             raise InputError(
                 f"data {facts.name!r} is not what the network was trained on",
-                found=f"images of shape {dataset.shape} with sha256 {facts.sha256}",
-                expected=f"those of {self.facts.name!r}, shape {self.shape}, sha256 {self.facts.sha256}",
+                found=f"images of shape {dataset.shape} with sha256 {facts.sha256}{order[facts.shuffled]}",
+                expected=f"those of {own.name!r}, shape {self.shape}, sha256 {own.sha256}{order[own.shuffled]}",
                 remedy="Pass the training data with --data.",
             )
+
+    def source(self, data: str | None) -> str:
+        """The data set to read again: `data`, or where it was. Raises InputError when it came through a pipe."""
+        if data is None and self.data == PIPE:
+            found, remedy = "data that came through a pipe", "Pass the training data with --data."
+            raise InputError(self.file, found=found, expected="data that can be read again", remedy=remedy)
+        return data or self.data
 
     def check_not_refined(self) -> None:
         """Raise InputError when the decoder has been refined: its prior was, too, and neither is trained again."""

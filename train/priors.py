@@ -10,7 +10,7 @@ from ..data.datasets import Dataset
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
-from .archives import read_archive, write_archive
+from .archives import digest, read_archive, write_archive
 from .checkpoint import BEST, Checkpoint
 from .codes import encode, label_values
 from .flow import Flow, FlowRecipe
@@ -25,7 +25,8 @@ PRIOR = "prior.pt"
 class LearnedPrior:
     """A flow and what it was trained by. loss: of the held-out codes, mean squared error of the velocity.
 
-    weights: SHA-256 of the encoder's weights whose codes these are. labels: that it was trained with.
+    weights: SHA-256 of the encoder's weights whose codes these are. labels: that it was trained with. origin: of a
+    refined flow, the fingerprint of the one that it was refined from.
     """
 
     recipe: FlowRecipe
@@ -34,6 +35,12 @@ class LearnedPrior:
     step: int
     loss: float
     flow: Flow
+    origin: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the flow's tensors."""
+        return digest(self.flow.state_dict())
 
 
 def train_prior(
@@ -75,9 +82,18 @@ def training_beside(run: Path) -> Path:
     return target.with_name(f"{target.stem}-training.pt")
 
 
-def save_training(state: State, recipe: FlowRecipe | RefinementRecipe, checkpoint: Checkpoint, path: Path) -> None:
-    """Write what a training that is cut off goes on from, whole or not at all."""
-    facts = {"format": FORMAT, "recipe": dataclasses.asdict(recipe), "weights": checkpoint.fingerprint}
+def save_training(
+    state: State, recipe: FlowRecipe | RefinementRecipe, checkpoint: Checkpoint, path: Path, origin: str = ""
+) -> None:
+    """Write what a training that is cut off goes on from, whole or not at all. origin: of a refinement, that of its
+    prior.
+    """
+    facts = {
+        "format": FORMAT,
+        "recipe": dataclasses.asdict(recipe),
+        "weights": checkpoint.fingerprint,
+        "origin": origin,
+    }
     write_archive(path, {**facts, "training": state})
 
 
@@ -101,7 +117,8 @@ def state_of(content: dict[str, Any], path: Path, expected: str) -> State:
 
 def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior whole or not at all."""
-    facts = {"weights": prior.weights, "step": prior.step, "loss": prior.loss, "labels": list(prior.labels)}
+    names = ("weights", "step", "loss", "origin")
+    facts = {**{name: getattr(prior, name) for name in names}, "labels": list(prior.labels)}
     content = {"format": FORMAT, "recipe": dataclasses.asdict(prior.recipe), **facts, "flow": prior.flow.state_dict()}
     write_archive(path, content)
 
@@ -118,7 +135,8 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
         recipe, state, labels = content["recipe"], content["flow"], tuple(content["labels"])
         flow = Flow(state["mean"], state["factor"], len(labels), recipe)
         flow.load_state_dict(state)
-        return LearnedPrior(recipe, content["weights"], labels, content["step"], content["loss"], flow.eval())
+        facts = content["weights"], labels, content["step"], content["loss"]
+        return LearnedPrior(recipe, *facts, flow.eval(), content.get("origin", ""))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error
 

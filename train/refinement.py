@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..data.datasets import Dataset, Pictures
+from ..runtime.errors import InputError
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
 from ..runtime.threads import allowed_threads
@@ -90,28 +91,31 @@ def refine(
     )
     weights = {name: value.cpu() for name, value in objective.state_dict().items()}
     refined = dataclasses.replace(checkpoint, weights=weights, training=None, refinement=recipe)
-    return refined, dataclasses.replace(prior, flow=flow.cpu().eval())
+    return refined, dataclasses.replace(prior, flow=flow.cpu().eval(), origin=prior.fingerprint)
 
 
-def read_training(path: Path, checkpoint: Checkpoint) -> tuple[RefinementRecipe, State]:
-    """The recipe and the state of a refinement of this checkpoint that was cut off.
+def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tuple[RefinementRecipe, State]:
+    """The recipe and the state of a refinement of this checkpoint and prior that was cut off.
 
-    Raises NotFoundError when there is none, InputError when it is damaged or of another run.
+    Raises NotFoundError when there is none, InputError when it is damaged or of another run or prior.
     """
     expected, remedy = "a refinement of this run that was cut off", "Delete it, and begin anew."
     content = read_of_run(path, checkpoint, RefinementRecipe, expected, remedy)
+    if content.get("origin") != prior.fingerprint:
+        raise InputError(str(path), found="a refinement of another prior", expected="of this run's", remedy=remedy)
     return content["recipe"], state_of(content, path, expected)
 
 
-def is_refined(file: Path, prior: Path, checkpoint: Checkpoint) -> bool:
-    """Whether what refining a checkpoint gives lies in these two files, whole.
+def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> bool:
+    """Whether what refining a checkpoint and its prior gives lies in these two files, whole.
 
-    Raises InputError when one of them is damaged or of another run.
+    Raises InputError when one of them is damaged or of another run or prior.
     """
-    if not (file.is_file() and prior.is_file()):
+    if not (file.is_file() and prior_file.is_file()):
         return False
     found = read(file)
-    read_prior(prior, checkpoint)
+    if read_prior(prior_file, checkpoint).origin != prior.fingerprint:
+        raise InputError(str(prior_file), found="one refined from another prior", expected="from this run's")
     return found.refinement is not None and found.fingerprint == checkpoint.fingerprint
 
 
