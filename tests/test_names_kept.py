@@ -1,5 +1,7 @@
 """Images keep their names and their natural order from input to output, and several inputs are taken together."""
 
+from pathlib import Path
+
 import aegen
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from aegen.runtime.grid import write_pictures
 from aegen.runtime.pictures import read_pictures
 from PIL import Image
 
-GREY = str(aegen.__path__[0]) + "/tests/tiny/grey"
+GREY = str(Path(__file__).parent / "tiny" / "grey")
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8)
 NAMES = [f"scan{i}.png" for i in range(1, 13)]
 

@@ -9,8 +9,8 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
-import aegen
 import numpy as np
 import pytest
 from aegen.data.datasets import load
@@ -20,7 +20,7 @@ from aegen.train.recipe import named_recipe
 from PIL import Image
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
-GREY = str(aegen.__path__[0]) + "/tests/tiny/grey"
+GREY = str(Path(__file__).parent / "tiny" / "grey")
 
 
 def content(form: str) -> bytes:

@@ -88,7 +88,7 @@ def test_every_density_is_scipy_s():
 
     codes = MODEL.draw(50, seed=1, prior="gmm", temperature=1).astype(np.float64)
     d = MODEL.latent_dim
-    latents = MODEL._latents
+    latents = MODEL._priors._read()
     full = latents["factor"].astype(np.float64) @ latents["factor"].T
     expected = {
         "standard": multivariate_normal(np.zeros(d)).logpdf(codes),

@@ -83,8 +83,8 @@ def hostile(random, old):
 
 def similar(random, old):
     """Another value of the same kind."""
-    if isinstance(old, bool):
-        return not old
+    if old is None or isinstance(old, bool):
+        return random.choice((True, False, 0.5)) if old is None else not old
     if isinstance(old, int):
         return random.choice((old + 1, old - 1, old * 2, 1, 0, -old, 2**31, 2**62))
     if isinstance(old, float):
