@@ -69,7 +69,7 @@ def export(
     """
     _check_choices(prior, learned, weights, temperature, checkpoint.recipe.network)
     _check_target(target, overwrite)
-    remarks = "" if notes is None else _markdown(notes)
+    remarks = "" if notes is None else read_text(notes)
     checkpoint.check_same_data(dataset)
     network, recipe = checkpoint.network(), checkpoint.recipe
     values = label_values(dataset.train.labels)
@@ -231,10 +231,6 @@ def _check_choices(
         raise InputError("weights int8", found=f"network {network}", expected="network mlp", remedy=remedy)
     if not 0 <= temperature <= HOTTEST:
         raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
-
-
-def _markdown(file: Path) -> str:
-    return read_text(file)
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

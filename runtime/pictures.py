@@ -194,7 +194,7 @@ def _check_axes(axes: tuple[int, ...], where: str, shape: Shape | None, resize: 
     if shape is None or axes[1:] == picture_shape(shape):
         return
     channels = 1 if len(axes) == 3 else 3
-    if channels != shape[0] or not resize or 0 in axes[1:]:
+    if channels != shape[0] or not resize:
         raise ShapeError(
             where,
             found=f"{'grey' if channels == 1 else 'colour'} pictures of {axes[2]}x{axes[1]} pixels",

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from .arguments import count
-from .errors import InputError
+from .errors import MAX_ECHO, InputError
 
 THREADS = "AEGEN_THREADS"  # a variable of the environment
 MAX_THREADS, MAX_DEFAULT_THREADS = 256, 16  # batches are too small to keep more threads busy
-MAX_SHOWN = 200  # letters of a value that an error repeats
 
 
 def chosen_threads(threads: int | None) -> int:
@@ -21,10 +20,9 @@ def chosen_threads(threads: int | None) -> int:
     text = os.environ.get(THREADS, "") if threads is None else str(count("threads", threads))
     if not text:
         return min(allowed_threads(), MAX_DEFAULT_THREADS)
-    if not (text.isascii() and text.isdigit() and len(text) < MAX_SHOWN and 1 <= int(text) <= MAX_THREADS):
+    if not (text.isascii() and text.isdigit() and len(text) < MAX_ECHO and 1 <= int(text) <= MAX_THREADS):
         name = THREADS if threads is None else "threads"
-        found = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-        raise InputError(name, found=found, expected=f"a whole number from 1 to {MAX_THREADS}")
+        raise InputError(name, found=text, expected=f"a whole number from 1 to {MAX_THREADS}")
     return int(text)
 
 

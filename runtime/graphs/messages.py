@@ -145,7 +145,7 @@ def _value(data: bytes, place: int, parts: list[tuple[int, int, int]]) -> Any:
     if place == 8:
         return _whole_numbers(data, parts)
     if place in (3, 5):
-        return signed(first) if place == 3 else _constant(data, first, last)[1]
+        return signed(first) if place == 3 else constant(data, first, last)[1]
     return data[first:last] if place == 4 else [data[a:b] for _, a, b in parts]
 
 
@@ -154,11 +154,7 @@ def _whole_numbers(data: bytes, parts: list[tuple[int, int, int]]) -> list[int]:
 
 
 def constant(data: bytes, start: int, end: int) -> tuple[str, Known]:
-    """Name and shape of an initializer, and its values where it is short and numbers matter."""
-    return _constant(data, start, end)
-
-
-def _constant(data: bytes, start: int, end: int) -> tuple[str, Known]:
+    """Name and shape of a tensor in the file, and its values where it is short and numbers matter."""
     name, kind = "", 0
     dims: list[int] = []
     raw: Span | None = None

@@ -127,7 +127,7 @@ def same(node: Node, inputs: Inputs) -> list[Known]:
 
 
 def identity(node: Node, inputs: Inputs) -> list[Known]:
-    """The first input itself, or its values as whole numbers: Identity, Cast of a shape."""
+    """The first input itself."""
     return [need(inputs, 0)]
 
 
