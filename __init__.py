@@ -2,7 +2,7 @@
 
     import aegen
     model = aegen.load()                   # the shipped default; or a name, or a path
-    pictures = model.sample(64, seed=0)    # float32 (64, 28, 28) in [0, 1]
+    images = model.sample(64, seed=0)    # float32 (64, 28, 28) in [0, 1]
 
 Importing this package costs nothing: numpy and onnxruntime are imported by the first name asked of it (PEP 562).
 """

@@ -1,4 +1,4 @@
-"""pythae's RAE-L2 and VAE beside an artifact of aegen: the same pictures, network, epochs, batches, rate and judge.
+"""pythae's RAE-L2 and VAE beside an artifact of aegen: the same images, network, epochs, batches, rate and feature extractor.
 
 Needs the extra `train` and `pip install pythae==0.1.2`. Prints a table in Markdown, and JSON with --json FILE.
 
@@ -20,13 +20,13 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import aegen
 import numpy as np
 import torch
-from aegen.cli.evaluate import real_pictures
-from aegen.runtime.evaluation import tables
-from aegen.runtime.evaluation.metrics import LOW, Metric, Metrics, Report, evaluate, generation
-from aegen.runtime.evaluation.reality import Reality
-from aegen.runtime.evaluation.similarity import similarity
-from aegen.train.models import build
-from aegen.train.recipe import Recipe
+from aegen.cli.evaluate import real_images
+from aegen.evaluation import tables
+from aegen.evaluation.metrics import LOW, Metric, Metrics, Report, evaluate, generation
+from aegen.evaluation.reference import ReferenceSet
+from aegen.evaluation.similarity import similarity
+from aegen.recipes.training import Recipe
+from aegen.train.networks import build
 from pythae.models import RAE_L2, VAE, AEConfig, BaseAE, RAE_L2_Config, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -41,7 +41,7 @@ from pythae.samplers import (
 from pythae.trainers import BaseTrainerConfig, CoupledOptimizerTrainerConfig
 
 MIXTURE = 50  # Gaussians; pythae's default is 10
-KNOBS = ("network", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")  # that the peers share
+OPTIONS = ("network", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")  # that the peers share
 FLOW_EPOCHS = 100  # of the MAF sampler, pythae's default
 
 
@@ -53,7 +53,7 @@ class Encoder(BaseEncoder):  # type: ignore[misc]
         self.network, self.latent_dim, self.variational = network, latent_dim, variational
 
     def forward(self, images: torch.Tensor) -> ModelOutput:
-        """Images (n, 1, H, W) -> codes."""
+        """Images (n, 1, H, W) -> latents."""
         found = self.network(images)
         if not self.variational:
             return ModelOutput(embedding=found)
@@ -68,17 +68,17 @@ class Decoder(BaseDecoder):  # type: ignore[misc]
         super().__init__()
         self.network = network
 
-    def forward(self, codes: torch.Tensor) -> ModelOutput:
-        """Codes (n, d) -> images (n, 1, H, W)."""
-        return ModelOutput(reconstruction=torch.sigmoid(self.network(codes)))
+    def forward(self, latents: torch.Tensor) -> ModelOutput:
+        """Latents (n, d) -> images (n, 1, H, W)."""
+        return ModelOutput(reconstruction=torch.sigmoid(self.network(latents)))
 
 
-def train(recipe: Recipe, pictures: list[torch.Tensor], seed: int, folder: Path) -> BaseAE:
+def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -> BaseAE:
     """Pythae's model of the recipe's kind (an RAE-L2, or a VAE), trained by its own pipeline; it keeps the best epoch.
 
-    pictures: for training and for validation, float32 (n, C, H, W) in [0, 1].
+    images: for training and for validation, float32 (n, C, H, W) in [0, 1].
     """
-    shape, d = tuple(pictures[0].shape[1:]), recipe.latent_dim
+    shape, d = tuple(images[0].shape[1:]), recipe.latent_dim
     variational = recipe.kind == "vae"
     torch.manual_seed(seed)
     network = build(recipe, shape)  # type: ignore[arg-type]
@@ -101,19 +101,19 @@ def train(recipe: Recipe, pictures: list[torch.Tensor], seed: int, folder: Path)
         rates = {"encoder_learning_rate": rate, "decoder_learning_rate": rate}
         trainer = CoupledOptimizerTrainerConfig(**settings, **rates)
         model = RAE_L2(config, encoder=encoder, decoder=decoder)
-    TrainingPipeline(model=model, training_config=trainer)(*pictures)
+    TrainingPipeline(model=model, training_config=trainer)(*images)
     (best,) = folder.glob("*/final_model/model.pt")
     model.load_state_dict(torch.load(best, weights_only=True)["model_state_dict"])
     return model.eval()
 
 
-def samplers(model: BaseAE, pictures: list[torch.Tensor], seed: int, folder: Path) -> Iterator[tuple[str, BaseSampler]]:
+def samplers(model: BaseAE, images: list[torch.Tensor], seed: int, folder: Path) -> Iterator[tuple[str, BaseSampler]]:
     """Pythae's samplers of a trained model, by name, each fitted."""
     if isinstance(model, VAE):
         yield "N(0, I)", NormalSampler(model)
     np.random.seed(seed)
     mixture = GaussianMixtureSampler(model, GaussianMixtureSamplerConfig(n_components=MIXTURE))
-    mixture.fit(pictures[0])
+    mixture.fit(images[0])
     yield f"GMM, {MIXTURE}", mixture
     flow = MAFSampler(model)
     settings = BaseTrainerConfig(
@@ -124,21 +124,21 @@ def samplers(model: BaseAE, pictures: list[torch.Tensor], seed: int, folder: Pat
         per_device_eval_batch_size=1000,
         seed=seed,
     )
-    flow.fit(*pictures, training_config=settings)
+    flow.fit(*images, training_config=settings)
     yield "MAF", flow
 
 
 @torch.inference_mode()
-def rebuilt(model: BaseAE, real: Reality) -> Metrics:
-    """How like the test pictures their reconstructions are, as aegen measures it."""
+def rebuilt(model: BaseAE, real: ReferenceSet) -> Metrics:
+    """How like the test images their reconstructions are, as aegen measures it."""
     images = torch.from_numpy(real.test[:, None] / np.float32(255))
     parts = [model.decoder(model.encoder(part).embedding).reconstruction for part in torch.split(images, 1000)]
     return {"reconstruction_mse": Metric(similarity(real.test, grey(torch.cat(parts))).mse, None, LOW)}
 
 
-def grey(pictures: torch.Tensor) -> np.ndarray:
-    """Pictures (n, 1, H, W) in [0, 1] as uint8 (n, H, W)."""
-    return np.rint(pictures[:, 0].cpu().numpy() * 255).astype(np.uint8)
+def grey(images: torch.Tensor) -> np.ndarray:
+    """Images (n, 1, H, W) in [0, 1] as uint8 (n, H, W)."""
+    return np.rint(images[:, 0].cpu().numpy() * 255).astype(np.uint8)
 
 
 def main() -> None:
@@ -152,28 +152,28 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.INFO)
     ours = aegen.load(options.like)
-    dataset, real = real_pictures(options.data, "test", None, options.n, None)
+    dataset, real = real_images(options.data, "test", None, options.n, None)
     parts = dataset.train, dataset.validation
-    pictures = [torch.from_numpy(part.images[:, None] / np.float32(255)) for part in parts]
+    images = [torch.from_numpy(part.images[:, None] / np.float32(255)) for part in parts]
     made = ours.manifest.recipe
-    knobs = {knob: made[knob] for knob in KNOBS}
+    hyperparameters = {hyperparameter: made[hyperparameter] for hyperparameter in OPTIONS}
     reports, seconds = [evaluate(ours, real, data=dataset.facts.name, seed=options.seed)], {}
     for kind, name in (("ae", "pythae RAE-L2"), ("vae", "pythae VAE")):
-        recipe = Recipe(kind=kind, widths=tuple(made["widths"]), **knobs)
+        recipe = Recipe(kind=kind, widths=tuple(made["widths"]), **hyperparameters)
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            model = train(recipe, pictures, options.seed, Path(folder))
+            model = train(recipe, images, options.seed, Path(folder))
             seconds[name] = time.perf_counter() - start
             print(f"{name}: trained in {seconds[name]:.0f} s", file=sys.stderr, flush=True)
             similar = rebuilt(model, real)
-            for prior, sampler in samplers(model, pictures, options.seed, Path(folder)):
+            for prior, sampler in samplers(model, images, options.seed, Path(folder)):
                 torch.manual_seed(options.seed)
                 with torch.inference_mode():
                     drawn = grey(sampler.sample(num_samples=len(real), batch_size=500))
                 measured = {**similar, **generation(drawn, real)}
                 megabytes = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
                 report = Report(name, prior, 1.0, len(real), options.seed, dataset.facts.name, "test",
-                                reports[0].judge, megabytes, {}, measured)  # fmt: skip
+                                reports[0].extractor, megabytes, {}, measured)  # fmt: skip
                 reports.append(report)
                 print(f"{name}, {prior}: {measured['frechet_distance'].value:.2f}", file=sys.stderr, flush=True)
     print(tables.as_markdown(tables.comparison(reports)))

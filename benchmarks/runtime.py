@@ -1,8 +1,8 @@
-"""aegen's verbs beside bare onnxruntime, torch, OpenVINO, numpy and the machine's matrix multiply, in one run.
+"""aegen's methods beside bare onnxruntime, torch, OpenVINO, numpy and the machine's matrix multiply, in one run.
 
 Needs the extra `train`, and `pip install openvino` for that peer. Prints three tables in Markdown, and JSON with
---json FILE: encoding and decoding beside all peers, in microseconds a picture with aegen's speed as a multiple of the
-peer's; every verb beside onnxruntime alone; and decoding by four threads that share a model. The peers run the same
+--json FILE: encoding and decoding beside all peers, in microseconds a image with aegen's speed as a multiple of the
+peer's; every method beside onnxruntime alone; and decoding by four threads that share a model. The peers run the same
 network, the best of a few chunk sizes, and drop their results, which aegen keeps; torch's and numpy's have random
 weights, which take as long.
 
@@ -28,18 +28,18 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import aegen
 import numpy as np
 import torch
+from aegen.evaluation.speed import Call, interleaved, speeds
+from aegen.recipes.training import Recipe
 from aegen.runtime.artifact import DECODER, ENCODER, Artifact, find
 from aegen.runtime.pixels import to_tensor
 from aegen.runtime.session import open_session
-from aegen.runtime.speed import Call, interleaved, speeds
 from aegen.runtime.threads import allowed_threads
 from aegen.runtime.workers import slices
-from aegen.train.models import build
-from aegen.train.recipe import Recipe
+from aegen.train.networks import build
 from threadpoolctl import threadpool_limits
 
 CHUNKS = (128, 512, 2048)  # rows in one call of a peer; the best is taken
-CALLERS, SHARED = 4, 8192  # threads that share a model, and codes that each decodes
+CALLERS, SHARED = 4, 8192  # threads that share a model, and latents that each decodes
 SQUARE = 1024  # side of the matrices whose product gives the machine's peak
 
 Run = Callable[[np.ndarray], object]
@@ -52,11 +52,13 @@ def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]
     session = open_session(artifact.read(name), name, threads)
     yield "onnxruntime", lambda batch: session.run([wanted], {given: batch})
     torch.set_num_threads(threads)
-    recipe = {knob: tuple(v) if isinstance(v, list) else v for knob, v in artifact.manifest.recipe.items()}
+    recipe = {
+        hyperparameter: tuple(v) if isinstance(v, list) else v for hyperparameter, v in artifact.manifest.recipe.items()
+    }
     network = build(Recipe(**recipe), artifact.manifest.image.shape).eval()
-    verb = network.encode if encode else network.decode
-    yield "torch", lambda batch: verb(torch.from_numpy(batch)).numpy()
-    compiled = torch.compile(verb, dynamic=True)
+    method = network.encode if encode else network.decode
+    yield "torch", lambda batch: method(torch.from_numpy(batch)).numpy()
+    compiled = torch.compile(method, dynamic=True)
     yield "torch.compile", lambda batch: compiled(torch.from_numpy(batch)).numpy()
     if find_spec("openvino"):
         import openvino
@@ -93,16 +95,18 @@ def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
 
 
 def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> dict[str, Any]:
-    """Median microseconds a picture of aegen and of each peer at its best chunk, and aegen's speed as a ratio to it."""
+    """Median microseconds a image of aegen and of each peer at its best chunk, and aegen's speed as a ratio to it."""
     folder = find(name)
     model = aegen.load(folder, threads=threads)
-    codes = model.draw(n, seed=0)
-    pictures = model.decode(codes)
-    levels = model.decode(codes, dtype="uint8")
-    rows = codes if not encode else to_tensor(levels, model.manifest.image)
+    latents = model.draw(n, seed=0)
+    images = model.decode(latents)
+    levels = model.decode(latents, dtype="uint8")
+    rows = latents if not encode else to_tensor(levels, model.manifest.image)
     calls: dict[tuple[str, int], Call] = {
-        ("aegen", 0): (lambda: model.encode(pictures)) if encode else (lambda: model.decode(codes)),
-        ("aegen uint8", 0): (lambda: model.encode(levels)) if encode else (lambda: model.decode(codes, dtype="uint8")),
+        ("aegen", 0): (lambda: model.encode(images)) if encode else (lambda: model.decode(latents)),
+        ("aegen uint8", 0): (lambda: model.encode(levels))
+        if encode
+        else (lambda: model.decode(latents, dtype="uint8")),
     }
     for peer, run in peers(folder, threads, encode):
         for size in sorted({min(size, n) for size in CHUNKS}):
@@ -112,13 +116,13 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     with threadpool_limits(threads), torch.inference_mode():
         times = dict(zip(calls, interleaved(list(calls.values()), seconds), strict=True))
     medians = {key: statistics.median(one) for key, one in times.items()}
-    peak = SQUARE**3 / medians.pop(("sgemm", 0))  # multiply-adds a second
+    peak = SQUARE**3 / medians.pop(("sgemm", 0))  # MACs a second
     best = {peer: min((key for key in medians if key[0] == peer), key=medians.__getitem__) for peer, _ in medians}
     ours = times["aegen", 0]
-    cost = model.manifest.multiply_adds.get(ENCODER if encode else DECODER, 0)
+    cost = model.manifest.macs.get(ENCODER if encode else DECODER, 0)
     return {
         "model": name,
-        "verb": "encode" if encode else "decode",
+        "method": "encode" if encode else "decode",
         "batch": n,
         "threads": threads,
         "microseconds": {peer: round(medians[key] / n * 1e6, 3) for peer, key in best.items()},
@@ -133,12 +137,12 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
 
 
 def sharing(name: str, seconds: float) -> dict[str, Any]:
-    """Four callers of one model that decode many codes each, beside one after the other: the gain."""
+    """Four callers of one model that decode many latents each, beside one after the other: the gain."""
     model = aegen.load(name, threads=1)
-    codes = model.draw(SHARED, seed=0)
+    latents = model.draw(SHARED, seed=0)
 
     def decode(_: int) -> np.ndarray:
-        return model.decode(codes, dtype="uint8")
+        return model.decode(latents, dtype="uint8")
 
     expected = decode(0)
     with ThreadPoolExecutor(CALLERS) as pool:
@@ -166,7 +170,7 @@ def main() -> None:
         found.append(measure(name, encode, n, threads, options.seconds))
         print(json.dumps(found[-1]), file=sys.stderr, flush=True)
     names = list(dict.fromkeys(peer for row in found for peer in row["microseconds"]))
-    print("| model | verb | threads | batch |", " | ".join(names), "| of peak |")
+    print("| model | method | threads | batch |", " | ".join(names), "| of peak |")
     print("| --- | --- | ---: | ---: |", " | ".join("---:" for _ in names), "| ---: |")
     for row in found:
         cells = [
@@ -175,23 +179,23 @@ def main() -> None:
             else ""
             for peer in names
         ]
-        print(f"| {row['model']} | {row['verb']} | {row['threads']} | {row['batch']:,} | {' | '.join(cells)} "
+        print(f"| {row['model']} | {row['method']} | {row['threads']} | {row['batch']:,} | {' | '.join(cells)} "
               f"| {row['share_of_peak']:.0%} |")  # fmt: skip
-    print("\n| model | verb | threads | batch | pictures a second | of onnxruntime's time |")
+    print("\n| model | method | threads | batch | images a second | of onnxruntime's time |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     verbs: list[dict[str, Any]] = []
     for name, threads in itertools.product(options.models, options.threads):
         for speed in speeds(find(name), threads=threads, batches=options.batches, seconds=options.seconds):
             verbs.append({"model": name, "threads": threads, **dataclasses.asdict(speed)})
-            print(f"| {name} | {speed.verb} | {threads} | {speed.batch:,} | {speed.pictures_a_second:,.0f} "
+            print(f"| {name} | {speed.method} | {threads} | {speed.batch:,} | {speed.images_per_second:,.0f} "
                   f"| {speed.overhead:.2f} |", flush=True)  # fmt: skip
-    print("\n| model | callers that share it | cores | gain | same pictures |")
+    print("\n| model | callers that share it | cores | gain | same images |")
     print("| --- | ---: | ---: | ---: | --- |")
     shared = [sharing(name, options.seconds) for name in options.models]
     for row in shared:
         print(f"| {' | '.join(map(str, row.values()))} |")
     if options.json:
-        options.json.write_text(json.dumps({"peers": found, "verbs": verbs, "sharing": shared}, indent=1))
+        options.json.write_text(json.dumps({"peers": found, "methods": verbs, "sharing": shared}, indent=1))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ LONG_WORD = 400  # letters: a longer one is input, whatever holds it
 # Commands by purpose, in a few words each: `aegen --help` imports none of them.
 SECTIONS = {
     "Use a model": {
-        "sample": "Draw new pictures.",
-        "reconstruct": "Encode pictures and decode them again.",
-        "denoise": "Clean noisy pictures.",
-        "interpolate": "Walk from picture to picture.",
-        "encode": "Turn pictures into latent codes.",
-        "decode": "Turn latent codes into pictures.",
+        "sample": "Draw new images.",
+        "reconstruct": "Encode images and decode them again.",
+        "denoise": "Clean noisy images.",
+        "interpolate": "Walk from image to image.",
+        "encode": "Turn images into latents.",
+        "decode": "Turn latents into images.",
     },
     "Look at it": {
-        "evaluate": "Measure how good its pictures are.",
+        "evaluate": "Measure how good its images are.",
         "compare": "Measure models and priors side by side.",
         "info": "Show what a model is and what it was made from.",
         "models": "List the models that come with aegen.",
@@ -33,10 +33,10 @@ SECTIONS = {
     },
     "Make one": {
         "train": "Train an autoencoder.",
-        "train-prior": "Train a flow that draws its codes.",
+        "train-prior": "Train a flow that draws its latents.",
         "refine": "Let flow and decoder learn from what they draw.",
         "export": "Make an artifact of a training run.",
-        "train-judge": "Train the classifier that measures pictures.",
+        "train-features": "Train the classifier that measures images.",
     },
 }
 
@@ -132,8 +132,8 @@ def _shown(message: str, arguments: Sequence[str] | None) -> str:
 
 
 def _one_line(error: Exception) -> str:
+    from ..files.output_errors import WRITE_ERRORS, output_error
     from ..runtime.errors import AegenError
-    from ..runtime.outputs import WRITE_ERRORS, output_error
 
     text = " ".join(str(error).split())
     if isinstance(error, AegenError):

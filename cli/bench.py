@@ -8,7 +8,7 @@ from .options import chosen_model, json_option, model_argument, threads_option
 from .stopping import end_if_told
 
 if TYPE_CHECKING:
-    from ..runtime.speed import Speed
+    from ..evaluation.speed import Speed
 
 
 @click.command
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def command(argument: str | None, model: str | None, seconds: float, threads: int | None, as_json: bool) -> None:
     """Measure how fast a model encodes, decodes and samples here.
 
-    A line is a verb at a number of pictures in one call: medians of many calls, and how many times as long they take as
+    A line is a method at a number of images in one call: medians of many calls, and how many times as long they take as
     onnxruntime alone, which runs the same graphs in turn with aegen on arrays that are ready for it.
-    --json prints a list of {"verb", "batch", "seconds", "overhead"}.
+    --json prints a list of {"method", "batch", "seconds", "overhead"}.
 
     \b
     aegen bench
@@ -30,11 +30,11 @@ def command(argument: str | None, model: str | None, seconds: float, threads: in
     import dataclasses
     import json
 
+    from ..evaluation.speed import speeds
     from ..runtime.artifact import find
-    from ..runtime.speed import speeds
 
     found: list[dict[str, Any]] = []
-    head = f"{'verb':<14}  {'pictures':>9}  {'a call':>10}  {'pictures/s':>11}  {'onnxruntime x':>13}"
+    head = f"{'method':<14}  {'images':>9}  {'a call':>10}  {'images/s':>11}  {'onnxruntime x':>13}"
     for speed in speeds(find(chosen_model(argument, model)), threads=threads, seconds=seconds):
         end_if_told()
         if not as_json and not found:
@@ -50,5 +50,5 @@ def _row(speed: "Speed") -> str:
     long = speed.seconds >= 0.001
     call = f"{speed.seconds * 1e3:,.2f} ms" if long else f"{speed.seconds * 1e6:,.1f} us"
     return (
-        f"{speed.verb:<14}  {speed.batch:>9,}  {call:>10}  {speed.pictures_a_second:>11,.0f}  {speed.overhead:>13.2f}"
+        f"{speed.method:<14}  {speed.batch:>9,}  {call:>10}  {speed.images_per_second:>11,.0f}  {speed.overhead:>13.2f}"
     )

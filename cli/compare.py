@@ -2,7 +2,7 @@
 
 import click
 
-from .evaluate import count_option, data_option, judge_option, real_pictures, seed_option, split_option
+from .evaluate import count_option, data_option, feature_extractor_option, real_images, seed_option, split_option
 from .options import threads_option
 from .stopping import end_if_told
 
@@ -11,7 +11,7 @@ from .stopping import end_if_told
 @click.argument("models", metavar="MODEL[:PRIOR]...", nargs=-1, required=True)
 @data_option
 @split_option
-@judge_option
+@feature_extractor_option
 @count_option
 @seed_option
 @click.option(
@@ -27,7 +27,7 @@ def command(
     models: tuple[str, ...],
     data: str,
     split: str,
-    judge: str | None,
+    extractor: str | None,
     count: int,
     seed: int,
     form: str,
@@ -36,21 +36,21 @@ def command(
     """Measure models and priors side by side.
 
     A model is a shipped name or the path of an artifact; `:PRIOR` after it chooses one of its priors. The last row is
-    the floor: real training pictures in the place of samples. JSON is a list of what `aegen evaluate --json` prints.
+    the floor: real training images in the place of samples. JSON is a list of what `aegen evaluate --json` prints.
 
     \b
     aegen compare mnist-ae:gaussian mnist-ae:gmm mnist-vae:standard --data mnist
-    aegen compare ./mine ./yours --data ~/pictures --judge ./judge-pictures --format markdown
+    aegen compare ./mine ./yours --data ~/images --features ./features-images --format markdown
     """
+    from ..evaluation import tables
+    from ..evaluation.metrics import evaluate, reconstruction
     from ..runtime.autoencoder import load
-    from ..runtime.evaluation import tables
-    from ..runtime.evaluation.metrics import evaluate, reconstruction
 
     pairs = list(map(_parted, models))
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
         loaded[name].draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
-    dataset, real = real_pictures(data, split, judge, count, threads)
+    dataset, real = real_images(data, split, extractor, count, threads)
     reports, rebuilt = [], {}
     for name, prior in pairs:
         end_if_told()

@@ -1,4 +1,4 @@
-"""`aegen decode`: codes to pictures."""
+"""`aegen decode`: latents to images."""
 
 import click
 
@@ -6,30 +6,30 @@ from .options import done, dtype_option, grid_options, model_options, parts, plu
 
 
 @click.command
-@click.argument("codes", metavar="CODES")
+@click.argument("latents", metavar="LATENTS")
 @grid_options
 @model_options
 @dtype_option
 def command(
-    codes: str, output: str, columns: int | None, scale: int, model: str | None, threads: int | None, dtype: str
+    latents: str, output: str, columns: int | None, scale: int, model: str | None, threads: int | None, dtype: str
 ) -> None:
-    """Turn latent codes into pictures.
+    """Turn latents into images.
 
-    CODES is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. An
+    LATENTS is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. An
     output folder gets the names that an .npz holds.
 
     \b
-    aegen decode codes.npy -o pictures.png
-    aegen decode 'codes.npz[0:10]' -o ten/
+    aegen decode latents.npy -o images.png
+    aegen decode 'latents.npz[0:10]' -o ten/
     """
+    from ..images.grid import write_images
+    from ..images.reading import read_named_latents
     from ..runtime.autoencoder import load
-    from ..runtime.grid import write_pictures
-    from ..runtime.pictures import read_named_codes
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    array, names = read_named_codes(codes, loaded.latent_dim)
+    array, names = read_named_latents(latents, loaded.latent_dim)
     count = len(array)
     chunks = with_progress((loaded.decode(part, dtype=form) for part in parts(array)), count)
-    write_pictures(output, chunks, count, columns=columns, scale=scale, names=names)
-    done(output, plural(count, "picture"))
+    write_images(output, chunks, count, columns=columns, scale=scale, names=names)
+    done(output, plural(count, "image"))

@@ -1,4 +1,4 @@
-"""`aegen denoise`: noisy pictures to clean ones."""
+"""`aegen denoise`: noisy images to clean ones."""
 
 from collections.abc import Iterator
 
@@ -58,21 +58,21 @@ def command(
     """
     import numpy as np
 
+    from ..images.reading import read_image_set
     from ..runtime.autoencoder import load
-    from ..runtime.pictures import read_images
     from ..runtime.pixels import with_noise
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model or DENOISER, threads=threads)
-    read = read_images(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    read = read_image_set(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
     originals, count = read.images, len(read.images)
 
-    def spoilt() -> Iterator[np.ndarray]:
+    def noisy() -> Iterator[np.ndarray]:
         random = np.random.default_rng(seed)
         return (with_noise(part, noise, random) for part in parts(originals))
 
-    given = spoilt() if noise else parts(originals)
+    given = noisy() if noise else parts(originals)
     chunks = (loaded.reconstruct(part, dtype=form) for part in given)
-    layers = (lambda: [originals, np.concatenate(list(spoilt()))]) if noise else lambda: [originals]
+    layers = (lambda: [originals, np.concatenate(list(noisy()))]) if noise else lambda: [originals]
     write_under(output, layers, chunks, count, columns=columns, scale=scale, names=read.names)
-    done(output, plural(count, "picture") + " cleaned")
+    done(output, plural(count, "image") + " cleaned")

@@ -13,7 +13,9 @@ import click
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--name", help="The artifact's name.  [default: its folder's]")
 @click.option("--licence", metavar="TEXT", help="Licence of the training data, where aegen does not know it.")
-@click.option("--prior", help="What `sample` draws codes from by default.  [default: the likeliest, or a refined one]")
+@click.option(
+    "--prior", help="What `sample` draws latents from by default.  [default: the likeliest, or a refined one]"
+)
 @click.option("--components", type=click.IntRange(1), help="Of the Gaussian mixture.  [default: the likeliest number]")
 @click.option(
     "--flow-steps",
@@ -21,12 +23,12 @@ import click
     help="Evaluations of a learned prior for one code.  [default: as refined for, or 8]",
 )
 @click.option(
-    "--weights",
+    "--precision",
     type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
     help="fp16 stores them in half the bytes; computing is the same. int8 computes faster too, less exactly, and cuts "
-    "off codes beyond the training pictures'.",
+    "off latents beyond the training images'.",
 )
 @click.option(
     "--notes",
@@ -43,7 +45,7 @@ def command(
     name: str | None,
     licence: str | None,
     prior: str | None,
-    weights: str,
+    precision: str,
     notes: Path | None,
     temperature: float,
     components: int | None,
@@ -80,7 +82,7 @@ def command(
         components=components,
         learned=priors.read(learned, trained) if learned.exists() else None,
         flow_steps=flow_steps,
-        weights=weights,
+        precision=precision,
         notes=notes,
         overwrite=overwrite,
         report=lambda step: click.echo(f"{step} ...", err=True),

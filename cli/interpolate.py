@@ -1,17 +1,17 @@
-"""`aegen interpolate`: the way from one picture to another through latent space."""
+"""`aegen interpolate`: the way from one image to another through latent space."""
 
 import click
 
 from .options import done, dtype_option, model_options, note, plural, resize_option, strip_options, wants_arrays
 
-WALKS = 8  # between drawn pictures, where no number is asked for
+WALKS = 8  # between drawn images, where no number is asked for
 
 
 @click.command
 @click.argument("a", metavar="[A", required=False)
 @click.argument("b", metavar="B]", required=False)
 @click.option(
-    "--steps", type=click.IntRange(2), default=10, show_default=True, help="Pictures on each path, ends included."
+    "--steps", type=click.IntRange(2), default=10, show_default=True, help="Images on each path, ends included."
 )
 @click.option(
     "--along",
@@ -40,20 +40,20 @@ def command(
     resize: bool,
     dtype: str,
 ) -> None:
-    """Walk from the pictures of A to those of B, or, without them, from one drawn picture to another.
+    """Walk from the images of A to those of B, or, without them, from one drawn image to another.
 
-    A and B hold equally many pictures; a .png shows one path in each row, a .gif walks all paths at once, and arrays
-    are (paths, steps, height, width). Between drawn pictures the way leads through the noise of the learned prior, so
-    that each picture on it could have been drawn.
+    A and B hold equally many images; a .png shows one path in each row, a .gif walks all paths at once, and arrays
+    are (paths, steps, height, width). Between drawn images the way leads through the noise of the learned prior, so
+    that each image on it could have been drawn.
 
     \b
     aegen interpolate 't10k-images-idx3-ubyte.gz[0:8]' 't10k-images-idx3-ubyte.gz[8:16]' -o paths.png
     aegen interpolate -n 16 --steps 30 --seed 0 --model ./with-a-flow -o wander.gif
     """
+    from ..images.grid import tile, write_images
+    from ..images.outputs import output_suffix
+    from ..images.reading import read_image_array
     from ..runtime.autoencoder import load
-    from ..runtime.grid import tile, write_pictures
-    from ..runtime.outputs import output_suffix
-    from ..runtime.pictures import read_pictures
 
     if (a is None) != (b is None):
         raise click.UsageError("Give both A and B, or neither.")
@@ -65,16 +65,16 @@ def command(
     loaded = load(model, threads=threads)
     if a is not None and b is not None:
         shape = loaded.manifest.image.shape
-        starts, ends = (read_pictures(one, shape=shape, resize=resize, note=note) for one in (a, b))
+        starts, ends = (read_image_array(one, shape=shape, resize=resize, note=note) for one in (a, b))
         paths = loaded.interpolate(starts, ends, steps=steps, along=along, dtype=form)
     else:
-        paths = loaded.wander(count or WALKS, steps=steps, seed=seed, label=label, dtype=form)
+        paths = loaded.latent_walk(count or WALKS, steps=steps, seed=seed, label=label, dtype=form)
     if output_suffix(output) == ".gif":
-        pictures = [tile(paths[:, step]) for step in range(steps)]
-        write_pictures(output, [picture[None] for picture in pictures], steps, scale=scale)
+        images = [tile(paths[:, step]) for step in range(steps)]
+        write_images(output, [image[None] for image in images], steps, scale=scale)
     elif wants_arrays(output):
-        write_pictures(output, [paths], len(paths))
+        write_images(output, [paths], len(paths))
     else:
-        flat = paths.reshape(-1, *loaded.picture_shape)
-        write_pictures(output, [flat], len(flat), columns=steps, scale=scale)
-    done(output, f"{plural(len(paths), 'path')} of {steps} pictures")
+        flat = paths.reshape(-1, *loaded.image_shape)
+        write_images(output, [flat], len(flat), columns=steps, scale=scale)
+    done(output, f"{plural(len(paths), 'path')} of {steps} images")

@@ -1,4 +1,4 @@
-"""What several commands share: how a model is chosen, where pictures go, and how progress is shown."""
+"""What several commands share: how a model is chosen, where images go, and how progress is shown."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Knobs = list[tuple[str, dict[str, Any]]]  # flags, and what click is told of them
+Options = list[tuple[str, dict[str, Any]]]  # flags, and what click is told of them
 PATIENCE = 1.0  # seconds before a bar appears
 PART = 4096  # rows handled between two steps of a bar
 
@@ -35,16 +35,14 @@ threads_option = click.option(
 _output = click.option(
     "-o", "--output", required=True, metavar="OUTPUT", help="Where to write; the name decides the form."
 )
-_columns = click.option(
-    "--columns", type=click.IntRange(1), help="Pictures in a row of the grid.  [default: what fits]"
-)
+_columns = click.option("--columns", type=click.IntRange(1), help="Images in a row of the grid.  [default: what fits]")
 _scale = click.option(
     "--scale", type=click.IntRange(1, 64), default=2, show_default=True, help="Magnify a grid or an animation."
 )
 
 images_argument = click.argument("images", metavar="IMAGES...", nargs=-1, required=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-resize_option = click.option("--resize", is_flag=True, help="Scale pictures of another size to the model's.")
+resize_option = click.option("--resize", is_flag=True, help="Scale images of another size to the model's.")
 dtype_option = click.option(
     "--dtype",
     type=click.Choice(["float32", "uint8"]),
@@ -72,20 +70,20 @@ def chosen_model(argument: str | None, model: str | None) -> str | None:
     return argument or model
 
 
-def knob_options(knobs: Knobs) -> Callable[[Command], Command]:
-    """An option for every knob of a recipe."""
+def recipe_options(hyperparameters: Options) -> Callable[[Command], Command]:
+    """An option for every hyperparameter of a recipe."""
 
     def add(command: Command) -> Command:
-        for flag, settings in reversed(knobs):
+        for flag, settings in reversed(hyperparameters):
             command = click.option(flag, **settings)(command)
         return command
 
     return add
 
 
-def chosen_knobs(knobs: dict[str, Any]) -> dict[str, Any]:
-    """The knobs that were set on the command line."""
-    return {knob: value for knob, value in knobs.items() if value is not None}
+def chosen_hyperparameters(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that were set on the command line."""
+    return {hyperparameter: value for hyperparameter, value in hyperparameters.items() if value is not None}
 
 
 def grid_options(command: Command) -> Command:
@@ -105,7 +103,7 @@ def strip_options(command: Command) -> Command:
 
 def wants_arrays(output: str) -> bool:
     """Whether an output keeps floats as they are, or shows grey levels. A suffix that is unknown is a wrong call."""
-    from ..runtime.outputs import output_suffix
+    from ..images.outputs import output_suffix
 
     with usage():
         return output_suffix(output) in (".npy", ".npz", "-")
@@ -134,7 +132,7 @@ def note(remark: str) -> None:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 picture`, `2 pictures`."""
+    """`1 image`, `2 images`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

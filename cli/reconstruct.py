@@ -1,4 +1,4 @@
-"""`aegen reconstruct`: what a model makes of given pictures."""
+"""`aegen reconstruct`: what a model makes of given images."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -49,12 +49,12 @@ def command(
     aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
     aegen reconstruct scans/ --resize -o cleaned/
     """
+    from ..images.reading import read_image_set
     from ..runtime.autoencoder import load
-    from ..runtime.pictures import read_images
 
     form = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    given = read_images(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    given = read_image_set(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
     originals, count = given.images, len(given.images)
     chunks = (loaded.reconstruct(part, dtype=form) for part in parts(originals))
     write_under(output, lambda: [originals], chunks, count, columns=columns, scale=scale, names=given.names)
@@ -75,11 +75,11 @@ def write_under(
 
     names: of the files that the images came from, which an output folder keeps.
     """
-    from ..runtime.grid import stacked, write_pictures
+    from ..images.grid import stacked, write_images
 
     across = columns or min(count, 16)
 
     def layout(made: "np.ndarray") -> "np.ndarray":
         return stacked(across, *above(), made)
 
-    write_pictures(output, with_progress(chunks, count), count, columns=across, scale=scale, layout=layout, names=names)
+    write_images(output, with_progress(chunks, count), count, columns=across, scale=scale, layout=layout, names=names)

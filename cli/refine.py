@@ -5,27 +5,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Knobs, chosen_knobs, knob_options, threads_option, usage
+from .options import Options, chosen_hyperparameters, recipe_options, threads_option, usage
 from .stopping import end_if_told
 
 if TYPE_CHECKING:
     from ..train.moment_matching import Progress
 
-# One for each knob of RefinementRecipe in train/moment_matching.py, which says more of each; a test compares them.
-KNOBS: Knobs = [
+# One for each hyperparameter of RefinementRecipe in train/moment_matching.py, which says more of each; a test compares them.
+OPTIONS: Options = [
     ("--steps", {"type": click.IntRange(1), "help": "Training steps."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Codes drawn in one step, and as many of real pictures."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Latents drawn in one step, and as many of real images."}),
     ("--learning-rate", {"type": float, "help": "Adam's, at its peak."}),
     ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
-    ("--weight", {"type": float, "help": "Of the mismatch of drawn and real pictures."}),
-    ("--anchor", {"type": float, "help": "Of the flow's own error."}),
-    ("--memory", {"type": float, "help": "Share of its past that the mean of the moments keeps."}),
-    ("--average", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
+    ("--moment-loss-weight", {"type": float, "help": "Of the mismatch of drawn and real images."}),
+    ("--flow-loss-weight", {"type": float, "help": "Of the flow's own error."}),
+    ("--moment-ema-decay", {"type": float, "help": "Share of its past that the mean of the moments keeps."}),
+    ("--ema-decay", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
     ("--flow-steps", {"type": click.IntRange(1), "help": "Evaluations of the prior; export as many."}),
-    ("--classifiers", {"type": click.IntRange(1), "help": "How many compare pictures."}),
-    ("--lessons", {"type": click.IntRange(1), "help": "Epochs of each classifier."}),
-    ("--squares", {"type": bool, "help": "Whether shallow features match in mean square too."}),
-    ("--doubt", {"type": float, "help": "Weight of the classifiers' doubt of labels."}),
+    ("--classifiers", {"type": click.IntRange(1), "help": "How many compare images."}),
+    ("--classifier-epochs", {"type": click.IntRange(1), "help": "Epochs of each classifier."}),
+    ("--match-second-moments", {"type": bool, "help": "Whether shallow features match in mean square too."}),
+    ("--class-loss-weight", {"type": float, "help": "Weight of the classifiers' doubt of labels."}),
     ("--seed", {"type": click.IntRange(0), "help": "Of classifiers, order and noise."}),
 ]
 
@@ -36,12 +36,14 @@ KNOBS: Knobs = [
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--resume", is_flag=True, help="Go on with a refinement that was cut off.")
 @threads_option
-@knob_options(KNOBS)
-def command(run: Path, target: Path, data: str | None, resume: bool, threads: int | None, **knobs: Any) -> None:
+@recipe_options(OPTIONS)
+def command(
+    run: Path, target: Path, data: str | None, resume: bool, threads: int | None, **hyperparameters: Any
+) -> None:
     """Go on training the learned prior of a run and its decoder, on what they draw.
 
-    That comes to look more like real pictures to a few classifiers, which are trained first on the labels of the
-    training pictures. REFINED receives the run with its new decoder, and its new prior, for `aegen export REFINED`;
+    That comes to look more like real images to a few classifiers, which are trained first on the labels of the
+    training images. REFINED receives the run with its new decoder, and its new prior, for `aegen export REFINED`;
     of a RUN that is a .pt file, a file of the same name. One that is cut off leaves refining.pt, and --resume goes on
     from there as if nothing had happened.
 
@@ -50,14 +52,15 @@ def command(run: Path, target: Path, data: str | None, resume: bool, threads: in
     aegen refine runs/vae -o runs/vae-refined --steps 1000 --flow-steps 4
     """
     from ..data.datasets import load
-    from ..runtime.exchange import held
-    from ..runtime.files import clear_partial_files
+    from ..files.atomic import clear_partial_files
+    from ..files.exchange import held
+    from ..recipes.refinement import RefinementRecipe
     from ..train import checkpoint, priors
     from ..train.interrupts import uninterrupted
-    from ..train.moment_matching import RefinementRecipe, State
+    from ..train.moment_matching import State
     from ..train.refinement import TRAINING, is_refined, read_training, refine
 
-    overrides = chosen_knobs(knobs)
+    overrides = chosen_hyperparameters(hyperparameters)
     if resume and overrides:
         raise click.UsageError("--resume takes the recipe of the refinement that was cut off.")
     with usage():

@@ -1,4 +1,4 @@
-"""`aegen sample`: new pictures."""
+"""`aegen sample`: new images."""
 
 import itertools
 import os
@@ -29,18 +29,18 @@ def _asked(text: str, class_names: Sequence[str]) -> list[str | int]:
 
 
 @click.command
-@click.option("-n", "count", type=click.IntRange(1, 2**40), default=64, show_default=True, help="How many pictures.")
+@click.option("-n", "count", type=click.IntRange(1, 2**40), default=64, show_default=True, help="How many images.")
 @grid_options
 @model_options
-@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same pictures.  [default: a fresh one]")
-@click.option("--prior", metavar="NAME", help="Distribution of the codes (`aegen info`).  [default: the model's]")
+@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same images.  [default: a fresh one]")
+@click.option("--prior", metavar="NAME", help="Distribution of the latents (`aegen info`).  [default: the model's]")
 @click.option(
     "--label",
     metavar="LABEL",
     help="Only this class, by name or number; 0-9 or 1,4,7 draws -n of each.",
 )
 @click.option(
-    "--temperature", type=click.FloatRange(0), help="Spread of the codes, 1 as fitted.  [default: the model's]"
+    "--temperature", type=click.FloatRange(0), help="Spread of the latents, 1 as fitted.  [default: the model's]"
 )
 @dtype_option
 def command(
@@ -56,7 +56,7 @@ def command(
     temperature: float | None,
     dtype: str,
 ) -> None:
-    """Draw new pictures from a model.
+    """Draw new images from a model.
 
     OUTPUT may end in .png, .jpg or .webp (a grid), .gif (an animation), .npy or .npz (arrays); without a suffix it is a
     folder with one PNG each, and - is an .npy to standard output.
@@ -81,12 +81,12 @@ def command(
     # While the networks are opened.
     from PIL import Image
 
-    from ..runtime.grid import write_pictures
+    from ..images.grid import write_images
 
     if not arrays:
         Image.preinit()
     total = count * len(chunks)
     row = columns or (count if len(labels) > 1 else None)
     drawn = with_progress(itertools.chain.from_iterable(chunks), total)
-    write_pictures(output, drawn, total, columns=row, scale=scale)
-    done(output, f"{plural(total, 'picture')}, seed {seed}")
+    write_images(output, drawn, total, columns=row, scale=scale)
+    done(output, f"{plural(total, 'image')}, seed {seed}")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Knobs, chosen_knobs, knob_options, note, plural, threads_option, usage
+from .options import Options, chosen_hyperparameters, note, plural, recipe_options, threads_option, usage
 from .stopping import INTERRUPTED, end_if_told
 
 if TYPE_CHECKING:
+    from ..recipes.training import Recipe
     from ..train.checkpoint import Checkpoint, Epoch
-    from ..train.recipe import Recipe
 
 
 def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
@@ -33,8 +33,8 @@ def _choice(*options: str) -> click.Choice[str]:
     return click.Choice(options)
 
 
-# One for each knob of train/recipe.py, which says more of each; a test holds the two lists together.
-KNOBS: Knobs = [
+# One for each hyperparameter of train/recipe.py, which says more of each; a test holds the two lists together.
+OPTIONS: Options = [
     ("--kind", {"type": _choice("ae", "dae", "vae"), "help": "Plain, denoising or variational autoencoder."}),
     ("--network", {"type": _choice("mlp", "conv"), "help": "Fully connected or convolutional."}),
     ("--widths", {"callback": _numbers(int), "metavar": "N,N,...", "help": "mlp: units of the hidden layers."}),
@@ -49,12 +49,12 @@ KNOBS: Knobs = [
         "--corruption",
         {
             "type": _choice("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed"),
-            "help": "dae: what is done to the pictures that it is shown.",
+            "help": "dae: what is done to the images that it is shown.",
         },
     ),
     ("--strength", {"callback": _numbers(float), "metavar": "LOW,HIGH", "help": "dae: how strongly, from 0 to 1."}),
-    ("--epochs", {"type": click.IntRange(1), "help": "Passes over the training pictures."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Pictures in one step."}),
+    ("--epochs", {"type": click.IntRange(1), "help": "Passes over the training images."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Images in one step."}),
     ("--learning-rate", {"type": float, "help": "AdamW's, at its peak."}),
     ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
     ("--weight-decay", {"type": float, "help": "AdamW's."}),
@@ -69,28 +69,33 @@ KNOBS: Knobs = [
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was cut off.")
 @threads_option
 @click.option("--recipe", metavar="NAME|FILE", help="ae, dae, vae, conv, or a TOML file of yours.  [default: ae]")
-@knob_options(KNOBS)
+@recipe_options(OPTIONS)
 def command(
-    data: str | None, run: Path | None, resume: Path | None, threads: int | None, recipe: str | None, **knobs: Any
+    data: str | None,
+    run: Path | None,
+    resume: Path | None,
+    threads: int | None,
+    recipe: str | None,
+    **hyperparameters: Any,
 ) -> None:
     """Train an autoencoder.
 
     --data is mnist, fashion-mnist, kmnist or emnist-digits, downloaded and verified; or a path: a folder with IDX
-    files, an .npz with images and labels, an .npy, or a folder of pictures whose sub-folders are the labels.
+    files, an .npz with images and labels, an .npy, or a folder of images whose sub-folders are the labels.
 
     RUN receives best.pt, last.pt and metrics.jsonl after every epoch; Ctrl-C keeps the last whole one, and --resume
-    goes on from it as if nothing had happened, whatever ended the run. The options after --recipe set single knobs.
+    goes on from it as if nothing had happened, whatever ended the run. The options after --recipe set single hyperparameters.
 
     \b
     aegen train --recipe vae --data mnist -o runs/vae
     aegen train --resume runs/vae
     """
-    overrides = chosen_knobs(knobs)
+    overrides = chosen_hyperparameters(hyperparameters)
     if resume is not None and (run or recipe or overrides):
         raise click.UsageError("--resume takes the folder and the recipe of the run.")
 
+    from ..recipes.training import named_recipe
     from ..train import checkpoint
-    from ..train.recipe import named_recipe
 
     if resume is not None:
         last = checkpoint.read(resume / checkpoint.LAST)
@@ -106,15 +111,15 @@ def command(
 def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
     from ..data.datasets import load
     from ..data.downloads import KNOWN
-    from ..runtime.exchange import held
-    from ..runtime.streams import is_pipe
+    from ..files.exchange import held
+    from ..files.sources import is_pipe
     from ..train import checkpoint, processes
     from ..train.loop import train
 
     dataset = load(data)
     facts = dataset.facts
     say: Callable[[str], None] = functools.partial(click.echo, err=True) if processes.is_first() else _say_nothing
-    say(f"{facts.name}: {plural(facts.training_pictures, 'training picture')}, {facts.validation_pictures:,} held out")
+    say(f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out")
     history = list(resume.history) if resume else []
     if processes.is_first():
         for remark in dataset.remarks:
@@ -125,11 +130,11 @@ def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: 
         nonlocal began
         history.append(epoch)
         now = time.perf_counter()
-        speed, began = facts.training_pictures / (now - began), now
+        speed, began = facts.training_images / (now - began), now
         parts = f" = {epoch.reconstruction:.3f} + KL {epoch.penalty:.3f}" if recipe.kind == "vae" else ""
         say(
             f"epoch {epoch.epoch}/{recipe.epochs}  train {epoch.train_loss:.3f}  validation {epoch.validation_loss:.3f}"
-            f"{parts}  {speed:,.0f} pictures/s"
+            f"{parts}  {speed:,.0f} images/s"
         )
         end_if_told()
 

@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Knobs, chosen_knobs, knob_options, threads_option, usage
+from .options import Options, chosen_hyperparameters, recipe_options, threads_option, usage
 from .stopping import end_if_told
 
 if TYPE_CHECKING:
     from ..train.flow_matching import Progress
 
-# One for each knob of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
-KNOBS: Knobs = [
+# One for each hyperparameter of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
+OPTIONS: Options = [
     ("--width", {"type": click.IntRange(1), "help": "Units of the hidden layers."}),
     ("--blocks", {"type": click.IntRange(1), "help": "Residual blocks."}),
     ("--steps", {"type": click.IntRange(1), "help": "Training steps at most."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Codes in one step."}),
+    ("--batch-size", {"type": click.IntRange(1), "help": "Latents in one step."}),
     ("--learning-rate", {"type": float, "help": "AdamW's, at its peak."}),
     ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
     ("--weight-decay", {"type": float, "help": "AdamW's."}),
-    ("--average", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
+    ("--ema-decay", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
     ("--patience", {"type": click.IntRange(1), "help": "Validations without an improvement before it stops."}),
     ("--seed", {"type": click.IntRange(0), "help": "Of weights, order and noise."}),
 ]
@@ -31,12 +31,12 @@ KNOBS: Knobs = [
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
 @threads_option
-@knob_options(KNOBS)
-def command(run: Path, data: str | None, resume: bool, threads: int | None, **knobs: Any) -> None:
-    """Train a prior for a run: a flow that carries normal noise to the codes of its training pictures.
+@recipe_options(OPTIONS)
+def command(run: Path, data: str | None, resume: bool, threads: int | None, **hyperparameters: Any) -> None:
+    """Train a prior for a run: a flow that carries normal noise to the latents of its training images.
 
     RUN receives prior.pt, and `aegen export RUN` then puts the prior into the artifact, by the name of flow. It knows
-    the labels where there are any. Training stops early when held-out codes no longer gain from it. One that is cut off
+    the labels where there are any. Training stops early when held-out latents no longer gain from it. One that is cut off
     leaves prior-training.pt, and --resume goes on from there as if nothing had happened.
 
     \b
@@ -44,14 +44,14 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **kn
     aegen train-prior runs/vae --width 512 --steps 20000
     """
     from ..data.datasets import load
+    from ..files.atomic import clear_partial_files
+    from ..files.exchange import held
+    from ..recipes.flow import FlowRecipe
     from ..runtime.errors import OutputError
-    from ..runtime.exchange import held
-    from ..runtime.files import clear_partial_files
     from ..train import checkpoint, priors
-    from ..train.flow import FlowRecipe
     from ..train.interrupts import uninterrupted
 
-    overrides = chosen_knobs(knobs)
+    overrides = chosen_hyperparameters(hyperparameters)
     if resume and overrides:
         raise click.UsageError("--resume takes the recipe of the training that was cut off.")
     with usage():

@@ -1,1 +1,1 @@
-"""Pictures to train on and to measure with: well-known sets, verified when they are downloaded, and a person's own."""
+"""Images to train on and to measure with: well-known sets, verified when they are downloaded, and a person's own."""

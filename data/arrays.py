@@ -1,12 +1,12 @@
 """Images in a file: an `.npz` with images and labels, a `.npy`, an IDX file, or a pipe that gives one of them."""
 
+from ..files.sources import IMAGES, ZIP, Source, open_source, split_window
+from ..images.names import NAMES
+from ..images.reading import images_of
 from ..runtime.arrays import npz_header, npz_names, read_npz
 from ..runtime.errors import InputError, NotFoundError
-from ..runtime.names import NAMES
-from ..runtime.pictures import images_of
-from ..runtime.streams import IMAGES, ZIP, Source, open_source, split_window
 from .downloads import KNOWN
-from .images import Found, Pictures, check_images, levels
+from .images import Found, LabelledImages, check_images, levels
 from .labels import LABEL_NAMES, labelled, looks_like_labels, not_understood
 
 
@@ -25,14 +25,14 @@ def read_file(data: str) -> Found:
                 training = training[window]
             else:
                 images = images_of(source, window, note=remarks.append)
-                training = Pictures(levels(images, source.where))
+                training = LabelledImages(levels(images, source.where))
     except NotFoundError as error:
         expected = f"a file, a folder, or one of {', '.join(KNOWN)}"
         raise NotFoundError(f"data {data!r}", found="no such name or path", expected=expected) from error
     return Found(training, remarks=tuple(remarks), shuffle="always")
 
 
-def _read_archive(source: Source) -> tuple[Pictures, list[str]]:
+def _read_archive(source: Source) -> tuple[LabelledImages, list[str]]:
     names = npz_names(source.stream, source.where)
     if "images" not in names:
         expected = "'images' and, optionally, 'labels'"
@@ -48,7 +48,7 @@ def _read_archive(source: Source) -> tuple[Pictures, list[str]]:
     images = levels(arrays["images"], source.where)
     remarks = [f"{source.where}: arrays {', '.join(unread[:10])} are not read"] if unread else []
     if labels_name is None:
-        return Pictures(images), remarks
+        return LabelledImages(images), remarks
     where = f"{source.where}: {labels_name}"
     return labelled(images, arrays[labels_name], f"{source.where}: images", where), remarks
 

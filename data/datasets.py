@@ -6,42 +6,42 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.sources import is_folder, is_pipe
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
-from ..runtime.streams import is_folder, is_pipe
 from .arrays import read_file
 from .downloads import KNOWN, KnownSet, download
 from .idx_folder import has_idx, read_idx_folder
 from .image_folder import read_image_folder
-from .images import Found, Pictures
+from .images import Found, LabelledImages
 from .labels import missing_classes
 
-__all__ = ["Dataset", "Pictures", "load"]
+__all__ = ["Dataset", "LabelledImages", "load"]
 
-LARGEST_VALIDATION = 10_000
-FEWEST = 6  # pictures: one in six is held out
+MAX_VALIDATION = 10_000
+FEWEST = 6  # images: one in six is held out
 SHUFFLED = "the stored order would leave a class out of training or validation: images are shuffled before the split"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures split for training, and what is known of them. Without a test set of its own, `test` is `validation`.
+    """Images split for training, and what is known of them. Without a test set of its own, `test` is `validation`.
 
     class_names: the name of each label, where labels are 0, 1, ... and stand for names; else empty.
     remarks: sentences on how the set was read, for a user to see.
     """
 
     facts: DataSpec
-    train: Pictures
-    validation: Pictures
-    test: Pictures
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
     class_names: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
-        """(C, H, W) of one picture."""
+        """(C, H, W) of one image."""
         return self.train.shape
 
 
@@ -49,9 +49,9 @@ def load(data: str) -> Dataset:
     """The data set `data`: one of the names in KNOWN, or a path.
 
     A path may be a folder with IDX files, as MNIST is published (gzip or not); an `.npz` with `images` and, if there
-    are any, `labels`; an `.npy`; a folder of pictures whose sub-folders are classes; a folder of pictures; a pipe; or
+    are any, `labels`; an `.npy`; a folder of images whose sub-folders are classes; a folder of images; a pipe; or
     `-`, standard input.
-    Validation is the last 10,000 training pictures, or the last sixth where that is fewer. A folder's pictures and an
+    Validation is the last 10,000 training images, or the last sixth where that is fewer. A folder's images and an
     array's are first put in a fixed random order, for the end may hold one class only; published sets keep theirs.
     Raises NotFoundError, InputError or ShapeError, naming the file, what was found in it and what was expected.
     """
@@ -66,9 +66,9 @@ def load(data: str) -> Dataset:
 def _read_known(known: KnownSet) -> Found:
     folder = download(known)
     found = read_idx_folder(folder)
-    if known.pictures is not None and known.pictures != found.training.fingerprint:
+    if known.images is not None and known.images != found.training.fingerprint:
         remedy = "Delete the folder, and it is downloaded again."
-        raise InputError(str(folder), found="other pictures", expected=f"those of {known.name}", remedy=remedy)
+        raise InputError(str(folder), found="other images", expected=f"those of {known.name}", remedy=remedy)
     return found
 
 
@@ -76,12 +76,12 @@ def _split(found: Found, data: str, known: KnownSet | None = None) -> Dataset:
     training, test, remarks = found.training, found.test, list(found.remarks)
     known = known or _recognised(training)
     if len(training) < FEWEST:
-        raise InputError(data, found=f"{len(training)} pictures", expected=f"at least {FEWEST}")
+        raise InputError(data, found=f"{len(training)} images", expected=f"at least {FEWEST}")
     if test is not None and test.images.shape[1:] != training.images.shape[1:]:
-        shape = f"test pictures of shape {test.images.shape[1:]}"
-        raise ShapeError(data, found=shape, expected=f"{training.images.shape[1:]}, as the training pictures have")
+        shape = f"test images of shape {test.images.shape[1:]}"
+        raise ShapeError(data, found=shape, expected=f"{training.images.shape[1:]}, as the training images have")
     fingerprint = training.fingerprint  # of the images as they are stored
-    held_out = min(LARGEST_VALIDATION, len(training) // FEWEST)
+    held_out = min(MAX_VALIDATION, len(training) // FEWEST)
     cut = len(training) - held_out
     needed = found.shuffle == "if needed" and bool(_missing(training, cut, found.class_names))
     shuffled = known is None and (needed or found.shuffle == "always")
@@ -92,9 +92,9 @@ def _split(found: Found, data: str, known: KnownSet | None = None) -> Dataset:
     facts = DataSpec(
         name=known.name if known else _name(data),
         licence=known.licence if known else "not stated",
-        source=known.source if known else "the user's own pictures",
-        training_pictures=cut,
-        validation_pictures=held_out,
+        source=known.source if known else "the user's own images",
+        training_images=cut,
+        validation_images=held_out,
         labelled=training.labels is not None,
         sha256=fingerprint,
         test_images=0 if test is None else len(test),
@@ -112,7 +112,7 @@ def _name(data: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(data).resolve().name)
 
 
-def _missing(training: Pictures, cut: int, class_names: tuple[str, ...]) -> list[str]:
+def _missing(training: LabelledImages, cut: int, class_names: tuple[str, ...]) -> list[str]:
     """Sentences on the classes that training or validation have no image of."""
     if training.labels is None:
         return []
@@ -122,6 +122,6 @@ def _missing(training: Pictures, cut: int, class_names: tuple[str, ...]) -> list
     return [sentence for sentence in sentences if sentence]
 
 
-def _recognised(training: Pictures) -> KnownSet | None:
-    """The well-known set that these pictures are, so that its name and licence go on with what is trained on them."""
-    return next((known for known in KNOWN.values() if known.pictures == training.fingerprint), None)
+def _recognised(training: LabelledImages) -> KnownSet | None:
+    """The well-known set that these images are, so that its name and licence go on with what is trained on them."""
+    return next((known for known in KNOWN.values() if known.images == training.fingerprint), None)

@@ -1,4 +1,4 @@
-"""Well-known picture sets: where they are, what their files must hash to, and their licences."""
+"""Well-known image sets: where they are, what their files must hash to, and their licences."""
 
 import shutil
 import sys
@@ -6,9 +6,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files.atomic import new_file
 from ..runtime.errors import NotFoundError
 from ..runtime.extras import require_extra
-from ..runtime.files import new_file
 
 IDX_FILES = (
     "train-images-idx3-ubyte.gz",
@@ -23,7 +23,7 @@ class KnownSet:
     """A published set. mirrors: tried in turn. files: what each mirror holds, with the checksum that it must have.
 
     members: the files to take out of a zip archive, where `files` is one.
-    pictures: SHA-256 of the training pictures' bytes, by which a folder that holds them is recognised.
+    images: SHA-256 of the training images' bytes, by which a folder that holds them is recognised.
     """
 
     name: str
@@ -32,7 +32,7 @@ class KnownSet:
     mirrors: tuple[str, ...]
     files: dict[str, str]
     members: tuple[str, ...] = ()
-    pictures: str | None = None
+    images: str | None = None
 
 
 def _idx_files(*checksums: str) -> dict[str, str]:
@@ -56,7 +56,7 @@ KNOWN = {
                 "9fb629c4189551a2d022fa330f9573f3",
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
-            pictures="741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+            images="741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
         ),
         KnownSet(
             name="fashion-mnist",

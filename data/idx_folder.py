@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..images.idx import read_idx
 from ..runtime.errors import InputError, NotFoundError, ShapeError
-from ..runtime.idx import read_idx
 from .downloads import IDX_FILES
-from .images import Found, Pictures, check_images, levels
+from .images import Found, LabelledImages, check_images, levels
 from .labels import idx_labels, label_like, labelled, not_understood
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, qmnist-train-labels-idx2-int.gz, X_kannada_MNIST_test-idx3-ubyte
@@ -91,20 +91,20 @@ def _refuse_labels(unread: list[Path], part: str) -> None:
             raise not_understood(str(path), what, PUBLISHED)
 
 
-def _read_pair(files: dict[tuple[str, str], Path], part: str) -> tuple[Pictures, str | None]:
+def _read_pair(files: dict[tuple[str, str], Path], part: str) -> tuple[LabelledImages, str | None]:
     """Images and labels of one part, and what to say of them."""
     images_file, labels_file = files[part, "images"], files.get((part, "labels"))
 
     def accept(axes: tuple[int, ...], dtype: np.dtype) -> None:
         if len(axes) != 3:
-            raise ShapeError(str(images_file), found=f"{len(axes)} axes", expected="3 (pictures, rows, columns)")
+            raise ShapeError(str(images_file), found=f"{len(axes)} axes", expected="3 (images, rows, columns)")
         check_images(axes, dtype, str(images_file))
 
     images = levels(read_idx(images_file, str(images_file), accept=accept), str(images_file))
     if images_file.name.startswith("emnist"):  # published with rows and columns exchanged
         images = np.ascontiguousarray(images.swapaxes(1, 2))
     if labels_file is None:
-        return Pictures(images), None
+        return LabelledImages(images), None
     stored = read_idx(labels_file, str(labels_file))
     columns = stored.shape[1] if stored.ndim == 2 else 1
     remark = f"{labels_file}: the first of {columns} columns is taken for the class" if columns > 1 else None

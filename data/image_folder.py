@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..images.image_files import SUFFIXES, ImageFile, images_in, natural_order, read_image_files
 from ..runtime.errors import InputError
-from ..runtime.image_files import SUFFIXES, ImageFile, images_in, natural_order, read_image_files
-from .images import Found, Pictures
+from .images import Found, LabelledImages
 from .labels import label_like, not_understood, numbered, unread_tables
 
 
@@ -20,12 +20,12 @@ def read_image_folder(folder: Path) -> Found:
     groups = {one.name: group for one in _sub_folders(folder) if (group := images_in(one))}
     loose = images_in(folder)
     if groups and loose:
-        found = f"pictures in sub-folders, and {loose[0].name} beside them"
-        raise InputError(str(folder), found=found, expected="either", remedy="Put every picture under its label.")
+        found = f"images in sub-folders, and {loose[0].name} beside them"
+        raise InputError(str(folder), found=found, expected="either", remedy="Put every image under its label.")
     paths = [file for group in groups.values() for file in group] or loose
     if not paths:
         expected = f"IDX files as MNIST has, files ending in {', '.join(SUFFIXES)}, or sub-folders of such files"
-        raise InputError(str(folder), found="no pictures", expected=expected)
+        raise InputError(str(folder), found="no images", expected=expected)
     unread = label_like(folder, [*paths, *(folder / name for name in groups)])
     if unread and not groups:
         found, expected = "a file that looks like labels", "images in sub-folders named as their classes"
@@ -36,9 +36,9 @@ def read_image_folder(folder: Path) -> Found:
     order = np.random.default_rng(0).permutation(len(paths))
     images = read_image_files([ImageFile.at(paths[i]) for i in order], note=remarks.append)
     if not groups:
-        return Found(Pictures(images), remarks=tuple(remarks))
+        return Found(LabelledImages(images), remarks=tuple(remarks))
     of_files = np.repeat([labels[name] for name in groups], [len(group) for group in groups.values()])
-    return Found(Pictures(images, of_files[order].astype(np.int64)), None, class_names, tuple(remarks))
+    return Found(LabelledImages(images, of_files[order].astype(np.int64)), None, class_names, tuple(remarks))
 
 
 def _sub_folders(folder: Path) -> list[Path]:

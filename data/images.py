@@ -12,7 +12,7 @@ from ..runtime.pixels import Shape, grey_levels, unit_pixels
 
 
 @dataclass(frozen=True)
-class Pictures:
+class LabelledImages:
     """images: uint8 (n, H, W) grey or (n, H, W, 3) colour. labels: int64 (n,), or None where there are none."""
 
     images: np.ndarray
@@ -20,20 +20,20 @@ class Pictures:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the pictures' bytes."""
+        """SHA-256 of the images' bytes."""
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
     @property
     def shape(self) -> Shape:
-        """(C, H, W) of one picture."""
+        """(C, H, W) of one image."""
         height, width, *channels = self.images.shape[1:]
         return (channels[0] if channels else 1, height, width)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, rows: slice | np.ndarray) -> "Pictures":
-        return Pictures(self.images[rows], None if self.labels is None else self.labels[rows])
+    def __getitem__(self, rows: slice | np.ndarray) -> "LabelledImages":
+        return LabelledImages(self.images[rows], None if self.labels is None else self.labels[rows])
 
 
 Shuffle = Literal["always", "if needed", "never"]  # needed: where a part would otherwise lack a class
@@ -47,8 +47,8 @@ class Found:
     shuffle: whether the images are put in a fixed random order before the split, for their end may hold one class only.
     """
 
-    training: Pictures
-    test: Pictures | None = None
+    training: LabelledImages
+    test: LabelledImages | None = None
     class_names: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     shuffle: Shuffle = "never"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..images.image_files import natural_order
 from ..runtime.errors import InputError
-from ..runtime.image_files import natural_order
-from .images import Pictures
+from .images import LabelledImages
 
 LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # arrays that are taken for labels, in any case
 LOOKS_LIKE_LABELS = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
@@ -23,17 +23,17 @@ def looks_like_labels(name: str) -> bool:
     return LOOKS_LIKE_LABELS.search(name) is not None
 
 
-def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> Pictures:
+def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> LabelledImages:
     """Images (n, ...) with their labels: whole numbers (n,) or (n, 1). Raises InputError for any others."""
     plain = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if plain.ndim != 1 or plain.dtype.kind not in "iu":
         raise InputError(labels_name, found=f"{labels.dtype} of shape {labels.shape}", expected="whole numbers (n,)")
     if len(plain) != len(images):
-        expected = f"{len(images)}, as many as the pictures of {images_name}"
+        expected = f"{len(images)}, as many as the images of {images_name}"
         raise InputError(labels_name, found=f"{len(plain)} labels", expected=expected)
     if plain.dtype == np.uint64 and len(plain) and plain.max() > np.iinfo(np.int64).max:
         raise InputError(labels_name, found=f"the label {plain.max()}", expected="labels below 2^63")
-    return Pictures(images, plain.astype(np.int64))
+    return LabelledImages(images, plain.astype(np.int64))
 
 
 def idx_labels(array: np.ndarray, where: str) -> np.ndarray:

@@ -7,34 +7,34 @@ from pathlib import Path
 import numpy as np
 
 from ..data.datasets import Dataset
+from ..files.atomic import new_folder, require_parent, taken
+from ..files.sources import read_text
+from ..images.grid import png_bytes, tile
 from ..runtime import artifact
 from ..runtime.arrays import npz_bytes
 from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, PRIOR, file_spec
 from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import AegenError, InputError, OutputError, ParityError
-from ..runtime.files import new_folder, require_parent, taken
-from ..runtime.grid import png_bytes, tile
-from ..runtime.manifest import FORMAT, HOTTEST, INT8, ImageSpec, Manifest, Tensor
+from ..runtime.manifest import FORMAT, INT8, MAX_TEMPERATURE, ImageSpec, Manifest, Tensor
 from ..runtime.pixels import to_tensor, unit_pixels
 from ..runtime.priors import FLOW, PRIORS
-from ..runtime.streams import read_text
 from ..train.checkpoint import Checkpoint
-from ..train.codes import Codes, encode, label_values
+from ..train.latents import EncodedLatents, encode, label_values
 from ..train.priors import LearnedPrior
 from .card import model_card
 from .commands import recorded_commands
 from .graphs import IR_VERSION, OPSET, costs, decoder_graph, encoder_graph, prior_graph, signature
-from .parity import answers, golden_pairs, golden_pictures, prove
+from .half_precision import HALF, SINGLE, rounded, stored_as_halves
+from .parity import answers, golden_images, golden_pairs, prove
 from .quantised import all_quantised
 from .statistics import fit, flow_log_likelihood, log_likelihoods, measured
 from .unrolled import UnrolledFlow
 from .versions import versions
-from .weights import HALF, SINGLE, rounded, stored_as_halves
 
-PREVIEW_PICTURES = 64
+PREVIEW_IMAGES = 64
 FLOW_STEPS = 8
-WEIGHTS = (SINGLE, HALF, INT8)
-CALIBRATION = 5000  # training pictures that ranges are taken from
+PRECISIONS = (SINGLE, HALF, INT8)
+CALIBRATION = 5000  # training images that ranges are taken from
 
 
 def export(
@@ -49,58 +49,58 @@ def export(
     components: int | None = None,
     learned: LearnedPrior | None = None,
     flow_steps: int | None = None,
-    weights: str = SINGLE,
+    precision: str = SINGLE,
     notes: Path | None = None,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda step: None,
 ) -> Manifest:
-    """Write the artifact `target` from a trained network and the pictures that it was trained on.
+    """Write the artifact `target` from a trained network and the images that it was trained on.
 
     name: the artifact's, by default the folder's. licence: of the data, where it is not known. prior, temperature: what
-    `sample` uses when it is not told otherwise, by default the prior that gives held-out codes the highest likelihood,
+    `sample` uses when it is not told otherwise, by default the prior that gives held-out latents the highest likelihood,
     as fitted, and the flow of a refined run. components: of the Gaussian mixture, by default the likeliest number.
-    learned: a flow trained on the network's codes, followed in flow_steps evaluations, by default as many as the run
-    was refined for, or FLOW_STEPS. weights: how they are stored, one of WEIGHTS; with fp16 all else is made with the
+    learned: a flow trained on the network's latents, followed in flow_steps evaluations, by default as many as the run
+    was refined for, or FLOW_STEPS. precision: how weights are stored, one of PRECISIONS; with fp16 all else is made with the
     weights as they are stored, with int8 with those that were trained, and a learned prior's are halves. notes: a
     Markdown file for the card to end with. report: called with the name of each step as it begins.
     Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
     Raises InputError when the data is not what the network was trained on, OutputError when `target` is taken and
     overwrite is off, ParityError when onnxruntime and torch differ.
     """
-    _check_choices(prior, learned, weights, temperature, checkpoint.recipe.network)
+    _check_choices(prior, learned, precision, temperature, checkpoint.recipe.network)
     _check_target(target, overwrite)
     remarks = "" if notes is None else read_text(notes)
     checkpoint.check_same_data(dataset)
     network, recipe = checkpoint.network(), checkpoint.recipe
     values = label_values(dataset.train.labels)
     flow = None if learned is None else _unrolled(learned, flow_steps, checkpoint, values)
-    if weights == HALF:
+    if precision == HALF:
         network = rounded(network)
-    if weights != SINGLE and flow is not None:
+    if precision != SINGLE and flow is not None:
         flow = rounded(flow)
     image = ImageSpec(checkpoint.shape, recipe.pixel_range)
 
     report("graphs")
     graphs = {ENCODER: encoder_graph(network, checkpoint.shape), DECODER: decoder_graph(network, recipe.latent_dim)}
     graphs |= {} if flow is None else {PRIOR: prior_graph(flow)}
-    halved = {SINGLE: (), HALF: tuple(graphs), INT8: (PRIOR,)}[weights]
+    halved = {SINGLE: (), HALF: tuple(graphs), INT8: (PRIOR,)}[precision]
     graphs = {file: stored_as_halves(graph) if file in halved else graph for file, graph in graphs.items()}
     report("parity")
     parity = prove(network, flow, graphs, dataset.test.images, image)
-    golden = golden_pairs(network, flow, golden_pictures(dataset.test.images), image)
-    codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
+    golden = golden_pairs(network, flow, golden_images(dataset.test.images), image)
+    latents, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
     errors: dict[str, float] = {}
-    if weights == INT8:
+    if precision == INT8:
         report("8 bits")
         images = (to_tensor(part.images, image) for part in (dataset.train[:CALIBRATION], dataset.validation))
-        seen, kept = ({ENCODER: a, DECODER: b} for a, b in zip(images, (codes.latent, held_out.latent), strict=True))
+        seen, kept = ({ENCODER: a, DECODER: b} for a, b in zip(images, (latents.latent, held_out.latent), strict=True))
         graphs, errors = all_quantised(graphs, seen, kept)
         golden = answers(golden, graphs, image)
-    latents = fit(codes.latent, held_out.latent, dataset.train.labels, components=components, report=report)
-    likelihoods = _likelihoods(latents, held_out, len(values), flow)
+    statistics = fit(latents.latent, held_out.latent, dataset.train.labels, components=components, report=report)
+    likelihoods = _likelihoods(statistics, held_out, len(values), flow)
     likeliest = max(likelihoods, key=lambda name: likelihoods[name])
     prior = prior or (FLOW if checkpoint.refinement and flow else likeliest)
-    settings = _settings(prior, temperature, components, flow, weights, notes, licence)
+    settings = _settings(prior, temperature, components, flow, precision, notes, licence)
     title = name or target.resolve().name
     facts = dataclasses.replace(dataset.facts, licence=licence or dataset.facts.licence)
     manifest = Manifest(
@@ -117,8 +117,8 @@ def export(
         default_temperature=temperature,
         log_likelihood=likelihoods,
         labels=tuple(values.tolist()),
-        latents=tuple(Tensor(name, array.dtype.name, array.shape) for name, array in latents.items()),
-        golden_pairs=len(golden["pictures"]),
+        latents=tuple(Tensor(name, array.dtype.name, array.shape) for name, array in statistics.items()),
+        golden_pairs=len(golden["images"]),
         data=facts,
         recipe=dataclasses.asdict(recipe),
         seed=recipe.seed,
@@ -129,19 +129,19 @@ def export(
         quality={},
         files={},
         sigma=checkpoint.sigma,
-        weights=weights,
+        precision=precision,
         notes=remarks,
-        multiply_adds=costs(network, flow, checkpoint.shape, recipe.latent_dim),
+        macs=costs(network, flow, checkpoint.shape, recipe.latent_dim),
         quantisation_error=errors,
         class_names=tuple(dataset.class_names[value] for value in values) if dataset.class_names else (),
     )
-    contents = {**graphs, LATENTS: npz_bytes(latents), GOLDEN: npz_bytes(golden)}
+    contents = {**graphs, LATENTS: npz_bytes(statistics), GOLDEN: npz_bytes(golden)}
     with new_folder(target, overwrite=overwrite) as folder:
         _write(folder, manifest, contents)
         report("preview and card")
         model = Autoencoder(folder)
         manifest = dataclasses.replace(manifest, quality=_quality(model, dataset, checkpoint))
-        contents[PREVIEW] = png_bytes(tile(model.sample(PREVIEW_PICTURES, seed=0), scale=2))
+        contents[PREVIEW] = png_bytes(tile(model.sample(PREVIEW_IMAGES, seed=0), scale=2))
         contents[CARD] = model_card(manifest).encode()
         manifest = _write(folder, manifest, contents)
         _check_whole(folder)
@@ -158,21 +158,21 @@ def _write(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Mani
 
 
 def _likelihoods(
-    latents: dict[str, np.ndarray], held_out: Codes, classes: int, flow: UnrolledFlow | None
+    latents: dict[str, np.ndarray], held_out: EncodedLatents, classes: int, flow: UnrolledFlow | None
 ) -> dict[str, float]:
     """The mean log density of the same held-out latents under every prior, in nats."""
     compared = measured(held_out, classes)
     likelihoods = log_likelihoods(latents, compared.latent)
     if flow is not None:
-        shares = latents.get("label_shares", np.empty(0))
+        shares = latents.get("class_fractions", np.empty(0))
         likelihoods[FLOW] = flow_log_likelihood(flow.flow, compared.latent, compared.labels, shares)
     return likelihoods
 
 
 def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> dict[str, float]:
     """Measured on the exported files, on test images; where there are none, on those that chose the best epoch."""
-    pictures = dataset.test.images
-    differences = model.reconstruct(pictures) - unit_pixels(pictures)
+    images = dataset.test.images
+    differences = model.reconstruct(images) - unit_pixels(images)
     return {
         "reconstruction_mse": float(np.mean(differences.astype(np.float64) ** 2)),
         "validation_loss": checkpoint.validation_loss,
@@ -200,7 +200,7 @@ def _settings(
     temperature: float,
     components: int | None,
     flow: UnrolledFlow | None,
-    weights: str,
+    precision: str,
     notes: Path | None,
     licence: str | None,
 ) -> dict[str, str]:
@@ -210,7 +210,7 @@ def _settings(
         "--temperature": f"{temperature:g}",
         "--components": components,
         "--flow-steps": None if flow is None else flow.steps,
-        "--weights": None if weights == SINGLE else weights,
+        "--precision": None if precision == SINGLE else precision,
         "--notes": None if notes is None else notes.name,
         "--licence": licence,
     }
@@ -218,19 +218,19 @@ def _settings(
 
 
 def _check_choices(
-    prior: str | None, learned: LearnedPrior | None, weights: str, temperature: float, network: str
+    prior: str | None, learned: LearnedPrior | None, precision: str, temperature: float, network: str
 ) -> None:
     known = (*PRIORS, FLOW) if learned else tuple(PRIORS)
     if prior is not None and prior not in known:
         remedy = "" if learned else "`aegen train-prior` makes a flow."
         raise InputError("prior", found=repr(prior), expected=f"one of {', '.join(known)}", remedy=remedy)
-    if weights not in WEIGHTS:
-        raise InputError("weights", found=repr(weights), expected=f"one of {', '.join(WEIGHTS)}")
-    if weights == INT8 and network != "mlp":
+    if precision not in PRECISIONS:
+        raise InputError("precision", found=repr(precision), expected=f"one of {', '.join(PRECISIONS)}")
+    if precision == INT8 and network != "mlp":
         remedy = "fp16: in 8 bits convolutions would be slower."
-        raise InputError("weights int8", found=f"network {network}", expected="network mlp", remedy=remedy)
-    if not 0 <= temperature <= HOTTEST:
-        raise InputError("temperature", found=temperature, expected=f"a number from 0 to {HOTTEST:g}")
+        raise InputError("precision int8", found=f"network {network}", expected="network mlp", remedy=remedy)
+    if not 0 <= temperature <= MAX_TEMPERATURE:
+        raise InputError("temperature", found=temperature, expected=f"a number from 0 to {MAX_TEMPERATURE:g}")
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -7,12 +7,12 @@ from ..runtime.manifest import DataSpec, Manifest
 
 KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
 LIMITS = {
-    "ae": """An autoencoder is trained to give pictures back, not to draw new ones. Its codes of real pictures fill no
+    "ae": """An autoencoder is trained to give images back, not to draw new ones. Its latents of real images fill no
 simple shape, and a Gaussian fitted to them also covers the gaps between them: some samples look like nothing.""",
-    "dae": """A denoising autoencoder is trained to clean pictures, not to draw new ones. It takes away what it was
-shown in training and may take away more; its codes fill no simple shape, so some samples look like nothing.""",
-    "vae": """A variational autoencoder pays for codes that differ from N(0, I), as much as beta says. What it cannot
-afford to keep, it averages: its pictures are softer than real ones.""",
+    "dae": """A denoising autoencoder is trained to clean images, not to draw new ones. It takes away what it was
+shown in training and may take away more; its latents fill no simple shape, so some samples look like nothing.""",
+    "vae": """A variational autoencoder pays for latents that differ from N(0, I), as much as beta says. What it cannot
+afford to keep, it averages: its images are softer than real ones.""",
 }
 
 
@@ -24,20 +24,20 @@ def model_card(manifest: Manifest) -> str:
     psnr = -10 * math.log10(max(quality["reconstruction_mse"], 1e-12))
     parity = "parity with torch" + (", before weights were in 8 bits" if manifest.quantisation_error else "")
     worst = max(manifest.parity.largest_difference.values())
-    knobs = "\n".join(f"| {knob} | {_plain(value)} |" for knob, value in recipe.items())
+    hyperparameters = "\n".join(f"| {hyperparameter} | {_plain(value)} |" for hyperparameter, value in recipe.items())
     versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
     priors = ", ".join(f"{name} {value:.2f} nats" for name, value in manifest.log_likelihood.items())
     commands = "\n".join(f"    {command}" for command in manifest.commands)
-    costs = ", ".join(f"{file.removesuffix('.onnx')} {count:,}" for file, count in manifest.multiply_adds.items())
+    costs = ", ".join(f"{file.removesuffix('.onnx')} {count:,}" for file, count in manifest.macs.items())
     unit = "squared error" if recipe["loss"] == "mse" else "nats"
     return f"""# {manifest.name}
 
-A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} pictures with {manifest.latent_dim} latent axes, \
+A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} images with {manifest.latent_dim} latent dimensions, \
 trained on {data.name}.
 
 ![{manifest.name}: samples]({PREVIEW})
 
-The picture: 64 samples, seed 0, prior `{manifest.default_prior}`, temperature {manifest.default_temperature:g}.
+The image: 64 samples, seed 0, prior `{manifest.default_prior}`, temperature {manifest.default_temperature:g}.
 
 ## Use
 
@@ -45,7 +45,7 @@ The picture: 64 samples, seed 0, prior `{manifest.default_prior}`, temperature {
 
     import aegen
     model = aegen.load("{manifest.name}")
-    pictures = model.sample(64, seed=0)
+    images = model.sample(64, seed=0)
 
 Where this folder does not come with aegen, give its path for its name.
 
@@ -53,16 +53,16 @@ Where this folder does not come with aegen, give its path for its name.
 
 | | |
 | --- | --- |
-| training data | {data.name}: {data.training_pictures:,} pictures, {data.validation_pictures:,} more held out |
+| training data | {data.name}: {data.training_images:,} images, {data.validation_images:,} more held out |
 | source of the data | {data.source} |
 | licence of the data | {data.licence} |
 | reconstruction error | {quality["reconstruction_mse"]:.5f} mean square per pixel in [0, 1] (PSNR {psnr:.2f} dB), \
 {_measured_on(data)} |
 | validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, \
 at epoch {manifest.epoch} of {recipe["epochs"]} |
-| priors, with the mean log-likelihood of the same held-out codes | {priors} |
-| multiply-adds of a picture | {costs} |
-| weights | {manifest.precision} |
+| priors, with the mean log-likelihood of the same held-out latents | {priors} |
+| MACs of a image | {costs} |
+| precision | {manifest.precision_text} |
 | {parity} | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
 | made with | {versions} |
 
@@ -72,22 +72,22 @@ Made by these commands; whoever has the data can make it again:
 
 {commands}
 
-| knob | value |
+| hyperparameter | value |
 | --- | --- |
-{knobs}
+{hyperparameters}
 
 ## Limits
 
 {LIMITS[manifest.kind]}
-The prior `kde` draws close to codes of single training pictures, and so may copy them.
-It knows only pictures like those that it was trained on.
+The prior `kde` draws close to latents of single training images, and so may copy them.
+It knows only images like those that it was trained on.
 {f"{chr(10)}{manifest.notes}" if manifest.notes else ""}"""
 
 
 def _measured_on(data: DataSpec) -> str:
     if data.test_images:
         return f"on the {data.test_images:,} test images, which training never saw"
-    return f"on the {data.validation_pictures:,} validation images, by which the best epoch was chosen"
+    return f"on the {data.validation_images:,} validation images, by which the best epoch was chosen"
 
 
 def _plain(value: object) -> str:

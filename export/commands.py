@@ -4,12 +4,12 @@ import dataclasses
 import shlex
 from collections.abc import Iterator
 
+from ..recipes.feature_extractor import FeatureExtractorRecipe
+from ..recipes.flow import FlowRecipe
+from ..recipes.refinement import RefinementRecipe
+from ..recipes.training import Recipe
 from ..train.checkpoint import BEST, Checkpoint
-from ..train.flow import FlowRecipe
-from ..train.judge import JudgeRecipe
-from ..train.moment_matching import RefinementRecipe
 from ..train.priors import LearnedPrior
-from ..train.recipe import Recipe
 
 
 def recorded_commands(
@@ -36,14 +36,16 @@ def recorded_commands(
     return tuple(map(shlex.join, commands))
 
 
-def changed_options(recipe: Recipe | FlowRecipe | JudgeRecipe | RefinementRecipe) -> list[str]:
-    """An option for every knob that is not at its default."""
+def changed_options(recipe: Recipe | FlowRecipe | FeatureExtractorRecipe | RefinementRecipe) -> list[str]:
+    """An option for every hyperparameter that is not at its default."""
     changed = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(recipe)
         if getattr(recipe, field.name) != field.default
     }
-    return list(_flat({f"--{knob.replace('_', '-')}": _text(value) for knob, value in changed.items()}))
+    return list(
+        _flat({f"--{hyperparameter.replace('_', '-')}": _text(value) for hyperparameter, value in changed.items()})
+    )
 
 
 def _text(value: object) -> str:

@@ -20,7 +20,7 @@ from ..runtime.graphs.check import operators_of
 from ..runtime.graphs.operators import EMITTED
 from ..runtime.pixels import Shape
 from ..train.interrupts import uninterrupted
-from ..train.models import EncoderDecoder, Variational
+from ..train.networks import EncoderDecoder, Variational
 from .unrolled import UnrolledFlow
 
 OPSET = 18
@@ -68,16 +68,16 @@ def prior_inputs(prior: UnrolledFlow) -> dict[str, Tensor]:
 
 
 def costs(network: EncoderDecoder, prior: UnrolledFlow | None, shape: Shape, latent_dim: int) -> dict[str, int]:
-    """Multiply-adds of one picture or code in each graph, by file name."""
+    """MACs of one image or code in each graph, by file name."""
     counted = {
-        ENCODER: multiply_adds(network.encode, torch.zeros(EXAMPLES, *shape)),
-        DECODER: multiply_adds(network.decode, torch.zeros(EXAMPLES, latent_dim)),
+        ENCODER: macs(network.encode, torch.zeros(EXAMPLES, *shape)),
+        DECODER: macs(network.decode, torch.zeros(EXAMPLES, latent_dim)),
     }
-    return counted | ({} if prior is None else {PRIOR: multiply_adds(prior, *prior_inputs(prior).values())})
+    return counted | ({} if prior is None else {PRIOR: macs(prior, *prior_inputs(prior).values())})
 
 
-def multiply_adds(function: Callable[..., Any], *example: Tensor) -> int:
-    """Multiply-adds of the matrix products and convolutions for one row of the example, which has EXAMPLES rows."""
+def macs(function: Callable[..., Any], *example: Tensor) -> int:
+    """MACs of the matrix products and convolutions for one row of the example, which has EXAMPLES rows."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         function(*example)
     return int(counter.get_total_flops()) // 2 // EXAMPLES

@@ -1,6 +1,6 @@
 """Fully connected networks in whole numbers of 8 bits: a quarter of the size, and quicker products.
 
-Scales are fixed at export, from what real pictures and codes give. A picture therefore never depends on its batch, as
+Scales are fixed at export, from what real images and latents give. A image therefore never depends on its batch, as
 it would if every batch set scales of its own. Weights have 7 of their 8 bits: products of two 8-bit numbers overflow
 the sums of processors without special instructions.
 """

@@ -1,4 +1,4 @@
-"""What the verbs are told: numbers within their bounds, or an error that names the argument."""
+"""What the methods are told: numbers within their bounds, or an error that names the argument."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import InputError, ShapeError, shown
-from .manifest import HOTTEST
+from .manifest import MAX_TEMPERATURE
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 MAX_LISTED = 30  # classes that an error names
-MOST = 2**40  # pictures: beyond any use, and within what numpy counts
+MAX_COUNT = 2**40  # images: beyond any use, and within what numpy counts
 
 
 def count(name: str, value: int) -> int:
     """A whole number from 0. Raises InputError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MOST:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MAX_COUNT:
         raise InputError(name, found=shown(value), expected="a whole number from 0 to 2^40")
     return int(value)
 
@@ -27,19 +27,19 @@ def positive(name: str, value: int) -> int:
     return int(value)
 
 
-def path_steps(steps: int) -> int:
-    """Pictures on a path, both ends included. Raises InputError."""
+def checked_steps(steps: int) -> int:
+    """Images on a path, both ends included. Raises InputError."""
     if count("steps", steps) < 2:
         raise InputError("steps", found=steps, expected="at least 2")
     return int(steps)
 
 
-def spread(temperature: float | None, default: float) -> float:
+def checked_temperature(temperature: float | None, default: float) -> float:
     """A temperature, or the default for None. Raises InputError."""
     value = default if temperature is None else temperature
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not (real and 0 <= value <= HOTTEST):
-        raise InputError("temperature", found=shown(value), expected=f"a number from 0 to {HOTTEST:g}")
+    if not (real and 0 <= value <= MAX_TEMPERATURE):
+        raise InputError("temperature", found=shown(value), expected=f"a number from 0 to {MAX_TEMPERATURE:g}")
     return float(value)
 
 
@@ -73,21 +73,21 @@ def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> 
     raise InputError("label", found=shown(label), expected=f"one of {', '.join(known)}{more}")
 
 
-def as_codes(codes: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
-    """Codes as float32 (n, d), and whether there was only one, without n. Raises ShapeError or InputError."""
+def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
+    """Latents as float32 (n, d), and whether there was only one, without n. Raises ShapeError or InputError."""
     try:
-        array = np.asarray(codes)
+        array = np.asarray(latents)
     except (ValueError, TypeError) as error:
-        raise InputError("codes", found=error, expected=f"numbers of shape (n, {latent_dim})") from error
+        raise InputError("latents", found=error, expected=f"numbers of shape (n, {latent_dim})") from error
     if array.dtype.kind not in "fiu":
-        raise InputError("codes", found=f"dtype {array.dtype}", expected="numbers")
+        raise InputError("latents", found=f"dtype {array.dtype}", expected="numbers")
     if array.ndim not in (1, 2) or array.shape[-1] != latent_dim:
         expected = f"(n, {latent_dim}) or ({latent_dim},)"
-        raise ShapeError("codes", found=f"shape {array.shape}", expected=expected)
+        raise ShapeError("latents", found=f"shape {array.shape}", expected=expected)
     single = array.ndim == 1
     batch = _as_float32(array[None] if single else array)
     if not np.isfinite(batch).all():
-        raise InputError("codes", found="values that are not finite", expected="finite numbers of float32")
+        raise InputError("latents", found="values that are not finite", expected="finite numbers of float32")
     return batch, single
 
 

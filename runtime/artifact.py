@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import ArtifactError, InputError, NotFoundError, shown
-from .manifest import LARGEST_MANIFEST, FileSpec, Graph, Manifest, Tensor, signature_text
+from .manifest import MAX_MANIFEST_BYTES, FileSpec, Graph, Manifest, Tensor, signature_text
 
 SHIPPED = Path(__file__).parents[1] / "artifacts"
 DEFAULT = "mnist"
@@ -82,13 +82,13 @@ def read_manifest(folder: Path) -> Manifest:
     where = folder / MANIFEST
     try:
         with where.open("rb") as stream:
-            text = stream.read(LARGEST_MANIFEST + 1)
+            text = stream.read(MAX_MANIFEST_BYTES + 1)
     except (OSError, ValueError) as error:
         missing = f"no {MANIFEST}" if _is_there(folder) else "no such folder"
         found = missing if isinstance(error, FileNotFoundError) else str(error)
         remedy = "`aegen export` makes one."
         raise NotFoundError(str(folder), found=found, expected="an artifact", remedy=remedy) from error
-    if len(text) > LARGEST_MANIFEST:
+    if len(text) > MAX_MANIFEST_BYTES:
         raise ArtifactError(str(where), found="more than 4 MB", expected="a few kB")
     return Manifest.parse(text, str(where))
 

@@ -1,4 +1,4 @@
-"""class Autoencoder: an artifact's networks and latent statistics behind a few verbs."""
+"""class Autoencoder: an artifact's networks and latent statistics behind a few methods."""
 
 import collections
 import functools
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import Label, as_codes, count, path_steps, spread
+from .arguments import Label, as_latents, checked_steps, checked_temperature, count
 from .artifact import DECODER, ENCODER, PRIOR, Artifact, find
 from .errors import InputError, ShapeError, shown
+from .interpolation import DEFAULT_OF_KIND, PATHS, path
 from .manifest import Graph, Manifest
 from .noise import Noise
-from .paths import OF_KIND, PATHS, path
-from .pixels import FLOAT, as_batch, picture_dtype, picture_shape, to_pictures, to_tensor
+from .pixels import FLOAT, as_batch, image_dtype, image_shape, to_images, to_tensor
 from .prior_set import PriorSet
-from .priors import FLOW, Chance
+from .priors import FLOW, BaseNoise
 from .session import Network
 from .threads import chosen_threads
 from .verification import Verification, verify
@@ -30,7 +30,7 @@ def load(
     """Open a model: a shipped name, the path of an artifact folder, or None for the shipped default.
 
     threads: as many as work at once for a caller, its own among them, by default AEGEN_THREADS, or the cores that this
-    process may use. batch_size: pictures that one of them takes at a time, by default what suits the model.
+    process may use. batch_size: images that one of them takes at a time, by default what suits the model.
     Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
     """
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)
@@ -39,8 +39,8 @@ def load(
 class Autoencoder:
     """An exported autoencoder on onnxruntime.
 
-    Pictures are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]; one picture, without n, gives one
-    result. Codes are float32 (n, d). Every file is checked against its hash here; a network is opened when a verb first
+    Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]; one image, without n, gives one
+    result. Latents are float32 (n, d). Every file is checked against its hash here; a network is opened when a method first
     needs it, so sampling never opens the encoder. A model holds no state between calls: threads may share it, a fork
     may use it, and it pickles as its path.
     """
@@ -57,7 +57,7 @@ class Autoencoder:
     def __repr__(self) -> str:
         facts = self.manifest
         return (
-            f"<Autoencoder {facts.name}: {facts.kind}, {self.picture_shape} pictures, {facts.latent_dim} latent axes>"
+            f"<Autoencoder {facts.name}: {facts.kind}, {self.image_shape} images, {facts.latent_dim} latent dimensions>"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -75,13 +75,13 @@ class Autoencoder:
 
     @property
     def latent_dim(self) -> int:
-        """Number of latent axes d."""
+        """Number of latent dimensions d."""
         return self.manifest.latent_dim
 
     @property
-    def picture_shape(self) -> tuple[int, ...]:
-        """Axes of one picture: (H, W) grey or (H, W, 3) colour."""
-        return picture_shape(self.manifest.image.shape)
+    def image_shape(self) -> tuple[int, ...]:
+        """Axes of one image: (H, W) grey or (H, W, 3) colour."""
+        return image_shape(self.manifest.image.shape)
 
     @property
     def priors(self) -> tuple[str, ...]:
@@ -99,22 +99,22 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """N new pictures: codes drawn from a prior, then decoded.
+        """N new images: latents drawn from a prior, then decoded.
 
-        seed: the same one gives the same pictures, and `sample(64, seed=0)[:16]` is `sample(16, seed=0)`; None: new.
+        seed: the same one gives the same images, and `sample(64, seed=0)[:16]` is `sample(16, seed=0)`; None: new.
         prior: one of `priors`, by default the artifact's. label: a label value or class name, for images of this class
         alone; or a list of n, one for each image. temperature: of the standard deviation of the latents around their
         mean, 1 as fitted; at 0 all are the mean, of a mixture or kernel density that of the component chosen. By
         default the artifact's.
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
-        pictures = self._empty_pictures(count("n", n), dtype)
+        images = self._empty_images(count("n", n), dtype)
 
-        def fill(codes: np.ndarray, part: slice) -> None:
-            pictures[part] = self._decode_batch(codes, pictures.dtype)
+        def fill(latents: np.ndarray, part: slice) -> None:
+            images[part] = self._decode_batch(latents, images.dtype)
 
         collections.deque(self._drawn(fill, (self._decoder,), n, seed, prior, label, temperature, batch_size), maxlen=0)
-        return pictures
+        return images
 
     def iter_sample(
         self,
@@ -127,11 +127,11 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> Iterator[np.ndarray]:
-        """The pictures of `sample`, a batch at a time, in memory that does not grow with n."""
-        kind = picture_dtype(dtype)
+        """The images of `sample`, a batch at a time, in memory that does not grow with n."""
+        kind = image_dtype(dtype)
 
-        def decode(codes: np.ndarray, part: slice) -> np.ndarray:
-            return self._decode_batch(codes, kind)
+        def decode(latents: np.ndarray, part: slice) -> np.ndarray:
+            return self._decode_batch(latents, kind)
 
         return self._drawn(decode, (self._decoder,), n, seed, prior, label, temperature, batch_size)
 
@@ -144,69 +144,69 @@ class Autoencoder:
         label: Label | None = None,
         temperature: float | None = None,
     ) -> np.ndarray:
-        """The codes that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
+        """The latents that `sample` decodes, float32 (n, d): bit for bit the same for a seed at any
         batch size; from a learned prior, to float rounding.
         """
-        chunks = list(self._drawn(lambda codes, part: codes, (), n, seed, prior, label, temperature, None))
+        chunks = list(self._drawn(lambda latents, part: latents, (), n, seed, prior, label, temperature, None))
         return np.concatenate([np.empty((0, self.latent_dim), np.float32), *chunks])
 
-    def log_prob(self, codes: ArrayLike, *, prior: str | None = None, label: int | str | None = None) -> np.ndarray:
-        """Log density of codes (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number.
+    def log_prob(self, latents: ArrayLike, *, prior: str | None = None, label: int | str | None = None) -> np.ndarray:
+        """Log density of latents (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number.
 
         prior: any but "flow", which has no density at hand and is the default of some models. Raises InputError for it.
         """
-        batch, single = as_codes(codes, self.latent_dim)
+        batch, single = as_latents(latents, self.latent_dim)
         chosen = self._priors.prior(prior, self._priors.class_index(label))
         with np.errstate(all="ignore"):  # of values that no image has: the density is then 0 and its logarithm infinite
             densities = chosen.log_prob(batch)
         return densities[0] if single else densities
 
-    def encode(self, pictures: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
-        """Latent codes of pictures; of a VAE the mean of q(z|x).
+    def encode(self, images: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
+        """Latent latents of images; of a VAE the mean of q(z|x).
 
-        Returns float32 (n, d), or (d,) for one picture. Raises ShapeError or InputError for pictures that do not fit.
+        Returns float32 (n, d), or (d,) for one image. Raises ShapeError or InputError for images that do not fit.
         """
-        batch, single = as_batch(pictures, self.manifest.image.shape)
-        codes = self._workers.gathered(
+        batch, single = as_batch(images, self.manifest.image.shape)
+        latents = self._workers.gathered(
             self._encode_batch, batch, (self.latent_dim,), FLOAT, self._work(ENCODER), batch_size
         )
-        return codes[0] if single else codes
+        return latents[0] if single else latents
 
-    def posterior(self, pictures: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and log variance of q(z|x), the Gaussian that a variational autoencoder gives for each picture.
+    def posterior(self, images: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log variance of q(z|x), the Gaussian that a variational autoencoder gives for each image.
 
-        Both float32 (n, d), or (d,) for one picture. Raises InputError when this is no variational autoencoder.
+        Both float32 (n, d), or (d,) for one image. Raises InputError when this is no variational autoencoder.
         """
         if self.manifest.kind != "vae":
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
-        batch, single = as_batch(pictures, self.manifest.image.shape)
+        batch, single = as_batch(images, self.manifest.image.shape)
 
-        def both(pictures: np.ndarray) -> np.ndarray:
-            image = to_tensor(pictures, self.manifest.image)
+        def both(images: np.ndarray) -> np.ndarray:
+            image = to_tensor(images, self.manifest.image)
             return np.stack(self._encoder.outputs(("latent", "logvar"), {"image": image}), 1)
 
         found = self._workers.gathered(both, batch, (2, self.latent_dim), FLOAT, self._work(ENCODER), batch_size)
         mean, logvar = np.ascontiguousarray(found.swapaxes(0, 1))
         return (mean[0], logvar[0]) if single else (mean, logvar)
 
-    def decode(self, codes: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """Pictures of latent codes.
+    def decode(self, latents: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """Images of latents.
 
-        codes: (n, d) or (d,) float. Returns (n, H, W) or (n, H, W, 3) in [0, 1], or uint8 with dtype="uint8"; one
-        picture for one code. Raises ShapeError when the last axis is not this model's latent_dim, InputError for codes
+        latents: (n, d) or (d,) float. Returns (n, H, W) or (n, H, W, 3) in [0, 1], or uint8 with dtype="uint8"; one
+        image for one code. Raises ShapeError when the last axis is not this model's latent_dim, InputError for latents
         that are no finite numbers.
         """
-        batch, single = as_codes(codes, self.latent_dim)
-        kind = picture_dtype(dtype)
+        batch, single = as_latents(latents, self.latent_dim)
+        kind = image_dtype(dtype)
         decode = functools.partial(self._decode_batch, dtype=kind)
-        pictures = self._workers.gathered(decode, batch, self.picture_shape, kind, self._work(DECODER), batch_size)
-        return pictures[0] if single else pictures
+        images = self._workers.gathered(decode, batch, self.image_shape, kind, self._work(DECODER), batch_size)
+        return images[0] if single else images
 
     def reconstruct(
-        self, pictures: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32
+        self, images: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32
     ) -> np.ndarray:
-        """Pictures encoded and decoded again, in the shape they came in."""
-        return self.decode(self.encode(pictures, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
+        """Images encoded and decoded again, in the shape they came in."""
+        return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
 
     def interpolate(
         self,
@@ -218,9 +218,9 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """The decoded path between the codes of pictures a and b.
+        """The decoded path between the latents of images a and b.
 
-        a, b: one picture each, or n pictures each. along: "linear", "slerp" or "norm-corrected", by default what suits
+        a, b: one image each, or n images each. along: "linear", "slerp" or "norm-corrected", by default what suits
         the kind of autoencoder. Returns (steps, H, W[, 3]), or (n, steps, H, W[, 3]); the ends are the reconstructions
         of a and b. Raises ShapeError when a and b are not equally many.
         """
@@ -228,15 +228,15 @@ class Autoencoder:
         if start.shape != end.shape:
             found = f"shapes {np.shape(a)} and {np.shape(b)}"
             raise ShapeError("interpolate", found=found, expected="as many ends as starts")
-        steps = path_steps(steps)
-        chosen = OF_KIND.get(self.manifest.kind, "linear") if along is None else along
+        steps = checked_steps(steps)
+        chosen = DEFAULT_OF_KIND.get(self.manifest.kind, "linear") if along is None else along
         if not isinstance(chosen, str) or chosen not in PATHS:
             raise InputError("along", found=shown(chosen), expected=f"one of {', '.join(PATHS)}")
-        codes = path(chosen, start, end, steps)
-        pictures = self.decode(codes.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
-        return pictures.reshape(*codes.shape[:-1], *self.picture_shape)
+        latents = path(chosen, start, end, steps)
+        images = self.decode(latents.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
+        return images.reshape(*latents.shape[:-1], *self.image_shape)
 
-    def wander(
+    def latent_walk(
         self,
         n: int,
         *,
@@ -247,22 +247,22 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """N decoded paths between drawn pictures, each of one label, through the noise of the learned prior.
+        """N decoded paths between drawn images, each of one label, through the noise of the learned prior.
 
-        Every picture on the way could have been drawn. Returns (n, steps, H, W[, 3]). The same seed gives the same
+        Every image on the way could have been drawn. Returns (n, steps, H, W[, 3]). The same seed gives the same
         paths, and the first 4 of 8 are the 4. Raises InputError where there is no learned prior.
         """
         if FLOW not in self.priors:
             found, remedy = f"priors {', '.join(self.priors)}", "`aegen train-prior` makes one for a run."
             raise InputError(f"wander in {self.name}", found=found, expected="a learned prior", remedy=remedy)
-        steps = path_steps(steps)
-        scale = spread(temperature, self.manifest.default_temperature)
+        steps = checked_steps(steps)
+        scale = checked_temperature(temperature, self.manifest.default_temperature)
         drawn, noise = self._priors.learned(self._priors.class_index(label)), Noise(seed)
-        pictures = self._empty_pictures(count("n", n) * steps, dtype).reshape(n, steps, *self.picture_shape)
+        images = self._empty_images(count("n", n) * steps, dtype).reshape(n, steps, *self.image_shape)
         for row in range(n):
-            codes = drawn.walk(noise, steps, scale)
-            pictures[row] = self.decode(codes, batch_size=batch_size, dtype=dtype)
-        return pictures
+            latents = drawn.walk(noise, steps, scale)
+            images[row] = self.decode(latents, batch_size=batch_size, dtype=dtype)
+        return images
 
     def verify(self) -> Verification:
         """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
@@ -284,11 +284,11 @@ class Autoencoder:
         temperature: float | None,
         batch_size: int | None,
     ) -> Iterator[Result]:
-        """What `then`, for which networks are needed, makes of n codes, part by part.
+        """What `then`, for which networks are needed, makes of n latents, part by part.
 
         Chance is drawn in order; all else is shared out.
         """
-        scale = spread(temperature, self.manifest.default_temperature)
+        scale = checked_temperature(temperature, self.manifest.default_temperature)
         noise = Noise(seed)
         parts = self._workers.cut(count("n", n), self._work(DECODER) + self._work(PRIOR), batch_size)
         soon = self._workers.threads > 1
@@ -297,31 +297,31 @@ class Autoencoder:
         for network in needed if soon else ():
             network.open_soon()
 
-        def chance(part: slice) -> Chance:
-            numbers = drawn.chance(noise, part.stop - part.start)
+        def base_noise(part: slice) -> BaseNoise:
+            numbers = drawn.base_noise(noise, part.stop - part.start)
             return (*numbers, classes[part]) if isinstance(classes, np.ndarray) else numbers
 
-        def made(one: tuple[Chance, slice]) -> Result:
+        def made(one: tuple[BaseNoise, slice]) -> Result:
             return then(self._priors.latents(drawn, one[0], scale), one[1])
 
-        return self._workers.in_order(made, ((chance(part), part) for part in parts))
+        return self._workers.in_order(made, ((base_noise(part), part) for part in parts))
 
-    def _encode_batch(self, pictures: np.ndarray) -> np.ndarray:
-        return self._encoder.run("latent", {"image": to_tensor(pictures, self.manifest.image)})
+    def _encode_batch(self, images: np.ndarray) -> np.ndarray:
+        return self._encoder.run("latent", {"image": to_tensor(images, self.manifest.image)})
 
-    def _decode_batch(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        return to_pictures(self._decoder.run("image", {"latent": codes}), self.manifest.image, dtype)
+    def _decode_batch(self, latents: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return to_images(self._decoder.run("image", {"latent": latents}), self.manifest.image, dtype)
 
-    def _empty_pictures(self, n: int, dtype: DTypeLike) -> np.ndarray:
-        kind = picture_dtype(dtype)
+    def _empty_images(self, n: int, dtype: DTypeLike) -> np.ndarray:
+        kind = image_dtype(dtype)
         try:
-            return np.empty((n, *self.picture_shape), kind)
+            return np.empty((n, *self.image_shape), kind)
         except (MemoryError, ValueError) as error:
             expected, remedy = "as many as fit into memory", "iter_sample gives them a batch at a time."
             raise InputError("n", found=n, expected=expected, remedy=remedy) from error
 
     def _work(self, graph: str) -> int:
-        return self.manifest.multiply_adds.get(graph, 0)
+        return self.manifest.macs.get(graph, 0)
 
     def _network(self, name: str) -> Network:
         artifact = self._artifact  # not self: a cycle would keep a dropped model, and its sessions, alive

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
             """Forget it, in the child."""
 
 
-LONGEST_WAIT = 60.0  # seconds: a fork that waits longer goes on, for two threads may be waiting for each other
+MAX_WAIT = 60.0  # seconds: a fork that waits longer goes on, for two threads may be waiting for each other
 POLL = 0.001  # seconds
 HOOKED = {
     "logging": "_lock",
@@ -68,7 +68,7 @@ def _before_fork() -> None:
 
 
 def _wait_for_blocks() -> None:
-    deadline = time.monotonic() + LONGEST_WAIT
+    deadline = time.monotonic() + MAX_WAIT
     _lock.acquire()
     while _blocks.keys() - {get_ident()}:
         if time.monotonic() > deadline:

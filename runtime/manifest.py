@@ -10,10 +10,10 @@ from typing import Any
 from .errors import ArtifactError, InputError, shortened
 from .records import from_json, read_json
 
-FORMAT = 1
+FORMAT = 2
 INT8 = "int8"  # weights in whole numbers of 8 bits
-HOTTEST = 1000.0  # temperature: far beyond any use, and codes stay within float32
-LARGEST_MANIFEST = 4_000_000  # bytes; a real one has a few thousand
+MAX_TEMPERATURE = 1000.0  # temperature: far beyond any use, and latents stay within float32
+MAX_MANIFEST_BYTES = 4_000_000  # bytes; a real one has a few thousand
 HASH = re.compile("[0-9a-f]{64}")
 MAX_RANGE = 2**16  # of the values of black and white, and how often 1 holds their least difference
 VALUES = f"black below white, and both from -{MAX_RANGE:,} to {MAX_RANGE:,}"
@@ -60,19 +60,19 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The pictures that the artifact was trained on.
+    """The images that the artifact was trained on.
 
-    training_pictures and validation_pictures: how many. sha256: of the bytes of both, in their order, by which
+    training_images and validation_images: how many. sha256: of the bytes of both, in their order, by which
     someone with the data can tell that it is the same. test_images: how many the set keeps apart for measuring; 0 where
-    it has none, and validation pictures are measured instead. shuffled: whether the training images were put in the
+    it has none, and validation images are measured instead. shuffled: whether the training images were put in the
     fixed random order before validation was split off; sha256 is of the stored order.
     """
 
     name: str
     licence: str
     source: str
-    training_pictures: int
-    validation_pictures: int
+    training_images: int
+    validation_images: int
     labelled: bool
     sha256: str
     test_images: int = 0
@@ -98,14 +98,25 @@ class FileSpec:
 
 
 @dataclass(frozen=True)
+class LearnedPrior:
+    """A prior that is a graph from `noise` [batch, k], and `label` [batch] where there are classes, to `latent`.
+
+    graph: its file name. evaluations: of its network for one latent: 1 for a one-step map, more for an integrated flow.
+    """
+
+    graph: str
+    evaluations: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """An artifact's facts. `graphs` and `files` are keyed by file name, `quality` by the name of the measure.
 
     epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
     code. labels: of the classes that can be asked for; class_names: their names, as many, or none. sigma: standard
-    deviation of p(x|z) in the range of `image`, where the loss was Gaussian. weights: the precision that they are
+    deviation of p(x|z) in the range of `image`, where the loss was Gaussian. precision: that the weights are
     stored in; of INT8, graphs compute in it too, and quantisation_error is the root mean square of what that changes on
-    held-out images, keyed by file name like multiply_adds, those of one image or code. notes: Markdown that ends its
+    held-out images, keyed by file name like macs, those of one image or code. notes: Markdown that ends its
     card.
     """
 
@@ -134,11 +145,13 @@ class Manifest:
     quality: dict[str, float]
     files: dict[str, FileSpec]
     sigma: float | None = None
-    weights: str = "fp32"
+    precision: str = "fp32"
     notes: str = ""
-    multiply_adds: dict[str, int] = field(default_factory=dict)
+    macs: dict[str, int] = field(default_factory=dict)
     quantisation_error: dict[str, float] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    learned_priors: dict[str, LearnedPrior] = field(default_factory=dict)
+    operators: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:
@@ -146,11 +159,11 @@ class Manifest:
         return sum(entry.bytes for entry in self.files.values())
 
     @property
-    def precision(self) -> str:
+    def precision_text(self) -> str:
         """How the weights are stored, and what computing in 8 bits changes."""
         errors = [f"{file.removesuffix('.onnx')} {error:.2g}" for file, error in self.quantisation_error.items()]
-        changes = f"; root mean square of what that changes on held-out pictures: {', '.join(errors)}"
-        return self.weights + (changes if errors else "")
+        changes = f"; root mean square of what that changes on held-out images: {', '.join(errors)}"
+        return self.precision + (changes if errors else "")
 
     @classmethod
     def parse(cls, text: bytes, where: str) -> "Manifest":
@@ -202,7 +215,7 @@ class Manifest:
             (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
             (-MAX_RANGE <= low <= high - 1 / MAX_RANGE <= MAX_RANGE, "image.range", self.image.range, VALUES),
             (0 < self.latent_dim <= MAX_LATENT_DIM, "latent_dim", self.latent_dim, f"from 1 to {MAX_LATENT_DIM:,}"),
-            (0 <= temperature <= HOTTEST, "default_temperature", temperature, f"from 0 to {HOTTEST:g}"),
+            (0 <= temperature <= MAX_TEMPERATURE, "default_temperature", temperature, f"from 0 to {MAX_TEMPERATURE:g}"),
             (self.sigma is None or self.sigma > 0, "sigma", self.sigma, "above 0"),
             (self.default_prior in self.priors, "default_prior", self.default_prior, "one of the priors"),
             (
@@ -236,7 +249,7 @@ class Manifest:
                 "other hashes",
                 "64 hex digits",
             ),
-            (all(count >= 0 for count in self.multiply_adds.values()), "multiply_adds", "numbers below 0", "from 0"),
+            (all(count >= 0 for count in self.macs.values()), "macs", "numbers below 0", "from 0"),
         ]
 
 

@@ -48,7 +48,7 @@ class Noise:
     def strata(self, n: int) -> np.ndarray:
         """The next n numbers in [0, 1), float64 (n,), each as likely anywhere; but of every STRATA in a row, one comes
         from each of as many equal parts, in random order. What they choose is then as frequent as it should be: of
-        labels, chance alone would move a set of pictures further from real ones than all faults of its pictures.
+        labels, chance alone would move a set of images further from real ones than all faults of its images.
 
         Source: stratified sampling, W. Cochran, Sampling Techniques, 1977, chapter 5.
         """

@@ -1,6 +1,6 @@
-"""Between pictures as people have them and tensors as networks take them.
+"""Between images as people have them and tensors as networks take them.
 
-Pictures are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Tensors are float32 (n, C, H, W) in the
+Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Tensors are float32 (n, C, H, W) in the
 range that the artifact states.
 """
 
@@ -16,27 +16,27 @@ ONE = np.float32(1).view(np.uint32)
 TOLERANCE = 1e-3  # by which floats of rounding and resizing may lie outside [0, 1]
 
 
-def picture_shape(shape: Shape) -> tuple[int, ...]:
-    """Axes of one picture, (H, W) or (H, W, 3), for a network's (C, H, W)."""
+def image_shape(shape: Shape) -> tuple[int, ...]:
+    """Axes of one image, (H, W) or (H, W, 3), for a network's (C, H, W)."""
     channels, height, width = shape
     return (height, width) if channels == 1 else (height, width, channels)
 
 
-def as_batch(pictures: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
-    """Pictures with a batch axis, and whether there was only one, without it.
+def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
+    """Images with a batch axis, and whether there was only one, without it.
 
     Raises ShapeError when they do not fit a network of `shape` (C, H, W), InputError for a dtype that has no meaning
     as grey levels, and for lists that make no array.
     """
-    array = as_array("pictures", pictures)
-    axes = picture_shape(shape)
+    array = as_array("images", images)
+    axes = image_shape(shape)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise InputError("pictures", found=f"dtype {array.dtype}", expected="uint8, or float in [0, 1]")
+        raise InputError("images", found=f"dtype {array.dtype}", expected="uint8, or float in [0, 1]")
     if array.shape == axes:
         return array[None], True
     if array.ndim != len(axes) + 1 or array.shape[1:] != axes:
         expected = f"{axes} or (n, {', '.join(map(str, axes))})"
-        raise ShapeError("pictures", found=f"shape {array.shape}", expected=expected)
+        raise ShapeError("images", found=f"shape {array.shape}", expected=expected)
     return array, False
 
 
@@ -49,12 +49,12 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
         raise InputError(name, found=found, expected="an array, or lists of equal lengths") from error
 
 
-def to_tensor(pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
-    """Pictures (n, H, W) or (n, H, W, 3) -> float32 (n, C, H, W) in the range of `image`.
+def to_tensor(images: np.ndarray, image: ImageSpec) -> np.ndarray:
+    """Images (n, H, W) or (n, H, W, 3) -> float32 (n, C, H, W) in the range of `image`.
 
-    Raises InputError when float pictures lie more than TOLERANCE outside [0, 1].
+    Raises InputError when float images lie more than TOLERANCE outside [0, 1].
     """
-    tensor = unit_pixels(pictures)
+    tensor = unit_pixels(images)
     low, high = image.range
     if (low, high) != (0.0, 1.0):
         tensor = tensor * np.float32(high - low) + np.float32(low)
@@ -63,29 +63,29 @@ def to_tensor(pictures: np.ndarray, image: ImageSpec) -> np.ndarray:
     return np.ascontiguousarray(tensor.reshape(len(tensor), *image.shape))
 
 
-def unit_pixels(pictures: np.ndarray, where: str = "float pictures") -> np.ndarray:
-    """Pictures as float32 in [0, 1]; floats up to TOLERANCE outside, as rounding leaves them, are clipped.
+def unit_pixels(images: np.ndarray, where: str = "float images") -> np.ndarray:
+    """Images as float32 in [0, 1]; floats up to TOLERANCE outside, as rounding leaves them, are clipped.
 
-    Raises InputError, beginning with `where`, when float pictures lie further outside, or are not finite.
+    Raises InputError, beginning with `where`, when float images lie further outside, or are not finite.
     """
-    if pictures.dtype == np.uint8:
-        unit = pictures.astype(np.float32)
+    if images.dtype == np.uint8:
+        unit = images.astype(np.float32)
         unit /= np.float32(255)
         return unit
-    if pictures.size and not _within_unit(pictures):
-        return _clipped(pictures, where)
-    return pictures.astype(np.float32, copy=False)
+    if images.size and not _within_unit(images):
+        return _clipped(images, where)
+    return images.astype(np.float32, copy=False)
 
 
-def _clipped(pictures: np.ndarray, where: str) -> np.ndarray:
-    low, high = float(pictures.min()), float(pictures.max())
+def _clipped(images: np.ndarray, where: str) -> np.ndarray:
+    low, high = float(images.min()), float(images.max())
     if not (np.isfinite(low) and np.isfinite(high)):  # of values with a NaN among them both are NaN
         found = "values that are NaN" if np.isnan(low) else "infinite values"
         raise InputError(where, found=found, expected="finite values in [0, 1]")
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         found = f"values from {low:.9g} to {high:.9g}"
         raise InputError(where, found=found, expected="values in [0, 1]", remedy=_remedy(low, high))
-    unit: np.ndarray = np.clip(pictures, 0, 1).astype(np.float32, copy=False)
+    unit: np.ndarray = np.clip(images, 0, 1).astype(np.float32, copy=False)
     return unit
 
 
@@ -104,26 +104,26 @@ def _remedy(low: float, high: float) -> str:
     return "Standardised images become: images * std + mean, with the mean and std they were standardised with"
 
 
-def _within_unit(pictures: np.ndarray) -> bool:
+def _within_unit(images: np.ndarray) -> bool:
     # Floats from 0 have the order of their bits, and the bits of negative ones and of NaN come after those of 1: one
     # pass over whole numbers tells. The two passes over floats are for what has other bits, such as -0.
-    if pictures.dtype == FLOAT and pictures.flags.c_contiguous:
-        bits = pictures.reshape(-1).view(np.uint32)
-        if bits[bits.argmax()] <= ONE:  # of one picture in half the time that max() takes
+    if images.dtype == FLOAT and images.flags.c_contiguous:
+        bits = images.reshape(-1).view(np.uint32)
+        if bits[bits.argmax()] <= ONE:  # of one image in half the time that max() takes
             return True
-    return bool(pictures.min() >= 0 and pictures.max() <= 1)
+    return bool(images.min() >= 0 and images.max() <= 1)
 
 
-def with_noise(pictures: np.ndarray, sigma: float, random: "np.random.Generator") -> np.ndarray:
-    """Pictures with Gaussian noise of a standard deviation sigma, cut to [0, 1]; float32."""
-    clean = unit_pixels(pictures)
+def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") -> np.ndarray:
+    """Images with Gaussian noise of a standard deviation sigma, cut to [0, 1]; float32."""
+    clean = unit_pixels(images)
     noise = random.standard_normal(clean.shape, dtype=np.float32)
-    spoilt: np.ndarray = np.clip(clean + np.float32(sigma) * noise, 0, 1)
-    return spoilt
+    noisy: np.ndarray = np.clip(clean + np.float32(sigma) * noise, 0, 1)
+    return noisy
 
 
-def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
-    """Tensor (n, C, H, W) in the range of `image` -> pictures float32 in [0, 1] or uint8."""
+def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
+    """Tensor (n, C, H, W) in the range of `image` -> images float32 in [0, 1] or uint8."""
     low, high = image.range
     if (low, high) != (0.0, 1.0):
         # onnxruntime's tanh gives values a rounding error beyond 1.
@@ -132,16 +132,16 @@ def to_pictures(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -
     return grey_levels(tensor) if dtype == LEVELS else tensor
 
 
-def grey_levels(pictures: np.ndarray) -> np.ndarray:
-    """Pictures as uint8, floats rounded to the nearest of 256 levels."""
-    if pictures.dtype == np.uint8:
-        return pictures
-    levels = pictures * np.float32(255)
+def grey_levels(images: np.ndarray) -> np.ndarray:
+    """Images as uint8, floats rounded to the nearest of 256 levels."""
+    if images.dtype == np.uint8:
+        return images
+    levels = images * np.float32(255)
     return np.rint(levels, out=levels).astype(np.uint8)
 
 
-def picture_dtype(dtype: DTypeLike) -> np.dtype:
-    """float32 or uint8, the two that pictures are returned in. Raises InputError for any other."""
+def image_dtype(dtype: DTypeLike) -> np.dtype:
+    """float32 or uint8, the two that images are returned in. Raises InputError for any other."""
     try:
         found = np.dtype(dtype)
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from .arrays import read_declared
 from .artifact import LATENTS, Artifact
 from .errors import ArtifactError, ExecutionError, InputError, shown
 from .forks import no_fork
-from .priors import FLOW, PRIORS, Chance, Flow, OfClasses, Prior, stored_prior
+from .priors import FLOW, PRIORS, BaseNoise, ClassConditional, Flow, Prior, stored_prior
 from .session import Network
 from .statistics import check_statistics
 
@@ -49,7 +49,7 @@ class PriorSet:
         if chosen == FLOW:
             return self.learned(classes, soon=soon)
         if isinstance(classes, np.ndarray):
-            return OfClasses({int(one): self._stored(chosen, int(one)) for one in np.unique(classes)})
+            return ClassConditional({int(one): self._stored(chosen, int(one)) for one in np.unique(classes)})
         return self._stored(chosen, classes)
 
     def learned(self, classes: int | np.ndarray | None = None, *, soon: bool = False) -> Flow:
@@ -59,16 +59,16 @@ class PriorSet:
         if isinstance(classes, np.ndarray):
             shares = np.empty(0)
         elif classes is None:
-            shares = self._read().get("label_shares", np.empty(0))
+            shares = self._read().get("class_fractions", np.empty(0))
         else:
             shares = np.zeros(len(self._artifact.manifest.labels))
             shares[classes] = 1
         return Flow(self._flow, self._artifact.manifest.latent_dim, shares)
 
-    def latents(self, prior: Prior, numbers: Chance, temperature: float) -> np.ndarray:
+    def latents(self, prior: Prior, numbers: BaseNoise, temperature: float) -> np.ndarray:
         """The latents that a prior makes of random numbers, float32 (n, d). Raises ExecutionError when not finite."""
         with np.errstate(all="ignore"):  # of statistics that no training gives; told here
-            latents = prior.codes(numbers, temperature)
+            latents = prior.latents(numbers, temperature)
         if not np.isfinite(latents).all():
             raise ExecutionError(self._where, found="latents that are not finite", expected="those of real images")
         return latents

@@ -1,9 +1,9 @@
-"""Distributions that latent codes are drawn from, with numpy alone.
+"""Distributions that latents are drawn from, with numpy alone.
 
-A prior turns chance, which is standard normal noise and a uniform number for the choice of a component, into codes.
+A prior turns chance, which is standard normal noise and a uniform number for the choice of a component, into latents.
 Chance comes from seeded streams that are read row by row, and the maths here adds up in an order that does not depend
-on how many rows come at once. The same seed therefore gives the same codes, bit for bit, whatever the batch size or
-the number of threads, and the first 16 of 64 codes are the 16 codes.
+on how many rows come at once. The same seed therefore gives the same latents, bit for bit, whatever the batch size or
+the number of threads, and the first 16 of 64 latents are the 16 latents.
 """
 
 import math
@@ -14,34 +14,34 @@ from typing import Protocol
 import numpy as np
 
 from .errors import InputError
+from .interpolation import path
 from .noise import Noise
-from .paths import path
 from .session import Network
 
 Latents = Mapping[str, np.ndarray]
-Chance = tuple[np.ndarray, ...]
+BaseNoise = tuple[np.ndarray, ...]
 FLOW = "flow"  # the name of a prior that is a network
 LOG_2PI = math.log(2 * math.pi)
-CHUNK = 1024  # codes whose densities are computed at once
+CHUNK = 1024  # latents whose densities are computed at once
 
 
 class Prior(Protocol):
-    """A distribution over codes."""
+    """A distribution over latents."""
 
     @property
     def latent_dim(self) -> int:
         """Axes d of a code."""
 
-    def chance(self, noise: Noise, n: int) -> Chance:
-        """The random numbers of the next n codes, a row for each in every array."""
+    def base_noise(self, noise: Noise, n: int) -> BaseNoise:
+        """The random numbers of the next n latents, a row for each in every array."""
 
-    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Their codes, float32 (n, d). temperature scales the standard deviation around the mean, of a mixture or a
+    def latents(self, base_noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Their latents, float32 (n, d). temperature scales the standard deviation around the mean, of a mixture or a
         kernel density around that of the component chosen: 1 is as fitted, at 0 every code is such a mean.
         """
 
-    def log_prob(self, codes: np.ndarray) -> np.ndarray:
-        """Log density of codes (n, d) in nats, float64 (n,), at temperature 1."""
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,), at temperature 1."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,20 @@ class Gaussian:
         """Axes d of a code."""
         return len(self.mean)
 
-    def chance(self, noise: Noise, n: int) -> Chance:
+    def base_noise(self, noise: Noise, n: int) -> BaseNoise:
         """Normals (n, d)."""
         return (noise.normals(n, len(self.mean)),)
 
-    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Codes, float32 (n, d)."""
-        (normals,) = chance
-        spread = _apply_factors(self.factor[None], normals)
-        codes: np.ndarray = self.mean + np.float32(temperature) * spread
-        return codes
+    def latents(self, base_noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        (normals,) = base_noise
+        deviation = _apply_factors(self.factor[None], normals)
+        latents: np.ndarray = self.mean + np.float32(temperature) * deviation
+        return latents
 
-    def log_prob(self, codes: np.ndarray) -> np.ndarray:
-        """Log density of codes (n, d) in nats, float64 (n,)."""
-        return _gaussian_log_prob(codes, self.mean, self.factor)
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,)."""
+        return _gaussian_log_prob(latents, self.mean, self.factor)
 
 
 @dataclass(frozen=True)
@@ -85,21 +85,23 @@ class Mixture:
         """Axes d of a code."""
         return int(self.means.shape[1])
 
-    def chance(self, noise: Noise, n: int) -> Chance:
+    def base_noise(self, noise: Noise, n: int) -> BaseNoise:
         """Uniforms (n,) for the choice of a Gaussian, and normals (n, d)."""
         return noise.uniforms(n), noise.normals(n, self.means.shape[1])
 
-    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Codes, float32 (n, d)."""
-        uniforms, normals = chance
+    def latents(self, base_noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        uniforms, normals = base_noise
         chosen = _choices(self.weights, uniforms)
-        spread = _apply_factors(self.factors[chosen], normals)
-        codes: np.ndarray = self.means[chosen] + np.float32(temperature) * spread
-        return codes
+        deviation = _apply_factors(self.factors[chosen], normals)
+        latents: np.ndarray = self.means[chosen] + np.float32(temperature) * deviation
+        return latents
 
-    def log_prob(self, codes: np.ndarray) -> np.ndarray:
-        """Log density of codes (n, d) in nats, float64 (n,)."""
-        parts = [_gaussian_log_prob(codes, mean, factor) for mean, factor in zip(self.means, self.factors, strict=True)]
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,)."""
+        parts = [
+            _gaussian_log_prob(latents, mean, factor) for mean, factor in zip(self.means, self.factors, strict=True)
+        ]
         weights = self.weights.astype(np.float64)
         return log_sum_exp(np.stack(parts, 1) + np.log(weights / weights.sum() + np.finfo(float).tiny))
 
@@ -122,25 +124,25 @@ class Kernels:
         """Axes d of a code."""
         return int(self.kept.shape[1])
 
-    def chance(self, noise: Noise, n: int) -> Chance:
+    def base_noise(self, noise: Noise, n: int) -> BaseNoise:
         """Uniforms (n,) for the choice of a centre, and normals (n, d)."""
         return noise.uniforms(n), noise.normals(n, self.latent_dim)
 
-    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Codes, float32 (n, d)."""
-        uniforms, normals = chance
+    def latents(self, base_noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        uniforms, normals = base_noise
         chosen = np.minimum((uniforms * len(self.kept)).astype(np.intp), len(self.kept) - 1)
         centres = self.kept[chosen].astype(np.float32)
         if isinstance(self.scale, np.ndarray):
             centres = self.mean + self.scale * centres
-        codes: np.ndarray = centres + np.float32(temperature) * self.bandwidth * normals
-        return codes
+        latents: np.ndarray = centres + np.float32(temperature) * self.bandwidth * normals
+        return latents
 
-    def log_prob(self, codes: np.ndarray) -> np.ndarray:
-        """Log density of codes (n, d) in nats, float64 (n,)."""
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,)."""
         width = self.bandwidth.astype(np.float64)
         centres = self.scale * self.kept.astype(np.float64) / width  # from the mean on: far from 0 digits would be lost
-        points = (codes - self.mean) / width
+        points = (latents - self.mean) / width
         norms = 0.5 * np.sum(centres**2, 1)
         constant = np.sum(np.log(width)) + 0.5 * len(width) * LOG_2PI + math.log(len(centres))
         pieces = [np.empty(0)]
@@ -153,48 +155,48 @@ class Kernels:
 
 @dataclass(frozen=True)
 class Flow:
-    """A learned flow, which carries normal noise to codes.
+    """A learned flow, which carries normal noise to latents.
 
     network: `noise` [batch, d], and `label` [batch] where there are labels, to `latent`. shares: how often each label
-    is drawn (k,), where all are, nearly exactly in every STRATA codes; empty without labels, and where who asks gives
-    them. Its codes agree to float rounding at any batch size.
+    is drawn (k,), where all are, nearly exactly in every STRATA latents; empty without labels, and where who asks gives
+    them. Its latents agree to float rounding at any batch size.
     """
 
     network: Network
     latent_dim: int
     shares: np.ndarray
 
-    def chance(self, noise: Noise, n: int) -> Chance:
+    def base_noise(self, noise: Noise, n: int) -> BaseNoise:
         """Normals (n, d) and places of labels (n,)."""
         return noise.normals(n, self.latent_dim), self._labels(noise, n)
 
-    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
-        """Codes, float32 (n, d). temperature scales the noise. chance: the last array of it are the class indices."""
-        normals, *_, labels = chance
-        return self._carry(np.float32(temperature) * normals, labels)
+    def latents(self, base_noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d). temperature scales the noise. chance: the last array of it are the class indices."""
+        normals, *_, labels = base_noise
+        return self._transport(np.float32(temperature) * normals, labels)
 
     def walk(self, noise: Noise, steps: int, temperature: float) -> np.ndarray:
-        """The codes from one draw to another of the same label, float32 (steps, d), along the arc between their noise.
+        """The latents from one draw to another of the same label, float32 (steps, d), along the arc between their noise.
 
         Noise on the arc is as likely as at its ends, so every code on the way is one that could have been drawn.
         """
         start, end = np.float32(temperature) * noise.normals(2, self.latent_dim)
-        return self._carry(path("slerp", start, end, steps), np.repeat(self._labels(noise, 1), steps))
+        return self._transport(path("slerp", start, end, steps), np.repeat(self._labels(noise, 1), steps))
 
     def _labels(self, noise: Noise, n: int) -> np.ndarray:
         return _choices(self.shares, noise.strata(n)) if len(self.shares) else np.empty(0, np.int64)
 
-    def _carry(self, noise: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _transport(self, noise: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return self.network.run("latent", {"noise": noise, **({"label": labels} if len(labels) else {})})
 
-    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
         """Raises InputError: the graph gives latents and no densities."""
         remedy = "A flow's density is not in its graph; `log_likelihood` of the manifest has the mean at export."
         raise InputError("log_prob", found=f"prior {FLOW!r}", expected=f"one of {', '.join(PRIORS)}", remedy=remedy)
 
 
 @dataclass(frozen=True)
-class OfClasses:
+class ClassConditional:
     """The priors of several classes, by class index, for images that each have a class of their own."""
 
     priors: Mapping[int, Prior]
@@ -204,20 +206,20 @@ class OfClasses:
         """Latent dimension d."""
         return next(iter(self.priors.values())).latent_dim
 
-    def chance(self, noise: Noise, n: int) -> Chance:
+    def base_noise(self, noise: Noise, n: int) -> BaseNoise:
         """What each of the priors takes: the same for all of them. The class indices (n,) come last, from who asks."""
-        return next(iter(self.priors.values())).chance(noise, n)
+        return next(iter(self.priors.values())).base_noise(noise, n)
 
-    def codes(self, chance: Chance, temperature: float) -> np.ndarray:
+    def latents(self, base_noise: BaseNoise, temperature: float) -> np.ndarray:
         """Latents, float32 (n, d). chance: as of `chance`, and class indices (n,)."""
-        *numbers, classes = chance
+        *numbers, classes = base_noise
         latents = np.empty((len(classes), self.latent_dim), np.float32)
         for index in np.unique(classes):
             rows = classes == index
-            latents[rows] = self.priors[int(index)].codes(tuple(part[rows] for part in numbers), temperature)
+            latents[rows] = self.priors[int(index)].latents(tuple(part[rows] for part in numbers), temperature)
         return latents
 
-    def log_prob(self, codes: np.ndarray) -> np.ndarray:
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
         """Raises InputError: a density is of one class, or of all."""
         raise InputError("log_prob", found="several classes", expected="one, or none")
 
@@ -285,10 +287,10 @@ def _class_kde(latents: Latents, c: int) -> Prior:
 def _kernels(latents: Latents, rows: "slice | np.ndarray", bandwidth: np.ndarray) -> Prior:
     """Of some of the latents that are kept, stored as halves: relative to a mean and a scale, or as they are."""
     mean, scale = latents.get("kde_mean", 0.0), latents.get("kde_scale", 1.0)
-    return Kernels(latents["kde_codes"][rows], bandwidth, mean, scale)
+    return Kernels(latents["kde_latents"][rows], bandwidth, mean, scale)
 
 
-# Of all pictures, and of those of one class; N(0, I) knows no classes.
+# Of all images, and of those of one class; N(0, I) knows no classes.
 PRIORS: dict[str, tuple[Callable[[Latents], Prior], Callable[[Latents, int], Prior] | None]] = {
     "standard": (_standard, None),
     "diagonal": (_diagonal, _class_diagonal),
@@ -315,9 +317,9 @@ def _apply_factors(factors: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return products
 
 
-def _gaussian_log_prob(codes: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def _gaussian_log_prob(latents: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
     wide = factor.astype(np.float64)
-    white = np.linalg.solve(wide, (codes - mean).astype(np.float64).T)
+    white = np.linalg.solve(wide, (latents - mean).astype(np.float64).T)
     result: np.ndarray = -0.5 * np.sum(white**2, 0) - np.sum(np.log(np.diag(wide))) - 0.5 * len(mean) * LOG_2PI
     return result
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from .errors import InputError
 
 Record = TypeVar("Record")
-MAX_WHOLE = 2**63  # above any count, seed or size
+MAX_INTEGER = 2**63  # above any count, seed or size
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
@@ -91,7 +91,7 @@ def _plain(value: Any, where: str) -> Any:
 def _number(kind: Any, value: Any, where: str) -> Any:
     if isinstance(value, str):
         return _text(value, where)
-    if type(value) is int and not -MAX_WHOLE < value < MAX_WHOLE:
+    if type(value) is int and not -MAX_INTEGER < value < MAX_INTEGER:
         raise InputError(where, found="a whole number of more than 63 bits", expected="a smaller one")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(where, found=value, expected="a finite number")

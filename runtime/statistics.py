@@ -13,15 +13,15 @@ from .errors import ArtifactError
 AXES: dict[str, str] = {
     "mean": "d", "std": "d", "factor": "dd",
     "gmm_weights": "k", "gmm_means": "kd", "gmm_factors": "kdd",
-    "kde_codes": "md", "kde_mean": "d", "kde_scale": "d", "kde_bandwidth": "d", "kde_classes": "m",
-    "labels": "c", "label_shares": "c",
+    "kde_latents": "md", "kde_mean": "d", "kde_scale": "d", "kde_bandwidth": "d", "kde_classes": "m",
+    "labels": "c", "class_fractions": "c",
     "class_mean": "cd", "class_std": "cd", "class_factor": "cdd",
     "class_gmm_weights": "cj", "class_gmm_means": "cjd", "class_gmm_factors": "cjdd",
     "class_kde_bandwidth": "cd",
 }  # fmt: skip
 WHOLE = ("labels", "kde_classes")  # int64; all others are float32
 HALVES = ("float16", "float32")
-WEIGHTS = ("gmm_weights", "class_gmm_weights", "label_shares")
+WEIGHTS = ("gmm_weights", "class_gmm_weights", "class_fractions")
 POSITIVE = ("kde_bandwidth", "class_kde_bandwidth", "kde_scale")
 FROM_ZERO = ("std", "class_std")
 FACTORS = ("factor", "gmm_factors", "class_factor", "class_gmm_factors")
@@ -37,7 +37,7 @@ def check_statistics(
     sizes = {"d": latent_dim, "c": len(labels)}
     for name in filter(AXES.__contains__, arrays):
         array, axes = arrays[name], AXES[name]
-        kinds = ("int64",) if name in WHOLE else HALVES if name == "kde_codes" else ("float32",)
+        kinds = ("int64",) if name in WHOLE else HALVES if name == "kde_latents" else ("float32",)
         if array.ndim == len(axes):
             for axis, size in zip(axes, array.shape, strict=True):
                 sizes.setdefault(axis, size)

@@ -8,10 +8,10 @@ import numpy as np
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, GOLDEN, PRIOR, Artifact
 from .manifest import Manifest, Tensor
-from .pixels import picture_shape, to_tensor
+from .pixels import image_shape, to_tensor
 from .session import Network
 
-# Differences of 1e-6 are usual, for codes have values around 10; these leave room for other processors.
+# Differences of 1e-6 are usual, for latents have values around 10; these leave room for other processors.
 RTOL, ATOL = 1e-4, 1e-5
 STEPS = 4 / 255  # of the largest result, in whole numbers: another processor may round a sum the other way
 
@@ -49,7 +49,7 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
         graph = artifact.manifest.graphs[name]
         given = {tensor.name: golden[golden_name(name, tensor.name)] for tensor in graph.inputs}
         if name == ENCODER:
-            given = {"image": to_tensor(golden["pictures"], artifact.manifest.image)}
+            given = {"image": to_tensor(golden["images"], artifact.manifest.image)}
         outputs = [tensor.name for tensor in graph.outputs]
         found = networks[name].outputs(outputs, given)
         expected = [golden[golden_name(name, output)] for output in outputs]
@@ -58,14 +58,14 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
         passed = passed and all(agree(*pair, steps=steps.get(name, 0.0)) for pair in pairs)
     loosest = max(steps.values(), default=0.0)
     reference = {name: "onnxruntime" if name in steps else "torch" for name in worst}
-    files, replayed = len(artifact.manifest.files), len(golden["pictures"])
+    files, replayed = len(artifact.manifest.files), len(golden["images"])
     return Verification(files, replayed, worst, reference, RTOL, ATOL, passed, loosest)
 
 
 def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
-    """What `golden.npz` must hold: pictures, and every tensor of the graphs but the encoder's input."""
+    """What `golden.npz` must hold: images, and every tensor of the graphs but the encoder's input."""
     pairs = manifest.golden_pairs
-    tensors = {"pictures": Tensor("pictures", "uint8", (pairs, *picture_shape(manifest.image.shape)))}
+    tensors = {"images": Tensor("images", "uint8", (pairs, *image_shape(manifest.image.shape)))}
     for name in filter(manifest.graphs.__contains__, GRAPHS):
         graph = manifest.graphs[name]
         for tensor in (*graph.inputs, *graph.outputs):
@@ -75,8 +75,8 @@ def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
 
 
 def golden_name(graph: str, tensor: str) -> str:
-    """What `golden.npz` calls a graph's tensor: the encoder and a learned prior both give a `latent`."""
-    return "drawn" if (graph, tensor) == (PRIOR, "latent") else tensor
+    """What `golden.npz` calls a graph's tensor: `encoder.latent`, `decoder.image`, `prior.noise`."""
+    return f"{graph.removesuffix('.onnx')}.{tensor}"
 
 
 def agree(found: np.ndarray, expected: np.ndarray, *, steps: float = 0) -> bool:

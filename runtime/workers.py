@@ -15,8 +15,8 @@ from .forks import abandon_in_children
 
 # Rows in one onnxruntime call: so many that Python's share of it is nothing, and so few that a core's cache holds what
 # they are turned into.
-LEAST_ROWS, MOST_ROWS, BULK = 256, 512, 200_000_000  # BULK: multiply-adds
-GRAIN = 16_000_000  # multiply-adds: fewer are done before another thread has woken up
+MIN_ROWS, MAX_ROWS, BULK = 256, 512, 200_000_000  # BULK: MACs
+PART_MACS = 16_000_000  # MACs: fewer are done before another thread has woken up
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -39,16 +39,16 @@ class Workers:
     def cut(self, n: int, work: int, batch_size: int | None = None) -> Iterator[slice]:
         """N rows in equal parts and a tail: of batch_size rows, or as many for every thread, up to some hundreds each.
 
-        work: multiply-adds of one row. Where there are several parts, each is worth a thread's waking. Raises
+        work: MACs of one row. Where there are several parts, each is worth a thread's waking. Raises
         InputError for a batch_size below 1.
         """
         chosen = self._batch_size if batch_size is None else positive("batch_size", batch_size)
         if chosen is not None:
             return slices(n, chosen)
-        most = min(MOST_ROWS, max(LEAST_ROWS, BULK // max(1, work)))
+        most = min(MAX_ROWS, max(MIN_ROWS, BULK // max(1, work)))
         rounds = math.ceil(n / (most * self.threads))
         size = math.ceil(n / max(1, rounds * self.threads))
-        return slices(n, min(most, max(size, math.ceil(GRAIN / max(1, work)))))
+        return slices(n, min(most, max(size, math.ceil(PART_MACS / max(1, work)))))
 
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """What `run` makes of each part, in their order.

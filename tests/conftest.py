@@ -47,7 +47,7 @@ def mnist() -> Path:
 
 @pytest.fixture(params=["grey", "colour"])
 def tiny(request) -> Path:
-    """A tiny artifact: 6x5 grey pictures in [0, 1], or 4x6 RGB pictures in [-1, 1]."""
+    """A tiny artifact: 6x5 grey images in [0, 1], or 4x6 RGB images in [-1, 1]."""
     return TINY / request.param
 
 
@@ -80,14 +80,14 @@ def model(tiny) -> aegen.Autoencoder:
 
 
 @pytest.fixture
-def pictures(model) -> np.ndarray:
-    """Twenty uint8 pictures that fit `model`."""
-    return np.random.default_rng(5).integers(0, 256, (20, *model.picture_shape), np.uint8)
+def images(model) -> np.ndarray:
+    """Twenty uint8 images that fit `model`."""
+    return np.random.default_rng(5).integers(0, 256, (20, *model.image_shape), np.uint8)
 
 
 @pytest.fixture(scope="session")
 def bars():
-    """The pictures that the tiny artifacts were made from: `bars(n, shape)`."""
+    """The images that the tiny artifacts were made from: `bars(n, shape)`."""
     return runpy.run_path(str(TINY / "generate.py"))["bars"]
 
 

@@ -107,7 +107,7 @@ def test_a_prior_that_cannot_be_drawn_fails_the_verification(copy):
 
 def test_golden_pairs_that_do_not_fit_are_refused(copy):
     edit_manifest(copy, lambda m: m.update(golden_pairs=3))
-    with pytest.raises(ArtifactError, match=r"golden\.npz: pictures: found uint8 \(20, .*expected uint8 \(3, "):
+    with pytest.raises(ArtifactError, match=r"golden\.npz: images: found uint8 \(20, .*expected uint8 \(3, "):
         aegen.load(copy).verify()
 
 
@@ -136,10 +136,10 @@ def test_a_shipped_artifact_is_whole_small_and_made_by_recorded_commands(name):
     assert manifest.total_bytes < 6_000_000
     assert manifest.data.name == "mnist"
     assert manifest.data.licence == "CC BY-SA 3.0"
-    assert manifest.data.training_pictures == 50_000
+    assert manifest.data.training_images == 50_000
     assert manifest.commands[0].startswith("aegen train --data mnist ")
     assert manifest.commands[-1].startswith("aegen export ")
-    assert set(manifest.multiply_adds) == set(manifest.graphs)
+    assert set(manifest.macs) == set(manifest.graphs)
     assert manifest.labels == tuple(range(10))
     for prior in manifest.priors:
         assert len(model.draw(2, prior=prior, label=None if prior == "standard" else 7)) == 2

@@ -1,4 +1,4 @@
-"""Bad arguments to the verbs: what was found, what was expected, and a type that a caller would think of."""
+"""Bad arguments to the methods: what was found, what was expected, and a type that a caller would think of."""
 
 from pathlib import Path
 
@@ -20,9 +20,9 @@ def shaped(*shape, dtype=np.uint8):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.encode(shaped(5, 6)), r"pictures: found shape \(5, 6\), expected \(6, 5\) or \(n, 6, 5\)"),
+        (lambda m: m.encode(shaped(5, 6)), r"images: found shape \(5, 6\), expected \(6, 5\) or \(n, 6, 5\)"),
         (lambda m: m.encode(shaped(2, 6, 5, 3)), "found shape"),
-        (lambda m: m.encode(7), "pictures"),
+        (lambda m: m.encode(7), "images"),
         (lambda m: m.encode(shaped(6, 5, dtype=np.int64)), r"found dtype int64, expected uint8, or float in \[0, 1\]"),
         (lambda m: m.encode(shaped(6, 5, dtype=bool)), "found dtype bool"),
         (
@@ -31,14 +31,14 @@ def shaped(*shape, dtype=np.uint8):
         ),
         (lambda m: m.encode(np.full((6, 5), np.nan)), r"values that are NaN, expected finite values in \[0, 1\]"),
         (lambda m: m.encode([["a"]]), "found dtype <U1"),
-        (lambda m: m.decode(shaped(2, 4, dtype=float)), r"codes: found shape \(2, 4\), expected \(n, 3\) or \(3,\)"),
-        (lambda m: m.decode(shaped(1, 2, 3, dtype=float)), "codes: found shape"),
-        (lambda m: m.decode([np.inf, 0, 0]), "codes: found values that are not finite, expected finite numbers"),
+        (lambda m: m.decode(shaped(2, 4, dtype=float)), r"latents: found shape \(2, 4\), expected \(n, 3\) or \(3,\)"),
+        (lambda m: m.decode(shaped(1, 2, 3, dtype=float)), "latents: found shape"),
+        (lambda m: m.decode([np.inf, 0, 0]), "latents: found values that are not finite, expected finite numbers"),
         (
             lambda m: m.decode([1e300, 0, 0]),
-            "codes: found values that are not finite, expected finite numbers of float32",
+            "latents: found values that are not finite, expected finite numbers of float32",
         ),
-        (lambda m: m.decode(["a", "b", "c"]), "codes: found dtype <U1, expected numbers"),
+        (lambda m: m.decode(["a", "b", "c"]), "latents: found dtype <U1, expected numbers"),
         (lambda m: m.decode([0, 0, 0], dtype="int8"), "dtype: found 'int8', expected float32 or uint8"),
         (lambda m: m.decode([0, 0, 0], dtype="nonsense"), "dtype: found 'nonsense'"),
         (lambda m: m.decode([0, 0, 0], dtype="\ud800"), "dtype: found"),
@@ -54,7 +54,7 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.sample(1, prior=""), "prior: found ''"),
         (lambda m: m.sample(1, batch_size=0), "batch_size: found 0, expected at least 1"),
         (lambda m: m.iter_sample(1, batch_size=-3), "batch_size"),
-        (lambda m: m.encode(np.zeros(m.picture_shape, np.uint8), batch_size=0), "batch_size"),
+        (lambda m: m.encode(np.zeros(m.image_shape, np.uint8), batch_size=0), "batch_size"),
         (lambda m: m.interpolate(shaped(6, 5), shaped(6, 5), steps=1), "steps: found 1, expected at least 2"),
         (
             lambda m: m.interpolate(shaped(2, 6, 5), shaped(3, 6, 5)),

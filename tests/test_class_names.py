@@ -71,7 +71,7 @@ def test_a_set_sorted_by_class_is_shuffled_so_that_every_class_is_trained(tmp_pa
 
 def test_a_published_set_in_an_array_keeps_its_own_split(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4), np.uint8)
-    facts = KnownSet("little", "CC0", "made here", (), {}, pictures=hashlib.sha256(images.tobytes()).hexdigest())
+    facts = KnownSet("little", "CC0", "made here", (), {}, images=hashlib.sha256(images.tobytes()).hexdigest())
     monkeypatch.setitem(KNOWN, "little", facts)
     np.save(tmp_path / "mine.npy", images)
     found = load(str(tmp_path / "mine.npy"))

@@ -6,23 +6,24 @@ import aegen
 import numpy as np
 import pytest
 from aegen.data.datasets import Dataset, load
+from aegen.evaluation.feature_extractor import FeatureExtractor
 from aegen.export.bundle import export
-from aegen.export.judge import export_judge
+from aegen.export.feature_extractor import export_feature_extractor
 from aegen.export.statistics import FOLLOWED, KERNELS, KERNELS_OF_CLASS, fit, kept_rows, log_likelihoods, measured
-from aegen.runtime.evaluation.judge import Judge
+from aegen.recipes.feature_extractor import FeatureExtractorRecipe
+from aegen.recipes.flow import FlowRecipe
+from aegen.recipes.refinement import RefinementRecipe
+from aegen.recipes.training import Recipe
 from aegen.runtime.noise import Noise
 from aegen.runtime.priors import PRIORS, stored_prior
 from aegen.train import checkpoint, priors
-from aegen.train.codes import Codes
-from aegen.train.flow import FlowRecipe
-from aegen.train.judge import JudgeRecipe, train_judge
+from aegen.train.feature_extractor import train_feature_extractor
+from aegen.train.latents import EncodedLatents
 from aegen.train.loop import train
-from aegen.train.moment_matching import RefinementRecipe
-from aegen.train.recipe import Recipe
 from aegen.train.refinement import refine
 
 
-def latents(mean, std, n=400, d=3):
+def some_latents(mean, std, n=400, d=3):
     """Normal latents, the last 7 of rare classes, one of them with a single latent."""
     labels = np.zeros(n, np.int64)
     labels[-7:-4], labels[-4:-2], labels[-2] = 5, 7, 9
@@ -31,32 +32,32 @@ def latents(mean, std, n=400, d=3):
 
 def sample(arrays, name, index=None, n=4000):
     prior = stored_prior(name, arrays, index)
-    return prior.codes(prior.chance(Noise(1), n), 1.0)
+    return prior.latents(prior.base_noise(Noise(1), n), 1.0)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(100, 0.01), (0, 1), (1e5, 2e4), (-3e6, 1e6)])
 def test_a_kernel_density_keeps_latents_far_from_0_and_far_apart(mean, std):
-    codes, labels = latents(mean, std)
+    latents, labels = some_latents(mean, std)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        arrays = fit(codes, codes[:100], labels, components=1)
+        arrays = fit(latents, latents[:100], labels, components=1)
         found = sample(arrays, "kde")
-    assert arrays["kde_codes"].dtype == np.float16
-    centres = arrays["kde_mean"] + arrays["kde_scale"] * arrays["kde_codes"].astype(np.float32)
-    assert np.abs(centres - codes).max() < 2e-3 * std
+    assert arrays["kde_latents"].dtype == np.float16
+    centres = arrays["kde_mean"] + arrays["kde_scale"] * arrays["kde_latents"].astype(np.float32)
+    assert np.abs(centres - latents).max() < 2e-3 * std
     assert np.abs(found.mean(0) - mean).max() < 0.15 * std
-    assert found.std(0) == pytest.approx(np.hypot(codes.std(0), arrays["kde_bandwidth"]), rel=0.1)
+    assert found.std(0) == pytest.approx(np.hypot(latents.std(0), arrays["kde_bandwidth"]), rel=0.1)
 
 
 @pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("d", [1, 4])
 def test_classes_of_two_and_three_latents_are_fitted_and_sampled_without_a_warning(alike, d):
-    codes, labels = latents(0, 1, d=d)
+    latents, labels = some_latents(0, 1, d=d)
     if alike:
-        codes[labels == 7] = codes[labels == 7][0]
+        latents[labels == 7] = latents[labels == 7][0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        arrays = fit(codes, codes[:100], labels, components=6)
+        arrays = fit(latents, latents[:100], labels, components=6)
         for name in PRIORS:
             for index in range(3) if name != "standard" else ():
                 assert np.isfinite(sample(arrays, name, index)).all()
@@ -81,7 +82,7 @@ def test_some_latents_of_every_class_are_kept():
 
 def test_every_prior_is_measured_on_the_same_latents():
     labels = np.arange(3000) % 3
-    held_out = Codes(np.arange(3000, dtype=np.float32)[:, None], labels)
+    held_out = EncodedLatents(np.arange(3000, dtype=np.float32)[:, None], labels)
     chosen = measured(held_out, 2)
     assert len(chosen.latent) == FOLLOWED
     assert np.array_equal(chosen.latent[:, 0] % 3, chosen.labels)
@@ -106,21 +107,23 @@ def odd(tmp_path_factory, bars):
 
 def test_a_judge_learns_labels_of_any_values(odd, tmp_path):
     _, dataset, _, _ = odd
-    recipe = JudgeRecipe(channels=4, features=8, epochs=8, batch_size=32, dropout=0.0)
+    recipe = FeatureExtractorRecipe(channels=4, features=8, epochs=8, batch_size=32, dropout=0.0)
     reported = []
-    network = train_judge(recipe, dataset.train, dataset.validation, report=lambda *epoch: reported.append(epoch))
-    facts = export_judge(network, recipe, dataset, tmp_path / "judge")
-    judge = Judge(tmp_path / "judge")
-    told = judge.look(dataset.test.images).told
-    assert facts.label_values == judge.facts.label_values == tuple(np.unique(dataset.train.labels).tolist())
+    network = train_feature_extractor(
+        recipe, dataset.train, dataset.validation, report=lambda *epoch: reported.append(epoch)
+    )
+    facts = export_feature_extractor(network, recipe, dataset, tmp_path / "feature extractor")
+    extractor = FeatureExtractor(tmp_path / "feature extractor")
+    predicted = extractor.extract(dataset.test.images).predicted
+    assert facts.label_values == extractor.facts.label_values == tuple(np.unique(dataset.train.labels).tolist())
     assert reported[-1][1] > 0.9
-    assert np.mean(told == dataset.test.labels) == pytest.approx(facts.accuracy)
+    assert np.mean(predicted == dataset.test.labels) == pytest.approx(facts.accuracy)
     assert facts.accuracy > 0.9
 
 
 def test_a_run_on_labels_of_any_values_is_refined(odd):
     _, dataset, trained, learned = odd
-    recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, lessons=1, batch_size=4)
+    recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, classifier_epochs=1, batch_size=4)
     refined, _ = refine(trained, learned, dataset, recipe, threads=1)
     assert refined.refinement == recipe
 

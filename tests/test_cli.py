@@ -1,4 +1,4 @@
-"""The command line: forms of output, exit codes, one line for an error, pipes, and JSON that is documented."""
+"""The command line: forms of output, exit latents, one line for an error, pipes, and JSON that is documented."""
 
 import gzip
 import importlib
@@ -28,18 +28,18 @@ def digits(mnist):
 def test_the_main_job_writes_a_grid(cli, tmp_path):
     done = cli("sample", "-n", "64", "--seed", "0", "-o", "grid.png")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "grid.png: 64 pictures, seed 0\n"
+    assert done.stderr == "grid.png: 64 images, seed 0\n"
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (2 * (8 * 30 + 2),) * 2
-    pictures = aegen.load().sample(64, seed=0, dtype="uint8").astype(int)
+    images = aegen.load().sample(64, seed=0, dtype="uint8").astype(int)
     shown = grid[::2, ::2].astype(int)
-    assert np.abs(shown[2:30, 2:30] - pictures[0]).max() <= 1
-    assert np.abs(shown[-30:-2, -30:-2] - pictures[63]).max() <= 1
+    assert np.abs(shown[2:30, 2:30] - images[0]).max() <= 1
+    assert np.abs(shown[-30:-2, -30:-2] - images[63]).max() <= 1
 
 
 def test_a_seed_that_was_not_given_is_told_and_repeats(cli, tmp_path):
-    told = cli("sample", "-n", "4", "-o", "a.npy").stderr
-    seed = told.rsplit(maxsplit=1)[1]
+    printed = cli("sample", "-n", "4", "-o", "a.npy").stderr
+    seed = printed.rsplit(maxsplit=1)[1]
     cli("sample", "-n", "4", "--seed", seed, "-o", "b.npy")
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
@@ -98,7 +98,7 @@ def test_a_path_is_of_the_kind_that_is_asked_for(cli, digits, tmp_path):
     assert np.abs(slerp[:, 2] - linear[:, 2]).max() > 0.01
 
 
-def test_denoise_cleans_pictures_with_the_model_made_for_it(cli, digits, tmp_path):
+def test_denoise_cleans_images_with_the_model_made_for_it(cli, digits, tmp_path):
     done = cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "--scale", "1", "-o", "triples.png")
     assert done.returncode == 0, done.stderr
     grid = np.asarray(Image.open(tmp_path / "triples.png")).astype(int)
@@ -113,19 +113,19 @@ def test_denoise_cleans_pictures_with_the_model_made_for_it(cli, digits, tmp_pat
 
 
 def test_encode_and_decode_are_the_reconstruction(cli, digits, tmp_path):
-    assert cli("encode", f"{digits}[0:9]", "-o", "codes.npz").returncode == 0
-    assert cli("decode", "codes.npz[2:5]", "-o", "some.npy").returncode == 0
+    assert cli("encode", f"{digits}[0:9]", "-o", "latents.npz").returncode == 0
+    assert cli("decode", "latents.npz[2:5]", "-o", "some.npy").returncode == 0
     cli("reconstruct", f"{digits}[2:5]", "-o", "expected.npy")
     assert np.allclose(np.load(tmp_path / "some.npy"), np.load(tmp_path / "expected.npy"), atol=1e-5)
-    assert cli("decode", "codes.npz", "--columns", "3", "-o", "all.png").returncode == 0
+    assert cli("decode", "latents.npz", "--columns", "3", "-o", "all.png").returncode == 0
 
 
-def test_pipes_carry_arrays_and_pictures(cli, tmp_path):
+def test_pipes_carry_arrays_and_images(cli, tmp_path):
     samples = cli("sample", "-n", "3", "--seed", "2", "-o", "-", text=False)
     assert np.load(io.BytesIO(samples.stdout)).shape == (3, 28, 28)
-    codes = cli("encode", "-", "-o", "-", input=samples.stdout, text=False)
-    assert np.load(io.BytesIO(codes.stdout)).shape == (3, aegen.load().latent_dim)
-    again = cli("decode", "-", "-o", "-", input=codes.stdout, text=False)
+    latents = cli("encode", "-", "-o", "-", input=samples.stdout, text=False)
+    assert np.load(io.BytesIO(latents.stdout)).shape == (3, aegen.load().latent_dim)
+    again = cli("decode", "-", "-o", "-", input=latents.stdout, text=False)
     assert np.load(io.BytesIO(again.stdout)).shape == (3, 28, 28)
     png = io.BytesIO()
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(png, "PNG")
@@ -146,11 +146,11 @@ def test_a_reader_that_leaves_early_is_no_error_message():
     assert done.stderr == ""
 
 
-def test_pictures_of_another_size_are_refused_or_resized(cli, tmp_path):
+def test_images_of_another_size_are_refused_or_resized(cli, tmp_path):
     Image.fromarray(np.zeros((50, 40, 3), np.uint8)).save(tmp_path / "photo.png")
     refused = cli("encode", "photo.png", "-o", "code.npy")
     assert refused.returncode == 1
-    assert "expected grey pictures of 28x28. --resize scales them." in refused.stderr
+    assert "expected grey images of 28x28. --resize scales them." in refused.stderr
     assert cli("encode", "photo.png", "--resize", "-o", "code.npy").returncode == 0
 
 
@@ -241,10 +241,10 @@ def test_a_wrong_call_exits_with_2_and_touches_nothing(cli, tmp_path, arguments)
 
 
 def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "x").write_text("x")
-    np.save(tmp_path / "codes.npy", np.zeros((2, 5), np.float32))
+    np.save(tmp_path / "latents.npy", np.zeros((2, 5), np.float32))
     np.save(tmp_path / "fits.npy", np.zeros((2, 32), np.float32))
     np.save(tmp_path / "nan.npy", np.full((1, 3), np.nan, np.float32))
     np.save(tmp_path / "two.npy", np.zeros((2, 28, 28), np.uint8))
@@ -277,11 +277,11 @@ def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
         ("sample", "--model", ".", "-o", "x.png"): "found no manifest.json",
         ("encode", "gone.npy", "-o", "x.npy"): "gone.npy: found no such file",
         ("encode", "text.png", "-o", "x.npy"): "text.png: found no format that can be read",
-        ("decode", "fits.npy[5:5]", "-o", "x.npy"): "found no codes, expected at least one",
-        ("encode", "taken[2:2]", "-o", "x.npy"): "found no pictures",
+        ("decode", "fits.npy[5:5]", "-o", "x.npy"): "found no latents, expected at least one",
+        ("encode", "taken[2:2]", "-o", "x.npy"): "found no images",
         ("encode", "one.npy[]", "-o", "x.npy"): "one.npy[]",
-        ("encode", "one.npy[5:9]", "-o", "x.npy"): "no pictures",
-        ("decode", "codes.npy", "-o", "x.png"): "codes.npy: found shape (2, 5), expected latents (n, 32)",
+        ("encode", "one.npy[5:9]", "-o", "x.npy"): "no images",
+        ("decode", "latents.npy", "-o", "x.png"): "latents.npy: found shape (2, 5), expected latents (n, 32)",
         ("decode", "nan.npy", "--model", grey, "-o", "x.png"): "values that are not finite",
         (
             "interpolate",
@@ -301,7 +301,7 @@ def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_number_of_pictures_that_no_memory_holds_is_one_line(cli):
+def test_a_number_of_images_that_no_memory_holds_is_one_line(cli):
     done = cli("sample", "-n", str(10**12), "-o", "x.npz")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -29,7 +29,7 @@ CONTENTS = dict(zip(IDX_FILES, map(idx_bytes, (TRAIN, np.arange(60) % 10, TEST, 
 @pytest.fixture
 def folder(tmp_path):
     """A folder of IDX files, compressed as they are published."""
-    made = tmp_path / "my pictures"
+    made = tmp_path / "my images"
     made.mkdir()
     for name, content in CONTENTS.items():
         (made / name).write_bytes(gzip.compress(content))
@@ -52,7 +52,7 @@ def test_validation_is_the_last_sixth(folder):
     assert np.array_equal(found.validation.images, TRAIN[50:])
     assert np.array_equal(found.validation.labels, np.arange(50, 60) % 10)
     assert np.array_equal(found.test.images, TEST)
-    assert (found.facts.name, found.facts.licence) == ("my-pictures", "not stated")
+    assert (found.facts.name, found.facts.licence) == ("my-images", "not stated")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_emnist_is_turned_upright(tmp_path):
     assert np.array_equal(load(str(tmp_path)).train.images, TRAIN[:50].transpose(0, 2, 1))
 
 
-def test_without_a_test_set_the_validation_pictures_stand_in(folder):
+def test_without_a_test_set_the_validation_images_stand_in(folder):
     for name in IDX_FILES[2:]:
         (folder / name).unlink()
     found = load(str(folder))
@@ -116,7 +116,7 @@ def test_a_folder_whose_layout_is_unclear_is_refused_and_empty_sub_folders_are_n
         Image.fromarray(TRAIN[i]).save(tmp_path / ("a" if i % 2 else "c") / f"{i}.png")
     assert set(load(str(tmp_path)).train.labels) == {0, 1}
     Image.fromarray(TRAIN[0]).save(tmp_path / "loose.png")
-    with pytest.raises(InputError, match=r"pictures in sub-folders, and loose\.png beside them"):
+    with pytest.raises(InputError, match=r"images in sub-folders, and loose\.png beside them"):
         load(str(tmp_path))
 
 
@@ -126,9 +126,9 @@ def test_files_of_several_sets_in_one_folder_are_not_mixed(folder):
         load(str(folder))
 
 
-def test_a_plain_folder_of_pictures_has_no_labels(tmp_path):
-    for i, picture in enumerate(TRAIN[:12]):
-        Image.fromarray(picture).save(tmp_path / f"{i:02d}.png")
+def test_a_plain_folder_of_images_has_no_labels(tmp_path):
+    for i, image in enumerate(TRAIN[:12]):
+        Image.fromarray(image).save(tmp_path / f"{i:02d}.png")
     found = load(str(tmp_path))
     assert found.train.labels is None
     assert (len(found.train), len(found.validation)) == (10, 2)
@@ -152,7 +152,7 @@ def test_errors_name_file_found_expected_and_remedy(folder, tmp_path):
     images.write_bytes(whole)
     labels.write_bytes(gzip.compress(idx_bytes(np.arange(59))))
     with pytest.raises(
-        InputError, match=r"train-labels.*: found 59 labels, expected 60, as many as the pictures of .*train-images"
+        InputError, match=r"train-labels.*: found 59 labels, expected 60, as many as the images of .*train-images"
     ):
         load(str(folder))
     labels.unlink()
@@ -162,7 +162,7 @@ def test_errors_name_file_found_expected_and_remedy(folder, tmp_path):
 
 
 def test_folders_and_arrays_that_hold_nothing_usable(tmp_path):
-    with pytest.raises(InputError, match="found no pictures, expected IDX files as MNIST has, files ending in .png"):
+    with pytest.raises(InputError, match="found no images, expected IDX files as MNIST has, files ending in .png"):
         load(str(tmp_path))
     with pytest.raises(
         NotFoundError, match="no such name or path, expected a file, a folder, or one of mnist, fashion-mnist"
@@ -171,7 +171,7 @@ def test_folders_and_arrays_that_hold_nothing_usable(tmp_path):
     with pytest.raises(NotFoundError, match=r"gone\.npz': found no such name or path"):
         load(str(tmp_path / "gone.npz"))
     np.save(tmp_path / "few.npy", TRAIN[:5])
-    with pytest.raises(InputError, match=r"found 5 pictures, expected at least 6"):
+    with pytest.raises(InputError, match=r"found 5 images, expected at least 6"):
         load(str(tmp_path / "few.npy"))
     np.save(tmp_path / "ints.npy", TRAIN.astype(np.int64))
     with pytest.raises(InputError, match=r"ints\.npy: found dtype int64, expected uint8, or float in \[0, 1\]"):
@@ -267,11 +267,11 @@ def test_no_network_says_which_files_to_put_where_and_takes_them_from_there(serv
     assert np.array_equal(load("little").train.images, TRAIN[:50])
 
 
-def test_a_cache_that_holds_other_pictures_is_refused(server, cache, monkeypatch):
+def test_a_cache_that_holds_other_images_is_refused(server, cache, monkeypatch):
     known = known_set(server)
-    known = KnownSet(known.name, known.licence, known.source, known.mirrors, known.files, pictures="0" * 64)
+    known = KnownSet(known.name, known.licence, known.source, known.mirrors, known.files, images="0" * 64)
     monkeypatch.setitem(KNOWN, "little", known)
-    with pytest.raises(InputError, match="found other pictures, expected those of little. Delete the folder"):
+    with pytest.raises(InputError, match="found other images, expected those of little. Delete the folder"):
         load("little")
 
 

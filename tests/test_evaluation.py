@@ -1,4 +1,4 @@
-"""Evaluation: the judge is what its facts say, and every measure stands beside its floor."""
+"""Evaluation: the feature extractor is what its facts say, and every measure stands beside its floor."""
 
 import json
 import shutil
@@ -6,18 +6,19 @@ import shutil
 import aegen
 import numpy as np
 import pytest
-from aegen.data.datasets import Pictures, load
+from aegen.data.datasets import LabelledImages, load
+from aegen.evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
+from aegen.evaluation.metrics import Metric, Report, generation
+from aegen.evaluation.neighbours import nearest
+from aegen.evaluation.reference import reference_set
+from aegen.evaluation.tables import as_json
+from aegen.recipes.feature_extractor import FeatureExtractorRecipe
 from aegen.runtime.artifact import SHIPPED
 from aegen.runtime.errors import ArtifactError, NotFoundError, ShapeError
-from aegen.runtime.evaluation.judge import Judge, find_judge
-from aegen.runtime.evaluation.metrics import Metric, Report, generation
-from aegen.runtime.evaluation.neighbours import nearest
-from aegen.runtime.evaluation.reality import reality
-from aegen.runtime.evaluation.tables import as_json
-from aegen.train.judge import JudgeRecipe, usefulness
+from aegen.train.feature_extractor import classification_accuracy_score
 from PIL import Image
 
-JUDGE = SHIPPED / "judge-mnist"
+JUDGE = SHIPPED / "features-mnist"
 
 
 @pytest.fixture(scope="module")
@@ -29,38 +30,42 @@ def digits(mnist):
 def real(digits):
     training, test = digits.train, digits.test
     few = slice(0, 6000)
-    return reality(Judge(JUDGE), (training.images[few], training.labels[few]), (test.images, test.labels), 1000)
+    return reference_set(
+        FeatureExtractor(JUDGE), (training.images[few], training.labels[few]), (test.images, test.labels), 1000
+    )
 
 
-def values(pictures, real):
-    return {name: metric.value for name, metric in generation(pictures, real).items()}
+def values(images, real):
+    return {name: metric.value for name, metric in generation(images, real).items()}
 
 
-def test_the_judge_tells_the_test_pictures_right_as_often_as_its_facts_say(digits):
-    judge = Judge(JUDGE)
-    told = judge.look(digits.test.images).probabilities.argmax(1)
-    assert np.mean(told == digits.test.labels) == pytest.approx(judge.facts.accuracy, abs=2e-4)
-    assert judge.facts.accuracy >= 0.994
-    assert judge.facts.command == "aegen train-judge --data mnist -o judge-mnist"
+def test_the_judge_tells_the_test_images_right_as_often_as_its_facts_say(digits):
+    extractor = FeatureExtractor(JUDGE)
+    predicted = extractor.extract(digits.test.images).probabilities.argmax(1)
+    assert np.mean(predicted == digits.test.labels) == pytest.approx(extractor.facts.accuracy, abs=2e-4)
+    assert extractor.facts.accuracy >= 0.994
+    assert extractor.facts.command == "aegen train-features --data mnist -o features-mnist"
 
 
 def test_a_judge_sees_the_same_at_any_batch_size():
-    pictures = np.random.default_rng(0).integers(0, 256, (700, 28, 28), np.uint8)
-    seen = Judge(JUDGE).look(pictures)
+    images = np.random.default_rng(0).integers(0, 256, (700, 28, 28), np.uint8)
+    seen = FeatureExtractor(JUDGE).extract(images)
     assert seen.features.shape == (700, 128)
     assert np.allclose(seen.probabilities.sum(1), 1, atol=1e-5)
-    assert np.allclose(Judge(JUDGE, threads=1).look(pictures[600:]).features, seen.features[600:], atol=1e-4)
+    assert np.allclose(
+        FeatureExtractor(JUDGE, threads=1).extract(images[600:]).features, seen.features[600:], atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("damage", ["network", "facts", "format", "missing"])
 def test_a_damaged_judge_judges_nothing(tmp_path, damage):
-    folder = tmp_path / "judge"
+    folder = tmp_path / "feature extractor"
     shutil.copytree(JUDGE, folder)
-    facts = folder / "judge.json"
+    facts = folder / "features.json"
     if damage == "network":
-        content = bytearray((folder / "judge.onnx").read_bytes())
+        content = bytearray((folder / "features.onnx").read_bytes())
         content[1000] ^= 1
-        (folder / "judge.onnx").write_bytes(content)
+        (folder / "features.onnx").write_bytes(content)
     elif damage == "facts":
         facts.write_text(facts.read_text().replace('"features": 128', '"features": "many"', 1))
     elif damage == "format":
@@ -68,42 +73,42 @@ def test_a_damaged_judge_judges_nothing(tmp_path, damage):
     else:
         facts.unlink()
     with pytest.raises((ArtifactError, NotFoundError)):
-        Judge(folder)
+        FeatureExtractor(folder)
 
 
 def test_a_judge_that_is_not_there_says_which_are(tmp_path):
-    with pytest.raises(NotFoundError, match="judge-mnist"):
-        find_judge(None, "fashion-mnist")
+    with pytest.raises(NotFoundError, match="features-mnist"):
+        find_feature_extractor(None, "fashion-mnist")
     with pytest.raises(ShapeError):
-        Judge(JUDGE).look(np.zeros((2, 6, 5), np.uint8))
+        FeatureExtractor(JUDGE).extract(np.zeros((2, 6, 5), np.uint8))
 
 
-def test_real_pictures_in_the_place_of_samples_score_the_floor(real):
+def test_real_images_in_the_place_of_samples_score_the_floor(real):
     for name, metric in generation(real.floor, real).items():
         assert metric.value == pytest.approx(metric.floor), name
 
 
-def test_the_test_pictures_themselves_are_at_no_distance(real):
+def test_the_test_images_themselves_are_at_no_distance(real):
     found = values(real.test, real)
     assert found["frechet_distance"] == pytest.approx(0, abs=1e-3)
     assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
     assert found["bins_different"] == found["class_imbalance"] == 0
 
 
-def test_copied_dropped_and_spoilt_pictures_are_found_out(real, digits):
+def test_copied_dropped_and_spoilt_images_are_found_out(real, digits):
     floor = {name: metric.floor for name, metric in generation(real.floor, real).items()}
     copied = values(digits.train.images[real.training_rows[:1000]], real)
     assert copied["memorisation"] < -10 < -3 < floor["memorisation"]
     assert copied["frechet_distance"] < 2 * floor["frechet_distance"]
-    dropped = real.floor[real.floor_labels != 4]
+    dropped = real.floor[real.reference_labels != 4]
     without = values(np.concatenate([dropped, dropped[: 1000 - len(dropped)]]), real)
     assert without["class_imbalance"] > floor["class_imbalance"] + 0.05
     assert without["frechet_distance"] > 2 * floor["frechet_distance"]
     assert without["coverage"] < floor["coverage"] - 0.05
     noise = np.random.default_rng(0).integers(0, 80, real.floor.shape, np.uint8)
-    spoilt = values(np.maximum(real.floor, noise), real)
-    assert spoilt["frechet_distance"] > 5 * floor["frechet_distance"]
-    assert spoilt["precision"] < floor["precision"]
+    noisy = values(np.maximum(real.floor, noise), real)
+    assert noisy["frechet_distance"] > 5 * floor["frechet_distance"]
+    assert noisy["precision"] < floor["precision"]
 
 
 def test_evaluate_prints_every_measure_beside_its_floor(cli, mnist):
@@ -113,7 +118,7 @@ def test_evaluate_prints_every_measure_beside_its_floor(cli, mnist):
     done = cli("evaluate", "mnist-vae", "--data", mnist, "-n", "500", "--importance-samples", "5", "--json")
     report = json.loads(done.stdout)
     assert (report["model"], report["samples"], report["data"]) == ("mnist-vae", 500, "mnist")
-    assert report["judge"]["sha256"] == Judge(JUDGE).facts.graph.sha256
+    assert report["feature extractor"]["sha256"] == FeatureExtractor(JUDGE).facts.graph.sha256
     metrics = report["metrics"]
     assert metrics["frechet_distance"]["value"] > metrics["frechet_distance"]["floor"] > 0
     assert metrics["label_accuracy"]["floor"] > 0.98
@@ -162,8 +167,8 @@ def test_a_table_comes_as_text_and_as_json(cli, mnist):
 def test_what_cannot_be_measured_is_refused_before_the_work(cli, mnist, tmp_path, bars):
     np.savez(tmp_path / "few.npz", images=bars(60, (28, 28)), labels=np.arange(60) % 10)
     for arguments, code, words in (
-        (("--data", "few.npz"), 1, "expected judge-mnist"),
-        (("--data", "few.npz", "--judge", "judge-mnist"), 1, "expected 50 test pictures"),
+        (("--data", "few.npz"), 1, "expected features-mnist"),
+        (("--data", "few.npz", "--features", "features-mnist"), 1, "expected 50 test images"),
         (("--data", mnist, "--prior", "vamp"), 1, "expected one of standard"),
         (("--data", mnist, "--nearest", "x.npy"), 2, "expected a name that ends in .png"),
         (("mnist-ae", "--data", mnist, "--prior", "standard", "--train-classifier"), 1, "expected no label, or one of"),
@@ -184,15 +189,15 @@ def test_a_measure_that_could_not_be_taken_is_null_in_json():
 
 
 def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
-    pictures = bars(240, (8, 8))
+    images = bars(240, (8, 8))
     labels = np.arange(240) % 2
-    np.savez(tmp_path / "bars.npz", images=pictures, labels=labels)
-    done = cli("train-judge", "--data", "bars.npz", "--epochs", "2", "-o", "judge-bars")
+    np.savez(tmp_path / "bars.npz", images=images, labels=labels)
+    done = cli("train-features", "--data", "bars.npz", "--epochs", "2", "-o", "features-bars")
     assert done.returncode == 0, done.stderr
-    assert Judge(tmp_path / "judge-bars").facts.labels == 2
-    assert cli("train-judge", "--data", "bars.npz", "-o", "judge-bars").returncode == 1
-    np.savez(tmp_path / "plain.npz", images=pictures)
-    refused = cli("train-judge", "--data", "plain.npz", "-o", "other")
+    assert FeatureExtractor(tmp_path / "features-bars").facts.labels == 2
+    assert cli("train-features", "--data", "bars.npz", "-o", "features-bars").returncode == 1
+    np.savez(tmp_path / "plain.npz", images=images)
+    refused = cli("train-features", "--data", "plain.npz", "-o", "other")
     assert refused.returncode == 1
     assert "found no labels" in refused.stderr
 
@@ -200,25 +205,25 @@ def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
 def test_the_nearest_of_all_training_images_are_shown(cli, digits, tmp_path):
     few = digits.train[slice(0, 3000)]
     np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
-    done = cli("evaluate", "--data", "few.npz", "--judge", "judge-mnist", "-n", "100", "--nearest", "nearest.png")
+    done = cli("evaluate", "--data", "few.npz", "--features", "features-mnist", "-n", "100", "--nearest", "nearest.png")
     assert done.returncode == 0, done.stderr
     grid = np.asarray(Image.open(tmp_path / "nearest.png"))[::2, ::2]
     assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
     images = load(str(tmp_path / "few.npz")).train.images
     samples = aegen.load().sample(32, seed=0, dtype="uint8")
-    judge = Judge(JUDGE)
-    places, _ = nearest(judge.look(samples).features, judge.look(images).features)
+    extractor = FeatureExtractor(JUDGE)
+    places, _ = nearest(extractor.extract(samples).features, extractor.extract(images).features)
     for column, place in enumerate(places[:16]):
         left = 2 + 30 * column
         assert np.array_equal(grid[32:60, left : left + 28], images[place])
 
 
 def test_a_classifier_learns_from_what_a_model_draws(bars):
-    pictures = bars(300, (8, 8))
+    images = bars(300, (8, 8))
     labels = (np.random.default_rng(0).random(300) < 0.5).astype(np.int64)
-    pictures[labels == 1] = 255 - pictures[labels == 1]
-    recipe = JudgeRecipe(channels=4, features=8, epochs=12, batch_size=32, dropout=0.0)
-    right, wrong = Pictures(pictures[:200], labels[:200]), Pictures(pictures[:200], 1 - labels[:200])
-    test = Pictures(pictures[200:], labels[200:])
-    assert usefulness(right, test, recipe) > 0.9
-    assert usefulness(wrong, test, recipe) < 0.1
+    images[labels == 1] = 255 - images[labels == 1]
+    recipe = FeatureExtractorRecipe(channels=4, features=8, epochs=12, batch_size=32, dropout=0.0)
+    right, wrong = LabelledImages(images[:200], labels[:200]), LabelledImages(images[:200], 1 - labels[:200])
+    test = LabelledImages(images[200:], labels[200:])
+    assert classification_accuracy_score(right, test, recipe) > 0.9
+    assert classification_accuracy_score(wrong, test, recipe) < 0.1

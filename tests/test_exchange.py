@@ -5,9 +5,9 @@ import sys
 import threading
 
 import pytest
-from aegen.runtime import files
-from aegen.runtime.exchange import exchange, hold
-from aegen.runtime.files import new_folder
+from aegen.files import atomic as files
+from aegen.files.atomic import new_folder
+from aegen.files.exchange import exchange, hold
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def overwrite(target, text):
 def test_an_overwritten_folder_is_never_missing(target):
     missing, stop = [], threading.Event()
 
-    def look():
+    def watch():
         while not stop.is_set():
             try:
                 (target / "content").read_bytes()
             except FileNotFoundError:
                 missing.append(True)
 
-    watcher = threading.Thread(target=look)
+    watcher = threading.Thread(target=watch)
     watcher.start()
     for number in range(300):
         overwrite(target, str(number))
@@ -63,7 +63,7 @@ def test_an_exchange_that_the_system_refuses_says_so_and_changes_nothing(target)
 def test_a_folder_that_a_killed_process_left_is_removed_and_nothing_else(target):
     code = """
 import os, signal, sys
-from aegen.runtime.files import new_folder
+from aegen.files.atomic import new_folder
 with new_folder(sys.argv[1], overwrite=True) as folder:
     (folder / "content").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

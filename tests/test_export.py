@@ -12,14 +12,14 @@ from aegen.cli.export import command
 from aegen.data.datasets import load
 from aegen.export.bundle import WEIGHTS, export
 from aegen.export.graphs import decoder_graph
-from aegen.export.weights import SMALLEST, rounded, stored_as_halves
+from aegen.export.half_precision import SMALLEST, rounded, stored_as_halves
+from aegen.recipes.training import Recipe
 from aegen.runtime.errors import ExecutionError, InputError
 from aegen.runtime.session import open_session
 from aegen.runtime.verification import STEPS, agree
 from aegen.train import checkpoint
 from aegen.train.loop import train
-from aegen.train.models import build
-from aegen.train.recipe import Recipe
+from aegen.train.networks import build
 
 
 @pytest.mark.parametrize("recipe", [Recipe(widths=(64, 32)), Recipe(network="conv", channels=32)])
@@ -29,11 +29,11 @@ def test_storing_halves_changes_no_bit_of_the_result(recipe):
     whole = decoder_graph(network, recipe.latent_dim)
     halves = stored_as_halves(whole)
     assert len(halves) < 0.6 * len(whole)
-    codes = np.random.default_rng(0).standard_normal((7, recipe.latent_dim), dtype=np.float32)
-    results = [open_session(model, "graph").run(None, {"latent": codes})[0] for model in (whole, halves)]
+    latents = np.random.default_rng(0).standard_normal((7, recipe.latent_dim), dtype=np.float32)
+    results = [open_session(model, "graph").run(None, {"latent": latents})[0] for model in (whole, halves)]
     assert np.array_equal(*results)
     with torch.inference_mode():
-        assert np.allclose(results[0], network.decode(torch.from_numpy(codes)).numpy(), atol=1e-5)
+        assert np.allclose(results[0], network.decode(torch.from_numpy(latents)).numpy(), atol=1e-5)
 
 
 def test_rounding_is_to_the_nearest_half_and_leaves_the_original():
@@ -65,13 +65,13 @@ def test_an_artifact_of_halves_is_half_the_size_and_as_good(tmp_path, bars):
     train(Recipe(widths=(128, 64), latent_dim=4, epochs=3), dataset, tmp_path / "run")
     trained = checkpoint.read(tmp_path / "run")
     with pytest.raises(InputError, match="weights: found 'fp8', expected one of fp32, fp16, int8"):
-        export(trained, dataset, tmp_path / "none", weights="fp8", licence="CC0", components=2)
+        export(trained, dataset, tmp_path / "none", precision="fp8", licence="CC0", components=2)
     models = []
     for weights in ("fp32", "fp16"):
-        export(trained, dataset, tmp_path / weights, weights=weights, licence="CC0", components=2)
+        export(trained, dataset, tmp_path / weights, precision=weights, licence="CC0", components=2)
         models.append(aegen.load(tmp_path / weights))
     whole, halves = (model.manifest for model in models)
-    assert (whole.weights, halves.weights) == ("fp32", "fp16")
+    assert (whole.precision, halves.precision) == ("fp32", "fp16")
     assert halves.files["decoder.onnx"].bytes < 0.65 * whole.files["decoder.onnx"].bytes
     assert models[1].verify().passed
     assert np.abs(models[0].reconstruct(dataset.test.images) - models[1].reconstruct(dataset.test.images)).max() < 0.01
@@ -94,7 +94,7 @@ def test_a_card_ends_with_the_notes_that_it_is_given(tmp_path, bars):
 
 
 def test_the_command_line_offers_every_way_to_store_weights():
-    (option,) = (one for one in command.params if one.name == "weights")
+    (option,) = (one for one in command.params if one.name == "precision")
     assert tuple(option.type.choices) == WEIGHTS
 
 
@@ -107,32 +107,32 @@ def whole(tmp_path_factory, bars):
     train(Recipe(widths=(128, 64), latent_dim=4, epochs=20), dataset, folder / "run")
     for weights in ("fp32", "int8"):
         trained = checkpoint.read(folder / "run")
-        export(trained, dataset, folder / weights, weights=weights, licence="CC0", components=2)
+        export(trained, dataset, folder / weights, precision=weights, licence="CC0", components=2)
     return folder, dataset.test.images
 
 
 def test_in_8_bits_files_are_smaller_and_the_manifest_says_what_that_changes(whole):
-    folder, pictures = whole
+    folder, images = whole
     exact, coarse = aegen.load(folder / "fp32"), aegen.load(folder / "int8")
-    assert coarse.manifest.weights == "int8"
+    assert coarse.manifest.precision == "int8"
     assert coarse.manifest.files["encoder.onnx"].bytes < 0.5 * exact.manifest.files["encoder.onnx"].bytes
-    codes = exact.encode(pictures)
+    latents = exact.encode(images)
     changed = {
-        "encoder.onnx": float(np.sqrt(np.mean((coarse.encode(pictures) - codes) ** 2))),
-        "decoder.onnx": float(np.sqrt(np.mean((coarse.decode(codes) - exact.decode(codes)) ** 2))),
+        "encoder.onnx": float(np.sqrt(np.mean((coarse.encode(images) - latents) ** 2))),
+        "decoder.onnx": float(np.sqrt(np.mean((coarse.decode(latents) - exact.decode(latents)) ** 2))),
     }
     assert exact.manifest.quantisation_error == {}
-    assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)  # of other pictures, but alike
+    assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)  # of other images, but alike
     assert 0 < changed["decoder.onnx"] < 0.05
-    assert "held-out pictures: encoder" in (folder / "int8" / "README.md").read_text()
-    assert "--weights int8" in coarse.manifest.commands[-1]
+    assert "held-out images: encoder" in (folder / "int8" / "README.md").read_text()
+    assert "--precision int8" in coarse.manifest.commands[-1]
 
 
-def test_in_8_bits_a_picture_does_not_depend_on_its_batch(whole):
+def test_in_8_bits_a_image_does_not_depend_on_its_batch(whole):
     model = aegen.load(whole[0] / "int8")
-    codes = model.draw(50, seed=0)
-    assert np.array_equal(model.decode(codes)[::5], model.decode(codes[::5]))
-    assert np.array_equal(model.decode(codes)[7], model.decode(codes[7]))
+    latents = model.draw(50, seed=0)
+    assert np.array_equal(model.decode(latents)[::5], model.decode(latents[::5]))
+    assert np.array_equal(model.decode(latents)[7], model.decode(latents[7]))
 
 
 def test_golden_pairs_in_8_bits_are_replayed_and_can_fail(whole, tmp_path):
@@ -167,4 +167,4 @@ def test_convolutions_are_not_put_into_8_bits(tmp_path, bars):
     dataset = load(str(tmp_path / "bars.npz"))
     train(Recipe(network="conv", channels=4, latent_dim=2, epochs=1), dataset, tmp_path / "run")
     with pytest.raises(InputError, match="weights int8: found network conv, expected network mlp"):
-        export(checkpoint.read(tmp_path / "run"), dataset, tmp_path / "none", weights="int8", licence="CC0")
+        export(checkpoint.read(tmp_path / "run"), dataset, tmp_path / "none", precision="int8", licence="CC0")

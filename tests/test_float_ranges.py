@@ -8,7 +8,7 @@ import pytest
 from aegen.runtime.errors import InputError
 
 MODEL = aegen.load(Path(__file__).parent / "tiny" / "grey")
-SHAPE = MODEL.picture_shape
+SHAPE = MODEL.image_shape
 
 
 def ramp(low: float, high: float, dtype=np.float32) -> np.ndarray:
@@ -69,6 +69,6 @@ def test_what_is_not_finite_is_named(value, message):
     "images", [[[1], [2, 3]], [[1, [2]], [3]], np.array([[1], [2, 3]], object), [10**400], [[None]]]
 )
 def test_what_makes_no_array_of_numbers_is_refused(images):
-    with pytest.raises(InputError, match="pictures: found") as caught:
+    with pytest.raises(InputError, match="images: found") as caught:
         MODEL.encode(images)
     assert len(str(caught.value)) < 400

@@ -1,4 +1,4 @@
-"""A learned prior carries noise to codes: its maths is right, and its graph draws what was trained."""
+"""A learned prior carries noise to latents: its maths is right, and its graph draws what was trained."""
 
 import copy
 import math
@@ -9,33 +9,34 @@ import numpy as np
 import pytest
 import torch
 from aegen.cli.export import command as export_command
-from aegen.cli.train_prior import KNOBS
+from aegen.cli.train_prior import OPTIONS
 from aegen.cli.train_prior import command as train_prior_command
 from aegen.data.datasets import load
+from aegen.evaluation.distances import frechet_distance
 from aegen.export.bundle import export
 from aegen.export.unrolled import UnrolledFlow
+from aegen.recipes.flow import FlowRecipe
+from aegen.recipes.training import Recipe
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
-from aegen.runtime.evaluation.distances import frechet_distance
 from aegen.runtime.noise import Noise
 from aegen.train import checkpoint, priors
-from aegen.train.codes import Codes, label_values, places
-from aegen.train.flow import Flow, FlowRecipe, integrate, log_density
+from aegen.train.flow import Flow, integrate, log_density
 from aegen.train.flow_matching import train_flow
+from aegen.train.latents import EncodedLatents, label_values, places
 from aegen.train.loop import train
-from aegen.train.recipe import Recipe
 from click.testing import CliRunner
 
 QUICK = FlowRecipe(width=32, blocks=1, steps=1500, batch_size=256)
 
 
 def moons(n, seed):
-    """Codes of two classes on two half circles, which no Gaussian fits."""
+    """Latents of two classes on two half circles, which no Gaussian fits."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % 2
     angle = np.pi * (random.random(n) + labels)
     centre = np.stack([labels - 0.5, np.zeros(n)], 1)
     mean = centre + np.stack([np.cos(angle), np.sin(angle)], 1) + 0.05 * random.standard_normal((n, 2))
-    return Codes(mean.astype(np.float32), labels)
+    return EncodedLatents(mean.astype(np.float32), labels)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,9 @@ def flow():
 def exported(tmp_path_factory, bars):
     """A tiny labelled model with a flow, and the flow."""
     folder = tmp_path_factory.mktemp("flow")
-    pictures = bars(600, (6, 5))
-    labels = (pictures.reshape(600, -1).mean(1) > np.median(pictures.reshape(600, -1).mean(1))).astype(np.int64) + 3
-    np.savez(folder / "bars.npz", images=pictures, labels=labels)
+    images = bars(600, (6, 5))
+    labels = (images.reshape(600, -1).mean(1) > np.median(images.reshape(600, -1).mean(1))).astype(np.int64) + 3
+    np.savez(folder / "bars.npz", images=images, labels=labels)
     dataset = load(str(folder / "bars.npz"))
     recipe = Recipe(kind="vae", beta=0.01, widths=(16,), latent_dim=3, epochs=10, learning_rate=0.02)
     train(recipe, dataset, folder / "run")
@@ -77,13 +78,13 @@ def test_integration_follows_a_known_path_ever_closer():
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.2)
 
 
-def test_a_flow_that_has_learned_nothing_is_the_gaussian_of_its_codes():
+def test_a_flow_that_has_learned_nothing_is_the_gaussian_of_its_latents():
     mean, factor = torch.tensor([1.0, -2.0]), torch.tensor([[2.0, 0.0], [0.5, 0.3]])
     flow = Flow(mean, factor, 2, QUICK)
-    codes = torch.randn(50, 2)
-    expected = torch.distributions.MultivariateNormal(mean, scale_tril=factor).log_prob(codes)
-    assert torch.allclose(log_density(flow, codes, torch.zeros(50, dtype=torch.long)), expected, atol=1e-4)
-    assert torch.allclose(flow.whiten(flow.unwhiten(codes)), codes, atol=1e-5)
+    latents = torch.randn(50, 2)
+    expected = torch.distributions.MultivariateNormal(mean, scale_tril=factor).log_prob(latents)
+    assert torch.allclose(log_density(flow, latents, torch.zeros(50, dtype=torch.long)), expected, atol=1e-4)
+    assert torch.allclose(flow.whiten(flow.unwhiten(latents)), latents, atol=1e-5)
     noise = torch.randn(50, 2)
     assert torch.allclose(flow.carry(noise, torch.zeros(50, dtype=torch.long), 3), mean + noise @ factor.T, atol=1e-5)
 
@@ -133,7 +134,7 @@ def test_a_resumed_training_gives_the_flow_of_one_that_was_never_cut_off():
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
-def test_training_stops_when_held_out_codes_gain_nothing():
+def test_training_stops_when_held_out_latents_gain_nothing():
     seen = []
     recipe = FlowRecipe(width=64, blocks=2, steps=20_000, batch_size=64, patience=1, weight_decay=0.0)
     _, best = train_flow(recipe, moons(64, 0), moons(500, 1), 2, report=seen.append)
@@ -153,12 +154,12 @@ def test_the_unrolled_graph_is_the_flow(exported):
 def test_an_artifact_draws_from_its_flow(exported):
     model, flow = exported
     assert model.priors[-1] == model.manifest.default_prior == "flow"
-    codes = model.draw(200, seed=1)
+    latents = model.draw(200, seed=1)
     noise = Noise(1)
-    label = (noise.strata(200) > model._priors._read()["label_shares"][0]).astype(np.int64)
+    label = (noise.strata(200) > model._priors._read()["class_fractions"][0]).astype(np.int64)
     with torch.inference_mode():
         expected = flow.carry(torch.from_numpy(noise.normals(200, 3)), torch.from_numpy(label), 8).numpy()
-    assert np.allclose(codes, expected, atol=1e-4)
+    assert np.allclose(latents, expected, atol=1e-4)
     assert np.allclose(model.draw(200, seed=1)[:16], model.draw(16, seed=1), atol=1e-5)
     chunks = list(model.iter_sample(50, seed=1, batch_size=7))
     assert np.abs(np.concatenate(chunks) - model.sample(50, seed=1)).max() < 1 / 255
@@ -170,7 +171,7 @@ def test_an_artifact_draws_from_its_flow(exported):
 
 def test_labels_are_as_frequent_as_they_should_be(exported):
     model, _ = exported
-    shares = model._priors._read()["label_shares"]
+    shares = model._priors._read()["class_fractions"]
     first = model._priors.learned()._labels(Noise(5), 3000)
     for block in first.reshape(3, -1):
         assert np.abs(np.bincount(block, minlength=len(shares)) - 1000 * shares).max() < 2
@@ -180,18 +181,18 @@ def test_labels_are_as_frequent_as_they_should_be(exported):
 
 def test_a_walk_through_noise_leads_from_one_draw_to_another(exported):
     model, flow = exported
-    paths = model.wander(4, steps=5, seed=1, label=4)
+    paths = model.latent_walk(4, steps=5, seed=1, label=4)
     assert paths.shape == (4, 5, 6, 5)
     noise = torch.from_numpy(Noise(1).normals(8, 3))
     with torch.inference_mode():
         ends = flow.carry(noise, torch.ones(8, dtype=torch.int64), 8).numpy()
     assert np.abs(paths[:, [0, -1]].reshape(8, 6, 5) - model.decode(ends)).max() < 1e-4
-    assert np.allclose(model.wander(2, steps=5, seed=1, label=4), paths[:2], atol=1e-5)
+    assert np.allclose(model.latent_walk(2, steps=5, seed=1, label=4), paths[:2], atol=1e-5)
     straight = model.decode((0.5 * (ends[::2] + ends[1::2])).astype(np.float32))
     assert np.abs(paths[:, 2] - straight).max() > 0.01  # the middle is drawn, not averaged
-    assert model.wander(3, steps=2, seed=5, dtype="uint8").dtype == np.uint8
+    assert model.latent_walk(3, steps=2, seed=5, dtype="uint8").dtype == np.uint8
     with pytest.raises(InputError, match="steps: found 1, expected at least 2"):
-        model.wander(1, steps=1)
+        model.latent_walk(1, steps=1)
 
 
 def test_its_proof_and_its_costs_are_in_the_artifact(exported):
@@ -199,8 +200,8 @@ def test_its_proof_and_its_costs_are_in_the_artifact(exported):
     assert set(model.verify().largest_difference) == {"encoder.onnx", "decoder.onnx", "prior.onnx"}
     assert model.verify().passed
     one = 3 * 32 + 2 * (2 * 32 * 32) + 32 * 3
-    assert model.manifest.multiply_adds["prior.onnx"] == 8 * one + 9
-    assert model.manifest.multiply_adds["decoder.onnx"] == 3 * 16 + 16 * 30
+    assert model.manifest.macs["prior.onnx"] == 8 * one + 9
+    assert model.manifest.macs["decoder.onnx"] == 3 * 16 + 16 * 30
     assert model.manifest.commands[1].startswith("aegen train-prior runs/artifact --width 32 --blocks 2 --steps 500")
     assert math.isfinite(model.manifest.log_likelihood["flow"])
 
@@ -221,7 +222,7 @@ def test_a_prior_of_other_weights_is_refused(tmp_path, bars):
     trained = [checkpoint.read(tmp_path / f"run{seed}") for seed in (0, 1)]
     learned = priors.train_prior(trained[0], dataset, FlowRecipe(width=4, blocks=1, steps=2))
     priors.save(learned, tmp_path / "prior.pt")
-    assert priors.read(tmp_path / "prior.pt", trained[0]).weights == trained[0].fingerprint
+    assert priors.read(tmp_path / "prior.pt", trained[0]).encoder_fingerprint == trained[0].fingerprint
     with pytest.raises(InputError, match="a prior of other weights"):
         priors.read(tmp_path / "prior.pt", trained[1])
     (tmp_path / "prior.pt").write_bytes(b"nothing")
@@ -238,20 +239,20 @@ def test_labels_have_places():
 
 def test_a_flow_that_cannot_be_trained_is_an_error():
     few = FlowRecipe(width=8, blocks=1, steps=5, batch_size=64)
-    unknown = Codes(moons(50, 1).latent, np.full(50, 2))
-    with pytest.raises(InputError, match="held-out codes: found none with a label that is known"):
+    unknown = EncodedLatents(moons(50, 1).latent, np.full(50, 2))
+    with pytest.raises(InputError, match="held-out latents: found none with a label that is known"):
         train_flow(few, moons(50, 0), unknown, 2)
-    endless = Codes(np.full((50, 2), np.nan, np.float32), np.zeros(50, np.int64))
+    endless = EncodedLatents(np.full((50, 2), np.nan, np.float32), np.zeros(50, np.int64))
     with pytest.raises(ExecutionError, match="step 5: held-out loss: found nan"):
         train_flow(few, moons(50, 0), endless, 2)
 
 
 @pytest.mark.parametrize(
-    "knob", [{"width": 0}, {"learning_rate": -1}, {"warmup": math.nan}, {"average": 1}, {"seed": 2**64}]
+    "hyperparameter", [{"width": 0}, {"learning_rate": -1}, {"warmup": math.nan}, {"average": 1}, {"seed": 2**64}]
 )
-def test_a_useless_knob_of_a_flow_is_refused(knob):
-    with pytest.raises(InputError, match=f"flow: {next(iter(knob))}"):
-        FlowRecipe(**knob)
+def test_a_useless_knob_of_a_flow_is_refused(hyperparameter):
+    with pytest.raises(InputError, match=f"flow: {next(iter(hyperparameter))}"):
+        FlowRecipe(**hyperparameter)
 
 
 def test_a_damaged_prior_is_refused_wherever_the_damage_is(tmp_path, bars):
@@ -296,7 +297,7 @@ def test_one_command_trains_a_prior_and_an_export_holds_it(cli, tmp_path, bars):
     assert model.sample(5, label=2).shape == (5, 8, 4, 3)
     done = cli("interpolate", "-n", "2", "--steps", "3", "--seed", "0", "--model", "./made", "-o", "paths.npy")
     assert done.returncode == 0, done.stderr
-    assert np.array_equal(np.load(tmp_path / "paths.npy"), model.wander(2, steps=3, seed=0))
+    assert np.array_equal(np.load(tmp_path / "paths.npy"), model.latent_walk(2, steps=3, seed=0))
     assert model.verify().passed
 
 
@@ -304,11 +305,11 @@ def test_a_killed_training_of_a_prior_is_resumed(start, cli, tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(100, (6, 5)))
     data, run = str(tmp_path / "bars.npz"), tmp_path / "run"
     train(Recipe(widths=(4,), latent_dim=2, epochs=1), load(data), run, data=data)
-    knobs = ("--width", "8", "--blocks", "1", "--steps", "3000", "--batch-size", "16", "--threads", "1")
-    assert cli("train-prior", "run", *knobs).returncode == 0
+    hyperparameters = ("--width", "8", "--blocks", "1", "--steps", "3000", "--batch-size", "16", "--threads", "1")
+    assert cli("train-prior", "run", *hyperparameters).returncode == 0
     whole = priors.read(run / "prior.pt", checkpoint.read(run))
     assert not (run / "prior-training.pt").exists()
-    process = start("train-prior", "run", *knobs)
+    process = start("train-prior", "run", *hyperparameters)
     while process.poll() is None and not (run / "prior-training.pt").exists():
         time.sleep(0.01)
     process.kill()
@@ -325,5 +326,5 @@ def test_a_killed_training_of_a_prior_is_resumed(start, cli, tmp_path, bars):
 def test_every_knob_of_a_flow_is_an_option():
     import dataclasses
 
-    options = [flag.removeprefix("--").replace("-", "_") for flag, _ in KNOBS]
+    options = [flag.removeprefix("--").replace("-", "_") for flag, _ in OPTIONS]
     assert options == [field.name for field in dataclasses.fields(FlowRecipe)]

@@ -72,10 +72,10 @@ def test_a_temperature_that_is_no_number_is_an_error(temperature):
         MODEL.sample(1, temperature=temperature)
 
 
-@pytest.mark.parametrize("codes", [[[1], [2, 3]], [object()], "text", {1: 2}, [1j] * 12])
-def test_latents_that_are_no_array_of_numbers_are_an_error(codes):
-    with pytest.raises(InputError, match="codes"):
-        MODEL.decode(codes)
+@pytest.mark.parametrize("latents", [[[1], [2, 3]], [object()], "text", {1: 2}, [1j] * 12])
+def test_latents_that_are_no_array_of_numbers_are_an_error(latents):
+    with pytest.raises(InputError, match="latents"):
+        MODEL.decode(latents)
 
 
 def test_class_names_are_shown_and_asked_for(cli, tmp_path):

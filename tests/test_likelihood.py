@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 import torch
 from aegen.data.datasets import load
+from aegen.evaluation.likelihood import likelihood_bound
 from aegen.export.bundle import export
+from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError
-from aegen.runtime.evaluation.likelihood import likelihood_bound
 from aegen.runtime.noise import Noise
 from aegen.train import checkpoint
 from aegen.train.loop import train
 from aegen.train.objectives import Objective
-from aegen.train.recipe import Recipe
 
 
 @pytest.fixture(scope="module", params=["bce", "gaussian"])
 def trained(request, tmp_path_factory, bars):
-    """A variational autoencoder with one latent axis, over which log p(x) can be integrated; its run, its pictures."""
+    """A variational autoencoder with one latent dimension, over which log p(x) can be integrated; its run, its images."""
     folder = tmp_path_factory.mktemp("likelihood")
-    pictures = bars(400, (6, 5))
-    np.savez(folder / "bars.npz", images=pictures)
+    images = bars(400, (6, 5))
+    np.savez(folder / "bars.npz", images=images)
     output = "sigmoid" if request.param == "bce" else "tanh"
     recipe = Recipe(
         kind="vae", widths=(16,), latent_dim=1, epochs=20, learning_rate=0.02, loss=request.param, output=output
@@ -31,14 +31,14 @@ def trained(request, tmp_path_factory, bars):
     dataset = load(str(folder / "bars.npz"))
     train(recipe, dataset, folder / "run")
     export(checkpoint.read(folder / "run"), dataset, folder / "artifact", licence="CC0", components=2)
-    return aegen.load(folder / "artifact"), checkpoint.read(folder / "run"), pictures[:20]
+    return aegen.load(folder / "artifact"), checkpoint.read(folder / "run"), images[:20]
 
 
-def log_p(model, pictures):
-    """Log p(x) in nats by the trapezium rule over the one latent axis."""
+def log_p(model, images):
+    """Log p(x) in nats by the trapezium rule over the one latent dimension."""
     z = np.linspace(-8, 8, 20_001)
     decoded = model.decode(z[:, None]).reshape(len(z), 1, -1).astype(np.float64)
-    given = pictures.reshape(1, len(pictures), -1) / 255
+    given = images.reshape(1, len(images), -1) / 255
     sigma = model.manifest.sigma
     if sigma is None:
         p = np.clip(decoded, 1e-7, 1 - 1e-7)
@@ -52,50 +52,50 @@ def log_p(model, pictures):
 
 
 def test_many_samples_give_the_likelihood_itself(trained):
-    model, _, pictures = trained
-    bound = likelihood_bound(model, pictures, samples=5000)
+    model, _, images = trained
+    bound = likelihood_bound(model, images, samples=5000)
     assert bound.samples == 5000
     assert not bound.binarised
-    differences = bound.nats - log_p(model, pictures)
+    differences = bound.nats - log_p(model, images)
     assert np.median(np.abs(differences)) < 0.02
-    assert np.abs(differences.mean()) < 0.05  # a picture whose posterior fits ill needs more samples still
+    assert np.abs(differences.mean()) < 0.05  # a image whose posterior fits ill needs more samples still
 
 
 def test_more_samples_give_a_tighter_bound(trained):
-    model, _, pictures = trained
-    many = np.repeat(pictures, 500, 0)
+    model, _, images = trained
+    many = np.repeat(images, 500, 0)
     means = [likelihood_bound(model, many, samples=k).nats.mean() for k in (1, 4, 16)]
     assert all(loose < tight for loose, tight in pairwise(means))
-    assert means[-1] < log_p(model, pictures).mean() + 0.02
+    assert means[-1] < log_p(model, images).mean() + 0.02
 
 
 def test_one_sample_gives_the_loss_that_training_minimised(trained):
-    model, run, pictures = trained
+    model, run, images = trained
     objective = Objective(run.network(), run.recipe)
-    objective.load_state_dict(run.weights)
+    objective.load_state_dict(run.state_dict)
     objective.eval()
     low, high = run.recipe.pixel_range
-    images = torch.from_numpy(pictures[:, None] / np.float32(255)) * (high - low) + low
-    noise = [torch.from_numpy(Noise(seed).normals(len(pictures), 1)) for seed in range(400)]
+    images = torch.from_numpy(images[:, None] / np.float32(255)) * (high - low) + low
+    noise = [torch.from_numpy(Noise(seed).normals(len(images), 1)) for seed in range(400)]
     with torch.inference_mode():
         losses = [objective(images, images, one)[2].item() for one in noise]
-    bounds = [likelihood_bound(model, pictures, samples=1, seed=seed).nats.mean() for seed in range(400)]
+    bounds = [likelihood_bound(model, images, samples=1, seed=seed).nats.mean() for seed in range(400)]
     # Training takes the KL in closed form, the bound samples it: equal on average.
     assert np.mean(bounds) == pytest.approx(-np.mean(losses), abs=4 * np.std(np.add(bounds, losses)) / math.sqrt(400))
 
 
-def test_binary_pictures_have_a_likelihood_and_say_so(trained):
-    model, _, pictures = trained
-    bound = likelihood_bound(model, pictures, samples=50, binarise=True, seed=3)
+def test_binary_images_have_a_likelihood_and_say_so(trained):
+    model, _, images = trained
+    bound = likelihood_bound(model, images, samples=50, binarise=True, seed=3)
     assert bound.binarised
-    black_or_white = (pictures > 127).astype(np.uint8) * 255
+    black_or_white = (images > 127).astype(np.uint8) * 255
     same = likelihood_bound(model, black_or_white, samples=50, binarise=True, seed=3).nats
     assert np.array_equal(same, likelihood_bound(model, black_or_white, samples=50, binarise=True, seed=3).nats)
-    assert not np.array_equal(bound.nats, likelihood_bound(model, pictures, samples=50, seed=3).nats)
+    assert not np.array_equal(bound.nats, likelihood_bound(model, images, samples=50, seed=3).nats)
 
 
-def test_only_a_variational_autoencoder_has_one(model, pictures):
+def test_only_a_variational_autoencoder_has_one(model, images):
     with pytest.raises(InputError, match="found kind ae, expected kind vae"):
-        likelihood_bound(model, pictures)
+        likelihood_bound(model, images)
     with pytest.raises(InputError, match="found kind ae, expected kind vae"):
-        model.posterior(pictures)
+        model.posterior(images)

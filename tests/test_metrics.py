@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from aegen.runtime.evaluation.bins import bin_difference, class_imbalance, k_means
-from aegen.runtime.evaluation.distances import frechet_distance, kernel_distance
-from aegen.runtime.evaluation.neighbours import memorisation, nearest, support
-from aegen.runtime.evaluation.similarity import similarity, structural_similarity
-from aegen.runtime.evaluation.tables import number
+from aegen.evaluation.bins import bin_difference, class_imbalance, k_means
+from aegen.evaluation.distances import frechet_distance, kernel_distance
+from aegen.evaluation.neighbours import memorisation, nearest, support
+from aegen.evaluation.similarity import similarity, structural_similarity
+from aegen.evaluation.tables import number
 
 
 def normals(n, seed, d=8):
@@ -61,7 +61,7 @@ def test_equal_sets_lie_in_each_other():
 
 def test_one_distribution_has_the_coverage_of_theory():
     found = support(normals(4000, 0), normals(4000, 1))
-    assert found.coverage == pytest.approx(1 - 0.5**5, abs=0.01)  # a real picture's k neighbours are real or generated
+    assert found.coverage == pytest.approx(1 - 0.5**5, abs=0.01)  # a real image's k neighbours are real or generated
     assert found.density == pytest.approx(1, abs=0.05)
 
 
@@ -73,7 +73,7 @@ def test_a_dropped_class_halves_recall_and_coverage_and_no_precision():
     assert found.precision == pytest.approx(whole.precision, abs=0.05)
 
 
-def test_pictures_off_the_data_are_neither_precise_nor_dense():
+def test_images_off_the_data_are_neither_precise_nor_dense():
     found = support(normals(400, 0), normals(400, 1) + 100)
     assert found == type(found)(0, 0, 0, 0)
 
@@ -86,7 +86,7 @@ def test_the_nearest_neighbour_is_the_nearest():
     assert np.allclose(found, distances.min(1), atol=1e-3)
 
 
-def test_copies_of_training_pictures_are_told_from_new_ones():
+def test_copies_of_training_images_are_told_from_new_ones():
     training, test = two_classes(4000, 0), two_classes(1000, 1)
     cells = k_means(training, 2)
     assert abs(memorisation(training, test, two_classes(1000, 2), cells)) < 3
@@ -119,26 +119,26 @@ def test_about_one_bin_in_twenty_differs_by_chance():
 
 
 @pytest.mark.parametrize("axes", [(28, 28), (12, 16, 3), (4, 5)])
-def test_equal_pictures_are_alike_and_a_constant_difference_has_a_closed_form(axes):
-    pictures = np.random.default_rng(0).integers(0, 200, (5, *axes), np.uint8)
-    same = similarity(pictures, pictures)
+def test_equal_images_are_alike_and_a_constant_difference_has_a_closed_form(axes):
+    images = np.random.default_rng(0).integers(0, 200, (5, *axes), np.uint8)
+    same = similarity(images, images)
     assert (same.mse, same.ssim) == (0, pytest.approx(1))
-    other = similarity(pictures, pictures + 51)
+    other = similarity(images, images + 51)
     assert other.mse == pytest.approx(0.04, rel=1e-4)
     assert other.foreground_mse == pytest.approx(0.04, rel=1e-4)
     assert other.psnr == pytest.approx(13.979, abs=1e-3)
 
 
-def test_the_structural_similarity_of_flat_pictures_has_a_closed_form():
+def test_the_structural_similarity_of_flat_images_has_a_closed_form():
     a, b = np.full((1, 9, 9), 0.2), np.full((1, 9, 9), 0.6)
     assert structural_similarity(a, b)[0] == pytest.approx((2 * 0.12 + 1e-4) / (0.04 + 0.36 + 1e-4))
 
 
 def test_only_bright_pixels_count_as_foreground():
-    picture = np.zeros((1, 4, 4), np.float32)
-    picture[0, 0, 0] = 1
-    assert similarity(picture, np.zeros_like(picture)).foreground_mse == 1
-    assert similarity(picture, np.zeros_like(picture)).mse == 1 / 16
+    image = np.zeros((1, 4, 4), np.float32)
+    image[0, 0, 0] = 1
+    assert similarity(image, np.zeros_like(image)).foreground_mse == 1
+    assert similarity(image, np.zeros_like(image)).mse == 1 / 16
 
 
 def test_a_dropped_class_is_an_imbalance_of_its_share():

@@ -155,9 +155,10 @@ def test_the_shape_that_is_told_is_the_shape_that_a_run_gives(name, inputs, attr
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     found = session.run(None, feeds)
     plain = {key: value.encode() if isinstance(value, str) else value for key, value in attributes.items()}
-    told = RULES[name](Node(name, names, outputs, plain), known)
+    inferred = RULES[name](Node(name, names, outputs, plain), known)
     shapes = [
-        tuple(N if size == ROWS else size // ROWS * N if size > ROWS else size for size in one.shape) for one in told
+        tuple(N if size == ROWS else size // ROWS * N if size > ROWS else size for size in one.shape)
+        for one in inferred
     ]
     assert shapes == [one.shape for one in found]
 

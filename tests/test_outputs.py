@@ -10,9 +10,9 @@ from pathlib import Path
 import aegen
 import numpy as np
 import pytest
+from aegen.files.atomic import new_file, new_folder, write_bytes
+from aegen.images.grid import write_images, write_latents, write_npy
 from aegen.runtime.errors import OutputError
-from aegen.runtime.files import new_file, new_folder, write_bytes
-from aegen.runtime.grid import write_codes, write_npy, write_pictures
 from PIL import Image
 
 TINY = str(Path(__file__).parent / "tiny" / "grey")
@@ -43,20 +43,20 @@ def test_a_file_that_may_not_become_so_large_is_named(tmp_path, output):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_codes_and_the_files_of_a_folder_are_named_too(tmp_path):
+def test_latents_and_the_files_of_a_folder_are_named_too(tmp_path):
     code = f"""
 import resource, numpy as np
-from aegen.runtime.files import new_folder
-from aegen.runtime.grid import write_codes, write_pictures
+from aegen.files.atomic import new_folder
+from aegen.images.grid import write_latents, write_images
 resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))
 noise = np.random.default_rng(0).integers(0, 256, (3, 200, 200), np.uint8)
 def export():
     with new_folder("artifact") as folder:
         (folder / "a.bin").write_bytes(bytes(30_000))
 for write in (
-    lambda: write_codes("c.npy", [np.zeros((4000, 3), np.float32)], 4000),
-    lambda: write_codes("c.npz", [np.zeros((4000, 3), np.float32)], 4000),
-    lambda: write_pictures("images", [noise], 3),
+    lambda: write_latents("c.npy", [np.zeros((4000, 3), np.float32)], 4000),
+    lambda: write_latents("c.npz", [np.zeros((4000, 3), np.float32)], 4000),
+    lambda: write_images("images", [noise], 3),
     export,
 ):
     try:
@@ -110,7 +110,7 @@ def test_a_name_that_no_file_can_have_is_an_error_in_one_line(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     Path("loop").symlink_to("loop")
     rows = np.zeros((2, 3), np.float32)
-    for write in (write_npy, write_codes, write_pictures):
+    for write in (write_npy, write_latents, write_images):
         with pytest.raises(OutputError) as caught:
             write(name, [rows], 2)
         assert f"found {found}" in str(caught.value)
@@ -145,7 +145,7 @@ def test_what_cannot_fit_is_refused_at_once(cli, tmp_path, output):
 
 
 def test_space_is_asked_of_files_alone_and_of_what_is_overwritten_nothing(tmp_path):
-    from aegen.runtime.files import require_space
+    from aegen.files.atomic import require_space
 
     require_space(tmp_path / "new.npy", 1000)
     write_bytes(tmp_path / "old.npy", bytes(5000))
@@ -171,7 +171,7 @@ def test_a_grid_that_its_format_cannot_hold_is_refused(cli, tmp_path, options, w
 def test_grids_are_written_as_jpeg_and_webp_too(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (10, 6, 5), np.uint8)
     for name in ("a.png", "a.jpg", "a.jpeg", "a.webp"):
-        write_pictures(str(tmp_path / name), [images[:4], images[4:]], 10, columns=5, scale=4)
+        write_images(str(tmp_path / name), [images[:4], images[4:]], 10, columns=5, scale=4)
     png, webp, *jpegs = (Image.open(tmp_path / f"a.{one}") for one in ("png", "webp", "jpg", "jpeg"))
     assert [one.format for one in (png, webp, *jpegs)] == ["PNG", "WEBP", "JPEG", "JPEG"]
     assert np.array_equal(np.asarray(webp.convert("L")), np.asarray(png))
@@ -181,13 +181,13 @@ def test_grids_are_written_as_jpeg_and_webp_too(tmp_path):
 
 def test_an_npz_is_written_chunk_by_chunk_and_is_what_numpy_writes(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (10, 6, 5), np.uint8)
-    write_pictures(str(tmp_path / "ours.npz"), [images[:4], images[4:]], 10, names=[f"{i}.png" for i in range(10)])
+    write_images(str(tmp_path / "ours.npz"), [images[:4], images[4:]], 10, names=[f"{i}.png" for i in range(10)])
     found = np.load(tmp_path / "ours.npz")
     assert np.array_equal(found["images"], images)
     assert found["names"].tolist() == [f"{i}.png" for i in range(10)]
-    write_codes(str(tmp_path / "codes.npz"), [images.reshape(10, -1)], 10)
-    np.savez(tmp_path / "theirs.npz", codes=images.reshape(10, -1))
-    assert (tmp_path / "codes.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()
+    write_latents(str(tmp_path / "latents.npz"), [images.reshape(10, -1)], 10)
+    np.savez(tmp_path / "theirs.npz", latents=images.reshape(10, -1))
+    assert (tmp_path / "latents.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()
 
 
 def test_an_error_of_the_one_who_writes_passes_as_it_is(tmp_path):
@@ -225,5 +225,5 @@ def test_an_artifact_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, mo
 def test_a_half_imported_module_is_no_error_when_a_signal_comes(monkeypatch):
     from aegen.cli import stopping
 
-    monkeypatch.setitem(sys.modules, "aegen.runtime.files", type(sys)("aegen.runtime.files"))
+    monkeypatch.setitem(sys.modules, "aegen.files.atomic", type(sys)("aegen.files.atomic"))
     assert not stopping._unfinished()

@@ -17,14 +17,14 @@ from aegen.export.bundle import export
 from aegen.export.graphs import decoder_graph, encoder_graph
 from aegen.export.parity import prove
 from aegen.export.statistics import fit, gaussian, log_likelihoods
+from aegen.recipes.training import Recipe
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ParityError
 from aegen.runtime.manifest import ImageSpec
 from aegen.runtime.pixels import to_tensor
 from aegen.runtime.priors import stored_prior
 from aegen.train import checkpoint
 from aegen.train.loop import train
-from aegen.train.models import build
-from aegen.train.recipe import Recipe
+from aegen.train.networks import build
 
 OBJECTIVES = [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")]
 QUICK = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02)
@@ -50,39 +50,41 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("knobs", VARIANTS, ids=lambda knobs: "-".join(map(str, knobs.values())))
+@pytest.mark.parametrize(
+    "hyperparameters", VARIANTS, ids=lambda hyperparameters: "-".join(map(str, hyperparameters.values()))
+)
 @pytest.mark.parametrize("shape", [(8, 4), (4, 8, 3)], ids=["grey", "colour"])
-def test_python_gives_what_torch_gives(tmp_path, bars, knobs, shape):
+def test_python_gives_what_torch_gives(tmp_path, bars, hyperparameters, shape):
     np.savez(tmp_path / "bars.npz", images=bars(300, shape))
     dataset = load(str(tmp_path / "bars.npz"))
-    recipe = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02, **knobs)
+    recipe = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02, **hyperparameters)
     train(recipe, dataset, tmp_path / "run")
     trained = checkpoint.read(tmp_path / "run")
     export(trained, dataset, tmp_path / "artifact")
     model, network = aegen.load(tmp_path / "artifact"), trained.network()
 
-    pictures = dataset.test.images
+    images = dataset.test.images
     low, high = recipe.pixel_range
     with torch.inference_mode():
-        tensor = torch.from_numpy(to_tensor(pictures, model.manifest.image))
-        codes = network.encode(tensor)
-        images = (network.decode(codes).numpy() - low) / (high - low)
+        tensor = torch.from_numpy(to_tensor(images, model.manifest.image))
+        latents = network.encode(tensor)
+        images = (network.decode(latents).numpy() - low) / (high - low)
     expected = images[:, 0] if len(shape) == 2 else images.transpose(0, 2, 3, 1)
     for batch in (1, 2, 3, 7, 50):
-        assert np.allclose(model.encode(pictures, batch_size=batch), codes.numpy(), rtol=1e-4, atol=1e-5)
-        assert np.allclose(model.reconstruct(pictures, batch_size=batch), expected, rtol=1e-4, atol=1e-5)
+        assert np.allclose(model.encode(images, batch_size=batch), latents.numpy(), rtol=1e-4, atol=1e-5)
+        assert np.allclose(model.reconstruct(images, batch_size=batch), expected, rtol=1e-4, atol=1e-5)
     outputs = [one.name for one in model.manifest.graphs["encoder.onnx"].outputs]
     assert outputs == (["latent", "logvar"] if recipe.kind == "vae" else ["latent"])
     likelihoods = model.manifest.log_likelihood
     assert likelihoods[model.manifest.default_prior] == max(likelihoods.values())
-    levels = model.reconstruct(pictures, dtype="uint8").astype(int)
+    levels = model.reconstruct(images, dtype="uint8").astype(int)
     assert np.abs(levels - np.rint(expected * 255)).max() <= 1
 
 
 @pytest.mark.parametrize(("loss", "output"), OBJECTIVES[-1:])
 def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, output):
-    knobs = ["--loss", loss, "--output", output, "--epochs", 1, "--widths", "32", "--latent-dim", 6]
-    trained = cli("train", "--data", mnist, *knobs, "-o", "run")
+    hyperparameters = ["--loss", loss, "--output", output, "--epochs", 1, "--widths", "32", "--latent-dim", 6]
+    trained = cli("train", "--data", mnist, *hyperparameters, "-o", "run")
     assert trained.returncode == 0, trained.stderr
     following = trained.stdout.splitlines()
     assert following == [
@@ -96,15 +98,15 @@ def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, out
     assert (tmp_path / "grid.png").stat().st_size > 1000
 
     source = f"{mnist / 't10k-images-idx3-ubyte.gz'}[0:50]"
-    assert cli("encode", source, "--model", "./run-artifact", "-o", "codes.npy").returncode == 0
-    assert cli("decode", "codes.npy", "--model", "./run-artifact", "-o", "again.npy").returncode == 0
+    assert cli("encode", source, "--model", "./run-artifact", "-o", "latents.npy").returncode == 0
+    assert cli("decode", "latents.npy", "--model", "./run-artifact", "-o", "again.npy").returncode == 0
     network = checkpoint.read(tmp_path / "run").network()
     low, high = Recipe(loss=loss, output=output).pixel_range
-    pictures = load(str(mnist)).test.images[:50]
+    images = load(str(mnist)).test.images[:50]
     with torch.inference_mode():
-        codes = network.encode(torch.from_numpy(to_tensor(pictures, ImageSpec((1, 28, 28), (low, high)))))
-        images = (network.decode(codes).numpy()[:, 0] - low) / (high - low)
-    assert np.allclose(np.load(tmp_path / "codes.npy"), codes.numpy(), rtol=1e-4, atol=1e-5)
+        latents = network.encode(torch.from_numpy(to_tensor(images, ImageSpec((1, 28, 28), (low, high)))))
+        images = (network.decode(latents).numpy()[:, 0] - low) / (high - low)
+    assert np.allclose(np.load(tmp_path / "latents.npy"), latents.numpy(), rtol=1e-4, atol=1e-5)
     assert np.allclose(np.load(tmp_path / "again.npy"), images, rtol=1e-4, atol=1e-5)
     verified = json.loads(cli("verify", "./run-artifact", "--json").stdout)
     assert verified["passed"]
@@ -116,13 +118,13 @@ def test_graphs_of_another_network_fail_the_proof():
     torch.manual_seed(0)
     network, other = (build(QUICK, image.shape).eval() for _ in range(2))
     graphs = {"encoder.onnx": encoder_graph(network, image.shape), "decoder.onnx": decoder_graph(network, 3)}
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 6, 5), np.uint8)
-    assert prove(network, None, graphs, pictures, image).batches == (1, 2, 3, 7, 64)
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 5), np.uint8)
+    assert prove(network, None, graphs, images, image).batches == (1, 2, 3, 7, 64)
     graphs["decoder.onnx"] = decoder_graph(other, 3)
     with pytest.raises(
         ParityError, match=r"decoder\.onnx at batch 1: found a difference of .* from torch, expected at most"
     ):
-        prove(network, None, graphs, pictures, image)
+        prove(network, None, graphs, images, image)
 
 
 def test_an_export_that_differs_leaves_nothing_behind(run, data, tmp_path, monkeypatch):
@@ -216,45 +218,45 @@ bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
 
 
 def test_moments_are_exact_and_survive_an_axis_that_never_moves():
-    codes = np.random.default_rng(0).normal(2, 3, (500, 4))
-    codes[:, 2] = 1
-    found = gaussian(codes)
-    assert np.allclose(found["mean"], codes.mean(0))
-    assert np.allclose(found["std"], codes.std(0))
-    assert np.allclose(found["factor"] @ found["factor"].T, np.cov(codes, rowvar=False, bias=True), atol=1e-3)
+    latents = np.random.default_rng(0).normal(2, 3, (500, 4))
+    latents[:, 2] = 1
+    found = gaussian(latents)
+    assert np.allclose(found["mean"], latents.mean(0))
+    assert np.allclose(found["std"], latents.std(0))
+    assert np.allclose(found["factor"] @ found["factor"].T, np.cov(latents, rowvar=False, bias=True), atol=1e-3)
     assert np.array_equal(found["factor"], np.tril(found["factor"]))
 
 
-def test_the_fit_finds_the_clusters_and_judges_by_held_out_codes():
+def test_the_fit_finds_the_clusters_and_judges_by_held_out_latents():
     random = np.random.default_rng(0)
     centres = random.normal(0, 20, (5, 3))
     labels = random.integers(0, 5, 3000)
-    codes = (centres[labels] + random.normal(0, 1, (3000, 3))).astype(np.float32)
-    arrays = fit(codes[:2500], codes[2500:], labels[:2500])
+    latents = (centres[labels] + random.normal(0, 1, (3000, 3))).astype(np.float32)
+    arrays = fit(latents[:2500], latents[2500:], labels[:2500])
     assert len(arrays["gmm_weights"]) == 5
     assert np.allclose(np.sort(arrays["gmm_means"], 0), np.sort(centres, 0), atol=0.3)
-    likelihoods = log_likelihoods(arrays, codes[2500:])
+    likelihoods = log_likelihoods(arrays, latents[2500:])
     assert max(likelihoods, key=likelihoods.get) == "gmm"
     assert likelihoods["gmm"] > likelihoods["gaussian"] > likelihoods["standard"]
     assert likelihoods["kde"] > likelihoods["gaussian"]
     assert np.allclose(arrays["class_mean"], centres, atol=0.3)
     assert arrays["labels"].tolist() == [0, 1, 2, 3, 4]
-    assert np.array_equal(fit(codes[:2500], codes[2500:], labels[:2500])["gmm_means"], arrays["gmm_means"])
+    assert np.array_equal(fit(latents[:2500], latents[2500:], labels[:2500])["gmm_means"], arrays["gmm_means"])
 
 
 def test_the_fit_is_scikit_learn_s():
     from sklearn.mixture import GaussianMixture
 
-    codes = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
-    codes[:200] += 5
-    arrays = fit(codes, codes, None, components=2)
-    theirs = GaussianMixture(2, random_state=0).fit(codes)
-    assert np.allclose(stored_prior("gmm", arrays).log_prob(codes), theirs.score_samples(codes), atol=1e-2)
+    latents = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    latents[:200] += 5
+    arrays = fit(latents, latents, None, components=2)
+    theirs = GaussianMixture(2, random_state=0).fit(latents)
+    assert np.allclose(stored_prior("gmm", arrays).log_prob(latents), theirs.score_samples(latents), atol=1e-2)
 
 
-def test_codes_that_are_no_numbers_are_refused(run, data, tmp_path):
+def test_latents_that_are_no_numbers_are_refused(run, data, tmp_path):
     trained = checkpoint.read(run)
-    trained.weights["network.encoder.1.bias"][:] = float("nan")
+    trained.state_dict["network.encoder.1.bias"][:] = float("nan")
     with pytest.raises((ParityError, ExecutionError)):
         export(trained, load(data), tmp_path / "artifact")
 

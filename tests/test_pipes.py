@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aegen.data.datasets import load
+from aegen.images.reading import read_image_array, read_latents
+from aegen.recipes.training import named_recipe
 from aegen.runtime.errors import InputError
-from aegen.runtime.pictures import read_codes, read_pictures
-from aegen.train.recipe import named_recipe
 from PIL import Image
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
@@ -61,17 +61,17 @@ def pipe():
 @pytest.mark.parametrize("form", ["npy", "npz", "idx", "idx.gz", "png"])
 def test_images_come_through_a_pipe_in_every_form(pipe, form):
     expected = IMAGES[:1] if form == "png" else IMAGES
-    assert np.array_equal(read_pictures(pipe(content(form)), shape=(1, 6, 5)), expected)
+    assert np.array_equal(read_image_array(pipe(content(form)), shape=(1, 6, 5)), expected)
 
 
 def test_a_slice_of_a_pipe_is_taken(pipe):
-    assert np.array_equal(read_pictures(f"{pipe(content('npy'))}[2:5]"), IMAGES[2:5])
+    assert np.array_equal(read_image_array(f"{pipe(content('npy'))}[2:5]"), IMAGES[2:5])
 
 
 def test_a_named_pipe_is_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content("npy"),), daemon=True).start()
-    assert np.array_equal(read_pictures(tmp_path / "pipe"), IMAGES)
+    assert np.array_equal(read_image_array(tmp_path / "pipe"), IMAGES)
 
 
 def test_a_large_pipe_is_kept_on_disk_and_mapped(pipe):
@@ -79,7 +79,7 @@ def test_a_large_pipe_is_kept_on_disk_and_mapped(pipe):
     stream = io.BytesIO()
     np.save(stream, large)
     assert stream.tell() > 2**23  # bytes of a pipe that are kept in memory
-    found = read_pictures(pipe(stream.getvalue()))
+    found = read_image_array(pipe(stream.getvalue()))
     assert isinstance(found, np.memmap)
     assert np.array_equal(found, large)
 
@@ -89,8 +89,8 @@ def test_sets_latents_and_recipes_come_through_pipes(pipe):
     assert found.facts.labelled
     assert len(found.train) == 50
     stream = io.BytesIO()
-    np.savez(stream, codes=np.ones((3, 2), np.float32))
-    assert read_codes(pipe(stream.getvalue())).shape == (3, 2)
+    np.savez(stream, latents=np.ones((3, 2), np.float32))
+    assert read_latents(pipe(stream.getvalue())).shape == (3, 2)
     assert named_recipe(pipe(b"epochs = 3\n")).epochs == 3
 
 
@@ -104,7 +104,7 @@ def test_commands_read_standard_input_by_either_name(cli, tmp_path, path, form):
 
 def test_an_endless_stream_of_zeros_is_refused_at_once():
     with pytest.raises(InputError, match="/dev/zero: found no format that can be read"):
-        read_pictures("/dev/zero")
+        read_image_array("/dev/zero")
     with pytest.raises(InputError, match="/dev/zero: found no format that can be read"):
         load("/dev/zero")
     with pytest.raises(InputError, match=r"/dev/zero: found more than 1,048,576 bytes"):
@@ -112,20 +112,20 @@ def test_an_endless_stream_of_zeros_is_refused_at_once():
 
 
 def test_a_pipe_is_read_up_to_a_stated_cap(pipe, monkeypatch):
-    from aegen.runtime import streams
+    from aegen.files import sources as streams
 
     monkeypatch.setattr(streams, "MAX_PIPE", 12_000_000)
     with pytest.raises(InputError, match="found more than 12,000,000 bytes, expected at most that"):
-        read_pictures(pipe(content("npy") + bytes(15_000_000)))
+        read_image_array(pipe(content("npy") + bytes(15_000_000)))
 
 
 def test_an_empty_pipe_says_so(pipe):
     with pytest.raises(InputError, match="found an empty file"):
-        read_pictures(pipe(b""))
+        read_image_array(pipe(b""))
 
 
 def test_a_temporary_disk_without_space_is_one_clear_error(tmp_path):
-    code = "import sys; from aegen.runtime.pictures import read_pictures; read_pictures('-')"
+    code = "import sys; from aegen.images.reading import read_image_array; read_image_array('-')"
     stream = io.BytesIO()
     np.save(stream, np.zeros((300, 64, 64)))
     done = subprocess.run(

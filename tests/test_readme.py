@@ -62,11 +62,11 @@ def test_every_block_of_python_runs_and_says_the_truth(block, tmp_path, capsys, 
         assert names[name].dtype == dtype
         assert names[name].shape == tuple(int(axis) for axis in shape.split(",") if axis.strip())
     printed = capsys.readouterr().out
-    for told in re.findall(r"print\(.*?\)\s+# (.*)", block):
-        assert told in printed
+    for expected in re.findall(r"print\(.*?\)\s+# (.*)", block):
+        assert expected in printed
 
 
-def test_the_picture_is_made_by_the_command_beside_it(cli, tmp_path):
+def test_the_image_is_made_by_the_command_beside_it(cli, tmp_path):
     cli("sample", "-n", "64", "--seed", "0", "-o", "grid.png")
     shown = re.search(r"!\[.*\]\((.*)\)", README)[1]
     made, committed = Image.open(tmp_path / "grid.png"), Image.open(Path(aegen.__file__).parent / shown)

@@ -12,13 +12,13 @@ import pytest
 import torch
 from aegen.cli import cli as program
 from aegen.data.datasets import load
+from aegen.recipes.flow import FlowRecipe
+from aegen.recipes.refinement import RefinementRecipe
+from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError, NotFoundError, OutputError
 from aegen.train import checkpoint, priors
-from aegen.train.flow import FlowRecipe
 from aegen.train.interrupts import uninterrupted
 from aegen.train.loop import train
-from aegen.train.moment_matching import RefinementRecipe
-from aegen.train.recipe import Recipe
 from aegen.train.refinement import refine
 
 RECIPE = Recipe(kind="vae", widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
@@ -136,13 +136,13 @@ def test_a_state_that_does_not_fit_is_not_resumed(tmp_path, data, whole):
     with pytest.raises(InputError, match="found images of shape"):
         resume(whole, str(tmp_path / "turned.npz"))
     moments = last.training["optimiser"]["state"]
-    for spoilt in (
+    for noisy in (
         {"optimiser": last.training["optimiser"]},
         {**last.training, "optimiser": {**last.training["optimiser"], "state": {}}},
         {**last.training, "optimiser": {**last.training["optimiser"], "state": {**moments, 0: moments[2]}}},
     ):
         with pytest.raises(InputError, match=r"last\.pt: training state: found another"):
-            train(RECIPE, load(data), whole, resume=dataclasses.replace(last, training=spoilt))
+            train(RECIPE, load(data), whole, resume=dataclasses.replace(last, training=noisy))
     assert contents(whole) == before
 
 
@@ -213,7 +213,7 @@ def refined(tmp_path, data, whole):
     trained, dataset = checkpoint.read(whole), load(data)
     prior = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2), threads=1)
     priors.save(prior, priors.beside(whole))
-    recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, lessons=1, batch_size=4)
+    recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, classifier_epochs=1, batch_size=4)
     done, drawer = refine(trained, prior, dataset, recipe, threads=1)
     (tmp_path / "refined").mkdir()
     checkpoint.save(done, tmp_path / "refined" / "best.pt")
@@ -248,8 +248,8 @@ def test_files_whose_archive_is_sound_and_whose_content_is_not_are_refused(tmp_p
     for name, content in {
         "list": [1],
         "history": {**good, "history": []},
-        "weights": {**good, "weights": {"network.encoder.1.weight": 3}},
-        "object": {**good, "weights": [object]},
+        "state_dict": {**good, "state_dict": {"network.encoder.1.weight": 3}},
+        "object": {**good, "state_dict": [object]},
     }.items():
         torch.save(content, tmp_path / f"{name}.pt")
         with pytest.raises(InputError, match=rf"{name}\.pt"):
@@ -265,7 +265,7 @@ def learned(run, data, seed):
 
 def test_a_refinement_is_not_resumed_with_another_prior_than_it_began_with(tmp_path, data, whole, aegen):
     first = learned(whole, data, seed=0)
-    recipe = RefinementRecipe(steps=4, classifiers=1, lessons=1, batch_size=16)
+    recipe = RefinementRecipe(steps=4, classifiers=1, classifier_epochs=1, batch_size=16)
     refined = tmp_path / "refined"
     refined.mkdir()
     states = []
@@ -291,7 +291,7 @@ def test_a_run_is_not_resumed_on_the_same_images_in_another_order(tmp_path, data
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path, data, aegen):
-    from aegen.runtime.exchange import held
+    from aegen.files.exchange import held
 
     with held(tmp_path / "run"), pytest.raises(OutputError, match="another process that writes to it"):
         aegen("train", "--data", data, "-o", "run", "--epochs", "1", "--widths", "8")

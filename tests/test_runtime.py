@@ -1,4 +1,4 @@
-"""The verbs: shapes, dtypes and ranges; sharing between threads and processes."""
+"""The methods: shapes, dtypes and ranges; sharing between threads and processes."""
 
 import copy
 import gc
@@ -17,38 +17,38 @@ import numpy as np
 import pytest
 
 
-def test_pictures_go_in_and_come_out_in_one_form(model, pictures):
-    codes = model.encode(pictures)
-    assert codes.shape == (20, model.latent_dim)
-    assert codes.dtype == np.float32
-    again = model.decode(codes)
-    assert again.shape == pictures.shape
+def test_images_go_in_and_come_out_in_one_form(model, images):
+    latents = model.encode(images)
+    assert latents.shape == (20, model.latent_dim)
+    assert latents.dtype == np.float32
+    again = model.decode(latents)
+    assert again.shape == images.shape
     assert again.dtype == np.float32
     assert again.min() >= 0
     assert again.max() <= 1
-    levels = model.decode(codes, dtype="uint8")
+    levels = model.decode(latents, dtype="uint8")
     assert levels.dtype == np.uint8
     assert np.array_equal(levels, np.rint(again * 255))
 
 
-def test_one_picture_in_one_out(model, pictures):
-    code = model.encode(pictures[0])
+def test_one_image_in_one_out(model, images):
+    code = model.encode(images[0])
     assert code.shape == (model.latent_dim,)
-    assert model.decode(code).shape == model.picture_shape
-    assert model.reconstruct(pictures[0]).shape == model.picture_shape
-    assert np.allclose(model.reconstruct(pictures[0]), model.reconstruct(pictures)[0], atol=1e-5)
+    assert model.decode(code).shape == model.image_shape
+    assert model.reconstruct(images[0]).shape == model.image_shape
+    assert np.allclose(model.reconstruct(images[0]), model.reconstruct(images)[0], atol=1e-5)
 
 
-def test_grey_levels_and_floats_are_the_same_pictures(model, pictures):
-    assert np.allclose(model.encode(pictures), model.encode(pictures / 255), atol=1e-5)
-    assert np.allclose(model.encode(pictures), model.encode((pictures / 255).astype(np.float32)), atol=1e-5)
+def test_grey_levels_and_floats_are_the_same_images(model, images):
+    assert np.allclose(model.encode(images), model.encode(images / 255), atol=1e-5)
+    assert np.allclose(model.encode(images), model.encode((images / 255).astype(np.float32)), atol=1e-5)
 
 
-def test_every_picture_stays_within_its_range_and_can_be_read_again(model):
-    pictures = model.sample(20_000, seed=0, temperature=3)
-    assert pictures.min() >= 0
-    assert pictures.max() <= 1
-    assert model.encode(pictures).shape == (20_000, model.latent_dim)
+def test_every_image_stays_within_its_range_and_can_be_read_again(model):
+    images = model.sample(20_000, seed=0, temperature=3)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert model.encode(images).shape == (20_000, model.latent_dim)
 
 
 def test_a_dropped_model_frees_its_sessions_at_once(tiny):
@@ -77,30 +77,30 @@ def test_a_path_is_never_taken_for_a_shipped_name(tiny, tmp_path, monkeypatch):
     assert aegen.load("mnist-ae").name == "mnist-ae"
 
 
-def test_no_pictures_give_no_codes(model):
-    assert model.encode(np.empty((0, *model.picture_shape), np.uint8)).shape == (0, model.latent_dim)
-    assert model.sample(0).shape == (0, *model.picture_shape)
+def test_no_images_give_no_latents(model):
+    assert model.encode(np.empty((0, *model.image_shape), np.uint8)).shape == (0, model.latent_dim)
+    assert model.sample(0).shape == (0, *model.image_shape)
     assert list(model.iter_sample(0)) == []
 
 
-def test_a_view_of_any_layout_is_read_right(model, pictures):
-    expected = model.encode(pictures[::2])
-    assert np.allclose(model.encode(np.asfortranarray(pictures[::2])), expected, atol=1e-6)
-    assert np.allclose(model.encode(pictures)[::2], expected, atol=1e-5)
+def test_a_view_of_any_layout_is_read_right(model, images):
+    expected = model.encode(images[::2])
+    assert np.allclose(model.encode(np.asfortranarray(images[::2])), expected, atol=1e-6)
+    assert np.allclose(model.encode(images)[::2], expected, atol=1e-5)
 
 
-def test_the_path_ends_at_the_reconstructions(model, pictures):
-    strip = model.interpolate(pictures[0], pictures[1], steps=7)
-    assert strip.shape == (7, *model.picture_shape)
-    assert np.allclose(strip[[0, -1]], model.reconstruct(pictures[:2]), atol=1e-5)
-    many = model.interpolate(pictures[:3], pictures[3:6], steps=4)
-    assert many.shape == (3, 4, *model.picture_shape)
-    middle = (model.encode(pictures[0]) + model.encode(pictures[1])) / 2
+def test_the_path_ends_at_the_reconstructions(model, images):
+    strip = model.interpolate(images[0], images[1], steps=7)
+    assert strip.shape == (7, *model.image_shape)
+    assert np.allclose(strip[[0, -1]], model.reconstruct(images[:2]), atol=1e-5)
+    many = model.interpolate(images[:3], images[3:6], steps=4)
+    assert many.shape == (3, 4, *model.image_shape)
+    middle = (model.encode(images[0]) + model.encode(images[1])) / 2
     assert np.allclose(strip[3], model.decode(middle), atol=1e-5)
 
 
-def test_batches_give_what_one_call_gives(model, pictures):
-    assert np.allclose(model.encode(pictures, batch_size=3), model.encode(pictures), atol=1e-5)
+def test_batches_give_what_one_call_gives(model, images):
+    assert np.allclose(model.encode(images, batch_size=3), model.encode(images), atol=1e-5)
 
 
 def test_sampling_never_opens_the_encoder(model, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_network_that_is_opened_soon_is_opened_once_and_elsewhere(tiny):
     from aegen.runtime.artifact import DECODER, Artifact
     from aegen.runtime.session import Network
 
-    artifact, codes = Artifact.open(tiny), np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
+    artifact, latents = Artifact.open(tiny), np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
     readers, read = [], threading.Event()
 
     def reading():
@@ -131,7 +131,7 @@ def test_a_network_that_is_opened_soon_is_opened_once_and_elsewhere(tiny):
     for _ in range(3):
         decoder.open_soon()
     assert read.wait(10)
-    assert len(decoder.run("image", {"latent": codes})) == 2
+    assert len(decoder.run("image", {"latent": latents})) == 2
     assert len(readers) == 1
     assert readers[0] is not threading.current_thread()
 
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_a_network_is_told_once_by_who_runs_it(tiny, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_sampling_begins_to_open_its_networks_before_the_first_picture_is_asked_for(tiny, monkeypatch):
+def test_sampling_begins_to_open_its_networks_before_the_first_image_is_asked_for(tiny, monkeypatch):
     begun = []
     model = aegen.load(tiny, threads=2)
     monkeypatch.setattr(model._decoder, "open_soon", lambda: begun.append("decoder"))
@@ -271,14 +271,14 @@ def _peak(tmp_path, *arguments):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted otherwise there")
-@pytest.mark.parametrize("verb", ["sample", "encode", "reconstruct"])
-def test_memory_does_not_grow_with_the_number_of_pictures(verb, tmp_path):
+@pytest.mark.parametrize("method", ["sample", "encode", "reconstruct"])
+def test_memory_does_not_grow_with_the_number_of_images(method, tmp_path):
     peaks = []
     for n in (5_000, 200_000):
         given = ["-n", n]
-        if verb != "sample":
+        if method != "sample":
             np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.uint8, (n, 28, 28)).flush()
             given = [tmp_path / f"{n}.npy"]
-        peaks.append(_peak(tmp_path, verb, *given, "--model", "mnist-ae", "-o", f"{verb}-{n}.npy"))
-    assert peaks[1] < peaks[0] + 40  # MB, of 157 MB more of pictures
+        peaks.append(_peak(tmp_path, method, *given, "--model", "mnist-ae", "-o", f"{method}-{n}.npy"))
+    assert peaks[1] < peaks[0] + 40  # MB, of 157 MB more of images
     assert peaks[1] < 200

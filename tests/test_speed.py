@@ -1,20 +1,20 @@
-"""`aegen bench` measures every verb, beside onnxruntime on the same graphs. How fast they are is no test's business."""
+"""`aegen bench` measures every method, beside onnxruntime on the same graphs. How fast they are is no test's business."""
 
 import itertools
 import json
 
 import pytest
+from aegen.evaluation.speed import BATCHES, ROUNDS, interleaved, speeds
 from aegen.runtime.artifact import find
-from aegen.runtime.speed import BATCHES, ROUNDS, interleaved, speeds
 
 
 @pytest.mark.parametrize("name", ["tiny", "mnist"])
 def test_every_verb_is_measured_at_every_batch(name, tiny):
     found = list(speeds(tiny if name == "tiny" else find(name), threads=1, batches=(1, 3), seconds=0))
     verbs = {"encode", "encode uint8", "decode", "decode uint8", "reconstruct", "interpolate", "sample uint8"}
-    assert {(speed.verb, speed.batch) for speed in found} == {(verb, batch) for verb in verbs for batch in (1, 3)}
+    assert {(speed.method, speed.batch) for speed in found} == {(method, batch) for method in verbs for batch in (1, 3)}
     assert all(speed.seconds > 0 and speed.overhead > 0 for speed in found)
-    assert all(speed.pictures_a_second == speed.batch / speed.seconds for speed in found)
+    assert all(speed.images_per_second == speed.batch / speed.seconds for speed in found)
 
 
 def test_calls_are_measured_in_turn():
@@ -32,4 +32,4 @@ def test_the_command_prints_a_table_and_json(cli, tiny):
     assert len(table.stdout.splitlines()) == 1 + 7 * len(BATCHES)
     printed = json.loads(cli("bench", tiny, "--seconds", "0", "--threads", "1", "--json").stdout)
     assert {row["batch"] for row in printed} == set(BATCHES)
-    assert set(printed[0]) == {"verb", "batch", "seconds", "overhead"}
+    assert set(printed[0]) == {"method", "batch", "seconds", "overhead"}

@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aegen.cli.train import KNOBS
+from aegen.cli.train import OPTIONS
 from aegen.data.datasets import load
+from aegen.recipes import training as recipe_module
+from aegen.recipes.training import CORRUPTIONS, Recipe, named_recipe, recipe_from, shipped_recipes
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.train import checkpoint, processes
-from aegen.train import recipe as recipe_module
 from aegen.train.corruption import corrupt
 from aegen.train.loop import train, warm_cosine
-from aegen.train.models import build
-from aegen.train.objectives import Objective, kl_per_axis
-from aegen.train.recipe import CORRUPTIONS, Recipe, named_recipe, recipe_from, shipped_recipes
+from aegen.train.networks import build
+from aegen.train.objectives import Objective, kl_per_dimension
 
 QUICK = Recipe(widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
 
@@ -35,7 +35,7 @@ def data(tmp_path, bars):
 
 
 @pytest.mark.parametrize(("loss", "output"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")])
-def test_a_short_training_on_mnist_beats_the_mean_picture(mnist, tmp_path, loss, output):
+def test_a_short_training_on_mnist_beats_the_mean_image(mnist, tmp_path, loss, output):
     recipe = Recipe(loss=loss, output=output, epochs=1)
     dataset = load(str(mnist))
     (epoch,) = train(recipe, dataset, tmp_path / "run")
@@ -89,7 +89,7 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(data, tm
         before = torch.random.get_rng_state()
         train(recipe, load(data), tmp_path / f"run{i}")
         assert torch.equal(torch.random.get_rng_state(), before)
-        weights.append(checkpoint.read(tmp_path / f"run{i}" / "last.pt").weights)
+        weights.append(checkpoint.read(tmp_path / f"run{i}" / "last.pt").state_dict)
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
     with pytest.raises(InputError, match=r"cut\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "cut.pt")
     flipped = bytearray(content)
-    weights = checkpoint.read(tmp_path / "run" / "last.pt").weights["network.encoder.1.weight"].numpy().tobytes()
+    weights = checkpoint.read(tmp_path / "run" / "last.pt").state_dict["network.encoder.1.weight"].numpy().tobytes()
     flipped[content.index(weights) + 5] ^= 1
     (tmp_path / "flipped.pt").write_bytes(flipped)
     with pytest.raises(InputError, match=r"flipped\.pt: found another or a damaged file"):
@@ -132,10 +132,10 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
     (tmp_path / "text.pt").write_text("these are no weights")
     with pytest.raises(InputError, match=r"text\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "text.pt")
-    torch.save({**torch.load(tmp_path / "run" / "last.pt"), "weights": {}}, tmp_path / "bare.pt")
+    torch.save({**torch.load(tmp_path / "run" / "last.pt"), "state_dict": {}}, tmp_path / "bare.pt")
     with pytest.raises(InputError, match=r"bare\.pt: weights: found others, expected those of its recipe"):
         checkpoint.read(tmp_path / "bare.pt").network()
-    torch.save({"weights": {}}, tmp_path / "other.pt")
+    torch.save({"state_dict": {}}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"other\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "other.pt")
     with pytest.raises(NotFoundError, match=r"no best\.pt, expected a training run"):
@@ -144,8 +144,8 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
         checkpoint.read(tmp_path / "nowhere")
     with pytest.raises(InputError, match="latent_dim"):
         content = torch.load(tmp_path / "run" / "last.pt")
-        torch.save({**content, "recipe": {"latent_dim": "x"}}, tmp_path / "knob.pt")
-        checkpoint.read(tmp_path / "knob.pt")
+        torch.save({**content, "recipe": {"latent_dim": "x"}}, tmp_path / "hyperparameter.pt")
+        checkpoint.read(tmp_path / "hyperparameter.pt")
 
 
 def test_a_folder_that_is_taken_is_not_touched(data, tmp_path):
@@ -169,7 +169,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(data, tmp_path):
         ({"kind": "vae", "loss": "mse"}, "kind vae: found loss mse, no likelihood, expected bce or gaussian"),
         ({"kind": "vae", "latent_l2": 1}, "kind vae: found a latent_l2, expected beta"),
         ({"strength": [0.5, 0.1]}, "strength: found .0.5, 0.1., expected two numbers from 0 to 1, the smaller first"),
-        ({"colour": 1}, "recipe: colour: found an unknown knob, expected one of batch_size"),
+        ({"colour": 1}, "recipe: colour: found an unknown hyperparameter, expected one of batch_size"),
         ({"latent_dim": 0}, "latent_dim: found 0, expected a number from 1"),
         ({"widths": [8, 0]}, "widths"),
         ({"epochs": 2.5}, "epochs: found 2.5, expected a whole number"),
@@ -196,7 +196,9 @@ def test_the_rate_rises_then_falls_to_nothing():
 
 
 def test_the_command_line_has_every_knob():
-    assert [flag for flag, _ in KNOBS] == [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Recipe)]
+    assert [flag for flag, _ in OPTIONS] == [
+        f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Recipe)
+    ]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -232,8 +234,15 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_with_every_network(tmp_path, bars, kind, network):
     np.savez(tmp_path / "bars.npz", images=bars(300, (8, 4, 3)))
-    knobs = {"network": network, "widths": (16,), "channels": 4, "latent_dim": 3, "epochs": 6, "learning_rate": 0.02}
-    history = train(Recipe(**knobs, **KINDS[kind]), load(str(tmp_path / "bars.npz")), tmp_path / "run")
+    hyperparameters = {
+        "network": network,
+        "widths": (16,),
+        "channels": 4,
+        "latent_dim": 3,
+        "epochs": 6,
+        "learning_rate": 0.02,
+    }
+    history = train(Recipe(**hyperparameters, **KINDS[kind]), load(str(tmp_path / "bars.npz")), tmp_path / "run")
     assert history[-1].validation_loss < history[0].validation_loss
     assert checkpoint.read(tmp_path / "run").network().encode(torch.zeros(2, 3, 8, 4)).shape == (2, 3)
 
@@ -242,8 +251,8 @@ def test_a_vae_tells_its_parts(tmp_path, data):
     recipe = dataclasses.replace(QUICK, kind="vae", beta=0.5)
     for epoch in train(recipe, load(data), tmp_path / "run"):
         assert epoch.validation_loss == pytest.approx(epoch.reconstruction + 0.5 * epoch.penalty)
-        assert sum(epoch.kl_per_axis) == pytest.approx(epoch.penalty, rel=1e-4)
-        assert len(epoch.kl_per_axis) == 3
+        assert sum(epoch.kl_per_dimension) == pytest.approx(epoch.penalty, rel=1e-4)
+        assert len(epoch.kl_per_dimension) == 3
         assert 0 <= epoch.active_units <= 3
 
 
@@ -251,7 +260,7 @@ def test_the_kl_divergence_is_torch_s():
     mean, logvar = torch.randn(50, 4), torch.randn(50, 4)
     posterior = torch.distributions.Normal(mean, torch.exp(0.5 * logvar))
     expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).mean(0)
-    assert torch.allclose(kl_per_axis(mean, logvar), expected, atol=1e-5)
+    assert torch.allclose(kl_per_dimension(mean, logvar), expected, atol=1e-5)
 
 
 def test_the_gaussian_loss_is_a_log_density_and_learns_its_sigma(tmp_path, data):
@@ -262,37 +271,37 @@ def test_the_gaussian_loss_is_a_log_density_and_learns_its_sigma(tmp_path, data)
     density = torch.distributions.Normal(torch.sigmoid(logits), math.exp(-0.7)).log_prob(images)
     assert objective.reconstruction_error(logits, images).item() == pytest.approx(-density.sum().item() / 4, rel=1e-5)
     train(recipe, load(data), tmp_path / "run")
-    assert checkpoint.read(tmp_path / "run").weights["log_sigma"] < -0.3
+    assert checkpoint.read(tmp_path / "run").state_dict["log_sigma"] < -0.3
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS[1:])
 def test_a_corruption_spoils_as_much_as_it_says_and_repeats(kind):
     images = 0.25 + 0.5 * torch.rand(400, 3, 12, 8, generator=torch.Generator().manual_seed(1))
-    spoilt, again = (corrupt(images, kind, (0.4, 0.4), torch.Generator().manual_seed(2)) for _ in range(2))
-    assert torch.equal(spoilt, again)
-    assert spoilt.min() >= 0
-    assert spoilt.max() <= 1
+    noisy, again = (corrupt(images, kind, (0.4, 0.4), torch.Generator().manual_seed(2)) for _ in range(2))
+    assert torch.equal(noisy, again)
+    assert noisy.min() >= 0
+    assert noisy.max() <= 1
     assert torch.equal(corrupt(images, kind, (0.0, 0.0), torch.Generator().manual_seed(2)), images)
-    changed = (spoilt != images).float().mean().item()
+    changed = (noisy != images).float().mean().item()
     share = {"gaussian": 1, "masking": 0.4, "salt-pepper": 0.4, "occlusion": 5 * 3 / 96, "mixed": 0.49}[kind]
     assert changed == pytest.approx(share, abs=0.04)
     if kind == "salt-pepper":
-        assert (spoilt == 1).float().mean().item() == pytest.approx(0.2, abs=0.02)
+        assert (noisy == 1).float().mean().item() == pytest.approx(0.2, abs=0.02)
     if kind == "gaussian":
-        inside = (spoilt > 0) & (spoilt < 1)
-        assert (spoilt - images)[inside].std().item() == pytest.approx(0.3, abs=0.1)
+        inside = (noisy > 0) & (noisy < 1)
+        assert (noisy - images)[inside].std().item() == pytest.approx(0.3, abs=0.1)
 
 
-def test_strengths_are_drawn_for_each_picture():
-    spoilt = corrupt(torch.ones(500, 1, 20, 20), "masking", (0.2, 0.8), torch.Generator().manual_seed(0))
-    shares = (spoilt == 0).float().mean((1, 2, 3))
+def test_strengths_are_drawn_for_each_image():
+    noisy = corrupt(torch.ones(500, 1, 20, 20), "masking", (0.2, 0.8), torch.Generator().manual_seed(0))
+    shares = (noisy == 0).float().mean((1, 2, 3))
     assert shares.min() < 0.3
     assert shares.max() > 0.7
     assert shares.mean().item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_convolutional_network_needs_sides_divisible_by_four(tmp_path, data):
-    with pytest.raises(ShapeError, match="network conv: found pictures of 5x6, expected sides divisible by 4"):
+    with pytest.raises(ShapeError, match="network conv: found images of 5x6, expected sides divisible by 4"):
         train(dataclasses.replace(QUICK, network="conv"), load(data), tmp_path / "run")
 
 
@@ -311,12 +320,12 @@ def test_a_resumed_run_equals_one_that_was_never_cut_off(tmp_path, data, kind):
     assert [epoch.validation_loss for epoch in resumed] == [epoch.validation_loss for epoch in whole]
     for file in ("best.pt", "last.pt"):
         first, second = (checkpoint.read(tmp_path / run / file) for run in ("whole", "cut"))
-        assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+        assert all(torch.equal(first.state_dict[name], second.state_dict[name]) for name in first.state_dict)
 
 
 def test_a_killed_run_is_resumed_on_the_command_line(start, cli, data, tmp_path):
-    knobs = ("--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "60")
-    process = start("train", *knobs, "-o", "run")
+    hyperparameters = ("--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "60")
+    process = start("train", *hyperparameters, "-o", "run")
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
@@ -328,17 +337,19 @@ def test_a_killed_run_is_resumed_on_the_command_line(start, cli, data, tmp_path)
     resumed = cli("train", "--resume", "run")
     assert resumed.returncode == 0, resumed.stderr
     assert f"epoch {reached + 1}/60" in resumed.stderr
-    assert cli("train", *knobs, "-o", "whole").returncode == 0
-    weights = [checkpoint.read(tmp_path / name / "last.pt").weights for name in ("run", "whole")]
+    assert cli("train", *hyperparameters, "-o", "whole").returncode == 0
+    weights = [checkpoint.read(tmp_path / name / "last.pt").state_dict for name in ("run", "whole")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert cli("train", "--resume", "run", "--epochs", "9").returncode == 2
 
 
 def test_two_processes_train_one_network(tmp_path, data):
-    knobs = ["--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "2"]
+    hyperparameters = ["--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "2"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aegen.train"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *knobs, "-o", "run"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, *hyperparameters, "-o", "run"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("aegen export") == 1
     assert done.stderr.count("epoch 2/2") == 1
@@ -348,12 +359,16 @@ def test_two_processes_train_one_network(tmp_path, data):
 
 def test_two_processes_follow_the_path_of_one(tmp_path, data):
     """Without noise in the loss, sharing a batch changes nothing but rounding."""
-    knobs = ["--data", data, "--widths", "8", "--latent-dim", "3", "--epochs", "2", "--batch-size", "32"]
+    hyperparameters = ["--data", data, "--widths", "8", "--latent-dim", "3", "--epochs", "2", "--batch-size", "32"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     shared = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for command, run in (([sys.executable], "one"), (shared, "two")):
         subprocess.run(
-            [*command, "-m", "aegen.train", *knobs, "-o", run], cwd=tmp_path, env=env, check=True, capture_output=True
+            [*command, "-m", "aegen.train", *hyperparameters, "-o", run],
+            cwd=tmp_path,
+            env=env,
+            check=True,
+            capture_output=True,
         )
     one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
@@ -362,12 +377,16 @@ def test_two_processes_follow_the_path_of_one(tmp_path, data):
 
 def test_a_batch_smaller_than_the_number_of_processes_counts_each_row_once(tmp_path, bars):
     np.savez(tmp_path / "few.npz", images=bars(24, (6, 5)))
-    knobs = ["--data", "few.npz", "--widths", "4", "--latent-dim", "2", "--epochs", "1", "--batch-size", "1"]
+    hyperparameters = ["--data", "few.npz", "--widths", "4", "--latent-dim", "2", "--epochs", "1", "--batch-size", "1"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     shared = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for command, run in (([sys.executable], "one"), (shared, "two")):
         subprocess.run(
-            [*command, "-m", "aegen.train", *knobs, "-o", run], cwd=tmp_path, env=env, check=True, capture_output=True
+            [*command, "-m", "aegen.train", *hyperparameters, "-o", run],
+            cwd=tmp_path,
+            env=env,
+            check=True,
+            capture_output=True,
         )
     one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
     assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)

@@ -162,7 +162,7 @@ STATISTICS = [
     (lambda a: a.update(factor=np.zeros((3, 3), np.float32)), "factor: found no Cholesky factor"),
     (lambda a: a.update(gmm_weights=np.ones(7, np.float32)), "gmm_"),
     (lambda a: a.update(gmm_weights=-np.ones(3, np.float32)), "gmm_weights: found weights below 0"),
-    (lambda a: a.update(kde_codes=np.zeros((0, 3), np.float16)), "kde_codes"),
+    (lambda a: a.update(kde_latents=np.zeros((0, 3), np.float16)), "kde_latents"),
     (lambda a: a.update(kde_bandwidth=-np.ones(3, np.float32)), "kde_bandwidth"),
     (lambda a: a.update(kde_bandwidth=np.ones(3, np.int64)), "kde_bandwidth: found dtype int64"),
     (lambda a: a.update(mean=np.full(3, 3e38, np.float32), std=np.full(3, 3e38, np.float32)), "not finite"),

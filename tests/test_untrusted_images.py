@@ -12,8 +12,8 @@ import zlib
 import numpy as np
 import pytest
 from aegen.data.datasets import load
+from aegen.images.reading import read_image_array, read_latents
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, ShapeError
-from aegen.runtime.pictures import read_codes, read_pictures
 from PIL import Image
 
 LIMIT = 60_000_000  # bytes that a refusal may take
@@ -26,7 +26,7 @@ def idx_header(*shape: int) -> bytes:
 @pytest.mark.parametrize(
     ("header", "data", "message"),
     [
-        (idx_header(200_000, 28, 29), 140_000_000, "grey pictures of 29x28 pixels, expected grey pictures of 28x28"),
+        (idx_header(200_000, 28, 29), 140_000_000, "grey images of 29x28 pixels, expected grey images of 28x28"),
         (idx_header(190_000, 28, 28), 148_900_000, "148900000 bytes of data, expected 148960000"),
         (idx_header(4_000_000_000, 28, 28), 1_000, "bytes of compressed data, expected 3136000000000"),
         (idx_header(2, 28, 28), 140_000_000, "found more data, expected 1568 bytes"),
@@ -42,7 +42,7 @@ def test_a_refused_idx_file_is_not_held_in_memory(tmp_path, header, data, messag
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=message):
-            read_pictures(tmp_path / "x.gz", shape=(1, 28, 28))
+            read_image_array(tmp_path / "x.gz", shape=(1, 28, 28))
         assert tracemalloc.get_traced_memory()[1] < LIMIT
     finally:
         tracemalloc.stop()
@@ -53,8 +53,8 @@ def test_a_refused_archive_is_not_inflated(tmp_path):
     np.savez_compressed(tmp_path / "y.npz", images=np.zeros((20_000, 28, 28), np.int64))
     tracemalloc.start()
     try:
-        with pytest.raises(ShapeError, match="grey pictures of 29x28 pixels"):
-            read_pictures(tmp_path / "x.npz", shape=(1, 28, 28))
+        with pytest.raises(ShapeError, match="grey images of 29x28 pixels"):
+            read_image_array(tmp_path / "x.npz", shape=(1, 28, 28))
         with pytest.raises(InputError, match="dtype int64"):
             load(str(tmp_path / "y.npz"))
         assert tracemalloc.get_traced_memory()[1] < LIMIT
@@ -65,14 +65,14 @@ def test_a_refused_archive_is_not_inflated(tmp_path):
 MEASURED = """
 import pathlib, re, sys, warnings
 warnings.simplefilter("error")
-from aegen.runtime.pictures import read_pictures
+from aegen.images.reading import read_image_array
 from aegen.runtime.errors import AegenError
 import PIL.Image, PIL.PngImagePlugin
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 before = peak()
 try:
-    print(read_pictures(sys.argv[1], shape=(1, 28, 28), resize=sys.argv[2] == "resize").shape)
+    print(read_image_array(sys.argv[1], shape=(1, 28, 28), resize=sys.argv[2] == "resize").shape)
 except AegenError as error:
     print(error)
 print((peak() - before) // 1024)
@@ -94,7 +94,7 @@ def test_a_large_image_is_made_smaller_in_bounded_memory(tmp_path):
     assert text == "(1, 28, 28)"
     assert memory < 1.7 * 4 * 16  # four bytes for each pixel, and less than that for all else
     text, memory = measured(tmp_path / "large.png", "refuse")
-    assert "found grey pictures of 4000x4000 pixels" in text
+    assert "found grey images of 4000x4000 pixels" in text
     assert memory < 50
 
 
@@ -105,7 +105,7 @@ def test_making_smaller_in_strips_gives_what_making_smaller_at_once_gives(tmp_pa
         image.resize((2000, 2400), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png", compress_level=1)
         image.resize((200, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{name}-small.png")
         large, small = (
-            read_pictures(tmp_path / f"{name}{end}.png", shape=(3, 12, 10), resize=True).astype(int)
+            read_image_array(tmp_path / f"{name}{end}.png", shape=(3, 12, 10), resize=True).astype(int)
             for end in ("", "-small")
         )
         assert np.abs(large - small).max() <= 3
@@ -127,7 +127,7 @@ def test_no_warning_and_no_foreign_error_of_too_many_pixels(tmp_path, side):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(InputError, match="pixels, expected at most"):
-            read_pictures(tmp_path / "x.png", shape=(1, 28, 28), resize=True)
+            read_image_array(tmp_path / "x.png", shape=(1, 28, 28), resize=True)
     assert caught == []
 
 
@@ -138,7 +138,7 @@ def test_all_bad_files_of_a_folder_are_named_at_once(tmp_path):
     (tmp_path / "3.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "7.png").write_bytes(b"")
     Image.fromarray(np.zeros((6, 5), np.uint8)).save(tmp_path / "9.png", format="TIFF")
-    for read in (read_pictures, lambda folder: load(str(folder))):
+    for read in (read_image_array, lambda folder: load(str(folder))):
         with pytest.raises(InputError, match="3 of 20 image files: found ") as caught:
             read(tmp_path)
         assert all(name in str(caught.value) for name in ("3.png", "7.png", "9.png"))
@@ -151,7 +151,7 @@ def test_ten_files_of_another_size_are_named_and_the_rest_counted(tmp_path):
     with pytest.raises(
         ShapeError, match=r"15 of 25 image files: found 10\.png, .*19\.png and 5 more, expected images of"
     ):
-        read_pictures(tmp_path)
+        read_image_array(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_ten_files_of_another_size_are_named_and_the_rest_counted(tmp_path):
 def test_an_odd_slice_is_refused(tmp_path, end):
     np.save(tmp_path / "x.npy", np.zeros((4, 6, 5), np.uint8))
     with pytest.raises(InputError, match="expected one like") as caught:
-        read_pictures(f"{tmp_path / 'x.npy'}{end}")
+        read_image_array(f"{tmp_path / 'x.npy'}{end}")
     assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("path", ["a" * 300, "a" * 300 + ".npy[3]", "x\0.png", "\ud800.png", "a/" * 3000, ""])
-@pytest.mark.parametrize("read", [read_pictures, read_codes, load], ids=["images", "latents", "set"])
+@pytest.mark.parametrize("read", [read_image_array, read_latents, load], ids=["images", "latents", "set"])
 def test_a_path_that_no_file_can_have_is_one_clear_error(tmp_path, monkeypatch, read, path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AegenError) as caught:
@@ -176,11 +176,11 @@ def test_a_path_that_no_file_can_have_is_one_clear_error(tmp_path, monkeypatch, 
 
 def test_a_folder_is_no_file_of_latents(tmp_path):
     with pytest.raises(NotFoundError, match="found a folder, expected a file"):
-        read_codes(tmp_path)
+        read_latents(tmp_path)
 
 
 def test_a_damaged_orientation_does_not_refuse_an_image(tmp_path):
     stream = io.BytesIO()
     Image.fromarray(np.zeros((6, 5), np.uint8)).save(stream, "JPEG", exif=b"Exif\0\0ME\0*\0\0\0\x08")
     (tmp_path / "x.jpg").write_bytes(stream.getvalue())
-    assert read_pictures(tmp_path / "x.jpg").shape == (1, 6, 5)
+    assert read_image_array(tmp_path / "x.jpg").shape == (1, 6, 5)

@@ -47,7 +47,7 @@ BAD = [
     lambda m: m.update(labels=[1, 1]),
     lambda m: m.update(class_names=["cat"]),
     lambda m: m.update(priors=["gmm", "gmm"]),
-    lambda m: m["graphs"]["decoder.onnx"]["outputs"][0].update(name="picture"),
+    lambda m: m["graphs"]["decoder.onnx"]["outputs"][0].update(name="image"),
     lambda m: m["graphs"]["decoder.onnx"]["outputs"][0].update(dtype="float64"),
     lambda m: m.update(kind="x" * 100_000, latent_dim="y" * 100_000),
 ]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.workers import GRAIN, LEAST_ROWS, MOST_ROWS, Workers
+from aegen.runtime.workers import MAX_ROWS, MIN_ROWS, PART_MACS, Workers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,13 +22,13 @@ def test_parts_are_all_rows_in_order_and_alike(n, threads, work, size):
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
     lengths = [part.stop - part.start for part in parts]
     assert len(set(lengths[:-1])) <= 1
-    assert max(lengths, default=0) <= (size or MOST_ROWS)
-    assert size or work < 10**6 or max(lengths, default=0) <= LEAST_ROWS
+    assert max(lengths, default=0) <= (size or MAX_ROWS)
+    assert size or work < 10**6 or max(lengths, default=0) <= MIN_ROWS
 
 
 def test_every_thread_has_as_much_to_do_where_that_is_worth_its_waking():
-    assert [part.stop - part.start for part in Workers(4).cut(600, GRAIN)] == [150] * 4
-    assert [part.stop - part.start for part in Workers(4).cut(64, GRAIN // 64)] == [64]
+    assert [part.stop - part.start for part in Workers(4).cut(600, PART_MACS)] == [150] * 4
+    assert [part.stop - part.start for part in Workers(4).cut(64, PART_MACS // 64)] == [64]
 
 
 def test_results_come_in_order_and_parts_are_not_taken_far_ahead():
@@ -92,14 +92,14 @@ def test_results_before_an_error_are_given_though_it_came_first():
 
 def test_bulk_work_is_shared_and_the_same_from_four_threads_at_once():
     model = aegen.load("mnist-ae", threads=2)
-    pictures = model.sample(3000, seed=1, dtype="uint8")
-    expected = model.encode(pictures)
+    images = model.sample(3000, seed=1, dtype="uint8")
+    expected = model.encode(images)
     assert any(thread.name.startswith("aegen") for thread in threading.enumerate())
     assert model._workers._pool is not None
     with ThreadPoolExecutor(4) as pool:
-        for codes in pool.map(lambda _: model.encode(pictures), range(8)):
-            assert np.array_equal(codes, expected)
-    assert np.allclose(expected, aegen.load("mnist-ae", threads=1).encode(pictures), atol=1e-5)
+        for latents in pool.map(lambda _: model.encode(images), range(8)):
+            assert np.array_equal(latents, expected)
+    assert np.allclose(expected, aegen.load("mnist-ae", threads=1).encode(images), atol=1e-5)
 
 
 def test_a_model_at_rest_burns_nothing():

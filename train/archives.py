@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files.atomic import write_bytes
 from ..runtime.errors import InputError
-from ..runtime.files import write_bytes
 
 # What zipfile, torch's reader and its restricted unpickler raise for files that are damaged or written by others.
 DAMAGE = (

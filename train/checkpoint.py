@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 from ..data.datasets import Dataset
+from ..recipes.refinement import RefinementRecipe
+from ..recipes.training import Recipe
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.manifest import DataSpec
 from ..runtime.pixels import Shape
 from ..runtime.records import from_json
 from .archives import digest, read_archive, write_archive
-from .models import EncoderDecoder, build
-from .moment_matching import RefinementRecipe
+from .networks import EncoderDecoder, build
 from .objectives import Objective
-from .recipe import Recipe
 
 FORMAT = 1
 BEST, LAST = "best.pt", "last.pt"
@@ -29,8 +29,8 @@ class Epoch:
     """One line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
 
     reconstruction and penalty: the parts of the validation loss, the penalty (KL in nats, or half a squared length)
-    before its weight. kl_per_axis: of a VAE, in nats. active_units: of a VAE, axes whose posterior mean varies by more
-    than 0.01 over the validation pictures (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3).
+    before its weight. kl_per_dimension: of a VAE, in nats. active_units: of a VAE, axes whose posterior mean varies by more
+    than 0.01 over the validation images (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3).
     """
 
     epoch: int
@@ -38,7 +38,7 @@ class Epoch:
     validation_loss: float
     reconstruction: float
     penalty: float
-    kl_per_axis: tuple[float, ...]
+    kl_per_dimension: tuple[float, ...]
     active_units: int | None
     learning_rate: float
 
@@ -47,7 +47,7 @@ class Epoch:
 class Checkpoint:
     """A trained network as it was after the last epoch of `history`.
 
-    data: the `--data` argument as an absolute path or a name. weights: of the objective, the network's under
+    data: the `--data` argument as an absolute path or a name. state_dict: of the objective, the network's under
     `network.`. training: what a resumed run needs besides, the states of optimiser and schedule. refinement: what the
     decoder has gone through since, or None. file: the name of the file that it was read from.
     """
@@ -57,7 +57,7 @@ class Checkpoint:
     data: str
     facts: DataSpec
     history: tuple[Epoch, ...]
-    weights: dict[str, torch.Tensor]
+    state_dict: dict[str, torch.Tensor]
     training: dict[str, Any] | None = None
     refinement: RefinementRecipe | None = None
     file: str = LAST
@@ -75,13 +75,13 @@ class Checkpoint:
     @property
     def sigma(self) -> float | None:
         """Standard deviation of p(x|z) in the recipe's pixel range, learned with the loss gaussian."""
-        learned = self.weights.get("log_sigma")
+        learned = self.state_dict.get("log_sigma")
         return None if learned is None else math.exp(learned.item())
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the encoder's weights, by which a prior can tell that codes are those that it was trained on."""
-        return digest({name: value for name, value in self.weights.items() if name.startswith("network.encoder.")})
+        """SHA-256 of the encoder's weights, by which a prior can tell that latents are those that it was trained on."""
+        return digest({name: value for name, value in self.state_dict.items() if name.startswith("network.encoder.")})
 
     def check_same_data(self, dataset: Dataset) -> None:
         """Raise InputError when a data set does not hold the images that this network was trained on."""
@@ -118,15 +118,15 @@ class Checkpoint:
         """What training minimised, with these weights. Raises InputError when they are not the recipe's."""
         objective = Objective(build(self.recipe, self.shape), self.recipe)
         try:
-            objective.load_state_dict(self.weights)
+            objective.load_state_dict(self.state_dict)
         except (RuntimeError, AttributeError, TypeError) as error:
-            raise InputError(f"{self.file}: weights", found="others", expected="those of its recipe") from error
+            raise InputError(f"{self.file}: state_dict", found="others", expected="those of its recipe") from error
         return objective
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint whole or not at all."""
-    plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "weights", "training")}
+    plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "state_dict", "training")}
     records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts")}
     if checkpoint.refinement is not None:
         records["refinement"] = dataclasses.asdict(checkpoint.refinement)
@@ -145,10 +145,10 @@ def read(path: Path) -> Checkpoint:
         found = f"no {BEST}" if path.is_dir() else "no such file or folder"
         raise NotFoundError(str(path), found=found, expected="a training run", remedy="`aegen train` makes one.")
     content = read_archive(file, FORMAT, "a checkpoint written by `aegen train`")
-    weights, training = content.pop("weights", {}), content.pop("training", None)
-    facts = from_json(Checkpoint, {**content, "weights": {}}, str(file))
+    state_dict, training = content.pop("state_dict", {}), content.pop("training", None)
+    facts = from_json(Checkpoint, {**content, "state_dict": {}}, str(file))
     if not facts.history:
         raise InputError(f"{file}: history", found="no epoch", expected="one at least")
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{file}: weights", found="others", expected="those of its recipe")
-    return dataclasses.replace(facts, weights=weights, training=training, file=file.name)
+    if not isinstance(state_dict, dict) or not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+        raise InputError(f"{file}: state_dict", found="others", expected="those of its recipe")
+    return dataclasses.replace(facts, state_dict=state_dict, training=training, file=file.name)

@@ -1,6 +1,6 @@
-"""What a denoising autoencoder is shown in place of a picture.
+"""What a denoising autoencoder is shown in place of a image.
 
-Every function takes images (n, C, H, W) in [0, 1] and strengths (n,), one for each picture, and returns images of the
+Every function takes images (n, C, H, W) in [0, 1] and strengths (n,), one for each image, and returns images of the
 same shape in [0, 1]. All randomness comes from the generator.
 Source: P. Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010, section 3.3.
 """
@@ -41,7 +41,7 @@ def salt_pepper(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
 
 
 def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A black block, its sides a share of the picture's, at a random place inside it."""
+    """A black block, its sides a share of the image's, at a random place inside it."""
     inside = torch.ones((len(images), 1, *images.shape[2:]), dtype=torch.bool, device=images.device)
     for axis, length in ((2, images.shape[2]), (3, images.shape[3])):
         side = torch.round(strengths * length)
@@ -52,7 +52,7 @@ def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
 
 
 def mixed(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """One of the four for each picture."""
+    """One of the four for each image."""
     choice = torch.randint(len(SINGLE), (len(images),), generator=random, device=images.device)
     corrupted = torch.stack([one(images, strengths, random) for one in SINGLE])
     return corrupted[choice, torch.arange(len(images), device=images.device)]

@@ -1,52 +1,21 @@
-"""A prior that is learned: a flow that carries normal noise to the codes of real pictures.
+"""A prior that is learned: a flow that carries normal noise to the latents of real images.
 
 The flow follows a velocity v(x, t) from noise at t = 0 to a code at t = 1.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .recipe import LARGEST_SEED, check_knobs
-
-WIDEST = 1_000_000  # a typing error beyond it would take all memory or time
-
-
-@dataclass(frozen=True)
-class FlowRecipe:
-    """What decides, together with the codes, what a flow is. Raises InputError for an unusable setting."""
-
-    width: int = 256  # units of the hidden layers
-    blocks: int = 3  # residual blocks of two layers each
-    steps: int = 12_000  # of training, at most
-    batch_size: int = 512  # codes in one step
-    learning_rate: float = 1e-3  # AdamW's, at its peak; it rises and falls as in training an autoencoder
-    warmup: float = 0.05  # share of all steps in which the rate rises
-    weight_decay: float = 1e-4  # AdamW's, decoupled from the rate
-    average: float = 0.999  # share of its past that the running mean of the weights keeps in one step
-    patience: int = 8  # validations without an improvement after which training stops
-    seed: int = 0  # of the initial weights, the order of the codes and all noise
-
-    def __post_init__(self) -> None:
-        whole = ("width", "blocks", "steps", "batch_size", "patience")
-        rules = [
-            *((1 <= getattr(self, knob) <= WIDEST, knob, f"from 1 to {WIDEST}") for knob in whole),
-            (0 < self.learning_rate <= 1, "learning_rate", "a number above 0, to 1"),
-            (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
-            (0 <= self.weight_decay <= 1, "weight_decay", "a number from 0 to 1"),
-            (0 <= self.average < 1, "average", "a share from 0 to below 1"),
-            (0 <= self.seed <= LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED}"),
-        ]
-        check_knobs("flow", self, rules)
+from ..recipes.flow import FlowRecipe
 
 
 class Flow(nn.Module):
-    """The velocity of the flow, in coordinates in which the codes have mean 0 and covariance I.
+    """The velocity of the flow, in coordinates in which the latents have mean 0 and covariance I.
 
     mean (d,) and factor (d, d), lower triangular, lead back: z = mean + factor x. labels: how many there are.
     """
@@ -57,7 +26,7 @@ class Flow(nn.Module):
         self.mean, self.factor = (nn.Parameter(fixed, requires_grad=False) for fixed in (mean, factor))
         self.labels = labels
         self.condition = Condition(labels)
-        self.enter = nn.Linear(d, recipe.width)
+        self.input_proj = nn.Linear(d, recipe.width)
         self.blocks = nn.ModuleList(Block(recipe.width) for _ in range(recipe.blocks))
         self.leave = nn.Linear(recipe.width, d)
         nn.init.zeros_(self.leave.weight)
@@ -70,7 +39,7 @@ class Flow(nn.Module):
     def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Velocity (n, d) at places x (n, d), times t (n,) or (1,) in [0, 1] and labels (n,), all 0 without labels."""
         condition = self.condition(t, label)
-        hidden = self.enter(x)
+        hidden = self.input_proj(x)
         for block in self.chain():
             hidden = block(hidden, condition)
         return self.exit(hidden)
@@ -84,18 +53,18 @@ class Flow(nn.Module):
         velocity: Tensor = self.leave(functional.silu(hidden))
         return velocity
 
-    def whiten(self, codes: Tensor) -> Tensor:
-        """Codes (n, d) in the flow's coordinates."""
-        white: Tensor = torch.linalg.solve_triangular(self.factor, (codes - self.mean).T, upper=False)
+    def whiten(self, latents: Tensor) -> Tensor:
+        """Latents (n, d) in the flow's coordinates."""
+        white: Tensor = torch.linalg.solve_triangular(self.factor, (latents - self.mean).T, upper=False)
         return white.T
 
     def unwhiten(self, x: Tensor) -> Tensor:
-        """The flow's coordinates (n, d) as codes."""
-        codes: Tensor = self.mean + x @ self.factor.T
-        return codes
+        """The flow's coordinates (n, d) as latents."""
+        latents: Tensor = self.mean + x @ self.factor.T
+        return latents
 
     def carry(self, x: Tensor, label: Tensor, steps: int) -> Tensor:
-        """Noise (n, d) carried to codes (n, d), for labels (n,), in `steps` evaluations of the velocity."""
+        """Noise (n, d) carried to latents (n, d), for labels (n,), in `steps` evaluations of the velocity."""
 
         def velocity(x: Tensor, step: int) -> Tensor:
             time = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
@@ -120,13 +89,13 @@ def integrate(velocity: Callable[[Tensor, int], Tensor], x: Tensor, steps: int) 
     return x
 
 
-def log_density(flow: Flow, codes: Tensor, labels: Tensor, steps: int = 50) -> Tensor:
-    """Log density of codes (n, d) of labels (n,), in nats (n,).
+def log_density(flow: Flow, latents: Tensor, labels: Tensor, steps: int = 50) -> Tensor:
+    """Log density of latents (n, d) of labels (n,), in nats (n,).
 
     The flow is followed back to the noise it would have come from, and what it spreads or gathers on the way adds up.
     Source: R. Chen et al., Neural Ordinary Differential Equations, 2018, equation 8.
     """
-    x = flow.whiten(codes)
+    x = flow.whiten(latents)
     d = x.shape[1]
 
     def at_one(place: Tensor, time: Tensor, label: Tensor) -> Tensor:
@@ -178,9 +147,9 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
         """(n, width) and a condition (n, WIDTH) -> (n, width)."""
-        return self.modulated(hidden, *self.said(condition))
+        return self.modulated(hidden, *self.modulation_of(condition))
 
-    def said(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def modulation_of(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What a condition (n, WIDTH) says to this block: scale, shift and gate, each (n, width)."""
         scale, shift, gate = self.modulation(condition).chunk(3, dim=1)
         return 1 + scale, shift, gate

@@ -1,6 +1,6 @@
 """Flow matching: how a flow is taught.
 
-Its velocity is taught the straight lines between random pairs of noise and codes; what it learns is their mean at every
+Its velocity is taught the straight lines between random pairs of noise and latents; what it learns is their mean at every
 place and time, which carries the one distribution into the other.
 Source: X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023, equation 1; Y. Lipman et al., Flow Matching for
 Generative Modeling, 2023.
@@ -18,13 +18,14 @@ from torch import Generator, Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from ..recipes.flow import FlowRecipe
 from ..runtime.errors import ExecutionError, InputError
 from ..runtime.threads import allowed_threads
 from . import processes
 from .archives import restoring
-from .averaging import average_of, follow
-from .codes import Codes, moments
-from .flow import Flow, FlowRecipe
+from .ema import ema_of, update_ema
+from .flow import Flow
+from .latents import EncodedLatents, moments
 from .schedule import warm_cosine
 
 EVERY = 500  # steps between two validations
@@ -44,8 +45,8 @@ class Progress:
 
 def train_flow(
     recipe: FlowRecipe,
-    codes: Codes,
-    held_out: Codes,
+    latents: EncodedLatents,
+    held_out: EncodedLatents,
     labels: int,
     *,
     threads: int | None = None,
@@ -53,29 +54,29 @@ def train_flow(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> tuple[Flow, Progress]:
-    """A flow from N(0, I) to codes, and the validation at which it was best.
+    """A flow from N(0, I) to latents, and the validation at which it was best.
 
-    labels: how many there are. The weights are the running mean that did best on the held-out codes. report: called
+    labels: how many there are. The weights are the running mean that did best on the held-out latents. report: called
     after every validation, and keep: with all that going on from there needs, which is what resume takes.
-    The same recipe and codes give the same flow on one machine with one number of threads, resumed or not.
+    The same recipe and latents give the same flow on one machine with one number of threads, resumed or not.
     Raises InputError when no code has a known label or `resume` is of another recipe, ExecutionError when the loss is
     no longer a number.
     """
-    codes, held_out = codes.of_known_labels(labels), held_out.of_known_labels(labels)
-    for part, name in ((codes, "training codes"), (held_out, "held-out codes")):
+    latents, held_out = latents.of_known_labels(labels), held_out.of_known_labels(labels)
+    for part, name in ((latents, "training latents"), (held_out, "held-out latents")):
         if not len(part.labels):
             raise InputError(name, found="none with a label that is known", expected="at least one")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
     with processes.seeded(recipe.seed):
-        mean, factor = (torch.from_numpy(one.astype(np.float32)) for one in moments(codes.latent))
+        mean, factor = (torch.from_numpy(one.astype(np.float32)) for one in moments(latents.latent))
         flow = Flow(mean, factor, labels, recipe).to(device)
-    average, best, best_progress = average_of(flow), average_of(flow), Progress(0, math.inf, math.inf)
+    average, best, best_progress = ema_of(flow), ema_of(flow), Progress(0, math.inf, math.inf)
     random = Generator(device).manual_seed(recipe.seed)
     probes = [_pairs(*_whitened(held_out, flow, device), random) for _ in range(PROBES)]
     optimiser = torch.optim.AdamW(flow.trained(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
-    batches = _Batches(*_whitened(codes, flow, device), recipe.batch_size, random)
+    batches = _Batches(*_whitened(latents, flow, device), recipe.batch_size, random)
     parts: State = {
         "flow": flow,
         "average": average,
@@ -101,7 +102,7 @@ def train_flow(
         optimiser.step()
         schedule.step()
         total += loss.item()
-        follow(average, flow, recipe.average, step)
+        update_ema(average, flow, recipe.ema_decay, step)
         if step % EVERY and step != recipe.steps:
             continue
         with torch.inference_mode():
@@ -121,21 +122,21 @@ def train_flow(
     return best.cpu().eval(), best_progress
 
 
-def matching_error(flow: Flow, codes: Tensor, labels: Tensor, random: Generator) -> Tensor:
-    """Mean squared error of the velocity, per axis (), on lines from drawn noise to codes (n, d) of labels (n,).
+def matching_error(flow: Flow, latents: Tensor, labels: Tensor, random: Generator) -> Tensor:
+    """Mean squared error of the velocity, per axis (), on lines from drawn noise to latents (n, d) of labels (n,).
 
-    codes: in the flow's coordinates.
+    latents: in the flow's coordinates.
     """
-    x, t, label, velocity = _pairs(codes, labels, random)
+    x, t, label, velocity = _pairs(latents, labels, random)
     return functional.mse_loss(flow(x, t, label), velocity)
 
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _whitened(codes: Codes, flow: Flow, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Codes in the flow's coordinates, and their labels."""
-    latent, labels = (torch.from_numpy(part).to(device) for part in (codes.latent, codes.labels))
+def _whitened(latents: EncodedLatents, flow: Flow, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Latents in the flow's coordinates, and their labels."""
+    latent, labels = (torch.from_numpy(part).to(device) for part in (latents.latent, latents.labels))
     return flow.whiten(latent), labels
 
 
@@ -147,7 +148,7 @@ class _Batches:
         self.order, self.start = torch.empty(0, dtype=torch.int64), 0
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The next codes and their labels."""
+        """The next latents and their labels."""
         if self.start + self.size > len(self.order):
             self.order = torch.randperm(len(self.x), generator=self.random, device=self.random.device)
             self.start = 0
@@ -165,15 +166,15 @@ class _Batches:
         self.random.set_state(state["random"])
 
 
-def _pairs(codes: Tensor, labels: Tensor, random: Generator) -> Pairs:
-    """Places x on straight lines from noise to codes, times t, labels, and the lines' velocities.
+def _pairs(latents: Tensor, labels: Tensor, random: Generator) -> Pairs:
+    """Places x on straight lines from noise to latents, times t, labels, and the lines' velocities.
 
     Half the times are even over [0, 1], half gather around its middle, where there is most to learn (P. Esser et al.,
     Scaling Rectified Flow Transformers, 2024, section 3.1).
     """
-    n, device = len(codes), random.device
-    noise = torch.randn(codes.shape, generator=random, device=device)
+    n, device = len(latents), random.device
+    noise = torch.randn(latents.shape, generator=random, device=device)
     even, normal = (draw(n, generator=random, device=device) for draw in (torch.rand, torch.randn))
     t = torch.where(torch.arange(n, device=device) % 2 == 0, even, torch.sigmoid(normal))
-    x = (1 - t[:, None]) * noise + t[:, None] * codes
-    return x, t, labels, codes - noise
+    x = (1 - t[:, None]) * noise + t[:, None] * latents
+    return x, t, labels, latents - noise

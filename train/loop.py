@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 from tqdm import tqdm
 
 from ..data.datasets import Dataset
+from ..files.atomic import clear_partial_files, write_bytes
+from ..recipes.training import Recipe
 from ..runtime.errors import ExecutionError, InputError
-from ..runtime.files import clear_partial_files, write_bytes
 from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
 from ..runtime.threads import allowed_threads
@@ -22,9 +23,8 @@ from .archives import restoring
 from .checkpoint import BEST, LAST, Checkpoint, Epoch
 from .corruption import corrupt
 from .interrupts import uninterrupted
-from .models import Variational, build
-from .objectives import Objective, kl_per_axis
-from .recipe import Recipe
+from .networks import Variational, build
+from .objectives import Objective, kl_per_dimension
 from .schedule import warm_cosine
 
 METRICS = "metrics.jsonl"
@@ -88,7 +88,7 @@ def train(
             validation_loss=reconstruction + objective.weight * penalty,
             reconstruction=reconstruction,
             penalty=penalty,
-            kl_per_axis=axes,
+            kl_per_dimension=axes,
             active_units=active,
             learning_rate=float(schedule.get_last_lr()[0]),
         )
@@ -144,7 +144,7 @@ def _restore(
     training = last.training or {}
     subject, expected = f"{last.file}: training state", "that of its recipe"
     with restoring(subject, expected):
-        objective.load_state_dict(last.weights)
+        objective.load_state_dict(last.state_dict)
         optimiser.load_state_dict(training["optimiser"])
         schedule.load_state_dict(training["schedule"])
         moments = [(one, optimiser.state[one][name]) for one in objective.parameters() for name in MOMENTS]
@@ -156,7 +156,7 @@ def _restore(
 class Random:
     """The random numbers of one epoch, which depend on the seed and the epoch's number and on nothing drawn before.
 
-    order: of the pictures, the same in every process. noise: for corruption and a VAE's samples, of each its own.
+    order: of the images, the same in every process. noise: for corruption and a VAE's samples, of each its own.
     """
 
     def __init__(self, seed: int, epoch: int, device: torch.device) -> None:
@@ -170,23 +170,23 @@ def train_epoch(
     recipe: Recipe,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    pictures: np.ndarray,
+    images: np.ndarray,
     shape: tuple[int, int, int],
     random: Random,
 ) -> float:
-    """One pass over the training pictures, with a bar on a terminal. Returns the mean loss of a picture."""
+    """One pass over the training images, with a bar on a terminal. Returns the mean loss of a image."""
     shared.train()
     total = 0.0
-    rows = random.order.permutation(len(pictures))
+    rows = random.order.permutation(len(images))
     steps = range(0, len(rows), recipe.batch_size)
     title = f"epoch {schedule.last_epoch // len(steps) + 1}/{recipe.epochs}"
     hidden = None if processes.is_first() else True
-    with tqdm(total=len(rows), desc=title, unit=" pictures", unit_scale=True, leave=False, disable=hidden) as bar:
+    with tqdm(total=len(rows), desc=title, unit=" images", unit_scale=True, leave=False, disable=hidden) as bar:
         for start in steps:
             batch = rows[start : start + recipe.batch_size]
             share, counted = processes.share(batch)
             ramp = min(1.0, schedule.last_epoch / max(1.0, recipe.beta_warmup * len(steps) * recipe.epochs))
-            seen, target, noise = batch_tensors(pictures[share], recipe, shape, random.noise)
+            seen, target, noise = batch_tensors(images[share], recipe, shape, random.noise)
             optimiser.zero_grad(set_to_none=True)
             with processes.precision():
                 _, _, loss = shared(seen, target, noise, ramp if recipe.beta_warmup else 1.0)
@@ -203,9 +203,9 @@ def train_epoch(
 
 @torch.inference_mode()
 def validate(
-    objective: Objective, recipe: Recipe, pictures: np.ndarray, shape: tuple[int, int, int]
+    objective: Objective, recipe: Recipe, images: np.ndarray, shape: tuple[int, int, int]
 ) -> tuple[float, float, tuple[float, ...], int | None]:
-    """Reconstruction error and penalty of a picture, and of a VAE the KL of each axis and the number of active units.
+    """Reconstruction error and penalty of a image, and of a VAE the KL of each axis and the number of active units.
 
     Corruption and samples are drawn from the same seed every time, so that epochs can be compared.
     """
@@ -213,16 +213,16 @@ def validate(
     random = Generator(processes.device()).manual_seed(recipe.seed)
     reconstruction = penalty = 0.0
     means, axes = [], torch.zeros(recipe.latent_dim)
-    for start in range(0, len(pictures), VALIDATION_BATCH):
-        seen, target, noise = batch_tensors(pictures[start : start + VALIDATION_BATCH], recipe, shape, random)
+    for start in range(0, len(images), VALIDATION_BATCH):
+        seen, target, noise = batch_tensors(images[start : start + VALIDATION_BATCH], recipe, shape, random)
         terms = objective(seen, target, noise)
         reconstruction += terms[0].item() * len(seen)
         penalty += terms[1].item() * len(seen)
         if isinstance(objective.network, Variational):
             mean, logvar = objective.network.posterior(seen)
             means.append(mean)
-            axes += kl_per_axis(mean, logvar).cpu() * len(seen)
-    n = len(pictures)
+            axes += kl_per_dimension(mean, logvar).cpu() * len(seen)
+    n = len(images)
     if not means:
         return reconstruction / n, penalty / n, (), None
     active = int((torch.cat(means).var(0, correction=0) > ACTIVE).sum())
@@ -230,12 +230,12 @@ def validate(
 
 
 def batch_tensors(
-    pictures: np.ndarray, recipe: Recipe, shape: tuple[int, int, int], random: Generator
+    images: np.ndarray, recipe: Recipe, shape: tuple[int, int, int], random: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the network is shown, what it is to give back, and a VAE's noise (n, d), of uint8 pictures."""
+    """What the network is shown, what it is to give back, and a VAE's noise (n, d), of uint8 images."""
     low, high = recipe.pixel_range
-    clean = torch.from_numpy(to_tensor(pictures, ImageSpec(shape, (0.0, 1.0)))).to(random.device)
+    clean = torch.from_numpy(to_tensor(images, ImageSpec(shape, (0.0, 1.0)))).to(random.device)
     seen = corrupt(clean, recipe.corruption, recipe.strength, random)
-    size = (len(pictures), recipe.latent_dim if recipe.kind == "vae" else 0)
+    size = (len(images), recipe.latent_dim if recipe.kind == "vae" else 0)
     noise = torch.randn(size, generator=random, device=random.device)
     return seen * (high - low) + low, clean * (high - low) + low, noise

@@ -1,4 +1,4 @@
-"""Moment matching: how flow and decoder are taught that what they draw looks, in the mean, like real pictures.
+"""Moment matching: how flow and decoder are taught that what they draw looks, in the mean, like real images.
 
 Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, 2019, equation 5.
 """
@@ -13,14 +13,14 @@ import torch
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
+from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import ExecutionError
 from .archives import restoring
-from .averaging import average_of, follow
+from .ema import ema_of, update_ema
 from .flow import Flow
 from .flow_matching import matching_error
 from .objectives import Objective
 from .perception import Critic
-from .recipe import LARGEST_SEED, check_knobs
 from .schedule import warm_cosine
 
 EVERY = 250  # steps between two reports
@@ -29,53 +29,12 @@ CLIP, FLOW_CLIP = 100.0, 1.0  # largest norm of a gradient, of decoder and flow;
 
 
 @dataclass(frozen=True)
-class RefinementRecipe:
-    """What decides, together with a run and its prior, what refinement makes of them. Raises InputError for an unusable
-    setting.
-    """
-
-    steps: int = 500  # of training
-    batch_size: int = 128  # codes drawn in one step, and as many of real pictures
-    learning_rate: float = 1e-4  # Adam's, at its peak; it rises and falls as in training an autoencoder
-    warmup: float = 0.05  # share of all steps in which the rate rises
-    weight: float = 100.0  # of the mismatch of moments, beside the reconstruction error
-    anchor: float = 100.0  # of the flow's own error; without it the flow leaves the codes to please the classifier
-    memory: float = 0.97  # share of its past that the running mean of the moments keeps in one step
-    average: float = 0.998  # share of its past that the running mean of the weights keeps in one step
-    flow_steps: int = 8  # evaluations of the flow for a code, as many as are exported
-    classifiers: int = 3  # whose features are compared; a single one is pleased too soon
-    lessons: int = 4  # epochs of each of them
-    squares: bool = True  # whether shallow features match in mean square too: in contrast as in mean
-    doubt: float = 0.0  # weight, beside a depth, of the classifiers' doubt of labels; more of it costs variety
-    seed: int = 0  # of the classifiers, the codes drawn, the order of the pictures
-
-    def __post_init__(self) -> None:
-        rules = [
-            (self.steps >= 1, "steps", "at least 1"),
-            (self.batch_size >= 1, "batch_size", "at least 1"),
-            (0 < self.learning_rate <= 1, "learning_rate", "a number above 0, to 1"),
-            (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
-            (self.weight >= 0, "weight", "a number from 0"),
-            (self.anchor >= 0, "anchor", "a number from 0"),
-            (0 <= self.memory < 1, "memory", "a share from 0 to below 1"),
-            (0 <= self.average < 1, "average", "a share from 0 to below 1"),
-            (self.flow_steps >= 1, "flow_steps", "at least 1"),
-            (self.classifiers >= 1, "classifiers", "at least 1"),
-            (self.lessons >= 1, "lessons", "at least 1"),
-            (self.squares in (True, False), "squares", "true or false"),
-            (self.doubt >= 0, "doubt", "a number from 0"),
-            (0 <= self.seed < LARGEST_SEED, "seed", f"a whole number from 0 to {LARGEST_SEED - 1}"),
-        ]
-        check_knobs("refinement", self, rules)
-
-
-@dataclass(frozen=True)
 class Progress:
     """Where refinement stands.
 
-    mismatch: mean squared difference of the moments from those of real pictures, in units of a feature's spread,
-    summed over depths, the mean over classifiers. reconstruction_error: of training pictures, in the units of the
-    recipe's loss. flow_error: of training codes, mean squared error of the velocity, per axis. Both are means since
+    mismatch: mean squared difference of the moments from those of real images, in units of a feature's spread,
+    summed over depths, the mean over classifiers. reconstruction_error: of training images, in the units of the
+    recipe's loss. flow_error: of training latents, mean squared error of the velocity, per axis. Both are means since
     the last report.
     """
 
@@ -89,9 +48,9 @@ def match_moments(
     objective: Objective,
     flow: Flow,
     recipe: RefinementRecipe,
-    codes: Tensor,
+    latents: Tensor,
     labels: Tensor,
-    pictures: Callable[[Tensor], Tensor],
+    images: Callable[[Tensor], Tensor],
     critics: Sequence[Critic],
     *,
     resume: State | None = None,
@@ -100,23 +59,23 @@ def match_moments(
 ) -> None:
     """Train a flow and the decoder of an objective's network, in place; encoder and norms' statistics stay as they are.
 
-    codes (n, d), labels (n,): of real pictures; pictures: of rows of them, in the recipe's pixel range. critics: what
-    compares them with pictures that are drawn. report: called every so many steps, and keep: with all that going on
+    latents (n, d), labels (n,): of real images; images: of rows of them, in the recipe's pixel range. critics: what
+    compares them with images that are drawn. report: called every so many steps, and keep: with all that going on
     from there needs, which is what resume takes.
     The same arguments give the same weights on one machine with one number of threads, resumed or not.
     Raises InputError when `resume` is of another recipe, ExecutionError when an error is no longer a number.
     """
     network = objective.network.eval()
     drawer = nn.ModuleDict({"flow": flow, "decoder": network.decoder})
-    average = average_of(drawer)
+    average = ema_of(drawer)
     trained = [*flow.trained(), *network.decoder.parameters()]
     optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
     low, high = objective.pixel_range
-    white = flow.whiten(codes)
-    device = codes.device
+    white = flow.whiten(latents)
+    device = latents.device
     random = Generator(device).manual_seed(recipe.seed)
-    mismatch = _Mismatch(recipe.memory)
+    mismatch = _Mismatch(recipe.moment_ema_decay)
     parts: State = {
         "drawer": drawer,
         "average": average,
@@ -131,27 +90,31 @@ def match_moments(
                 one.load_state_dict(resume[name])
             random.set_state(resume["random"])
             done = int(resume["step"])
-    n, size = len(codes), (recipe.batch_size,)
+    n, size = len(latents), (recipe.batch_size,)
     totals = np.zeros(2)
     steps = range(done + 1, recipe.steps + 1)
     for step in (bar := tqdm(steps, desc="refine", unit=" steps", leave=False, disable=None)):
         rows, likes = (torch.randint(n, size, generator=random, device=device) for _ in range(2))
-        noise = torch.randn((*size, codes.shape[1]), generator=random, device=device)
+        noise = torch.randn((*size, latents.shape[1]), generator=random, device=device)
         asked = labels[likes]
         drawn = flow.carry(noise, asked, recipe.flow_steps)
-        made, given_back = network.decoder(torch.cat([drawn, codes[rows]])).chunk(2)
-        images = (network.activation(made) - low) / (high - low)
-        pull = mismatch.pull([one for critic in critics for one in critic.differences(images, asked)])
-        # What keeps decoder and flow what they are: pictures are given back, and codes are where those of pictures are.
-        reconstruction_error = objective.reconstruction_error(given_back, pictures(rows))
+        made, given_back = network.decoder(torch.cat([drawn, latents[rows]])).chunk(2)
+        batch_images = (network.activation(made) - low) / (high - low)
+        pull = mismatch.pull([one for critic in critics for one in critic.differences(batch_images, asked)])
+        # What keeps decoder and flow what they are: images are given back, and latents are where those of images are.
+        reconstruction_error = objective.reconstruction_error(given_back, images(rows))
         flow_error = matching_error(flow, white[rows], labels[rows], random)
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(recipe.weight / len(critics) * pull + reconstruction_error + recipe.anchor * flow_error)
+        torch.autograd.backward(
+            recipe.moment_loss_weight / len(critics) * pull
+            + reconstruction_error
+            + recipe.flow_loss_weight * flow_error
+        )
         torch.nn.utils.clip_grad_norm_(network.decoder.parameters(), CLIP)
         torch.nn.utils.clip_grad_norm_(flow.trained(), FLOW_CLIP)
         optimiser.step()
         schedule.step()
-        follow(average, drawer, recipe.average, step)
+        update_ema(average, drawer, recipe.ema_decay, step)
         totals += reconstruction_error.item(), flow_error.item()
         if step % EVERY and step != recipe.steps:
             continue

@@ -1,4 +1,4 @@
-"""What training minimises: sums over pixels and latent axes, means over the batch."""
+"""What training minimises: sums over pixels and latent dimensions, means over the batch."""
 
 import math
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .models import EncoderDecoder, Variational
-from .recipe import Recipe
+from ..recipes.training import Recipe
+from .networks import EncoderDecoder, Variational
 
 
 class Objective(nn.Module):
@@ -33,12 +33,12 @@ class Objective(nn.Module):
         """
         if isinstance(self.network, Variational):
             mean, logvar = self.network.posterior(seen)
-            codes = mean + torch.exp(0.5 * logvar) * noise
-            penalty = kl_per_axis(mean, logvar).sum()
+            latents = mean + torch.exp(0.5 * logvar) * noise
+            penalty = kl_per_dimension(mean, logvar).sum()
         else:
-            codes = self.network.encode(seen)
-            penalty = 0.5 * torch.sum(codes**2) / len(codes)
-        reconstruction = self.reconstruction_error(self.network.decoder(codes), target)
+            latents = self.network.encode(seen)
+            penalty = 0.5 * torch.sum(latents**2) / len(latents)
+        reconstruction = self.reconstruction_error(self.network.decoder(latents), target)
         return reconstruction, penalty, reconstruction + ramp * self.weight * penalty
 
     def reconstruction_error(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -66,8 +66,8 @@ def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
     return torch.sum((reconstructions - images) ** 2) / len(images)
 
 
-def kl_per_axis(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(q(z|x) || N(0, I)) of each latent axis in nats (d,), averaged over the batch.
+def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z|x) || N(0, I)) of each latent dimension in nats (d,), averaged over the batch.
 
     Source: D. Kingma, M. Welling, Auto-Encoding Variational Bayes, 2014, appendix B.
     """

@@ -1,4 +1,4 @@
-"""A learned prior of a run: trained on the codes of its network, and kept beside its checkpoint."""
+"""A learned prior of a run: trained on the latents of its network, and kept beside its checkpoint."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ..data.datasets import Dataset
+from ..recipes.flow import FlowRecipe
+from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.manifest import ImageSpec
 from ..runtime.records import from_json
 from .archives import digest, read_archive, write_archive
 from .checkpoint import BEST, Checkpoint
-from .codes import encode, label_values
-from .flow import Flow, FlowRecipe
+from .flow import Flow
 from .flow_matching import Progress, State, train_flow
-from .moment_matching import RefinementRecipe
+from .latents import encode, label_values
 
 FORMAT = 1
 PRIOR = "prior.pt"
@@ -23,14 +24,14 @@ PRIOR = "prior.pt"
 
 @dataclass(frozen=True)
 class LearnedPrior:
-    """A flow and what it was trained by. loss: of the held-out codes, mean squared error of the velocity.
+    """A flow and what it was trained by. loss: of the held-out latents, mean squared error of the velocity.
 
-    weights: SHA-256 of the encoder's weights whose codes these are. labels: that it was trained with. origin: of a
+    encoder_fingerprint: SHA-256 of the encoder's weights whose latents these are. labels: that it was trained with. origin: of a
     refined flow, the fingerprint of the one that it was refined from.
     """
 
     recipe: FlowRecipe
-    weights: str
+    encoder_fingerprint: str
     labels: tuple[int, ...]
     step: int
     loss: float
@@ -53,7 +54,7 @@ def train_prior(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> LearnedPrior:
-    """A flow to the codes of the pictures that a network was trained on.
+    """A flow to the latents of the images that a network was trained on.
 
     resume, report, keep: as of `train_flow`. Raises InputError when `dataset` is not what the network was trained on,
     the run is a refined one, or `resume` is not of this recipe and these latents.
@@ -62,9 +63,9 @@ def train_prior(
     checkpoint.check_same_data(dataset)
     network, image = checkpoint.network(), ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     values = label_values(dataset.train.labels)
-    codes, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
+    latents, held_out = (encode(network, part, values, image) for part in (dataset.train, dataset.validation))
     flow, best = train_flow(
-        recipe, codes, held_out, len(values), threads=threads, resume=resume, report=report, keep=keep
+        recipe, latents, held_out, len(values), threads=threads, resume=resume, report=report, keep=keep
     )
     return LearnedPrior(recipe, checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss, flow)
 
@@ -91,7 +92,7 @@ def save_training(
     facts = {
         "format": FORMAT,
         "recipe": dataclasses.asdict(recipe),
-        "weights": checkpoint.fingerprint,
+        "encoder_fingerprint": checkpoint.fingerprint,
         "origin": origin,
     }
     write_archive(path, {**facts, "training": state})
@@ -117,7 +118,7 @@ def state_of(content: dict[str, Any], path: Path, expected: str) -> State:
 
 def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior whole or not at all."""
-    names = ("weights", "step", "loss", "origin")
+    names = ("encoder_fingerprint", "step", "loss", "origin")
     facts = {**{name: getattr(prior, name) for name in names}, "labels": list(prior.labels)}
     content = {"format": FORMAT, "recipe": dataclasses.asdict(prior.recipe), **facts, "flow": prior.flow.state_dict()}
     write_archive(path, content)
@@ -126,7 +127,7 @@ def save(prior: LearnedPrior, path: Path) -> None:
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     """The prior in a file, read without executing anything.
 
-    Raises NotFoundError when there is none, InputError when the file is damaged, or its codes are of other weights than
+    Raises NotFoundError when there is none, InputError when the file is damaged, or its latents are of other weights than
     the checkpoint's.
     """
     expected = "a prior written by `aegen train-prior`"
@@ -135,7 +136,7 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
         recipe, state, labels = content["recipe"], content["flow"], tuple(content["labels"])
         flow = Flow(state["mean"], state["factor"], len(labels), recipe)
         flow.load_state_dict(state)
-        facts = content["weights"], labels, content["step"], content["loss"]
+        facts = content["encoder_fingerprint"], labels, content["step"], content["loss"]
         return LearnedPrior(recipe, *facts, flow.eval(), content.get("origin", ""))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error
@@ -154,7 +155,7 @@ def read_of_run(
     content = read_archive(path, FORMAT, expected)
     try:
         content["recipe"] = from_json(recipe, content["recipe"], str(path))
-        own = content["weights"] == checkpoint.fingerprint
+        own = content["encoder_fingerprint"] == checkpoint.fingerprint
     except (KeyError, InputError) as error:
         raise InputError(str(path), found="another or a damaged file", expected=expected) from error
     if not own:

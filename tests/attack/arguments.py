@@ -151,7 +151,7 @@ def _sample(trial, model, path):
         value(trial, "n"),
         {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature", "batch_size", "dtype")},
     )
-    trial.call(lambda: model.sample(n, **given), _images(given, (_rows(n), *model.picture_shape)))
+    trial.call(lambda: model.sample(n, **given), _images(given, (_rows(n), *model.image_shape)))
 
 
 def _iterate(trial, model, path):
@@ -176,7 +176,7 @@ def _density(trial, model, path):
 
 
 def _encode(trial, model, path):
-    images, given = odd_images(trial, model.picture_shape), _some(trial, "batch_size")
+    images, given = odd_images(trial, model.image_shape), _some(trial, "batch_size")
     rows = model.latent_dim
     trial.call(
         lambda: model.encode(images, **given),
@@ -185,18 +185,18 @@ def _encode(trial, model, path):
 
 
 def _posterior(trial, model, path):
-    images = odd_images(trial, model.picture_shape)
+    images = odd_images(trial, model.image_shape)
     trial.call(lambda: model.posterior(images))
 
 
 def _decode(trial, model, path):
     latents, given = odd_latents(trial, model.latent_dim), _some(trial, "batch_size", "dtype")
-    trial.call(lambda: model.decode(latents, **given), _of_any_rows(given, model.picture_shape))
+    trial.call(lambda: model.decode(latents, **given), _of_any_rows(given, model.image_shape))
 
 
 def _reconstruct(trial, model, path):
-    images, given = odd_images(trial, model.picture_shape), _some(trial, "batch_size", "dtype")
-    trial.call(lambda: model.reconstruct(images, **given), _of_any_rows(given, model.picture_shape))
+    images, given = odd_images(trial, model.image_shape), _some(trial, "batch_size", "dtype")
+    trial.call(lambda: model.reconstruct(images, **given), _of_any_rows(given, model.image_shape))
 
 
 def _of_any_rows(given, shape):
@@ -208,18 +208,18 @@ def _of_any_rows(given, shape):
 
 
 def _interpolate(trial, model, path):
-    a, b = (odd_images(trial, model.picture_shape) for _ in range(2))
+    a, b = (odd_images(trial, model.image_shape) for _ in range(2))
     if trial.random.random() < 0.6:
-        a, b = trial.numbers.random((2, 2, *model.picture_shape), np.float32)
+        a, b = trial.numbers.random((2, 2, *model.image_shape), np.float32)
     given = _some(trial, "steps", "along", "batch_size", "dtype")
-    trial.call(lambda: model.interpolate(a, b, **given), _of_any_rows(given, model.picture_shape))
+    trial.call(lambda: model.interpolate(a, b, **given), _of_any_rows(given, model.image_shape))
 
 
 def _walk(trial, model, path):
     n = value(trial, "n")
     n = 3 if isinstance(n, int) and n > 100 and n <= 2**40 else n
     given = {"seed": 0, **_some(trial, "steps", "seed", "label", "temperature", "batch_size", "dtype")}
-    trial.call(lambda: model.wander(n, **given), _of_any_rows(given, model.picture_shape))
+    trial.call(lambda: model.latent_walk(n, **given), _of_any_rows(given, model.image_shape))
 
 
 def _load(trial, model, path):

@@ -64,11 +64,15 @@ def with_flow(base):
     artifact = base.copy()
     manifest, d = artifact.manifest, base.manifest["latent_dim"]
     arrays = load_npz(artifact.files["latents.npz"])
-    bandwidth, kept = arrays["kde_bandwidth"], len(arrays["kde_codes"])
+    bandwidth, kept = arrays["kde_bandwidth"], len(arrays["kde_latents"])
     for name in ("mean", "std", "factor", "gmm_weights", "gmm_means", "gmm_factors"):
         arrays[f"class_{name}"] = np.stack([arrays[name]] * 2)
     arrays["class_kde_bandwidth"] = np.stack([bandwidth] * 2)
-    arrays |= {"labels": np.array(LABELS), "label_shares": np.float32([0.25, 0.75]), "kde_classes": np.arange(kept) % 2}
+    arrays |= {
+        "labels": np.array(LABELS),
+        "class_fractions": np.float32([0.25, 0.75]),
+        "kde_classes": np.arange(kept) % 2,
+    }
     set_arrays(artifact, "latents.npz", arrays)
     shift, scale = np.float32([[0] * d, [1] * d]), np.eye(d, dtype=np.float32) * 0.5
     nodes = [

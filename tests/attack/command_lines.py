@@ -161,7 +161,7 @@ def _inputs(trial, bench, artifact):
 
 
 def in_process(trial, given, content=b"", variables=None):
-    """Run a command in this process, in the trial's folder, and judge it."""
+    """Run a command in this process, in the trial's folder, and feature extractor it."""
     from aegen.cli import main
 
     trial.streams(*trial.take())
@@ -185,7 +185,7 @@ def _exit_code(main, given):
 
 
 def as_process(trial, given, content=b"", variables=None):
-    """Run a command as a process, and judge it."""
+    """Run a command as a process, and feature extractor it."""
     command = [sys.executable, "-m", "aegen", *given]
     with environment(variables):
         done = subprocess.run(command, cwd=trial.folder, input=content, capture_output=True, timeout=LIMIT)

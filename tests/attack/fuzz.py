@@ -206,12 +206,12 @@ def work(options):
     runner = Runner(load(options.readers), options.seed, options.folder)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, taken + ROOM))
-    with os.fdopen(options.report, "w", buffering=1) as told:
+    with os.fdopen(options.report, "w", buffering=1) as report_file:
         for number in range(options.first, options.trials, options.step):
             if options.reader and runner.plan[number % len(runner.plan)] not in options.reader.split(","):
                 continue
-            told.write(f"{number}\n")
-            told.write(json.dumps(runner.trial(number)[1]) + "\n")
+            report_file.write(f"{number}\n")
+            report_file.write(json.dumps(runner.trial(number)[1]) + "\n")
     sys.stdout.flush()
     os._exit(0)
 

@@ -350,7 +350,9 @@ TRAIN = (
     "train --data data.npz -o run --recipe vae --widths 8 --latent-dim 2 --epochs 2 --learning-rate 0.02 --threads 1"
 )
 PRIOR = "train-prior run --width 8 --blocks 1 --steps 60 --batch-size 16 --threads 1"
-REFINE = "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --lessons 1 --threads 1"
+REFINE = (
+    "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --classifier-epochs 1 --threads 1"
+)
 NEEDED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}  # commands run before
 EXPORT = "export run -o made --components 1 --flow-steps 1 --licence CC0"
 

@@ -100,16 +100,14 @@ def similar(random, old):
 
 FREE = (
     "name", "licence", "recipe", "commands", "versions", "quality", "notes", "data", "seed", "epoch", "opset",
-    "ir_version", "multiply_adds", "sigma", "weights", "log_likelihood", "parity", "default_prior",
+    "ir_version", "macs", "sigma", "precision", "log_likelihood", "parity", "default_prior",
     "default_temperature",
 )  # fmt: skip
 
 
 def gentle(random, manifest):
     """A change in a part of a manifest that no other file depends on."""
-    manifest |= random.choice(
-        ({}, {"notes": "n"}, {"sigma": 0.5}, {"multiply_adds": {"encoder.onnx": 5}}, {"unknown": [1]})
-    )
+    manifest |= random.choice(({}, {"notes": "n"}, {"sigma": 0.5}, {"macs": {"encoder.onnx": 5}}, {"unknown": [1]}))
     key = random.choice([key for key in FREE if key in manifest])
     path = random.choice([(key, *rest) for rest in places(manifest[key])])
     holder = at(manifest, path[:-1])

@@ -103,7 +103,7 @@ class Trial:
             self.found("message that cannot be printed", where, ascii(message))
 
     def command(self, code, out, err, *, binary=False):
-        """Judge what a command gave. binary: standard output holds arrays."""
+        """Feature extractor what a command gave. binary: standard output holds arrays."""
         self.spoke = True
         message = err.decode(errors="replace")
         if code not in (0, 1, 2):
@@ -288,7 +288,7 @@ def densities(shape):
     return check
 
 
-def read_images(result):
+def read_image_set(result):
     """Images as a reader gives them: uint8 or float, with rows, and not empty."""
     if not isinstance(result, np.ndarray) or result.dtype.kind not in "uifb":
         return f"{getattr(result, 'dtype', type(result))} in place of images"

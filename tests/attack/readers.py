@@ -1,4 +1,4 @@
-"""The readers that are attacked: each makes an input from its trial's generator, has aegen read it, and judges that."""
+"""The readers that are attacked: each makes an input from its trial's generator, has aegen read it, and feature extractors that."""
 
 import json
 import struct
@@ -41,13 +41,13 @@ class Bench:
         """Let the trial know how far it comes: aegen's own functions tell, after they have done their work."""
 
         def telling(function, stage):
-            def told(*given, **named):
+            def wrapper(*given, **named):
                 result = function(*given, **named)
                 if self.trial is not None:
                     self.trial.reached(stage)
                 return result
 
-            return told
+            return wrapper
 
         artifacts.read_manifest = telling(artifacts.read_manifest, "parsed")
         artifacts.Artifact.open = classmethod(telling(artifacts.Artifact.open.__func__, "hash passed"))
@@ -159,11 +159,11 @@ def use_artifact(trial, folder, calls=None):
 
 def _sample(trial, model):
     prior = trial.random.choice((None, *model.priors))
-    trial.call(lambda: model.sample(ROWS, seed=0, prior=prior), oracle.images((ROWS, *model.picture_shape)))
+    trial.call(lambda: model.sample(ROWS, seed=0, prior=prior), oracle.images((ROWS, *model.image_shape)))
 
 
 def _iterate(trial, model):
-    shape = (ROWS, *model.picture_shape)
+    shape = (ROWS, *model.image_shape)
     trial.call(
         lambda: np.concatenate(list(model.iter_sample(ROWS, seed=1, batch_size=2, dtype="uint8"))),
         oracle.images(shape, np.uint8),
@@ -187,7 +187,7 @@ def _density(trial, model):
 
 
 def _given(trial, model):
-    return trial.numbers.integers(0, 256, (ROWS, *model.picture_shape), np.uint8)
+    return trial.numbers.integers(0, 256, (ROWS, *model.image_shape), np.uint8)
 
 
 def _encode(trial, model):
@@ -196,7 +196,7 @@ def _encode(trial, model):
 
 def _decode(trial, model):
     latents = trial.numbers.standard_normal((ROWS, model.latent_dim), np.float32)
-    trial.call(lambda: model.decode(latents), oracle.images((ROWS, *model.picture_shape)))
+    trial.call(lambda: model.decode(latents), oracle.images((ROWS, *model.image_shape)))
 
 
 def _reconstruct(trial, model):
@@ -211,11 +211,11 @@ def _posterior(trial, model):
 
 def _interpolate(trial, model):
     a, b = _given(trial, model)[:2]
-    trial.call(lambda: model.interpolate(a, b, steps=4), oracle.images((4, *model.picture_shape)))
+    trial.call(lambda: model.interpolate(a, b, steps=4), oracle.images((4, *model.image_shape)))
 
 
 def _walk(trial, model):
-    trial.call(lambda: model.wander(2, steps=3, seed=0), oracle.images((2, 3, *model.picture_shape)))
+    trial.call(lambda: model.latent_walk(2, steps=3, seed=0), oracle.images((2, 3, *model.image_shape)))
 
 
 def _verify(trial, model):

@@ -30,7 +30,7 @@ LIMIT = 30.0  # seconds for a child, many times what it needs on a busy machine
 SAMPLES = 700  # in a call: several parts for the threads of a model
 COLD_EVERY = 4.0  # seconds from one fresh process to the next
 WARM = 0.2  # fraction of the time after which memory is first measured
-OK, WRONG, RAISED = 0, 3, 4  # exit codes of a child
+OK, WRONG, RAISED = 0, 3, 4  # exit latents of a child
 
 
 class Calls:

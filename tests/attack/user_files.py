@@ -10,7 +10,7 @@ import mutators
 import numpy as np
 import oracle
 from aegen.data import datasets
-from aegen.runtime import pictures
+from aegen.images import reading as images
 
 
 def image(trial, bench):
@@ -32,11 +32,11 @@ def read_and_encode(trial, bench, source, name=None):
     shape, resize = random.choice(
         ((None, False), (model.manifest.image.shape, False), (model.manifest.image.shape, True))
     )
-    found = trial.call(lambda: pictures.read_pictures(source, shape=shape, resize=resize), oracle.read_images)
+    found = trial.call(lambda: images.read_image_array(source, shape=shape, resize=resize), oracle.read_image_set)
     if found is None:
         return
     trial.reached("parsed")
-    if shape is not None and found.shape[1:] != model.picture_shape:
+    if shape is not None and found.shape[1:] != model.image_shape:
         trial.found("invalid result", f"images of another shape than was asked for: {found.shape[1:]}")
     elif shape is not None:
         part = found[:50]
@@ -55,11 +55,11 @@ def array(trial, bench):
     if kind != "latents":
         read_and_encode(trial, bench, source, kind)
         return
-    latents = trial.call(lambda: pictures.read_codes(source))
+    latents = trial.call(lambda: images.read_latents(source))
     if latents is not None:
         trial.reached("parsed")
         model, part = bench.models["grey"], latents[:50]
-        trial.call(lambda: model.decode(part), oracle.images((len(part), *model.picture_shape)))
+        trial.call(lambda: model.decode(part), oracle.images((len(part), *model.image_shape)))
 
 
 def _slice(trial):
@@ -92,10 +92,10 @@ def array_bytes(trial, bench, form):
         return mutators.cut(random, bases.save_npy(good))
     if kind == 6:
         return bases.save_npy(good)
-    names = ["codes" if form == "latents" else "images"]
+    names = ["latents" if form == "latents" else "images"]
     if random.random() < 0.4:
         names = random.sample(
-            ("images", "codes", "latents", "labels", "arr_0", "x_train", "x" * 300), random.choice((1, 1, 2, 3))
+            ("images", "latents", "latents", "labels", "arr_0", "x_train", "x" * 300), random.choice((1, 1, 2, 3))
         )
     members = array_mutators.Members(dict.fromkeys(names, good))
     for _ in range(random.choice((0, 1, 1, 2))):
@@ -160,7 +160,7 @@ def stdin(trial, bench):
     with command_lines.standard_input(content):
         if kind != "latents":
             read_and_encode(trial, bench, source, kind)
-        elif trial.call(lambda: pictures.read_codes(source)) is not None:
+        elif trial.call(lambda: images.read_latents(source)) is not None:
             trial.reached("parsed")
 
 

@@ -2,7 +2,7 @@
 
 python tests/tiny/generate.py [FOLDER]
 
-Both are trained and exported as any model is, on pictures of one bright bar each. Their sides differ, so that rows
+Both are trained and exported as any model is, on images of one bright bar each. Their sides differ, so that rows
 taken for columns fail a test; `colour` is RGB and works in [-1, 1], so that a forgotten range does.
 """
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from aegen.data.datasets import load
 from aegen.export.bundle import export
+from aegen.recipes.training import Recipe
 from aegen.train import checkpoint
 from aegen.train.loop import train
-from aegen.train.recipe import Recipe
 
 SHAPES = {"grey": (6, 5), "colour": (4, 6, 3)}
 RECIPES = {
@@ -26,13 +26,13 @@ RECIPES = {
 
 
 def bars(n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """n pictures of one bright row or column on a dark ground, uint8."""
+    """n images of one bright row or column on a dark ground, uint8."""
     random = np.random.default_rng(0)
-    pictures = random.integers(0, 40, (n, *shape), np.uint8)
-    for picture in pictures:
-        line = picture[random.integers(shape[0])] if random.random() < 0.5 else picture[:, random.integers(shape[1])]
+    images = random.integers(0, 40, (n, *shape), np.uint8)
+    for image in images:
+        line = image[random.integers(shape[0])] if random.random() < 0.5 else image[:, random.integers(shape[1])]
         line[...] = random.integers(180, 256, line.shape[1:])
-    return pictures
+    return images
 
 
 def generate(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Images in files and arrays: reading, tiling, writing, with numpy and pillow."""
