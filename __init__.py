@@ -1,15 +1,15 @@
 """aegen: small generative autoencoders, run anywhere on a CPU.
 
     import aegen
-    model = aegen.load()                   # the shipped default; or a name, or a path
+    model = aegen.load()                 # the shipped default; or a name, or a path
     images = model.sample(64, seed=0)    # float32 (64, 28, 28) in [0, 1]
 
-Importing this package costs nothing: numpy and onnxruntime are imported by the first name asked of it (PEP 562).
+Importing this package imports next to nothing: numpy and onnxruntime are imported on the first use of a name (PEP 562).
 """
 
-from .runtime import forks  # nothing either: a fork beside a thread that imports the rest then waits for that
+from .runtime import forks  # imports next to nothing too; a fork then waits for imports in other threads
 
-TYPE_CHECKING = False  # that of typing, without importing it
+TYPE_CHECKING = False  # as in typing, without importing it
 if TYPE_CHECKING:
     from typing import Any
 

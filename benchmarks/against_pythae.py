@@ -1,4 +1,4 @@
-"""pythae's RAE-L2 and VAE beside an artifact of aegen: the same images, network, epochs, batches, rate and feature extractor.
+"""pythae's RAE-L2 and VAE beside an artifact of aegen: the same images, networks, epochs, batch size and learning rate.
 
 Needs the extra `train` and `pip install pythae==0.1.2`. Prints a table in Markdown, and JSON with --json FILE.
 
@@ -6,6 +6,7 @@ Needs the extra `train` and `pip install pythae==0.1.2`. Prints a table in Markd
 """
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -20,11 +21,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import aegen
 import numpy as np
 import torch
-from aegen.cli.evaluate import real_images
+from aegen.cli.evaluate import load_reference
 from aegen.evaluation import tables
-from aegen.evaluation.metrics import LOW, Metric, Metrics, Report, evaluate, generation
+from aegen.evaluation.metric_inputs import MetricInputs, ScoredImages
 from aegen.evaluation.reference import ReferenceSet
-from aegen.evaluation.similarity import similarity
+from aegen.evaluation.report import Evaluator, Report
 from aegen.recipes.training import Recipe
 from aegen.train.networks import build
 from pythae.models import RAE_L2, VAE, AEConfig, BaseAE, RAE_L2_Config, VAEConfig
@@ -40,29 +41,30 @@ from pythae.samplers import (
 )
 from pythae.trainers import BaseTrainerConfig, CoupledOptimizerTrainerConfig
 
-MIXTURE = 50  # Gaussians; pythae's default is 10
-OPTIONS = ("network", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")  # that the peers share
-FLOW_EPOCHS = 100  # of the MAF sampler, pythae's default
+COMPONENTS = 50  # of the Gaussian mixture; pythae's default is 10
+MAF_EPOCHS = 100  # of the masked autoregressive flow; pythae's default
+# Hyperparameters that pythae's models share with the artifact.
+SHARED = ("network", "widths", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")
 
 
 class Encoder(BaseEncoder):  # type: ignore[misc]
-    """aegen's encoder, as pythae calls it: of a VAE it gives means and log variances."""
+    """aegen's encoder with pythae's interface. For a VAE it returns means and log variances."""
 
     def __init__(self, network: torch.nn.Module, latent_dim: int, variational: bool) -> None:
         super().__init__()
         self.network, self.latent_dim, self.variational = network, latent_dim, variational
 
     def forward(self, images: torch.Tensor) -> ModelOutput:
-        """Images (n, 1, H, W) -> latents."""
-        found = self.network(images)
+        """Images (n, 1, H, W) -> latents (n, d), and log variances (n, d) of a VAE."""
+        outputs = self.network(images)
         if not self.variational:
-            return ModelOutput(embedding=found)
-        mean, logvar = found.chunk(2, dim=1)
+            return ModelOutput(embedding=outputs)
+        mean, logvar = outputs.chunk(2, dim=1)
         return ModelOutput(embedding=mean, log_covariance=logvar)
 
 
 class Decoder(BaseDecoder):  # type: ignore[misc]
-    """aegen's decoder, as pythae calls it."""
+    """aegen's decoder with pythae's interface."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -74,9 +76,9 @@ class Decoder(BaseDecoder):  # type: ignore[misc]
 
 
 def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -> BaseAE:
-    """Pythae's model of the recipe's kind (an RAE-L2, or a VAE), trained by its own pipeline; it keeps the best epoch.
+    """Train pythae's model of the recipe's kind, a VAE or an RAE-L2, by pythae's pipeline, which keeps the best epoch.
 
-    images: for training and for validation, float32 (n, C, H, W) in [0, 1].
+    images: training and validation images, float32 (n, C, H, W) in [0, 1].
     """
     shape, d = tuple(images[0].shape[1:]), recipe.latent_dim
     variational = recipe.kind == "vae"
@@ -108,17 +110,20 @@ def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -
 
 
 def samplers(model: BaseAE, images: list[torch.Tensor], seed: int, folder: Path) -> Iterator[tuple[str, BaseSampler]]:
-    """Pythae's samplers of a trained model, by name, each fitted."""
+    """Pythae's samplers for a trained model, fitted, with their names.
+
+    images: training and validation images, float32 (n, C, H, W) in [0, 1].
+    """
     if isinstance(model, VAE):
         yield "N(0, I)", NormalSampler(model)
     np.random.seed(seed)
-    mixture = GaussianMixtureSampler(model, GaussianMixtureSamplerConfig(n_components=MIXTURE))
+    mixture = GaussianMixtureSampler(model, GaussianMixtureSamplerConfig(n_components=COMPONENTS))
     mixture.fit(images[0])
-    yield f"GMM, {MIXTURE}", mixture
+    yield f"GMM, {COMPONENTS}", mixture
     flow = MAFSampler(model)
     settings = BaseTrainerConfig(
         output_dir=str(folder),
-        num_epochs=FLOW_EPOCHS,
+        num_epochs=MAF_EPOCHS,
         learning_rate=1e-3,
         per_device_train_batch_size=500,
         per_device_eval_batch_size=1000,
@@ -129,57 +134,83 @@ def samplers(model: BaseAE, images: list[torch.Tensor], seed: int, folder: Path)
 
 
 @torch.inference_mode()
-def rebuilt(model: BaseAE, real: ReferenceSet) -> Metrics:
-    """How like the test images their reconstructions are, as aegen measures it."""
-    images = torch.from_numpy(real.test[:, None] / np.float32(255))
+def reconstructions(model: BaseAE, reference: ReferenceSet) -> ScoredImages:
+    """The test images, encoded and decoded by one of pythae's models."""
+    images = torch.from_numpy(reference.test_images[:, None] / np.float32(255))
     parts = [model.decoder(model.encoder(part).embedding).reconstruction for part in torch.split(images, 1000)]
-    return {"reconstruction_mse": Metric(similarity(real.test, grey(torch.cat(parts))).mse, None, LOW)}
+    return ScoredImages(reference, grey_levels(torch.cat(parts)))
 
 
-def grey(images: torch.Tensor) -> np.ndarray:
+@torch.inference_mode()
+def samples(sampler: BaseSampler, reference: ReferenceSet, seed: int) -> ScoredImages:
+    """As many samples as there are test images."""
+    torch.manual_seed(seed)
+    return ScoredImages(reference, grey_levels(sampler.sample(num_samples=len(reference), batch_size=500)))
+
+
+def grey_levels(images: torch.Tensor) -> np.ndarray:
     """Images (n, 1, H, W) in [0, 1] as uint8 (n, H, W)."""
     return np.rint(images[:, 0].cpu().numpy() * 255).astype(np.uint8)
 
 
+def megabytes(model: BaseAE) -> float:
+    """Size of a model's parameters, 10^6 bytes each."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
+
+
 def main() -> None:
-    """Train, draw, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--like", default="mnist-fast", help="artifact that gives network, epochs, batches and rate")
-    parser.add_argument("--data", default="mnist", help="the training data of that artifact, name or path")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-n", type=int, default=10_000, help="samples")
-    parser.add_argument("--json", type=Path, help="file to write")
-    options = parser.parse_args()
+    """Train pythae's models, score them beside the artifact and print the comparison."""
+    options = parsed_options()
     logging.disable(logging.INFO)
-    ours = aegen.load(options.like)
-    dataset, real = real_images(options.data, "test", None, options.n, None)
-    parts = dataset.train, dataset.validation
-    images = [torch.from_numpy(part.images[:, None] / np.float32(255)) for part in parts]
-    made = ours.manifest.recipe
-    hyperparameters = {hyperparameter: made[hyperparameter] for hyperparameter in OPTIONS}
-    reports, seconds = [evaluate(ours, real, data=dataset.facts.name, seed=options.seed)], {}
+    artifact = aegen.load(options.like)
+    dataset, reference = load_reference(options.data, "test", None, options.n, None)
+    evaluator = Evaluator(reference, dataset.facts.name, seed=options.seed)
+    images = [torch.from_numpy(part.images[:, None] / np.float32(255)) for part in (dataset.train, dataset.validation)]
+    shared = {name: artifact.manifest.recipe[name] for name in SHARED}
+    shared["widths"] = tuple(shared["widths"])
+    reports, seconds = [evaluator.report(artifact)], {}
     for kind, name in (("ae", "pythae RAE-L2"), ("vae", "pythae VAE")):
-        recipe = Recipe(kind=kind, widths=tuple(made["widths"]), **hyperparameters)
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            model = train(recipe, images, options.seed, Path(folder))
+            model = train(Recipe(kind=kind, **shared), images, options.seed, Path(folder))
             seconds[name] = time.perf_counter() - start
             print(f"{name}: trained in {seconds[name]:.0f} s", file=sys.stderr, flush=True)
-            similar = rebuilt(model, real)
+            reconstructed = reconstructions(model, reference)
             for prior, sampler in samplers(model, images, options.seed, Path(folder)):
-                torch.manual_seed(options.seed)
-                with torch.inference_mode():
-                    drawn = grey(sampler.sample(num_samples=len(real), batch_size=500))
-                measured = {**similar, **generation(drawn, real)}
-                megabytes = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
-                report = Report(name, prior, 1.0, len(real), options.seed, dataset.facts.name, "test",
-                                reports[0].extractor, megabytes, {}, measured)  # fmt: skip
+                inputs = MetricInputs(samples=samples(sampler, reference, options.seed), reconstructions=reconstructed)
+                report = dataclasses.replace(
+                    reports[0],
+                    model=name,
+                    prior=prior,
+                    temperature=1.0,
+                    megabytes=megabytes(model),
+                    macs={},
+                    metrics=evaluator.scores(inputs),
+                )
                 reports.append(report)
-                print(f"{name}, {prior}: {measured['frechet_distance'].value:.2f}", file=sys.stderr, flush=True)
+                print(f"{name}, {prior}: {report.metrics['frechet_distance'].value:.2f}", file=sys.stderr, flush=True)
     print(tables.as_markdown(tables.comparison(reports)))
     if options.json:
-        rows = [json.loads(tables.as_json(report)) for report in reports]
-        options.json.write_text(json.dumps({"reports": rows, "training_seconds": seconds}, indent=1))
+        write_json(options.json, reports, seconds)
+
+
+def parsed_options() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--like", default="mnist-fast", help="artifact that gives networks, epochs, batches and learning rate"
+    )
+    parser.add_argument("--data", default="mnist", help="training data of that artifact, a name or a path")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-n", type=int, default=10_000, help="number of samples")
+    parser.add_argument("--json", type=Path, help="file to write")
+    return parser.parse_args()
+
+
+def write_json(file: Path, reports: list[Report], seconds: dict[str, float]) -> None:
+    """Write the reports, as `aegen evaluate --json` prints them, and the training times."""
+    rows = [json.loads(tables.as_json(report)) for report in reports]
+    file.write_text(json.dumps({"reports": rows, "training_seconds": seconds}, indent=1))
 
 
 if __name__ == "__main__":

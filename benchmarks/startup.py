@@ -1,10 +1,11 @@
-"""How long aegen's commands take to start, beside what they cannot do without, measured in turn.
+"""How long aegen's commands take to start, beside the imports and sessions that they need.
 
-Prints JSON: medians in milliseconds, and ratios. Run it with the Python of an environment that aegen is installed in.
+Prints JSON: medians in milliseconds, and ratios. Run it with the Python of an environment in which aegen is installed.
 
     python benchmarks/startup.py
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -14,9 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from aegen.runtime.artifact import DECODER, DEFAULT, PRIOR, find
+from aegen.runtime.artifact import DECODER, find, read_manifest
 
-ROUNDS = 11
 IMPORTS = "import numpy, onnxruntime, PIL.Image"
 SESSIONS = """
 options = onnxruntime.SessionOptions()
@@ -27,9 +27,14 @@ for graph in sys.argv[1:]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run each command in turn, round after round, and print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    rounds = parser.parse_args().rounds
     aegen = str(Path(sys.executable).with_name("aegen"))
-    graphs = [str(find(DEFAULT) / graph) for graph in (DECODER, PRIOR)]
+    model = find()
+    manifest = read_manifest(model)
+    graphs = [str(model / graph) for graph in (DECODER, manifest.learned_priors[manifest.default_prior].graph)]
     with tempfile.TemporaryDirectory() as folder:
         commands = {
             "python": [sys.executable, "-c", "pass"],
@@ -41,12 +46,12 @@ def main() -> None:
         }
         environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
         times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(ROUNDS + 1):  # the first of each is not counted
+        for _ in range(rounds + 1):  # the first round fills the caches of the disk and is not counted
             for name, command in commands.items():
                 start = time.perf_counter()
                 subprocess.run(command, check=True, capture_output=True, env=environment)
                 times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(found[1:]) for name, found in times.items()}
+    medians = {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
     ratios = {
         "help to click": medians["aegen --help"] / medians["import click"],
         "sample to imports and sessions": medians["aegen sample -n 64"] / medians["imports and sessions"],

@@ -1,4 +1,4 @@
-"""The command line: a module per command, loaded when it is asked for; heavy imports are inside the commands."""
+"""The command line. Each command is a module, imported when the command is named; libraries are imported inside it."""
 
 import os
 import sys
@@ -9,40 +9,44 @@ from typing import Any, NoReturn
 
 import click
 
-from .stopping import INTERRUPTED, end_if_told, signals_raise
+from .stopping import INTERRUPTED, raise_pending_signal, signals_as_exceptions
 
-LONG_WORD = 400  # letters: a longer one is input, whatever holds it
+REMEDIES = {  # advice of library errors in terms of Python, and the same as options
+    "Pass resize=True": "Use --resize",
+    "Give the training data": "Pass the training data with --data",
+}
+MAX_WORD = 400  # characters of one word in an error message; longer words come from the user's input
 
-# Commands by purpose, in a few words each: `aegen --help` imports none of them.
+# The commands by purpose, each with a short description, so that `aegen --help` imports none of them.
 SECTIONS = {
     "Use a model": {
-        "sample": "Draw new images.",
+        "sample": "Sample new images.",
         "reconstruct": "Encode images and decode them again.",
-        "denoise": "Clean noisy images.",
-        "interpolate": "Walk from image to image.",
+        "denoise": "Remove noise from images.",
+        "interpolate": "Morph one image into another.",
         "encode": "Turn images into latents.",
         "decode": "Turn latents into images.",
     },
-    "Look at it": {
-        "evaluate": "Measure how good its images are.",
-        "compare": "Measure models and priors side by side.",
-        "info": "Show what a model is and what it was made from.",
-        "models": "List the models that come with aegen.",
-        "verify": "Prove that it computes here what was trained.",
-        "bench": "Measure how fast it is here.",
+    "Measure and inspect a model": {
+        "evaluate": "Measure the quality of a model's images.",
+        "compare": "Measure several models and priors side by side.",
+        "info": "Show what a model is and how it was made.",
+        "models": "List the models that ship with aegen.",
+        "verify": "Check a model's files and its outputs on this machine.",
+        "bench": "Measure the speed of a model on this machine.",
     },
-    "Make one": {
+    "Make a model": {
         "train": "Train an autoencoder.",
-        "train-prior": "Train a flow that draws its latents.",
-        "refine": "Let flow and decoder learn from what they draw.",
-        "export": "Make an artifact of a training run.",
-        "train-features": "Train the classifier that measures images.",
+        "train-prior": "Train a flow prior for an autoencoder.",
+        "refine": "Fine-tune flow prior and decoder on their own samples.",
+        "export": "Export a training run to an artifact folder.",
+        "train-features": "Train the feature extractor that measures images.",
     },
 }
 
 
 class _Commands(click.Group):
-    """A group that imports a command's module when the command is named, and lists commands by purpose."""
+    """A group of commands, each imported when it is named; help lists them by purpose."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for names in SECTIONS.values() for name in names]
@@ -55,12 +59,12 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with signals_raise():
+            with signals_as_exceptions():
                 result = super().invoke(ctx)
-                end_if_told()
+                raise_pending_signal()
                 return result
         except KeyboardInterrupt:
-            raise click.Abort from None  # click would print an empty line for the other
+            raise click.Abort from None  # for KeyboardInterrupt click would print an empty line
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -71,7 +75,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="aegen")
 def cli() -> None:
-    """Small generative autoencoders: sample, encode, decode on any CPU; train and export your own.
+    """Small generative autoencoders: sample, encode and decode on any CPU; train and export your own.
 
     \b
     aegen sample -n 64 -o grid.png
@@ -80,66 +84,70 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit: 0, 2 for a wrong call, 1 for a failed job, with one line that says why."""
+    """Run a command and exit with 0, with 2 for wrong usage or with 1 for a failed job; errors print one line."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # None where the caller has closed it
-            stream.reconfigure(errors="backslashreplace")  # a letter that it has not is no reason to fail
+        if isinstance(stream, TextIOWrapper):  # a stream that the caller has closed is None
+            stream.reconfigure(errors="backslashreplace")  # characters that the encoding lacks must not fail the job
     try:
         try:
-            code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
+            exit_code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except click.ClickException as error:
-        message = _shown(error.format_message(), arguments)
-        shown = click.ClickException(message)
+        message = _shortened(error.format_message(), arguments)
         if isinstance(error, click.UsageError):
-            shown = click.UsageError(message, error.ctx)
-        shown.show()
-        code = error.exit_code
+            click.UsageError(message, error.ctx).show()
+        else:
+            click.ClickException(message).show()
+        exit_code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
-        code = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone
+        exit_code = INTERRUPTED
+    except BrokenPipeError:  # the program that reads the output has ended
         _drop_output()
-        code = 1
-    except Exception as error:
+        exit_code = 1
+    except Exception as error:  # whatever it is, a user sees one line and no traceback
         if sys.flags.dev_mode:
             raise
         click.echo(f"Error: {_one_line(error)}", err=True)
         if isinstance(error, OSError):
             _drop_output()
-        code = 1
-    sys.exit(code)
+        exit_code = 1
+    sys.exit(exit_code)
 
 
 def _drop_output() -> None:
-    """Python would try once more to write what could not be written, while it shuts down, and complain."""
+    """Send buffered output nowhere: at exit Python would try to write it again, and print the error."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _shown(message: str, arguments: Sequence[str] | None) -> str:
-    """What a wrong call is told, in one line; of every value that it repeats, as much as an error shows."""
+def _shortened(message: str, arguments: Sequence[str] | None) -> str:
+    """A usage error as one line, with the user's values in it shortened as library errors shorten them."""
     from ..runtime.errors import shortened
 
-    given = [*(sys.argv[1:] if arguments is None else arguments), *os.environ.values()]
-    for text in sorted({part for one in given for part in (one, one.partition("=")[2])}, key=len, reverse=True):
+    values = [*(sys.argv[1:] if arguments is None else arguments), *os.environ.values()]
+    values += [value.partition("=")[2] for value in values]  # of --option=value
+    for text in sorted({*values}, key=len, reverse=True):
         for form in (text, repr(text)[1:-1]):
             if len(form) > len(shortened(form)):
                 message = message.replace(form, shortened(form))
-    return " ".join(word if len(word) < LONG_WORD else shortened(word) for word in message.split())
+    return " ".join(word if len(word) < MAX_WORD else shortened(word) for word in message.split())
 
 
 def _one_line(error: Exception) -> str:
+    """The message of any exception as one line, without the name of its class where the message is plain."""
     from ..files.output_errors import WRITE_ERRORS, output_error
     from ..runtime.errors import AegenError
 
     text = " ".join(str(error).split())
     if isinstance(error, AegenError):
+        for in_python, as_option in REMEDIES.items():
+            text = text.replace(in_python, as_option)
         return text
     if isinstance(error, OSError) and error.filename is None and error.errno in WRITE_ERRORS:
-        return str(output_error("standard output", error))  # files name themselves
+        return str(output_error("standard output", error))  # errors of files have a filename
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

@@ -1,11 +1,11 @@
 """`aegen bench`: how fast a model is on this machine."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import chosen_model, json_option, model_argument, threads_option
-from .stopping import end_if_told
+from .stopping import raise_pending_signal
 
 if TYPE_CHECKING:
     from ..evaluation.speed import Speed
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @click.command
 @model_argument
-@click.option("--seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="Spent on each line.")
+@click.option("--seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="Time for each line.")
 @threads_option
 @json_option
 def command(argument: str | None, model: str | None, seconds: float, threads: int | None, as_json: bool) -> None:
-    """Measure how fast a model encodes, decodes and samples here.
+    """Measure how fast a model encodes, decodes and samples on this machine.
 
-    A line is a method at a number of images in one call: medians of many calls, and how many times as long they take as
-    onnxruntime alone, which runs the same graphs in turn with aegen on arrays that are ready for it.
-    --json prints a list of {"method", "batch", "seconds", "overhead"}.
+    Each line is a method with a number of images in one call: median times of many calls, and their ratio to the times
+    of onnxruntime alone, which runs the same graphs on prepared arrays. Both take turns.
+    --json prints a list of {"method", "batch", "seconds", "onnxruntime_ratio"}.
 
     \b
     aegen bench
@@ -33,22 +33,23 @@ def command(argument: str | None, model: str | None, seconds: float, threads: in
     from ..evaluation.speed import speeds
     from ..runtime.artifact import find
 
-    found: list[dict[str, Any]] = []
-    head = f"{'method':<14}  {'images':>9}  {'a call':>10}  {'images/s':>11}  {'onnxruntime x':>13}"
+    results: list[Speed] = []
+    head = f"{'method':<14}  {'images':>9}  {'one call':>10}  {'images/s':>11}  {'x onnxruntime':>13}"
     for speed in speeds(find(chosen_model(argument, model)), threads=threads, seconds=seconds):
-        end_if_told()
-        if not as_json and not found:
+        raise_pending_signal()
+        if not as_json and not results:
             click.echo(head)
         if not as_json:
             click.echo(_row(speed))
-        found.append(dataclasses.asdict(speed))
+        results.append(speed)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps([dataclasses.asdict(speed) for speed in results], indent=2))
 
 
 def _row(speed: "Speed") -> str:
-    long = speed.seconds >= 0.001
-    call = f"{speed.seconds * 1e3:,.2f} ms" if long else f"{speed.seconds * 1e6:,.1f} us"
+    in_milliseconds = speed.seconds >= 0.001
+    call = f"{speed.seconds * 1e3:,.2f} ms" if in_milliseconds else f"{speed.seconds * 1e6:,.1f} us"
     return (
-        f"{speed.method:<14}  {speed.batch:>9,}  {call:>10}  {speed.images_per_second:>11,.0f}  {speed.overhead:>13.2f}"
+        f"{speed.method:<14}  {speed.batch:>9,}  {call:>10}  {speed.images_per_second:>11,.0f}"
+        f"  {speed.onnxruntime_ratio:>13.2f}"
     )

@@ -2,16 +2,16 @@
 
 import click
 
-from .evaluate import count_option, data_option, feature_extractor_option, real_images, seed_option, split_option
+from .evaluate import count_option, data_option, features_option, load_reference, seed_option, split_option
 from .options import threads_option
-from .stopping import end_if_told
+from .stopping import raise_pending_signal
 
 
 @click.command
 @click.argument("models", metavar="MODEL[:PRIOR]...", nargs=-1, required=True)
 @data_option
 @split_option
-@feature_extractor_option
+@features_option
 @count_option
 @seed_option
 @click.option(
@@ -20,7 +20,7 @@ from .stopping import end_if_told
     type=click.Choice(["text", "markdown", "json"]),
     default="text",
     show_default=True,
-    help="Of the table.",
+    help="Format of the table.",
 )
 @threads_option
 def command(
@@ -33,42 +33,34 @@ def command(
     form: str,
     threads: int | None,
 ) -> None:
-    """Measure models and priors side by side.
+    """Score models and priors side by side.
 
-    A model is a shipped name or the path of an artifact; `:PRIOR` after it chooses one of its priors. The last row is
-    the floor: real training images in the place of samples. JSON is a list of what `aegen evaluate --json` prints.
+    A model is a shipped name or the path of an artifact; `:PRIOR` after it chooses one of its priors. The last row of
+    the table holds the reference values: what real training images score in place of samples.
+    `--format json` prints a list of the objects that `aegen evaluate --json` prints.
 
     \b
     aegen compare mnist-ae:gaussian mnist-ae:gmm mnist-vae:standard --data mnist
     aegen compare ./mine ./yours --data ~/images --features ./features-images --format markdown
     """
     from ..evaluation import tables
-    from ..evaluation.metrics import evaluate, reconstruction
+    from ..evaluation.report import Evaluator
     from ..runtime.autoencoder import load
 
-    pairs = list(map(_parted, models))
+    pairs = [_model_and_prior(model) for model in models]
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
-        loaded[name].draw(0, prior=prior)  # a prior that is not there is an error before the work, not after it
-    dataset, real = real_images(data, split, extractor, count, threads)
-    reports, rebuilt = [], {}
+        loaded[name].sample_latents(0, prior=prior)  # raises the error of an unknown prior before the work begins
+    dataset, reference = load_reference(data, split, extractor, count, threads)
+    evaluator = Evaluator(reference, dataset.facts.name, split, seed)
+    reports, reconstructions = [], {}
     for name, prior in pairs:
-        end_if_told()
+        raise_pending_signal()
         model = loaded[name]
         click.echo(f"{model.name}: {prior or model.manifest.default_prior} ...", err=True)
-        if name not in rebuilt:
-            rebuilt[name] = reconstruction(model, real, seed=seed)
-        reports.append(
-            evaluate(
-                model,
-                real,
-                data=dataset.facts.name,
-                split=split,
-                prior=prior,
-                seed=seed,
-                reconstructions=rebuilt[name],
-            )
-        )
+        if name not in reconstructions:
+            reconstructions[name] = evaluator.reconstruction(model)
+        reports.append(evaluator.report(model, prior=prior, reconstruction=reconstructions[name]))
     if form == "json":
         click.echo(f"[{', '.join(map(tables.as_json, reports))}]")
     else:
@@ -76,8 +68,8 @@ def command(
         click.echo(tables.as_text(rows) if form == "text" else tables.as_markdown(rows))
 
 
-def _parted(model: str) -> tuple[str, str | None]:
-    """A model and its prior; a colon in the path of an artifact is the path's."""
+def _model_and_prior(model: str) -> tuple[str, str | None]:
+    """Split MODEL[:PRIOR]; a colon in the path of an existing artifact belongs to the path."""
     from pathlib import Path
 
     name, colon, prior = model.rpartition(":")

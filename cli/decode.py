@@ -15,21 +15,21 @@ def command(
 ) -> None:
     """Turn latents into images.
 
-    LATENTS is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. An
-    output folder gets the names that an .npz holds.
+    LATENTS is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. The
+    files of an output folder are named after the names in an .npz.
 
     \b
     aegen decode latents.npy -o images.png
     aegen decode 'latents.npz[0:10]' -o ten/
     """
-    from ..images.grid import write_images
-    from ..images.reading import read_named_latents
+    from ..images.latents import read_latents
+    from ..images.writing import write_images
     from ..runtime.autoencoder import load
 
-    form = dtype if wants_arrays(output) else "uint8"
+    image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    array, names = read_named_latents(latents, loaded.latent_dim)
-    count = len(array)
-    chunks = with_progress((loaded.decode(part, dtype=form) for part in parts(array)), count)
-    write_images(output, chunks, count, columns=columns, scale=scale, names=names)
+    latent_set = read_latents(latents, loaded.latent_dim)
+    count = len(latent_set.latents)
+    chunks = with_progress((loaded.decode(part, dtype=image_dtype) for part in parts(latent_set.latents)), count)
+    write_images(output, chunks, count, columns=columns, scale=scale, names=latent_set.names)
     done(output, plural(count, "image"))

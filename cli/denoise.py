@@ -16,9 +16,9 @@ from .options import (
     resize_option,
     wants_arrays,
 )
-from .reconstruct import write_under
+from .reconstruct import write_below
 
-DENOISER = "mnist-dae"  # the shipped model that was trained for it
+DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
 
 
 @click.command
@@ -28,9 +28,9 @@ DENOISER = "mnist-dae"  # the shipped model that was trained for it
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="First add Gaussian noise of this standard deviation, to see what is made of it.",
+    help="First add Gaussian noise of this standard deviation.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of that noise.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of that noise.")
 @grid_options
 @model_options
 @resize_option
@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Clean noisy images with a denoising autoencoder, by default the one that ships with aegen.
 
-    A .png shows each noisy image over the cleaned one, and with --noise the original above both; every other output
-    holds the cleaned ones alone. An output folder keeps the names of image files.
+    A .png shows each noisy image above the cleaned one, and with --noise the original above both; other outputs
+    hold the cleaned images alone. Files of an output folder have the names of the image files.
 
     \b
     aegen denoise scans/ -o cleaned/
@@ -58,21 +58,23 @@ def command(
     """
     import numpy as np
 
-    from ..images.reading import read_image_set
+    from ..images.reading import read_images
     from ..runtime.autoencoder import load
     from ..runtime.pixels import with_noise
 
-    form = dtype if wants_arrays(output) else "uint8"
+    image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model or DENOISER, threads=threads)
-    read = read_image_set(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
-    originals, count = read.images, len(read.images)
+    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    originals, count = image_set.images, len(image_set.images)
 
-    def noisy() -> Iterator[np.ndarray]:
+    def noisy_parts() -> Iterator[np.ndarray]:
         random = np.random.default_rng(seed)
         return (with_noise(part, noise, random) for part in parts(originals))
 
-    given = noisy() if noise else parts(originals)
-    chunks = (loaded.reconstruct(part, dtype=form) for part in given)
-    layers = (lambda: [originals, np.concatenate(list(noisy()))]) if noise else lambda: [originals]
-    write_under(output, layers, chunks, count, columns=columns, scale=scale, names=read.names)
+    def layers_above() -> list[np.ndarray]:
+        return [originals, np.concatenate(list(noisy_parts()))] if noise else [originals]
+
+    inputs = noisy_parts() if noise else parts(originals)
+    chunks = (loaded.reconstruct(part, dtype=image_dtype) for part in inputs)
+    write_below(output, layers_above, chunks, count, columns=columns, scale=scale, names=image_set.names)
     done(output, plural(count, "image") + " cleaned")

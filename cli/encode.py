@@ -25,22 +25,22 @@ def command(images: tuple[str, ...], output: str, model: str | None, threads: in
     """Turn images into latents.
 
     Writes float32 (images, latent dimensions) as .npy, as .npz under the name `latents`, or as .npy to standard output
-    (-). An .npz holds the names of image files, too, as `names`, and `aegen decode` writes files of these names.
+    (-). An .npz also holds the names of image files as `names`, and `aegen decode` writes files of these names.
 
     \b
     aegen encode t10k-images-idx3-ubyte.gz -o latents.npy
     aegen encode photo.png --resize -o - | aegen decode - -o again.png
     """
-    from ..images.grid import write_latents
-    from ..images.outputs import latents_suffix
-    from ..images.reading import read_image_set
+    from ..images.latents import write_latents
+    from ..images.outputs import latents_format
+    from ..images.reading import read_images
     from ..runtime.autoencoder import load
 
     with usage():
-        latents_suffix(output)
+        latents_format(output)
     loaded = load(model, threads=threads)
-    given = read_image_set(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
-    count = len(given.images)
-    chunks = with_progress((loaded.encode(part) for part in parts(given.images)), count)
-    write_latents(output, chunks, count, names=given.names)
-    done(output, f"{plural(count, 'code')} of {loaded.latent_dim} axes")
+    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    count = len(image_set.images)
+    chunks = with_progress((loaded.encode(part) for part in parts(image_set.images)), count)
+    write_latents(output, chunks, count, names=image_set.names)
+    done(output, f"{plural(count, 'latent')} of {plural(loaded.latent_dim, 'dimension')}")

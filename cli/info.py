@@ -1,6 +1,5 @@
-"""`aegen info`: what an artifact says of itself."""
+"""`aegen info`: the facts of an artifact."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +7,8 @@ import click
 from .options import chosen_model, json_option, model_argument
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..runtime.manifest import Manifest
 
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def command(argument: str | None, model: str | None, as_json: bool) -> None:
     """Show what a model is and what it was made from.
 
-    --json prints {"path", "bytes", "manifest"}: the folder, the size of its files, and `manifest.json` as it stands.
+    --json prints {"path", "bytes", "manifest"}: the folder, the size of its files, and the content of `manifest.json`.
 
     \b
     aegen info
@@ -34,22 +35,31 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
         facts = {"path": str(path), "bytes": manifest.total_bytes, "manifest": dataclasses.asdict(manifest)}
         click.echo(json.dumps(facts, indent=2))
         return
+    rows = _rows(manifest, path)
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  " + value.replace("\n", "\n" + " " * (width + 2)))
+
+
+def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
+    """The facts to show, by their names."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     data, parity = manifest.data, manifest.parity
-    rows = {
+    return {
         "name": manifest.name,
-        "path": path,
+        "path": str(path),
         "kind": manifest.kind,
-        "images": f"{width}x{height} {'grey' if channels == 1 else 'RGB'}, networks see [{low:g}, {high:g}]",
-        "latent dimensions": manifest.latent_dim,
-        "priors": "\n".join(f"{name:<9} {manifest.log_likelihood[name]:8.2f} nats" for name in manifest.priors),
+        "images": f"{width}x{height} {'grey' if channels == 1 else 'RGB'}, from {low:g} to {high:g} in the networks",
+        "latent dimensions": str(manifest.latent_dim),
+        "priors": "\n".join(_prior(manifest, name) for name in manifest.priors),
         "labels": ", ".join(_classes(manifest)) or "none",
         "by default": f"prior {manifest.default_prior}, temperature {manifest.default_temperature:g}",
         "size": f"{manifest.total_bytes:,} bytes in {len(manifest.files)} files",
-        "MACs": ", ".join(f"{graph} {count:,}" for graph, count in manifest.macs.items()) or "not told",
+        "MACs": ", ".join(f"{graph} {count:,}" for graph, count in manifest.macs.items()) or "unknown",
         "precision": manifest.precision_text,
         "graphs": f"opset {manifest.opset}, IR {manifest.ir_version}",
+        "operators": ", ".join(sorted({name for names in manifest.operators.values() for name in names})),
         "data": f"{data.name}, {data.training_images:,} training images",
         "licence": data.licence,
         "parity": f"{max(parity.largest_difference.values()):.1e} at most, batch {', '.join(map(str, parity.batches))}",
@@ -57,12 +67,17 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
         "made by": "\n".join(manifest.commands),
         "made with": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
     }
-    width_of_names = max(map(len, rows))
-    for name, value in rows.items():
-        click.echo(f"{name:<{width_of_names}}  " + str(value).replace("\n", "\n" + " " * (width_of_names + 2)))
 
 
-def _classes(manifest: "Manifest") -> Iterator[str]:
-    """The labels that can be asked for, each with the name of its class where it has one."""
-    for place, label in enumerate(manifest.labels):
-        yield f"{label} {manifest.class_names[place]}" if manifest.class_names else str(label)
+def _prior(manifest: "Manifest", name: str) -> str:
+    """A prior with its log-likelihood, if it has one, and a learned one with its evaluations."""
+    likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)
+    facts = f"{name:<9}" + (" " * 14 if likelihood is None else f" {likelihood:8.2f} nats")
+    return facts.rstrip() + (f"  learned, evaluations: {learned.evaluations}" if learned else "")
+
+
+def _classes(manifest: "Manifest") -> list[str]:
+    """The labels that can be asked for, each with its class name if it has one."""
+    if not manifest.class_names:
+        return list(map(str, manifest.labels))
+    return [f"{label} {name}" for label, name in zip(manifest.labels, manifest.class_names, strict=True)]

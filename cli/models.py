@@ -1,4 +1,4 @@
-"""`aegen models`: the artifacts that come with the package."""
+"""`aegen models`: the artifacts that ship with the package."""
 
 from typing import Any
 
@@ -43,9 +43,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        axes = "x".join(map(str, row["shape"]))
-        mark = "  (default)" if row["default"] else ""
+        shape = "x".join(map(str, row["shape"]))
+        latents = f"{row['latent_dim']:>3} latent dimensions"
         size = f"{row['bytes'] / 1e6:.1f} MB"
-        click.echo(
-            f"{row['name']:<12} {row['kind']:<4} {axes:<8} {row['latent_dim']:>3} axes  {size:>7}  {row['data']}{mark}"
-        )
+        mark = "  (default)" if row["default"] else ""
+        click.echo(f"{row['name']:<12} {row['kind']:<4} {shape:<8} {latents}  {size:>7}  {row['data']}{mark}")

@@ -1,4 +1,4 @@
-"""What several commands share: how a model is chosen, where images go, and how progress is shown."""
+"""Options, arguments and messages that several commands share."""
 
 import sys
 import time
@@ -8,110 +8,105 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .stopping import end_if_told
+from .stopping import raise_pending_signal
 
 if TYPE_CHECKING:
     import numpy as np
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Options = list[tuple[str, dict[str, Any]]]  # flags, and what click is told of them
-PATIENCE = 1.0  # seconds before a bar appears
-PART = 4096  # rows handled between two steps of a bar
+PROGRESS_DELAY = 1.0  # seconds before a progress bar appears
+PART_ROWS = 4096  # rows between two steps of a progress bar
 
 _model = click.option(
     "--model",
     envvar="AEGEN_MODEL",
     show_envvar=True,
     metavar="NAME|PATH",
-    help="A shipped model (`aegen models`) or an artifact folder.  [default: the shipped one]",
+    help="A shipped model (see `aegen models`) or an artifact folder.  [default: mnist]",
 )
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 256),
     envvar="AEGEN_THREADS",
     show_envvar=True,
-    help="Threads to use.  [default: the cores allowed]",
+    help="Number of threads.  [default: the cores that this process may use]",
 )
-_output = click.option(
-    "-o", "--output", required=True, metavar="OUTPUT", help="Where to write; the name decides the form."
+_image_output = click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUTPUT",
+    help="Grid (.png, .jpg, .webp), animation (.gif), arrays (.npy, .npz), a folder of PNG files (no suffix), "
+    "or - for .npy on standard output.",
 )
-_columns = click.option("--columns", type=click.IntRange(1), help="Images in a row of the grid.  [default: what fits]")
+_array_output = click.option(
+    "-o", "--output", required=True, metavar="OUTPUT", help="Arrays (.npy, .npz), or - for .npy on standard output."
+)
+_columns = click.option("--columns", type=click.IntRange(1), help="Images in a row of a grid.  [default: what fits]")
 _scale = click.option(
-    "--scale", type=click.IntRange(1, 64), default=2, show_default=True, help="Magnify a grid or an animation."
+    "--scale",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Pixels of a grid or an animation for each pixel of an image, along each side.",
 )
 
 images_argument = click.argument("images", metavar="IMAGES...", nargs=-1, required=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-resize_option = click.option("--resize", is_flag=True, help="Scale images of another size to the model's.")
+resize_option = click.option("--resize", is_flag=True, help="Scale images to the size of the model's images.")
 dtype_option = click.option(
     "--dtype",
     type=click.Choice(["float32", "uint8"]),
     default="float32",
     show_default=True,
-    help="Values of an .npy or .npz: in [0, 1], or grey levels.",
+    help="Values in an .npy or .npz: float32 in [0, 1], or uint8 from 0 to 255.",
 )
 
 
 def model_options(command: Command) -> Command:
-    """--model and --threads."""
+    """Add --model and --threads."""
     return _model(threads_option(command))
 
 
 def model_argument(command: Command) -> Command:
-    """The model as an argument, for commands that are about nothing else; --model says the same."""
+    """Add the argument MODEL and the option --model, for commands whose subject is a model."""
     return click.argument("argument", metavar="[MODEL]", required=False)(_model(command))
 
 
 def chosen_model(argument: str | None, model: str | None) -> str | None:
-    """The model that `model_argument` was given; the argument wins over AEGEN_MODEL."""
+    """The model that the argument names, else --model or AEGEN_MODEL. Raises UsageError for argument and --model."""
     source = click.get_current_context().get_parameter_source("model")
     if argument and model and source == click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("Give the model once: as MODEL or as --model.")
     return argument or model
 
 
-def recipe_options(hyperparameters: Options) -> Callable[[Command], Command]:
-    """An option for every hyperparameter of a recipe."""
-
-    def add(command: Command) -> Command:
-        for flag, settings in reversed(hyperparameters):
-            command = click.option(flag, **settings)(command)
-        return command
-
-    return add
-
-
-def chosen_hyperparameters(hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """The hyperparameters that were set on the command line."""
-    return {hyperparameter: value for hyperparameter, value in hyperparameters.items() if value is not None}
-
-
 def grid_options(command: Command) -> Command:
-    """--output, --columns and --scale."""
-    return _output(_columns(_scale(command)))
+    """Add --output, --columns and --scale, for commands that write images."""
+    return _image_output(_columns(_scale(command)))
 
 
 def output_option(command: Command) -> Command:
-    """--output alone."""
-    return _output(command)
+    """Add --output, for commands that write latents."""
+    return _array_output(command)
 
 
 def strip_options(command: Command) -> Command:
-    """--output and --scale, for grids whose rows are given."""
-    return _output(_scale(command))
+    """Add --output and --scale, for commands that choose the columns of the grid themselves."""
+    return _image_output(_scale(command))
 
 
 def wants_arrays(output: str) -> bool:
-    """Whether an output keeps floats as they are, or shows grey levels. A suffix that is unknown is a wrong call."""
-    from ..images.outputs import output_suffix
+    """Whether an output holds arrays, whose values may be floats. Raises UsageError for an unknown suffix."""
+    from ..images.outputs import output_format
 
     with usage():
-        return output_suffix(output) in (".npy", ".npz", "-")
+        return output_format(output).holds_arrays
 
 
 @contextmanager
 def usage() -> Iterator[None]:
-    """Turn what an option's value is refused for into a wrong call, which exits with 2."""
+    """Turn an InputError about an option's value into a UsageError, which exits with 2."""
     from ..runtime.errors import InputError
 
     try:
@@ -120,49 +115,53 @@ def usage() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def done(output: str, what: str) -> None:
-    """Say on standard error what was written."""
+def done(output: str, contents: str) -> None:
+    """Print on standard error what was written to a file or folder."""
     if output != "-":
-        click.echo(f"{output}: {what}", err=True)
+        click.echo(f"{output}: {contents}", err=True)
 
 
 def note(remark: str) -> None:
-    """Say on standard error how something was read that a user should know of."""
+    """Print a remark on standard error, such as how an ambiguous file was read."""
     click.echo(f"Note: {remark}", err=True)
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
+    """A count with its noun: `1 image`, `2 images`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
-    """An array a part at a time, so that a memory map is never read whole, nor kept in memory once it was."""
+    """Slices of PART_ROWS rows of an array (n, ...), so that of a memory map only one slice is in memory at a time."""
     from ..runtime.arrays import forget
 
-    for start in range(0, len(rows), PART):
-        yield rows[start : start + PART]
+    for start in range(0, len(rows), PART_ROWS):
+        yield rows[start : start + PART_ROWS]
         forget(rows)
 
 
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()  # it is None where the caller has closed it
-
-
 def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
-    """The chunks as they come; once they have taken a second, with a bar on a terminal's standard error."""
-    remaining, began, passed = iter(chunks), time.monotonic(), 0
+    """The chunks, arrays (k, ...) of `count` rows in all, with a progress bar when they take over PROGRESS_DELAY.
+
+    The bar is on standard error, and only where that is a terminal.
+    """
+    remaining, began, rows_done = iter(chunks), time.monotonic(), 0
     for chunk in remaining:
         yield chunk
-        end_if_told()
-        passed += len(chunk)
-        if time.monotonic() - began > PATIENCE:
+        raise_pending_signal()
+        rows_done += len(chunk)
+        if time.monotonic() - began > PROGRESS_DELAY:
             break
     else:
         return
     with click.progressbar(length=count, file=sys.stderr, hidden=not _on_terminal(), show_pos=True) as bar:
-        bar.update(passed)
+        bar.update(rows_done)
         for chunk in remaining:
             yield chunk
-            end_if_told()
+            raise_pending_signal()
             bar.update(len(chunk))
+
+
+def _on_terminal() -> bool:
+    """Whether standard error is a terminal; Python sets it to None when the caller has closed it."""
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""`aegen reconstruct`: what a model makes of given images."""
+"""`aegen reconstruct`: images encoded and decoded again by a model."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ from .options import (
 if TYPE_CHECKING:
     import numpy as np
 
+DEFAULT_COLUMNS = 16  # at most
+
 
 @click.command
 @images_argument
@@ -41,29 +43,29 @@ def command(
 ) -> None:
     """Encode images and decode them again.
 
-    A .png shows each original over its reconstruction; every other output holds the reconstructions alone. Each of
-    IMAGES may be an image file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input;
-    an output folder keeps the names of image files.
+    A .png shows each original above its reconstruction; other outputs hold the reconstructions alone. Each of
+    IMAGES may be an image file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input.
+    Files of an output folder have the names of the image files.
 
     \b
     aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
     aegen reconstruct scans/ --resize -o cleaned/
     """
-    from ..images.reading import read_image_set
+    from ..images.reading import read_images
     from ..runtime.autoencoder import load
 
-    form = dtype if wants_arrays(output) else "uint8"
+    image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    given = read_image_set(images, shape=loaded.manifest.image.shape, resize=resize, note=note)
-    originals, count = given.images, len(given.images)
-    chunks = (loaded.reconstruct(part, dtype=form) for part in parts(originals))
-    write_under(output, lambda: [originals], chunks, count, columns=columns, scale=scale, names=given.names)
+    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    originals, count = image_set.images, len(image_set.images)
+    chunks = (loaded.reconstruct(part, dtype=image_dtype) for part in parts(originals))
+    write_below(output, lambda: [originals], chunks, count, columns=columns, scale=scale, names=image_set.names)
     done(output, plural(count, "reconstruction"))
 
 
-def write_under(
+def write_below(
     output: str,
-    above: Callable[[], "list[np.ndarray]"],
+    layers_above: Callable[[], "list[np.ndarray]"],
     chunks: Iterable["np.ndarray"],
     count: int,
     *,
@@ -71,15 +73,18 @@ def write_under(
     scale: int,
     names: Sequence[str] = (),
 ) -> None:
-    """Write `count` images that come in chunks; a .png shows each of them under its fellows of the layers above.
+    """Write `count` images that come in chunks (n, H, W) or (n, H, W, 3); a grid shows other images above them.
 
-    names: of the files that the images came from, which an output folder keeps.
+    layers_above: gives the other images, each array (count, H, W) or (count, H, W, 3). It is called only for a grid.
+    names: of the files that the images come from; files of an output folder have these names.
     """
-    from ..images.grid import stacked, write_images
+    from ..images.grid import stacked
+    from ..images.writing import write_images
 
-    across = columns or min(count, 16)
+    columns = columns or min(count, DEFAULT_COLUMNS)
 
-    def layout(made: "np.ndarray") -> "np.ndarray":
-        return stacked(across, *above(), made)
+    def layout(images: "np.ndarray") -> "np.ndarray":
+        return stacked(columns, *layers_above(), images)
 
-    write_images(output, with_progress(chunks, count), count, columns=across, scale=scale, layout=layout, names=names)
+    chunks = with_progress(chunks, count)
+    write_images(output, chunks, count, columns=columns, scale=scale, layout=layout, names=names)

@@ -1,4 +1,4 @@
-"""Signals that end a program, as exceptions: what was begun is then taken away or kept whole."""
+"""Signals that end the program are turned into exceptions, so that unfinished output is removed or completed."""
 
 import signal
 import sys
@@ -7,85 +7,86 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ENDED = 128  # plus a signal's number: what a shell reports of a program that the signal ended
-INTERRUPTED = ENDED + signal.SIGINT
-NUMBERS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
-IMPORTING = "<frozen importlib._bootstrap>"  # the file of frames in which a module is imported
+SIGNAL_EXIT = 128  # plus the number of a signal: the exit code by which shells report it
+INTERRUPTED = SIGNAL_EXIT + signal.SIGINT
+SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+IMPORT_FILE = "<frozen importlib._bootstrap>"  # file name of the frames in which Python imports a module
 
-_told: list[int] = []
-_at_start: dict[int, Any] = {}  # the handlers that were there before
+_pending: list[int] = []  # signals whose exception may have been lost
+_previous_handlers: dict[int, Any] = {}
 
 
 @contextmanager
-def signals_raise() -> Iterator[None]:
-    """In the block Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit.
+def signals_as_exceptions() -> Iterator[None]:
+    """Within the block Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit.
 
-    Signals that whoever started the program has ignored stay ignored. After the block the handlers of before are back.
+    Signals that the parent process ignores stay ignored. The previous handlers are restored after the block.
     """
     hook = sys.unraisablehook
     try:
-        end_on_signals()
+        install_signal_handlers()
         yield
     finally:
-        for number, handler in _at_start.items():
+        for number, handler in _previous_handlers.items():
             signal.signal(number, handler)
-        _at_start.clear()
+        _previous_handlers.clear()
         sys.unraisablehook = hook
 
 
-def end_on_signals() -> None:
-    """From now on signals that end a program raise exceptions, as `signals_raise` says."""
-    sys.unraisablehook = _remember_lost(sys.unraisablehook)
-    for number in NUMBERS:
-        before = signal.getsignal(number)
-        if before is not signal.SIG_IGN and before is not None and number not in _at_start:
-            _at_start[number] = before
-            signal.signal(number, _end)
+def install_signal_handlers() -> None:
+    """Turn signals into exceptions, as `signals_as_exceptions` does, until the program ends."""
+    sys.unraisablehook = _record_lost_signals(sys.unraisablehook)
+    for number in SIGNALS:
+        previous = signal.getsignal(number)
+        if previous is not signal.SIG_IGN and previous is not None and number not in _previous_handlers:
+            _previous_handlers[number] = previous
+            signal.signal(number, _handle)
 
 
-def end_if_told() -> None:
-    """Raise the exception of a signal again if it was lost.
+def raise_pending_signal() -> None:
+    """Raise the exception of a signal again if Python dropped it.
 
-    Python drops what is raised in a callback, of which importing a module runs many. Long work asks here now and then.
+    Python drops exceptions raised in some callbacks, and an import runs many of those. Long jobs call this regularly.
     """
-    if _told and _told[0] == signal.SIGINT:
-        raise KeyboardInterrupt(_told.pop(0))
-    if _told:
-        sys.exit(ENDED + _told[0])
+    if _pending and _pending[0] == signal.SIGINT:
+        raise KeyboardInterrupt(_pending.pop(0))
+    if _pending:
+        sys.exit(SIGNAL_EXIT + _pending[0])
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    start = _at_start.get(number)
-    if callable(start) and start is not signal.default_int_handler and _importing(frame) and not _unfinished():
-        start(number, frame)
-    if number == signal.SIGINT:  # who catches it has heard it
+def has_unfinished_output() -> bool:
+    """Whether a half-written file or folder exists, which an exception removes."""
+    partial = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.partial")
+    return bool(getattr(partial, "unfinished_paths", None))  # the module may be half imported
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    previous: Any = _previous_handlers.get(number)
+    exits_at_once = callable(previous) and previous is not signal.default_int_handler
+    if exits_at_once and _is_importing(frame) and not has_unfinished_output():
+        previous(number, frame)
+    if number == signal.SIGINT:  # not pending: whatever catches KeyboardInterrupt has handled it
         raise KeyboardInterrupt
-    _told.append(number)
-    end_if_told()
+    _pending.append(number)
+    raise_pending_signal()
 
 
-def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported: an exception could be lost there, or be taken for an error of the module."""
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: an exception raised now could be lost, or look like an import error."""
     while frame is not None:
-        if frame.f_code.co_filename == IMPORTING:
+        if frame.f_code.co_filename == IMPORT_FILE:
             return True
         frame = frame.f_back
     return False
 
 
-def _unfinished() -> bool:
-    """Whether there is a half-written file or folder that an exception has to take away."""
-    files = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.runtime.files")
-    return bool(getattr(files, "unfinished", None))  # it may be half imported
-
-
-def _remember_lost(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A hook for exceptions that Python drops: those of signals are remembered, and not printed."""
+def _record_lost_signals(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A hook for exceptions that Python drops: it records those of signals, and passes all others on to `usual`."""
 
     def hook(lost: Any) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):
-            _told.append(signal.SIGINT)
-        elif not (issubclass(lost.exc_type, SystemExit) and _told):
+            _pending.append(signal.SIGINT)
+        elif not (issubclass(lost.exc_type, SystemExit) and _pending):
             usual(lost)
 
     return hook

@@ -1,75 +1,30 @@
 """`aegen train`: a training run."""
 
-import contextlib
-import functools
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Options, chosen_hyperparameters, note, plural, recipe_options, threads_option, usage
-from .stopping import INTERRUPTED, end_if_told
+from ..recipes.training import Recipe, named_recipe
+from .options import note, plural, threads_option, usage
+from .recipe_options import chosen_hyperparameters, recipe_options
+from .stopping import INTERRUPTED, raise_pending_signal
 
 if TYPE_CHECKING:
-    from ..recipes.training import Recipe
     from ..train.checkpoint import Checkpoint, Epoch
 
 
-def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
-    """A reader of numbers with commas between."""
-
-    def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[Any, ...] | None:
-        try:
-            return None if value is None else tuple(number(one) for one in value.split(",") if one)
-        except ValueError:
-            raise click.BadParameter("expected numbers with commas between") from None
-
-    return read
-
-
-def _choice(*options: str) -> click.Choice[str]:
-    return click.Choice(options)
-
-
-# One for each hyperparameter of train/recipe.py, which says more of each; a test holds the two lists together.
-OPTIONS: Options = [
-    ("--kind", {"type": _choice("ae", "dae", "vae"), "help": "Plain, denoising or variational autoencoder."}),
-    ("--network", {"type": _choice("mlp", "conv"), "help": "Fully connected or convolutional."}),
-    ("--widths", {"callback": _numbers(int), "metavar": "N,N,...", "help": "mlp: units of the hidden layers."}),
-    ("--channels", {"type": click.IntRange(1), "help": "conv: channels at half the side."}),
-    ("--latent-dim", {"type": click.IntRange(1), "help": "Axes of a code."}),
-    ("--loss", {"type": _choice("bce", "mse", "gaussian"), "help": "Reconstruction error."}),
-    ("--output", {"type": _choice("sigmoid", "tanh"), "help": "Pixels in [0, 1] or in [-1, 1]."}),
-    ("--beta", {"type": float, "help": "vae: weight of the KL divergence."}),
-    ("--beta-warmup", {"type": float, "help": "vae: share of the steps in which beta rises."}),
-    ("--latent-l2", {"type": float, "help": "ae, dae: weight of half the squared length of a code."}),
-    (
-        "--corruption",
-        {
-            "type": _choice("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed"),
-            "help": "dae: what is done to the images that it is shown.",
-        },
-    ),
-    ("--strength", {"callback": _numbers(float), "metavar": "LOW,HIGH", "help": "dae: how strongly, from 0 to 1."}),
-    ("--epochs", {"type": click.IntRange(1), "help": "Passes over the training images."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Images in one step."}),
-    ("--learning-rate", {"type": float, "help": "AdamW's, at its peak."}),
-    ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
-    ("--weight-decay", {"type": float, "help": "AdamW's."}),
-    ("--clip", {"type": float, "help": "Largest norm of a gradient."}),
-    ("--seed", {"type": click.IntRange(0), "help": "Of weights, order and noise."}),
-]
+DEFAULT_RECIPE = "ae"
 
 
 @click.command
-@click.option("--data", metavar="NAME|PATH", help="What to train on.")
-@click.option("-o", "run", type=click.Path(path_type=Path), metavar="RUN", help="Folder for the run, new.")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run that was cut off.")
+@click.option("--data", metavar="NAME|PATH", help="Images to train on.")
+@click.option("-o", "run", type=click.Path(path_type=Path), metavar="RUN", help="New folder for the run.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue an unfinished run.")
 @threads_option
-@click.option("--recipe", metavar="NAME|FILE", help="ae, dae, vae, conv, or a TOML file of yours.  [default: ae]")
-@recipe_options(OPTIONS)
+@click.option("--recipe", metavar="NAME|FILE", help=f"ae, dae, vae, conv, or a TOML file.  [default: {DEFAULT_RECIPE}]")
+@recipe_options(Recipe, show_defaults=False)
 def command(
     data: str | None,
     run: Path | None,
@@ -80,92 +35,102 @@ def command(
 ) -> None:
     """Train an autoencoder.
 
-    --data is mnist, fashion-mnist, kmnist or emnist-digits, downloaded and verified; or a path: a folder with IDX
-    files, an .npz with images and labels, an .npy, or a folder of images whose sub-folders are the labels.
+    --data is mnist, fashion-mnist, kmnist or emnist-digits, which are downloaded and verified; or a path: a folder with
+    IDX files, an .npz with images and labels, an .npy, or a folder of images whose sub-folders are the classes.
 
-    RUN receives best.pt, last.pt and metrics.jsonl after every epoch; Ctrl-C keeps the last whole one, and --resume
-    goes on from it as if nothing had happened, whatever ended the run. The options after --recipe set single hyperparameters.
+    After every epoch best.pt, last.pt and metrics.jsonl are written to RUN. Ctrl-C keeps the last complete epoch, and
+    --resume continues from it, with the same result as without the interruption. The options after --recipe replace
+    single hyperparameters of the recipe.
 
     \b
     aegen train --recipe vae --data mnist -o runs/vae
     aegen train --resume runs/vae
     """
     overrides = chosen_hyperparameters(hyperparameters)
-    if resume is not None and (run or recipe or overrides):
-        raise click.UsageError("--resume takes the folder and the recipe of the run.")
-
-    from ..recipes.training import named_recipe
-    from ..train import checkpoint
-
     if resume is not None:
+        if run or recipe or overrides:
+            raise click.UsageError("--resume takes the folder and the recipe of the run.")
+        from ..train import checkpoint
+
         last = checkpoint.read(resume / checkpoint.LAST)
         _train(last.recipe, last.source(data), resume, threads, last)
     elif data is not None and run is not None:
         with usage():
-            chosen = named_recipe(recipe or "ae", **overrides)
+            chosen = named_recipe(recipe or DEFAULT_RECIPE, **overrides)
         _train(chosen, data, run, threads, None)
     else:
         raise click.UsageError("Missing --data and -o, or --resume.")
 
 
-def _train(recipe: "Recipe", data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
+def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
+    """Train, and print progress and what to do next; of several processes only the first prints."""
     from ..data.datasets import load
     from ..data.downloads import KNOWN
-    from ..files.exchange import held
-    from ..files.sources import is_pipe
+    from ..files.paths import is_pipe
     from ..train import checkpoint, processes
     from ..train.loop import train
 
     dataset = load(data)
+    progress = _Progress(recipe, dataset.facts.training_images, quiet=not processes.is_first())
     facts = dataset.facts
-    say: Callable[[str], None] = functools.partial(click.echo, err=True) if processes.is_first() else _say_nothing
-    say(f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out")
-    history = list(resume.history) if resume else []
-    if processes.is_first():
-        for remark in dataset.remarks:
-            note(remark)
-    began = time.perf_counter()
-
-    def report(epoch: "Epoch") -> None:
-        nonlocal began
-        history.append(epoch)
-        now = time.perf_counter()
-        speed, began = facts.training_images / (now - began), now
-        parts = f" = {epoch.reconstruction:.3f} + KL {epoch.penalty:.3f}" if recipe.kind == "vae" else ""
-        say(
-            f"epoch {epoch.epoch}/{recipe.epochs}  train {epoch.train_loss:.3f}  validation {epoch.validation_loss:.3f}"
-            f"{parts}  {speed:,.0f} images/s"
-        )
-        end_if_told()
-
+    progress.say(
+        f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out"
+    )
+    for remark in () if progress.quiet else dataset.remarks:
+        note(remark)
+    if resume is not None:
+        progress.history += resume.history
     source = data if data in KNOWN else checkpoint.PIPE if is_pipe(data) else str(Path(data).resolve())
     interrupted = False
     try:
-        with held(run) if processes.is_first() else contextlib.nullcontext():
-            train(recipe, dataset, run, data=source, threads=threads, resume=resume, report=report)
+        train(recipe, dataset, run, data=source, threads=threads, resume=resume, report=progress.report)
     except KeyboardInterrupt:
-        if not history:
+        if not progress.history:
             raise
         interrupted = True
-        say(
-            f"Interrupted: {run} keeps the run up to epoch {history[-1].epoch}; `aegen train --resume` goes on from it."
-        )
+        last = progress.history[-1].epoch
+        progress.say(f"Interrupted: {run} keeps the run up to epoch {last}; `aegen train --resume` continues from it.")
     if resume is not None and resume.epoch >= recipe.epochs:
-        say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done; nothing is left to train.")
-    if processes.is_first():
-        _say_what_is_next(run, min(history, key=lambda epoch: epoch.validation_loss))
+        progress.say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done before; nothing is left to train.")
+    progress.say_next_steps(run)
     if interrupted:
         click.get_current_context().exit(INTERRUPTED)
 
 
-def _say_nothing(text: str) -> None:
-    """What every process but the first says."""
+class _Progress:
+    """The epochs of a run so far, and what is printed about them. quiet: print nothing."""
 
+    def __init__(self, recipe: Recipe, training_images: int, *, quiet: bool) -> None:
+        self.recipe, self.training_images, self.quiet = recipe, training_images, quiet
+        self.history: list[Epoch] = []
+        self.epoch_began = time.perf_counter()
 
-def _say_what_is_next(run: Path, best: "Epoch") -> None:
-    import shlex
+    def say(self, sentence: str, *, err: bool = True) -> None:
+        """Print a sentence, by default on standard error."""
+        if not self.quiet:
+            click.echo(sentence, err=err)
 
-    click.echo(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:", err=True)
-    artifact = f"{run.resolve().name}-artifact"
-    click.echo("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]))
-    click.echo("  " + shlex.join(["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"]))
+    def report(self, epoch: "Epoch") -> None:
+        """Print the losses and the speed of an epoch."""
+        self.history.append(epoch)
+        now = time.perf_counter()
+        speed, self.epoch_began = self.training_images / (now - self.epoch_began), now
+        parts = f" = {epoch.reconstruction:.3f} + KL {epoch.penalty:.3f}" if self.recipe.kind == "vae" else ""
+        self.say(
+            f"epoch {epoch.epoch}/{self.recipe.epochs}  train {epoch.train_loss:.3f}  "
+            f"validation {epoch.validation_loss:.3f}{parts}  {speed:,.0f} images/s"
+        )
+        raise_pending_signal()
+
+    def say_next_steps(self, run: Path) -> None:
+        """Print the best epoch, and on standard output the commands that use the run."""
+        import shlex
+
+        if self.quiet:
+            return
+        best = min(self.history, key=lambda epoch: epoch.validation_loss)
+        self.say(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:")
+        artifact = f"{run.resolve().name}-artifact"
+        self.say("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]), err=False)
+        sample = ["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"]
+        self.say("  " + shlex.join(sample), err=False)

@@ -1,25 +1,28 @@
-"""`aegen train-features`: the classifier by whose features images are compared."""
+"""`aegen train-features`: train a feature extractor."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import note, threads_option
-from .stopping import end_if_told
+from ..recipes.feature_extractor import FeatureExtractorRecipe
+from .options import note, threads_option, usage
+from .recipe_options import chosen_hyperparameters, recipe_options
+from .stopping import raise_pending_signal
 
 
 @click.command
 @click.option("--data", required=True, metavar="NAME|PATH", help="Labelled images, as for `aegen train`.")
-@click.option("-o", "target", required=True, type=click.Path(path_type=Path), metavar="JUDGE", help="Folder to make.")
-@click.option("--epochs", type=click.IntRange(1), default=15, show_default=True, help="Passes over the images.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of weights, order and chance."
+    "-o", "target", required=True, type=click.Path(path_type=Path), metavar="FEATURES", help="Folder to write."
 )
 @threads_option
-def command(data: str, target: Path, epochs: int, seed: int, threads: int | None) -> None:
+@recipe_options(FeatureExtractorRecipe)
+def command(data: str, target: Path, threads: int | None, **hyperparameters: Any) -> None:
     """Train a feature extractor: a classifier whose features `aegen evaluate` compares images by.
 
-    MNIST needs none, for its feature extractor ships with aegen. A feature extractor is never used to train what it measures.
+    The feature extractor of MNIST ships with aegen. A feature extractor that measures a model has no part in its
+    training.
 
     \b
     aegen train-features --data fashion-mnist -o features-fashion-mnist
@@ -27,29 +30,29 @@ def command(data: str, target: Path, epochs: int, seed: int, threads: int | None
     """
     from ..data.datasets import load
     from ..export.feature_extractor import export_feature_extractor
-    from ..files.atomic import require_parent, taken
-    from ..recipes.feature_extractor import FeatureExtractorRecipe
+    from ..files.atomic import require_parent
+    from ..files.partial import exists_nonempty
     from ..runtime.errors import InputError, OutputError
     from ..train.feature_extractor import train_feature_extractor
 
+    with usage():
+        recipe = FeatureExtractorRecipe(**chosen_hyperparameters(hyperparameters))
     require_parent(target)
-    if taken(target):
-        raise OutputError(
-            str(target), found="something there already", expected="a new folder", remedy="Choose another."
-        )
+    if exists_nonempty(target):
+        found, remedy = "something there already", "Choose another."
+        raise OutputError(str(target), found=found, expected="a new folder", remedy=remedy)
     dataset = load(data)
     for remark in dataset.remarks:
         note(remark)
     for part, images in (("training", dataset.train), ("test", dataset.test)):
         if images.labels is None:
             raise InputError(f"{data}: {part} images", found="no labels", expected="labelled images")
-    recipe = FeatureExtractorRecipe(epochs=epochs, seed=seed)
 
     def report(epoch: int, accuracy: float) -> None:
-        click.echo(f"epoch {epoch}/{epochs}  validation accuracy {100 * accuracy:.2f} %", err=True)
-        end_if_told()
+        click.echo(f"epoch {epoch}/{recipe.epochs}  validation accuracy {100 * accuracy:.2f} %", err=True)
+        raise_pending_signal()
 
     network = train_feature_extractor(recipe, dataset.train, dataset.validation, threads=threads, report=report)
     facts = export_feature_extractor(network, recipe, dataset, target)
-    measured = "test" if facts.data.test_images else "validation"
-    click.echo(f"{target}: {100 * facts.accuracy:.2f} % of the {measured} images told right", err=True)
+    part = "test" if facts.data.test_images else "validation"
+    click.echo(f"{target}: accuracy {100 * facts.accuracy:.2f} % on the {part} images", err=True)

@@ -1,77 +1,111 @@
-"""`aegen train-prior`: a learned prior for a training run."""
+"""`aegen train-prior`: train a learned prior for a training run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import Options, chosen_hyperparameters, recipe_options, threads_option, usage
-from .stopping import end_if_told
+from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR, LEARNED_PRIORS
+from .options import threads_option, usage
+from .recipe_options import chosen_hyperparameters, recipe_options
+from .stopping import raise_pending_signal
 
 if TYPE_CHECKING:
-    from ..train.flow_matching import Progress
-
-# One for each hyperparameter of FlowRecipe in train/flow.py, which says more of each; a test holds the two lists together.
-OPTIONS: Options = [
-    ("--width", {"type": click.IntRange(1), "help": "Units of the hidden layers."}),
-    ("--blocks", {"type": click.IntRange(1), "help": "Residual blocks."}),
-    ("--steps", {"type": click.IntRange(1), "help": "Training steps at most."}),
-    ("--batch-size", {"type": click.IntRange(1), "help": "Latents in one step."}),
-    ("--learning-rate", {"type": float, "help": "AdamW's, at its peak."}),
-    ("--warmup", {"type": float, "help": "Share of the steps in which the rate rises."}),
-    ("--weight-decay", {"type": float, "help": "AdamW's."}),
-    ("--ema-decay", {"type": float, "help": "Share of its past that the mean of the weights keeps."}),
-    ("--patience", {"type": click.IntRange(1), "help": "Validations without an improvement before it stops."}),
-    ("--seed", {"type": click.IntRange(0), "help": "Of weights, order and noise."}),
-]
+    from ..recipes.learned_priors import LearnedPriorRecipe
+    from ..train.checkpoint import Checkpoint
+    from ..train.prior_network import Progress
+    from ..train.priors import LearnedPrior
 
 
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--prior", type=click.Choice([*LEARNED_PRIORS]), help=f"Kind of prior.  [default: {DEFAULT_LEARNED_PRIOR}]"
+)
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
-@click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
+@click.option("--resume", is_flag=True, help="Continue an unfinished training of the prior.")
 @threads_option
-@recipe_options(OPTIONS)
-def command(run: Path, data: str | None, resume: bool, threads: int | None, **hyperparameters: Any) -> None:
-    """Train a prior for a run: a flow that carries normal noise to the latents of its training images.
+@recipe_options(*LEARNED_PRIORS.values())
+def command(
+    run: Path, prior: str | None, data: str | None, resume: bool, threads: int | None, **hyperparameters: Any
+) -> None:
+    """Train a prior for a run: a network that maps normal noise to the latents of the training images.
 
-    RUN receives prior.pt, and `aegen export RUN` then puts the prior into the artifact, by the name of flow. It knows
-    the labels where there are any. Training stops early when held-out latents no longer gain from it. One that is cut off
-    leaves prior-training.pt, and --resume goes on from there as if nothing had happened.
+    The prior is written to RUN as prior.pt, and `aegen export RUN` puts it into the artifact. If the data has labels,
+    the prior can sample each class. Training stops early when held-out latents no longer gain from it. Unfinished
+    training leaves prior-training.pt; --resume continues from there, with the same result as without the interruption.
 
     \b
     aegen train-prior runs/vae
     aegen train-prior runs/vae --width 512 --steps 20000
     """
-    from ..data.datasets import load
-    from ..files.atomic import clear_partial_files
-    from ..files.exchange import held
-    from ..recipes.flow import FlowRecipe
-    from ..runtime.errors import OutputError
+    overrides = chosen_hyperparameters(hyperparameters)
+    if resume and (overrides or prior):
+        raise click.UsageError("--resume takes the recipe of the unfinished training.")
+    with usage():
+        recipe = _recipe(prior or DEFAULT_LEARNED_PRIOR, overrides)
+
+    from ..files.locks import locked_folder
+    from ..files.partial import clear_partial_files
     from ..train import checkpoint, priors
     from ..train.interrupts import uninterrupted
 
-    overrides = chosen_hyperparameters(hyperparameters)
-    if resume and overrides:
-        raise click.UsageError("--resume takes the recipe of the training that was cut off.")
-    with usage():
-        recipe = FlowRecipe(**overrides)
-    trained, state = checkpoint.read(run), None
+    trained = checkpoint.read(run)
     trained.check_not_refined()
-    target = priors.beside(run)
-    training = priors.training_beside(run)
+    target, training = priors.beside(run), priors.training_beside(run)
     if resume and target.exists() and not training.exists():
-        found = priors.read(target, trained)
-        click.echo(f"{target}: was trained to its end, {found.step:,} steps to the best; nothing is left.", err=True)
+        finished = priors.read(target, trained)
+        click.echo(f"{target}: training is finished; its best validation was at step {finished.step:,}.", err=True)
         return
+    state = _unfinished(trained, training, resume=resume)
+    with locked_folder(target.parent):
+        clear_partial_files(target.parent, (target.name, training.name), resumed=True)
+        learned = _train(trained, trained.source(data), state or (recipe, None), training, threads)
+        with uninterrupted():
+            priors.save(learned, target)
+            training.unlink(missing_ok=True)
+    click.echo(f"{target}: held-out loss {learned.loss:.4f} at step {learned.step:,}", err=True)
+
+
+def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
+    """The recipe of a prior, with the hyperparameters of the command line."""
+    recipe = LEARNED_PRIORS[prior]
+    foreign = [name for name in overrides if not hasattr(recipe, name)]
+    if foreign:
+        raise click.UsageError(f"--{foreign[0].replace('_', '-')} is no option of the prior {prior}.")
+    return recipe(**overrides)
+
+
+def _unfinished(
+    trained: "Checkpoint", training: Path, *, resume: bool
+) -> "tuple[LearnedPriorRecipe, dict[str, Any]] | None":
+    """The recipe and the state to resume, or None.
+
+    Raises OutputError for an unfinished training that is not resumed.
+    """
+    from ..runtime.errors import OutputError
+    from ..train import priors
+
     if resume:
-        recipe, state = priors.read_training(training, trained)
-    elif training.exists():
-        remedy = "Go on from it with --resume, or delete it to begin anew."
-        expected = "none, to begin a new one"
-        raise OutputError(str(training), found="a training that was cut off", expected=expected, remedy=remedy)
-    click.get_current_context().with_resource(held(target.parent))
-    clear_partial_files(target.parent, (target.name, training.name), resumed=True)
+        return priors.read_training(training, trained)
+    if training.exists():
+        remedy = "Continue it with --resume, or delete it to begin anew."
+        raise OutputError(str(training), found="an unfinished training", expected="none", remedy=remedy)
+    return None
+
+
+def _train(
+    trained: "Checkpoint",
+    data: str,
+    recipe_and_state: "tuple[LearnedPriorRecipe, dict[str, Any] | None]",
+    training: Path,
+    threads: int | None,
+) -> "LearnedPrior":
+    """Train a prior, print its progress, and keep its state in the file `training`."""
+    from ..data.datasets import load
+    from ..train import priors
+
+    recipe, state = recipe_and_state
 
     def report(progress: "Progress") -> None:
         click.echo(
@@ -79,23 +113,14 @@ def command(run: Path, data: str | None, resume: bool, threads: int | None, **hy
             f"held out {progress.held_out_loss:.4f}",
             err=True,
         )
-        end_if_told()
+        raise_pending_signal()
+
+    def keep(state: dict[str, Any]) -> None:
+        priors.save_training(state, recipe, trained, training)
 
     try:
-        prior = priors.train_prior(
-            trained,
-            load(trained.source(data)),
-            recipe,
-            threads=threads,
-            resume=state,
-            report=report,
-            keep=lambda state: priors.save_training(state, recipe, trained, training),
-        )
+        return priors.train_prior(trained, load(data), recipe, threads=threads, resume=state, report=report, keep=keep)
     except KeyboardInterrupt:
         if training.exists():
-            click.echo(f"{training} keeps the training up to its last validation; --resume goes on from it.", err=True)
+            click.echo(f"{training} keeps the state of the last validation; --resume continues from it.", err=True)
         raise
-    with uninterrupted():
-        priors.save(prior, target)
-        training.unlink(missing_ok=True)
-    click.echo(f"{target}: held-out loss {prior.loss:.4f} at step {prior.step:,}", err=True)

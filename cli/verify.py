@@ -11,9 +11,10 @@ from .options import chosen_model, json_option, model_argument
 def command(argument: str | None, model: str | None, as_json: bool) -> None:
     """Check every file against its hash and replay the golden pairs.
 
-    A golden pair is an input and what torch gave for it at export, or onnxruntime for a model in int8; onnxruntime on
-    this machine must give the same, up to rounding. Exits with 1 if it does not. --json prints {"model", "files",
-    "pairs", "largest_difference", "reference", "rtol", "atol", "passed", "steps"}.
+    A golden pair is an input and the output that torch computed for it at export; of a graph in 8 bits, the output of
+    onnxruntime. onnxruntime on this machine must compute the same, up to rounding. Exits with 1 if it does not.
+    --json prints {"model", "files", "pairs", "largest_difference", "reference", "rtol", "atol", "passed",
+    "int8_tolerance"}.
 
     \b
     aegen verify
@@ -25,14 +26,14 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     from ..runtime.autoencoder import load
 
     loaded = load(chosen_model(argument, model))
-    found = loaded.verify()
+    result = loaded.verify()
     if as_json:
-        click.echo(json.dumps({"model": loaded.name, **dataclasses.asdict(found)}, indent=2))
+        click.echo(json.dumps({"model": loaded.name, **dataclasses.asdict(result)}, indent=2))
     else:
-        click.echo(f"{loaded.name}: {found.files} files match their hashes, {found.pairs} golden pairs replayed")
-        for graph, difference in found.largest_difference.items():
-            click.echo(f"  {graph}: largest difference from {found.reference[graph]} {difference:.2g}")
-        steps = f" + {found.steps:.2g} of the largest value" if found.steps else ""
-        click.echo(f"  allowed: {found.atol:g} + {found.rtol:g} of the value{steps}")
-    if not found.passed:
+        click.echo(f"{loaded.name}: {result.files} files match their hashes, {result.pairs} golden pairs replayed")
+        for graph, difference in result.largest_difference.items():
+            click.echo(f"  {graph}: largest difference from {result.reference[graph]} {difference:.2g}")
+        int8 = f" + {result.int8_tolerance:.2g} of the largest value (int8)" if result.int8_tolerance else ""
+        click.echo(f"  allowed: {result.atol:g} + {result.rtol:g} of the value{int8}")
+    if not result.passed:
         raise click.ClickException(f"{loaded.name} does not compute here what was trained")

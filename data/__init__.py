@@ -1,1 +1,1 @@
-"""Images to train on and to measure with: well-known sets, verified when they are downloaded, and a person's own."""
+"""Images to train and measure with: published sets, verified when they are downloaded, and a user's own images."""

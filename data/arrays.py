@@ -1,72 +1,75 @@
-"""Images in a file: an `.npz` with images and labels, a `.npy`, an IDX file, or a pipe that gives one of them."""
+"""A data set in one file or pipe: an `.npz` with images and labels, or images alone in a `.npy`, IDX or image file."""
 
-from ..files.sources import IMAGES, ZIP, Source, open_source, split_window
-from ..images.names import NAMES
-from ..images.reading import images_of
-from ..runtime.arrays import npz_header, npz_names, read_npz
+from ..files.paths import split_slice
+from ..files.sources import open_source
+from ..images.array_files import UNNAMED, ArrayFile
+from ..images.checks import check_images
+from ..images.formats import READABLE_FORMATS, ArrayFormat
+from ..images.names import IMAGES, NAMES
+from ..images.reading import read_open_source
 from ..runtime.errors import InputError, NotFoundError
 from .downloads import KNOWN
-from .images import Found, LabelledImages, check_images, levels
-from .labels import LABEL_NAMES, labelled, looks_like_labels, not_understood
+from .images import LabelledImages, UnsplitDataset, as_uint8
+from .labels import LABEL_NAMES, labelled, looks_like_labels, unreadable_labels
+
+MAX_LISTED = 10  # array names in one message
 
 
-def read_file(data: str) -> Found:
-    """Images of a file or a pipe, with a slice or without; those of an `.npz` with labels, where it has any.
+def read_file(data: str) -> UnsplitDataset:
+    """The images of a file or a pipe, with or without a slice, and the labels of a file with named arrays.
 
-    Raises NotFoundError when there is none, InputError when it holds no images, or an array that looks like labels
-    and cannot be read as such.
+    Raises NotFoundError when there is nothing at the path, InputError or ShapeError when the file holds no images, or
+    an array that looks like labels and cannot be read as labels.
     """
-    path, window = split_window(data)
+    path, window = split_slice(data)
     remarks: list[str] = []
     try:
-        with open_source(path, IMAGES) as source:
-            if source.form == ZIP:
-                training, remarks = _read_archive(source)
-                training = training[window]
+        with open_source(path, READABLE_FORMATS) as source:
+            file = source.format.open(source) if isinstance(source.format, ArrayFormat) else None
+            if file is None or file.names == (UNNAMED,):
+                images = read_open_source(source, window, note=remarks.append)
+                training = LabelledImages(as_uint8(images, source.name))
             else:
-                images = images_of(source, window, note=remarks.append)
-                training = LabelledImages(levels(images, source.where))
+                training = _read_named_arrays(file, source.name, remarks)[window]
     except NotFoundError as error:
         expected = f"a file, a folder, or one of {', '.join(KNOWN)}"
         raise NotFoundError(f"data {data!r}", found="no such name or path", expected=expected) from error
-    return Found(training, remarks=tuple(remarks), shuffle="always")
+    return UnsplitDataset(training, remarks=tuple(remarks), shuffle="always")
 
 
-def _read_archive(source: Source) -> tuple[LabelledImages, list[str]]:
-    names = npz_names(source.stream, source.where)
-    if "images" not in names:
+def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) -> LabelledImages:
+    """The images and labels of a file with named arrays. remarks: receives a sentence on the other arrays."""
+    if IMAGES not in file.names:
         expected = "'images' and, optionally, 'labels'"
-        raise InputError(source.where, found=f"arrays {', '.join(names)}", expected=expected)
-    axes, dtype = npz_header(source.stream, source.where, "images")
-    check_images(axes, dtype, source.where)
-    labels_name = _labels_name(names)
-    unread = [name for name in names if name not in ("images", labels_name, NAMES)]
+        raise InputError(source_name, found=f"arrays {', '.join(file.names)}", expected=expected)
+    axes, dtype = file.header(IMAGES)
+    check_images(axes, dtype, source_name)
+    labels_name = _labels_name(file.names)
+    ignored = [name for name in file.names if name not in (IMAGES, labels_name, NAMES)]
     if labels_name is None:
-        _refuse_labels(source, unread, axes[0])
-    wanted = ["images"] if labels_name is None else ["images", labels_name]
-    arrays = read_npz(source.stream, source.where, wanted)
-    images = levels(arrays["images"], source.where)
-    remarks = [f"{source.where}: arrays {', '.join(unread[:10])} are not read"] if unread else []
+        _refuse_labels(file, source_name, ignored, axes[0])
+    if ignored:
+        remarks.append(f"{source_name}: arrays {', '.join(ignored[:MAX_LISTED])} are not read")
+    images = as_uint8(file.rows(IMAGES), source_name)
     if labels_name is None:
-        return LabelledImages(images), remarks
-    where = f"{source.where}: {labels_name}"
-    return labelled(images, arrays[labels_name], f"{source.where}: images", where), remarks
+        return LabelledImages(images)
+    labels = file.rows(labels_name)
+    return labelled(images, labels, f"{source_name}: {IMAGES}", f"{source_name}: {labels_name}")
 
 
 def _labels_name(names: tuple[str, ...]) -> str | None:
-    """The array that holds the labels: `labels`, or the only one of another usual name."""
+    """The array that holds the labels: `labels`, or the only one with another usual name."""
     if "labels" in names:
         return "labels"
     usual = [name for name in names if name.lower() in LABEL_NAMES]
     return usual[0] if len(usual) == 1 else None
 
 
-def _refuse_labels(source: Source, unread: list[str], count: int) -> None:
-    """Raise InputError where an array looks like labels by its name, or by having as many rows as the images."""
-    for name in unread:
-        axes, dtype = npz_header(source.stream, source.where, name)
+def _refuse_labels(file: ArrayFile, source_name: str, ignored: list[str], count: int) -> None:
+    """Raise InputError if an ignored array looks like labels by its name, or by as many rows as there are images."""
+    for name in ignored:
+        axes, dtype = file.header(name)
         if looks_like_labels(name) or axes[:1] == (count,):
             found = f"{dtype} of shape {axes}, which may be labels"
-            raise not_understood(
-                f"{source.where}: {name}", found, "labels, whole numbers (n,), under the name 'labels'"
-            )
+            expected = "labels, whole numbers (n,), under the name 'labels'"
+            raise unreadable_labels(f"{source_name}: {name}", found, expected)

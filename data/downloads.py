@@ -1,4 +1,4 @@
-"""Well-known image sets: where they are, what their files must hash to, and their licences."""
+"""Published image sets: their mirrors, the checksums of their files, and their licences."""
 
 import shutil
 import sys
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.atomic import new_file
+from ..files.output_errors import output_errors
+from ..files.paths import is_file
 from ..runtime.errors import NotFoundError
 from ..runtime.extras import require_extra
 
@@ -20,10 +22,10 @@ IDX_FILES = (
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A published set. mirrors: tried in turn. files: what each mirror holds, with the checksum that it must have.
+    """A published set. mirrors: tried in turn. files: what each mirror holds, with the checksum of each file.
 
-    members: the files to take out of a zip archive, where `files` is one.
-    images: SHA-256 of the training images' bytes, by which a folder that holds them is recognised.
+    members: the files to take out of a zip archive, if `files` is one.
+    fingerprint: SHA-256 of the training images' bytes, by which a folder that holds them is recognised.
     """
 
     name: str
@@ -32,7 +34,7 @@ class KnownSet:
     mirrors: tuple[str, ...]
     files: dict[str, str]
     members: tuple[str, ...] = ()
-    images: str | None = None
+    fingerprint: str | None = None
 
 
 def _idx_files(*checksums: str) -> dict[str, str]:
@@ -56,7 +58,7 @@ KNOWN = {
                 "9fb629c4189551a2d022fa330f9573f3",
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
-            images="741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+            fingerprint="741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
         ),
         KnownSet(
             name="fashion-mnist",
@@ -95,9 +97,9 @@ KNOWN = {
             ),
             files={"gzip.zip": "md5:58c8d27c78d21e728a6bc7b3cc06412e"},
             members=tuple(
-                f"gzip/emnist-digits-{part}-{what}-ubyte.gz"
+                f"gzip/emnist-digits-{part}-{content}-ubyte.gz"
                 for part in ("train", "test")
-                for what in ("images-idx3", "labels-idx1")
+                for content in ("images-idx3", "labels-idx1")
             ),
         ),
     )
@@ -105,29 +107,29 @@ KNOWN = {
 
 
 def download(known: KnownSet) -> Path:
-    """The folder in the user's cache that holds the set's IDX files; what is not there yet is downloaded.
+    """The folder in the user's cache that holds the set's IDX files; missing files are downloaded.
 
-    A download is checked against its checksum and appears only when it is whole; progress is shown on a terminal's
-    standard error. Files that someone has put there are taken as they are.
-    Raises NotFoundError, saying which files to put where, when no mirror gives them; MissingExtraError where the base
-    install is alone, which reads sets from a folder.
+    A downloaded file appears only when it is whole and has the right checksum; a terminal's standard error shows the
+    progress. Files that a user has put there are used unchecked.
+    Raises NotFoundError, which says where to put which files, when no mirror has them, and MissingExtraError when the
+    packages for downloads are not installed, OutputError when the cache cannot be written.
     """
-    require_extra("train", f"download {known.name}; --data takes a folder with its files without them")
+    require_extra("train", f"download {known.name}; a folder with its files can be used without them")
     import pooch
 
     cache = Path(pooch.os_cache("aegen")) / known.name
     folder = cache / Path(known.members[0]).parent if known.members else cache
-    wanted = [Path(name).name for name in known.members or known.files]
-    if not all((folder / name).is_file() for name in wanted):
-        for name, checksum in known.files.items():
-            _fetch(
-                known, name, checksum, cache, f"Put {', '.join(wanted)} into {folder}, or anywhere with --data FOLDER."
-            )
+    needed = [Path(name).name for name in known.members or known.files]
+    if not all(is_file(folder / name) for name in needed):
+        remedy = f"Put {', '.join(needed)} into {folder}, or into any folder, and give its path as the data."
+        with output_errors(cache):
+            for name, checksum in known.files.items():
+                _fetch(known, name, checksum, cache, remedy)
     return folder
 
 
 def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) -> None:
-    """One file from the first mirror that gives it whole."""
+    """Download one file from the first mirror that has it with the right checksum."""
     import pooch
     import requests
 
@@ -138,7 +140,7 @@ def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) 
             file = pooch.retrieve(mirror + name, checksum, name, cache, progressbar=sys.stderr.isatty())
         except requests.RequestException as error:
             failures.append(f"{mirror} gave {type(error).__name__}")
-        except ValueError:  # pooch's word for a checksum that differs
+        except ValueError:  # raised by pooch for a wrong checksum
             failures.append(f"{mirror} gave a file with another checksum")
         else:
             _unpack(Path(file), known.members)
@@ -147,7 +149,7 @@ def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) 
 
 
 def _unpack(archive: Path, members: tuple[str, ...]) -> None:
-    """Take the members out of a zip archive, each into a file beside it that appears only when it is whole."""
+    """Unpack the members of a zip archive beside it; each file appears only when it is whole."""
     if not members:
         return
     with zipfile.ZipFile(archive) as opened:

@@ -1,112 +1,119 @@
-"""A folder of IDX files, as MNIST and the sets that follow it are published."""
+"""A folder of IDX files, as MNIST and the sets modelled on it are published."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from ..images.idx import read_idx
+from ..files.paths import is_file, is_folder, list_folder
+from ..images.checks import check_images
+from ..images.idx import idx_header, open_idx, read_idx
 from ..runtime.errors import InputError, NotFoundError, ShapeError
 from .downloads import IDX_FILES
-from .images import Found, LabelledImages, check_images, levels
-from .labels import idx_labels, label_like, labelled, not_understood
+from .images import LabelledImages, UnsplitDataset, as_uint8
+from .labels import idx_labels, label_like_paths, labelled, unreadable_labels
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, qmnist-train-labels-idx2-int.gz, X_kannada_MNIST_test-idx3-ubyte
-NAME = re.compile(r"(?P<words>.+?)[-._]idx[0-9]?([-._](ubyte|byte|short|int|float|double))?(\.gz)?", re.IGNORECASE)
-TRAINING, TEST = ("train", "training"), ("t10k", "test", "testing")
-IMAGES, LABELS = ("images", "image", "imgs", "img", "x"), ("labels", "label", "targets", "target", "y")
-PUBLISHED = "labels in an IDX file named as MNIST's"
+FILE_NAME = re.compile(r"(?P<words>.+?)[-._]idx[0-9]?([-._](ubyte|byte|short|int|float|double))?(\.gz)?", re.IGNORECASE)
+SEPARATORS = re.compile(r"[-._ ]+")
+TRAINING_WORDS, TEST_WORDS = ("train", "training"), ("t10k", "test", "testing")
+IMAGE_WORDS, LABEL_WORDS = ("images", "image", "imgs", "img", "x"), ("labels", "label", "targets", "target", "y")
+ALL_WORDS = (*TRAINING_WORDS, *TEST_WORDS, *IMAGE_WORDS, *LABEL_WORDS)
+
+Part = Literal["train", "test"]
+Content = Literal["images", "labels"]
+PartFiles = dict[tuple[Part, Content], Path]
 
 
 @dataclass(frozen=True)
-class _File:
-    """An IDX file by the words of its name. part: "train" or "test". what: "images" or "labels"."""
+class _NamedFile:
+    """An IDX file, classified by the words of its name. set_name: the words that are left, such as `qmnist`."""
 
     path: Path
-    of: str
-    part: str
-    what: str
+    set_name: str
+    part: Part
+    content: Content
 
 
 def has_idx(folder: Path) -> bool:
-    """Whether a folder holds IDX files, by their names."""
-    return bool(_idx_files(folder))
+    """Whether a folder holds IDX files, by their names. Raises InputError when the folder cannot be read."""
+    return bool(_named_files(folder))
 
 
-def read_idx_folder(folder: Path) -> Found:
-    """Training and test images of a folder of IDX files; a test set may be missing, and so may labels.
+def read_idx_folder(folder: Path) -> UnsplitDataset:
+    """Training and test images of a folder of IDX files; a test set and labels are optional.
 
-    Raises NotFoundError without training images, InputError for files of several sets, for damaged ones, and where a
-    file looks like the labels of images that would have none without it.
+    Raises NotFoundError without training images, InputError for files of several sets, for damaged files, and for a
+    file that looks like the labels of images that have none.
     """
-    named = _idx_files(folder)
-    files: dict[tuple[str, str], Path] = {}
+    named = _named_files(folder)
+    files: PartFiles = {}
     for file in named:
-        files.setdefault((file.part, file.what), file.path)
-    sets = {file.of for file in named}
-    if len(sets) > 1:
-        found = f"files of several sets: {', '.join(sorted(one or IDX_FILES[0] for one in sets))}"
-        raise InputError(
-            str(folder), found=found, expected="those of one", remedy="Put each set in a folder of its own."
-        )
+        files.setdefault((file.part, file.content), file.path)
+    set_names = {file.set_name for file in named}
+    if len(set_names) > 1:
+        found = f"files of several sets: {', '.join(sorted(name or IDX_FILES[0] for name in set_names))}"
+        remedy = "Put each set in a folder of its own."
+        raise InputError(str(folder), found=found, expected="those of one", remedy=remedy)
     if ("train", "images") not in files:
-        found = ", ".join(file.name for file in files.values())
+        found = ", ".join(path.name for path in files.values())
         raise NotFoundError(str(folder), found=found, expected=f"{IDX_FILES[0]}, compressed or not")
-    unread = label_like(folder, [file.path for file in named])
-    for part in ("train", "test"):
-        if (part, "images") in files and (part, "labels") not in files:
-            _refuse_labels(unread, part)
-    remarks = [f"{file} is not read, for there are labels already" for file in unread]
-    training, remark = _read_pair(files, "train")
-    test, test_remark = _read_pair(files, "test") if ("test", "images") in files else (None, None)
+    unread = label_like_paths(folder, [file.path for file in named])
+    if ("train", "labels") not in files:
+        _refuse_labels(unread, other_part=TEST_WORDS)
+    if ("test", "images") in files and ("test", "labels") not in files:
+        _refuse_labels(unread, other_part=TRAINING_WORDS)
+    remarks = [f"{path} is not read, for there are labels already" for path in unread]
+    training = _read_part(files, "train", remarks)
+    test = _read_part(files, "test", remarks) if ("test", "images") in files else None
     if test is None and ("test", "labels") in files:
-        test_remark = f"{files['test', 'labels']} is not read, for there are no images to it"
-    remarks += [one for one in (remark, test_remark) if one]
-    return Found(training, test, remarks=tuple(remarks), shuffle="if needed")
+        remarks.append(f"{files['test', 'labels']} is not read, for there are no images to it")
+    return UnsplitDataset(training, test, remarks=tuple(remarks), shuffle="if needed")
 
 
-def _idx_files(folder: Path) -> list[_File]:
-    found = []
-    for path in sorted(folder.iterdir()):
-        match = NAME.fullmatch(path.name)
-        if match is None or not path.is_file():
+def _named_files(folder: Path) -> list[_NamedFile]:
+    """The IDX files of a folder, by name."""
+    files = []
+    for path in sorted(list_folder(folder)):
+        match = FILE_NAME.fullmatch(path.name)
+        if match is None or not is_file(path):
             continue
-        words = [word for word in re.split(r"[-._ ]+", match["words"].lower()) if word]
-        part = "test" if any(word in TEST for word in words) else "train"
-        what = next((what for what, known in (("images", IMAGES), ("labels", LABELS)) if set(words) & {*known}), None)
-        if what is not None:
-            rest = [word for word in words if word not in (*TRAINING, *TEST, *IMAGES, *LABELS)]
-            found.append(_File(path, "-".join(rest), part, what))
-    return found
+        words = [word for word in SEPARATORS.split(match["words"].lower()) if word]
+        part: Part = "test" if any(word in TEST_WORDS for word in words) else "train"
+        set_name = "-".join(word for word in words if word not in ALL_WORDS)
+        if set(words) & {*IMAGE_WORDS}:
+            files.append(_NamedFile(path, set_name, part, "images"))
+        elif set(words) & {*LABEL_WORDS}:
+            files.append(_NamedFile(path, set_name, part, "labels"))
+    return files
 
 
-def _refuse_labels(unread: list[Path], part: str) -> None:
-    """Raise InputError where a file looks like the labels of a part that has none."""
+def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
+    """Raise InputError if a path looks like the labels of a part that has none. other_part: words of the other part."""
     for path in unread:
-        words = set(re.split(r"[-._ ]+", path.name.lower()))
-        other = TEST if part == "train" else TRAINING
-        if not words & {*other}:
-            what = "a folder" if path.is_dir() else "a file that looks like labels and is no IDX file"
-            raise not_understood(str(path), what, PUBLISHED)
+        if not {*SEPARATORS.split(path.name.lower())} & {*other_part}:
+            found = "a folder" if is_folder(path) else "a file that looks like labels and is no IDX file"
+            raise unreadable_labels(str(path), found, "labels in an IDX file named as MNIST's")
 
 
-def _read_pair(files: dict[tuple[str, str], Path], part: str) -> tuple[LabelledImages, str | None]:
-    """Images and labels of one part, and what to say of them."""
-    images_file, labels_file = files[part, "images"], files.get((part, "labels"))
-
-    def accept(axes: tuple[int, ...], dtype: np.dtype) -> None:
+def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImages:
+    """The images and labels of one part. remarks: receives a sentence if labels have several columns."""
+    images_path, labels_path = files[part, "images"], files.get((part, "labels"))
+    with open_idx(images_path) as stream:
+        axes, dtype = idx_header(stream, str(images_path))
         if len(axes) != 3:
-            raise ShapeError(str(images_file), found=f"{len(axes)} axes", expected="3 (images, rows, columns)")
-        check_images(axes, dtype, str(images_file))
-
-    images = levels(read_idx(images_file, str(images_file), accept=accept), str(images_file))
-    if images_file.name.startswith("emnist"):  # published with rows and columns exchanged
+            raise ShapeError(str(images_path), found=f"{len(axes)} axes", expected="3 (images, rows, columns)")
+        check_images(axes, dtype, str(images_path))
+        images = as_uint8(read_idx(stream, str(images_path)), str(images_path))
+    if images_path.name.startswith("emnist"):  # published with rows and columns exchanged
         images = np.ascontiguousarray(images.swapaxes(1, 2))
-    if labels_file is None:
-        return LabelledImages(images), None
-    stored = read_idx(labels_file, str(labels_file))
+    if labels_path is None:
+        return LabelledImages(images)
+    with open_idx(labels_path) as stream:
+        stored = read_idx(stream, str(labels_path))
     columns = stored.shape[1] if stored.ndim == 2 else 1
-    remark = f"{labels_file}: the first of {columns} columns is taken for the class" if columns > 1 else None
-    pair = labelled(images, idx_labels(stored, str(labels_file)), str(images_file), str(labels_file))
-    return pair, remark
+    if columns > 1:
+        remarks.append(f"{labels_path}: the first of {columns} columns is taken for the class")
+    return labelled(images, idx_labels(stored, str(labels_path)), str(images_path), str(labels_path))

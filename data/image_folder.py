@@ -1,46 +1,51 @@
-"""A folder of image files, whose sub-folders, if it has any, are the classes."""
+"""A folder of image files, where each sub-folder is a class."""
 
 from pathlib import Path
 
 import numpy as np
 
-from ..images.image_files import SUFFIXES, ImageFile, images_in, natural_order, read_image_files
+from ..files.paths import is_folder, list_folder
+from ..images.batch import ImageFile, read_image_files
+from ..images.folders import image_paths, natural_order
+from ..images.formats import IMAGE_SUFFIXES
 from ..runtime.errors import InputError
-from .images import Found, LabelledImages
-from .labels import label_like, not_understood, numbered, unread_tables
+from .images import LabelledImages, UnsplitDataset
+from .labels import label_like_paths, numbered_classes, unread_tables, unreadable_labels
 
 
-def read_image_folder(folder: Path) -> Found:
-    """Images in sub-folders, each a class; or, without sub-folders, images without labels.
+def read_image_folder(folder: Path) -> UnsplitDataset:
+    """Images in sub-folders, each of them a class; or images without labels, if there are no sub-folders with images.
 
-    Sub-folders `0`, `1`, ... are these labels; others are numbered 0, 1, ... in natural order and keep their names. The
-    files are put in a fixed random order, for a folder's end would hold one class only. Raises InputError where the
-    layout is unclear, and where a file beside images without labels looks like their labels.
+    Sub-folders `0`, `1`, ... are these labels; others are numbered 0, 1, ... in natural order and give the class names.
+    The files are put in a fixed random order, because a folder's last images are of one class. Raises InputError when
+    the layout is unclear, and when a file beside images without labels looks like their labels.
     """
-    groups = {one.name: group for one in _sub_folders(folder) if (group := images_in(one))}
-    loose = images_in(folder)
-    if groups and loose:
-        found = f"images in sub-folders, and {loose[0].name} beside them"
+    classes = {sub_folder.name: paths for sub_folder in _sub_folders(folder) if (paths := image_paths(sub_folder))}
+    unlabelled = image_paths(folder)
+    if classes and unlabelled:
+        found = f"images in sub-folders, and {unlabelled[0].name} beside them"
         raise InputError(str(folder), found=found, expected="either", remedy="Put every image under its label.")
-    paths = [file for group in groups.values() for file in group] or loose
+    paths = [path for class_paths in classes.values() for path in class_paths] or unlabelled
     if not paths:
-        expected = f"IDX files as MNIST has, files ending in {', '.join(SUFFIXES)}, or sub-folders of such files"
+        expected = f"IDX files as MNIST has, files ending in {', '.join(IMAGE_SUFFIXES)}, or sub-folders of such files"
         raise InputError(str(folder), found="no images", expected=expected)
-    unread = label_like(folder, [*paths, *(folder / name for name in groups)])
-    if unread and not groups:
+    label_files = label_like_paths(folder, [*paths, *(folder / name for name in classes)])
+    if label_files and not classes:
         found, expected = "a file that looks like labels", "images in sub-folders named as their classes"
-        raise not_understood(str(unread[0]), found, expected)
-    remarks = [f"{file} is not read: the sub-folders are the classes" for file in unread]
-    remarks += [f"{file} is not read" for file in unread_tables(folder, unread)]
-    labels, class_names = numbered(list(groups), str(folder))
+        raise unreadable_labels(str(label_files[0]), found, expected)
+    remarks = [f"{path} is not read: the sub-folders are the classes" for path in label_files]
+    remarks += [f"{path} is not read" for path in unread_tables(folder, label_files)]
+    label_of, class_names = numbered_classes(list(classes), str(folder))
     order = np.random.default_rng(0).permutation(len(paths))
     images = read_image_files([ImageFile.at(paths[i]) for i in order], note=remarks.append)
-    if not groups:
-        return Found(LabelledImages(images), remarks=tuple(remarks))
-    of_files = np.repeat([labels[name] for name in groups], [len(group) for group in groups.values()])
-    return Found(LabelledImages(images, of_files[order].astype(np.int64)), None, class_names, tuple(remarks))
+    if not classes:
+        return UnsplitDataset(LabelledImages(images), remarks=tuple(remarks))
+    labels = np.repeat([label_of[name] for name in classes], [len(class_paths) for class_paths in classes.values()])
+    training = LabelledImages(images, labels[order].astype(np.int64))
+    return UnsplitDataset(training, class_names=class_names, remarks=tuple(remarks))
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    found = (one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-    return sorted(found, key=lambda one: natural_order(one.name))
+    """The sub-folders in natural order, without hidden ones."""
+    sub_folders = (path for path in list_folder(folder) if not path.name.startswith(".") and is_folder(path))
+    return sorted(sub_folders, key=lambda path: natural_order(path.name))

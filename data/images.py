@@ -1,4 +1,4 @@
-"""Images with their labels, and what a reader of them has found."""
+"""Images with labels, and a data set before it is split."""
 
 import functools
 import hashlib
@@ -7,13 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from ..runtime.errors import InputError, ShapeError
 from ..runtime.pixels import Shape, grey_levels, unit_pixels
+
+Shuffle = Literal["always", "if needed", "never"]  # needed: a part would have no image of some class
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """images: uint8 (n, H, W) grey or (n, H, W, 3) colour. labels: int64 (n,), or None where there are none."""
+    """images: uint8 (n, H, W) grey or (n, H, W, 3) colour. labels: int64 (n,), or None for images without labels."""
 
     images: np.ndarray
     labels: np.ndarray | None = None
@@ -36,15 +37,12 @@ class LabelledImages:
         return LabelledImages(self.images[rows], None if self.labels is None else self.labels[rows])
 
 
-Shuffle = Literal["always", "if needed", "never"]  # needed: where a part would otherwise lack a class
-
-
 @dataclass(frozen=True)
-class Found:
-    """What a reader has found at a path. test: None where there is no test set.
+class UnsplitDataset:
+    """A data set as it was read. training: split later into training and validation. test: None without a test set.
 
-    class_names: by label, where labels are 0, 1, ... and stand for names. remarks: sentences that a user should read.
-    shuffle: whether the images are put in a fixed random order before the split, for their end may hold one class only.
+    class_names: by label, if labels are 0, 1, ... and have names; else empty. remarks: sentences for the user.
+    shuffle: whether training images are shuffled before the split, because the last of them may be of one class only.
     """
 
     training: LabelledImages
@@ -54,15 +52,9 @@ class Found:
     shuffle: Shuffle = "never"
 
 
-def check_images(axes: tuple[int, ...], dtype: np.dtype, where: str) -> None:
-    """Refuse an array that cannot be images, by its header. Raises InputError or ShapeError."""
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise InputError(where, found=f"dtype {dtype}", expected="uint8, or float in [0, 1]")
-    if len(axes) != 3 and not (len(axes) == 4 and axes[-1] == 3):
-        raise ShapeError(where, found=f"shape {axes}", expected="(n, H, W) grey or (n, H, W, 3) colour")
+def as_uint8(images: np.ndarray, source_name: str) -> np.ndarray:
+    """Images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1], as uint8, which takes a quarter of the memory.
 
-
-def levels(images: np.ndarray, where: str) -> np.ndarray:
-    """Images as they are kept in memory: uint8, a quarter of what floats would take."""
-    check_images(images.shape, images.dtype, where)
-    return grey_levels(unit_pixels(images, where))
+    Raises InputError, naming the source, for floats outside [0, 1].
+    """
+    return grey_levels(unit_pixels(images, source_name))

@@ -1,4 +1,4 @@
-"""Labels: what looks like them is read, or refused by name; it is never left out without a word."""
+"""Labels: a file or array that looks like labels is read, or refused with an error; it is never ignored silently."""
 
 import re
 import unicodedata
@@ -7,107 +7,111 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images.image_files import natural_order
+from ..files.paths import list_folder
+from ..images.folders import natural_order
 from ..runtime.errors import InputError
 from .images import LabelledImages
 
-LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # arrays that are taken for labels, in any case
-LOOKS_LIKE_LABELS = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
-TABLES = (".csv", ".tsv", ".json", ".jsonl", ".mat", ".npy", ".npz", ".parquet", ".xml", ".txt", ".pkl")
-MAX_NUMBER = 9  # digits of a sub-folder's name that is read as a number
-MAX_LISTED = 10  # names in one message
+LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # of arrays that hold labels, in any case of letters
+LABEL_PATTERN = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
+TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".mat", ".npy", ".npz", ".parquet", ".xml", ".txt", ".pkl")
+MAX_DIGITS = 9  # of a sub-folder's name that is read as a number
+MAX_COMPARED_DIGITS = 1000  # of a name that is compared as a number
+MAX_LISTED = 10  # class names in one message
 
 
 def looks_like_labels(name: str) -> bool:
     """Whether a file or an array of this name probably holds labels."""
-    return LOOKS_LIKE_LABELS.search(name) is not None
+    return LABEL_PATTERN.search(name) is not None
 
 
 def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> LabelledImages:
-    """Images (n, ...) with their labels: whole numbers (n,) or (n, 1). Raises InputError for any others."""
-    plain = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if plain.ndim != 1 or plain.dtype.kind not in "iu":
+    """Images (n, ...) with their labels, integers (n,) or (n, 1). Raises InputError, naming the source, for others."""
+    flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.ndim != 1 or flat.dtype.kind not in "iu":
         raise InputError(labels_name, found=f"{labels.dtype} of shape {labels.shape}", expected="whole numbers (n,)")
-    if len(plain) != len(images):
+    if len(flat) != len(images):
         expected = f"{len(images)}, as many as the images of {images_name}"
-        raise InputError(labels_name, found=f"{len(plain)} labels", expected=expected)
-    if plain.dtype == np.uint64 and len(plain) and plain.max() > np.iinfo(np.int64).max:
-        raise InputError(labels_name, found=f"the label {plain.max()}", expected="labels below 2^63")
-    return LabelledImages(images, plain.astype(np.int64))
+        raise InputError(labels_name, found=f"{len(flat)} labels", expected=expected)
+    if flat.dtype == np.uint64 and len(flat) and flat.max() > np.iinfo(np.int64).max:
+        raise InputError(labels_name, found=f"the label {flat.max()}", expected="labels below 2^63")
+    return LabelledImages(images, flat.astype(np.int64))
 
 
-def idx_labels(array: np.ndarray, where: str) -> np.ndarray:
-    """The labels of an IDX file, whole numbers (n,), of whatever type they are stored as.
+def idx_labels(array: np.ndarray, source_name: str) -> np.ndarray:
+    """The labels of an IDX file, integers (n,), from an array (n,), (n, 1) or (n, k) of any number type.
 
-    Of an array (n, k), as QMNIST has it, the first column is the class. Raises InputError for fractions, for one-hot
-    rows, and for more axes.
+    The first column of (n, k) is the class, as in QMNIST. Raises InputError for fractions, one-hot rows, and more axes.
     """
     if array.ndim == 2 and array.shape[1] > 1 and not _is_one_hot(array):
         array = array[:, 0]
     if array.dtype.kind == "f":
-        whole = np.rint(array)
-        if not (np.isfinite(array).all() and np.array_equal(whole, array) and (np.abs(array) < 2**53).all()):
-            raise InputError(where, found="numbers that are not whole", expected="whole numbers as labels")
-        array = whole.astype(np.int64)
+        rounded = np.rint(array)
+        if not (np.isfinite(array).all() and np.array_equal(rounded, array) and (np.abs(array) < 2**53).all()):
+            raise InputError(source_name, found="numbers that are not whole", expected="whole numbers as labels")
+        array = rounded.astype(np.int64)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] != 1):
         found = "one-hot rows" if array.ndim == 2 else f"shape {array.shape}"
-        raise InputError(where, found=found, expected="labels (n,), or (n, k) with the class in the first column")
+        raise InputError(source_name, found=found, expected="labels (n,), or (n, k) with the class in the first column")
     return array.reshape(-1)
 
 
 def _is_one_hot(array: np.ndarray) -> bool:
+    """Whether every row of an array (n, k) has a single 1 and else zeros."""
     return len(array) > 0 and bool(((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all())
 
 
-def numbered(names: Sequence[str], where: str) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Labels of class names, and the names by label where they are more than numbers.
+def numbered_classes(names: Sequence[str], source_name: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """The label of each class name, and the class names by label; the latter is empty if the names are just numbers.
 
-    Names that are all whole numbers, as the sub-folders `0` to `10`, are these numbers, and there are no names to keep.
-    Any others are numbered 0, 1, ... in natural order, `class2` before `class10`, and kept. Raises InputError for names
-    that differ only by case, by the way their letters are encoded, or by zeros before a number.
+    Names that are all integers, such as the sub-folders `0` to `10`, are the labels themselves. Others are numbered
+    0, 1, ... in natural order: `class2` before `class10`. Raises InputError for names that differ only in case, in
+    Unicode form, or in leading zeros.
     """
-    seen: dict[str, str] = {}
+    originals: dict[str, str] = {}  # by normalised name
     for name in names:
-        digits = re.fullmatch(r"[0-9]+", name)
-        same = str(int(name)) if digits and len(name) < 1000 else unicodedata.normalize("NFC", name).casefold()
-        if same in seen:
+        is_number = re.fullmatch(r"[0-9]+", name) and len(name) < MAX_COMPARED_DIGITS
+        normalised = str(int(name)) if is_number else unicodedata.normalize("NFC", name).casefold()
+        if normalised in originals:
+            found = f"sub-folders {originals[normalised]} and {name}"
             remedy = "Put them into one, or give them names that differ."
-            raise InputError(
-                where, found=f"sub-folders {seen[same]} and {name}", expected="one name a class", remedy=remedy
-            )
-        seen[same] = name
-    if all(re.fullmatch(f"[0-9]{{1,{MAX_NUMBER}}}", name) for name in names):
+            raise InputError(source_name, found=found, expected="one name a class", remedy=remedy)
+        originals[normalised] = name
+    if all(re.fullmatch(f"[0-9]{{1,{MAX_DIGITS}}}", name) for name in names):
         return {name: int(name) for name in names}, ()
     ordered = sorted(names, key=natural_order)
     return {name: label for label, name in enumerate(ordered)}, tuple(ordered)
 
 
-def not_understood(where: str, found: str, expected: str) -> InputError:
-    """The error for what looks like labels and cannot be read as them."""
+def unreadable_labels(source_name: str, found: str, expected: str) -> InputError:
+    """The error for a file or array that looks like labels and cannot be read as labels."""
     remedy = "Without labels, train on a copy that holds the images alone."
-    return InputError(where, found=found, expected=expected, remedy=remedy)
+    return InputError(source_name, found=found, expected=expected, remedy=remedy)
 
 
-def label_like(folder: Path, known: Sequence[Path]) -> list[Path]:
-    """What lies in a folder, looks like labels and is not among the files that are known; hidden files do not count."""
+def label_like_paths(folder: Path, known: Sequence[Path]) -> list[Path]:
+    """The entries of a folder that look like labels and are not among `known`, without hidden ones."""
     return sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry not in known and not entry.name.startswith(".") and looks_like_labels(entry.name)
+        path
+        for path in list_folder(folder)
+        if path not in known and not path.name.startswith(".") and looks_like_labels(path.name)
     )
 
 
 def unread_tables(folder: Path, known: Sequence[Path]) -> list[Path]:
-    """Other files of a folder that may say something of its images, by their suffix; hidden files do not count."""
-    found = (entry for entry in folder.iterdir() if entry.suffix.lower() in TABLES and not entry.name.startswith("."))
-    return sorted(entry for entry in found if entry not in known)
+    """Other files of a folder that, by their suffix, may describe its images, without hidden ones."""
+    tables = (path for path in list_folder(folder) if path.suffix.lower() in TABLE_SUFFIXES)
+    return sorted(path for path in tables if path not in known and not path.name.startswith("."))
 
 
-def missing_classes(part: str, own: np.ndarray, every: np.ndarray, names: tuple[str, ...]) -> str | None:
-    """A sentence that says which classes a part of a set has no image of, or None."""
-    missing = np.setdiff1d(every, own).tolist()
+def missing_classes(part: str, labels: np.ndarray, all_labels: np.ndarray, names: tuple[str, ...]) -> str | None:
+    """A sentence on the classes that a part of a set has no image of, or None.
+
+    labels: int64 (n,) of the part. all_labels: int64 (m,) of the set. names: class names by label, or empty.
+    """
+    missing = np.setdiff1d(all_labels, labels).tolist()
     if not missing:
         return None
-    named = [names[label] if 0 <= label < len(names) else str(label) for label in missing]
-    more = f" and {len(named) - MAX_LISTED:,} more" if len(named) > MAX_LISTED else ""
-    return f"{part} has no image of class {', '.join(named[:MAX_LISTED])}{more}"
+    missing_names = [names[label] if 0 <= label < len(names) else str(label) for label in missing]
+    more = f" and {len(missing_names) - MAX_LISTED:,} more" if len(missing_names) > MAX_LISTED else ""
+    return f"{part} has no image of class {', '.join(missing_names[:MAX_LISTED])}{more}"

@@ -1,19 +1,19 @@
-"""Distances between two sets of images, by the features that a feature extractor sees in them."""
+"""Distances between two sets of images, computed from their extracted features."""
 
 import numpy as np
 
-SUBSETS, SUBSET = 100, 1000  # of the kernel distance
+KERNEL_SUBSETS, KERNEL_SUBSET_IMAGES = 100, 1000
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Frechet distance between the Gaussians with the moments of features a (n, f) and b (m, f).
+    """Squared Frechet distance between Gaussians fitted to features a (n, f) and b (m, f).
 
-    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)). With few images it is too large, so compare it only at equal
-    counts. Source: M. Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017, equation 6.
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)). It is biased upwards for small n, so compare equal counts only.
+    Source: M. Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017, equation 6.
     """
     mean_a, mean_b = a.mean(0, dtype=np.float64), b.mean(0, dtype=np.float64)
-    covariance_a, covariance_b = (np.atleast_2d(np.cov(one.astype(np.float64), rowvar=False)) for one in (a, b))
-    # (A B)^(1/2) has the eigenvalues of (A^(1/2) B A^(1/2))^(1/2), which is symmetric and so never turns complex.
+    covariance_a, covariance_b = (np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (a, b))
+    # (A B)^(1/2) has the same trace as (A^(1/2) B A^(1/2))^(1/2), whose argument is symmetric: no complex numbers.
     root = _square_root(covariance_a)
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariance_b @ root), 0, None)).sum()
     trace = np.trace(covariance_a) + np.trace(covariance_b) - 2 * overlap
@@ -23,31 +23,38 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> float:
     """Squared maximum mean discrepancy with the kernel (x.y / f + 1)^3: the mean over 100 subsets of 1000 images.
 
-    a, b: features (n, f) and (m, f). Unbiased, so it is around 0, and may be below, for images of one distribution.
+    a, b: features (n, f) and (m, f). The estimate is unbiased: about 0, and possibly below 0, for one distribution.
     Source: M. Binkowski et al., Demystifying MMD GANs, 2018, section 4.
     """
-    size = min(SUBSET, len(a), len(b))
+    size = min(KERNEL_SUBSET_IMAGES, len(a), len(b))
     random = np.random.default_rng(seed)
-    return float(np.mean([_discrepancy(_some(a, size, random), _some(b, size, random)) for _ in range(SUBSETS)]))
+    estimates = [
+        _squared_discrepancy(_random_rows(a, size, random), _random_rows(b, size, random))
+        for _ in range(KERNEL_SUBSETS)
+    ]
+    return float(np.mean(estimates))
 
 
 def _square_root(covariance: np.ndarray) -> np.ndarray:
+    """Symmetric square root of a positive semidefinite matrix, (f, f) -> (f, f)."""
     values, vectors = np.linalg.eigh(covariance)
     root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     return root
 
 
-def _some(features: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+def _random_rows(features: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+    """Different random rows of features (n, f), float64 (size, f)."""
     rows: np.ndarray = features[random.choice(len(features), size, replace=False)].astype(np.float64)
     return rows
 
 
-def _discrepancy(a: np.ndarray, b: np.ndarray) -> float:
+def _squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
+    """Unbiased estimate of the squared maximum mean discrepancy between features a (n, f) and b (n, f)."""
     n = len(a)
 
-    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # (n, f), (n, f) -> (n, n)
         values: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
         return values
 
-    within = sum((one.sum() - np.trace(one)) / (n * (n - 1)) for one in (kernel(a, a), kernel(b, b)))
+    within = sum((gram.sum() - np.trace(gram)) / (n * (n - 1)) for gram in (kernel(a, a), kernel(b, b)))
     return float(within - 2 * kernel(a, b).mean())

@@ -1,7 +1,7 @@
-"""The feature extractor: a classifier on onnxruntime, by whose features images are compared.
+"""The feature extractor: a classifier on onnxruntime whose features images are compared by.
 
-A folder with `features.json`, the facts; `features.onnx`, `image` float32 [batch, C, H, W] in [0, 1] -> `features` [batch, f]
-and `logits` [batch, k]; and a card. No generator is ever trained on what it says.
+A folder with `features.json` (the record), `features.onnx` (`image` float32 [batch, C, H, W] in [0, 1] -> `features`
+[batch, f] and `logits` [batch, k]) and a card. No generator is ever trained with it.
 """
 
 import json
@@ -21,24 +21,26 @@ from ..runtime.session import Network
 from ..runtime.threads import chosen_threads
 from ..runtime.workers import Workers
 
-FACTS, GRAPH, CARD = "features.json", "features.onnx", "README.md"
+RECORD, GRAPH, CARD = "features.json", "features.onnx", "README.md"
 FORMAT = 1
-BATCH = 100  # images in one onnxruntime call: the widest activations of more leave the cache
+BATCH_SIZE = 100  # images in one onnxruntime call; the widest activations of larger batches do not fit the cache
 PREFIX = "features-"
 
 
 @dataclass(frozen=True)
 class FeatureExtractorRecord:
-    """What a feature extractor says of itself. accuracy: fraction of the test images whose label it tells right.
+    """The content of `features.json`.
 
-    labels: how many classes it knows. label_values: of each the label of its images, in order; without any 0, 1, ...
+    features: number of features f. num_classes: number of classes k. accuracy: fraction of test images that are
+    classified correctly. largest_difference: between torch and onnxruntime at export. label_values: the label of each
+    class, in order; if empty, labels are 0, 1, ...
     """
 
     format: int
     name: str
     image: ImageSpec
     features: int
-    labels: int
+    num_classes: int
     accuracy: float
     largest_difference: float
     data: DataSpec
@@ -49,82 +51,93 @@ class FeatureExtractorRecord:
     label_values: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
-        """The facts as the bytes of their file."""
+        """The record as the bytes of its file."""
         return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 @dataclass(frozen=True)
-class Extracted:
-    """What a feature extractor sees in n images.
+class ExtractedFeatures:
+    """The features of n images.
 
-    features: float32 (n, f). probabilities: float32 (n, k), of each class. told: int64 (n,), the likeliest label.
+    features: float32 (n, f). probabilities: of each class, float32 (n, k). predicted_labels: label of the most
+    probable class, int64 (n,).
     """
 
     features: np.ndarray
     probabilities: np.ndarray
-    predicted: np.ndarray
+    predicted_labels: np.ndarray
 
 
 class FeatureExtractor:
-    """A feature extractor, opened from its folder. Raises NotFoundError or ArtifactError when it is missing or damaged."""
+    """A feature extractor opened from its folder.
+
+    threads: for onnxruntime, by default AEGEN_THREADS or the CPUs allowed.
+    Raises NotFoundError when there is none at `path`, ArtifactError when it is damaged.
+    """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        file = path / FACTS
-        if not file.is_file():
-            raise NotFoundError(
-                str(path), found=f"no {FACTS}", expected="a feature extractor", remedy="`aegen train-features`"
-            )
-        try:
-            self.facts = from_json(FeatureExtractorRecord, read_json(file.read_bytes(), str(file)), str(file))
-        except InputError as error:
-            raise error.recast(ArtifactError) from error
-        if self.facts.format != FORMAT:
-            raise ArtifactError(
-                str(file), found=f"feature extractor format {self.facts.format}", expected=f"format {FORMAT}"
-            )
-        self._label_values = np.array(self.facts.label_values, np.int64)
-        if len(self._label_values) not in (0, self.facts.labels):
-            found = f"{len(self._label_values)} values"
-            raise ArtifactError(f"{file}: label_values", found=found, expected=f"{self.facts.labels}, or none")
-        graph = verified(path / GRAPH, self.facts.graph)
+        self.record = _read_record(path)
+        self._label_values = np.array(self.record.label_values or range(self.record.num_classes), np.int64)
+        graph = verified(path / GRAPH, self.record.graph)
         self._network = Network(lambda: graph, str(path / GRAPH), self._signature())
-        self._workers = Workers(chosen_threads(threads), BATCH)
+        self._workers = Workers(chosen_threads(threads), BATCH_SIZE)
 
-    def extract(self, images: ArrayLike) -> Extracted:
-        """Features and label probabilities of images (n, H, W[, 3]), uint8 or float in [0, 1].
+    def extract(self, images: ArrayLike) -> ExtractedFeatures:
+        """Features and class probabilities of images (n, H, W[, 3]), uint8 or float in [0, 1].
 
-        Raises ShapeError when the images are not of the size that this feature extractor knows.
+        Raises ShapeError when the images have another size than those the feature extractor was trained on.
         """
-        batch, _ = as_batch(images, self.facts.image.shape)
-        axes = (self.facts.features + self.facts.labels,)
-        both = self._workers.gathered(self._extract_batch, batch, axes, FLOAT, work=0)
-        features, logits = np.split(both, [self.facts.features], axis=1)
-        likely = np.exp(logits - logits.max(1, keepdims=True))
-        predicted = likely.argmax(1)
-        predicted = self._label_values[predicted] if len(self._label_values) else predicted
-        return Extracted(features, likely / likely.sum(1, keepdims=True), predicted)
+        batch, _ = as_batch(images, self.record.image.shape)
+        row_shape = (self.record.features + self.record.num_classes,)
+        outputs = self._workers.gathered(self._extract_batch, batch, row_shape, FLOAT, macs=0)
+        features, logits = np.split(outputs, [self.record.features], axis=1)
+        exponentials = np.exp(logits - logits.max(1, keepdims=True))
+        predicted_labels = self._label_values[exponentials.argmax(1)]
+        return ExtractedFeatures(features, exponentials / exponentials.sum(1, keepdims=True), predicted_labels)
 
     def _extract_batch(self, images: np.ndarray) -> np.ndarray:
-        image = to_tensor(images, self.facts.image)
+        """Images (n, H, W[, 3]) -> features and logits side by side, float32 (n, f + k)."""
+        image = to_tensor(images, self.record.image)
         return np.concatenate(self._network.outputs(("features", "logits"), {"image": image}), 1)
 
     def _signature(self) -> Graph:
-        """What the network takes and gives, by what the feature extractor says of itself."""
-        image = Tensor("image", "float32", ("batch", *self.facts.image.shape))
-        features = Tensor("features", "float32", ("batch", self.facts.features))
-        return Graph((image,), (features, Tensor("logits", "float32", ("batch", self.facts.labels))))
+        """Inputs and outputs of the network, as the record describes them."""
+        image = Tensor("image", "float32", ("batch", *self.record.image.shape))
+        features = Tensor("features", "float32", ("batch", self.record.features))
+        return Graph((image,), (features, Tensor("logits", "float32", ("batch", self.record.num_classes))))
 
 
 def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
-    """The folder of a feature extractor given as a shipped name or a path; None is `features-` and the name of the data set."""
+    """The folder of a feature extractor given as a shipped name or a path.
+
+    None stands for `features-` and the name of the data set. Raises NotFoundError when there is no such folder.
+    """
     name = PREFIX + data if extractor is None else extractor
     shipped = SHIPPED / name
-    if isinstance(name, str) and (shipped / FACTS).is_file():
+    if isinstance(name, str) and (shipped / RECORD).is_file():
         return shipped
     if not Path(name).is_dir():
-        names = ", ".join(sorted(folder.parent.name for folder in SHIPPED.glob(f"*/{FACTS}")))
+        names = ", ".join(sorted(folder.parent.name for folder in SHIPPED.glob(f"*/{RECORD}")))
         remedy = "`aegen train-features` makes one."
-        raise NotFoundError(
-            f"feature extractor {str(name)!r}", found="no such name or folder", expected=names, remedy=remedy
-        )
+        subject = f"feature extractor {str(name)!r}"
+        raise NotFoundError(subject, found="no such name or folder", expected=names, remedy=remedy)
     return Path(name)
+
+
+def _read_record(path: Path) -> FeatureExtractorRecord:
+    """The record in the folder of a feature extractor. Raises NotFoundError or ArtifactError."""
+    file = path / RECORD
+    if not file.is_file():
+        remedy = "`aegen train-features` makes one."
+        raise NotFoundError(str(path), found=f"no {RECORD}", expected="a feature extractor", remedy=remedy)
+    try:
+        record = from_json(FeatureExtractorRecord, read_json(file.read_bytes(), str(file)), str(file))
+    except InputError as error:
+        raise error.recast(ArtifactError) from error
+    if record.format != FORMAT:
+        found = f"feature extractor format {record.format}"
+        raise ArtifactError(str(file), found=found, expected=f"format {FORMAT}")
+    if len(record.label_values) not in (0, record.num_classes):
+        found = f"{len(record.label_values)} values"
+        raise ArtifactError(f"{file}: label_values", found=found, expected=f"{record.num_classes}, or none")
+    return record

@@ -1,163 +1,242 @@
-"""Every measure of a model, each beside its floor: what real training images score in the model's place."""
+"""The metrics of a model. Each is registered once, in METRICS; reports, tables, JSON and help derive from it.
 
+To add a metric, write its function and add an entry. A new kind of input is a new field of MetricInputs.
+Nothing heavy is imported at the top, because the command line lists the metrics in its help.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    from .likelihood import LikelihoodBound
+    from .metric_inputs import ScoredImages
 
-from ..runtime.autoencoder import Autoencoder
-from ..runtime.errors import InputError
-from .distances import frechet_distance
-from .likelihood import likelihood_bound
-from .reference import ReferenceSet
-from .similarity import similarity
-
-LIKELIHOOD_IMAGES = 1000  # test images that a bound is averaged over
-LOW, HIGH, ZERO = "lower is better", "higher is better", "nearer 0 is better"
+Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero": the nearest to 0
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure. floor: what real training images score, or None where nothing corresponds to it."""
+    """One metric.
 
-    value: float
-    floor: float | None
-    better: str
-
-
-Metrics = dict[str, Metric]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a model scores with one prior. feature extractor: name and SHA-256 of its network. costs: MACs of one image,
-    by graph.
+    name: its key in JSON. description: one line of help, with the source. title: its name in a report, where
+    `{importance_samples}` stands for that number. needs: the field of MetricInputs that `compute` takes.
+    column: its short title in a comparison; empty leaves it out.
     """
 
-    model: str
-    prior: str
-    temperature: float
-    samples: int
-    seed: int
-    data: str
-    split: str
-    extractor: dict[str, str]
-    megabytes: float
-    costs: dict[str, int]
-    metrics: Metrics
+    name: str
+    title: str
+    description: str
+    better: Direction
+    needs: str
+    compute: Callable[[Any], float]
+    column: str = ""
 
 
-def evaluate(
-    model: Autoencoder,
-    real: ReferenceSet,
-    *,
-    data: str,
-    split: str = "test",
-    prior: str | None = None,
-    temperature: float | None = None,
-    seed: int = 0,
-    importance_samples: int = 100,
-    reconstructions: Metrics | None = None,
-) -> Report:
-    """Measure a model's reconstructions of the test images and as many samples from one of its priors.
+def _frechet_distance(images: "ScoredImages") -> float:
+    from .distances import frechet_distance
 
-    data, split: names of the real images. importance_samples: latents for each image in a variational autoencoder's
-    likelihood bound. reconstructions: what `reconstruction` gave for this model, where it has been measured before.
-    Raises InputError for a prior that the model lacks.
-    """
-    chosen = model.manifest.default_prior if prior is None else prior
-    generated = model.sample(len(real), seed=seed, prior=chosen, temperature=temperature, dtype="uint8")
-    facts = model.manifest
-    return Report(
-        model=model.name,
-        prior=chosen,
-        temperature=facts.default_temperature if temperature is None else temperature,
-        samples=len(real),
-        seed=seed,
-        data=data,
-        split=split,
-        extractor={"name": real.extractor.facts.name, "sha256": real.extractor.facts.graph.sha256},
-        megabytes=facts.total_bytes / 1e6,
-        costs=facts.macs,
-        metrics={
-            **(reconstructions or reconstruction(model, real, importance_samples=importance_samples, seed=seed)),
-            **generation(generated, real),
-            **_asked_labels(model, real, chosen, temperature, seed),
-        },
-    )
+    return frechet_distance(images.extracted.features, images.reference.test_features.features)
 
 
-def reconstruction(model: Autoencoder, real: ReferenceSet, *, importance_samples: int = 100, seed: int = 0) -> Metrics:
-    """How like the test images their reconstructions are, and how likely; the same for all priors of a model."""
-    reconstructions = model.reconstruct(real.test, dtype="uint8")
-    found = similarity(real.test, reconstructions)
-    distance = frechet_distance(real.extractor.extract(reconstructions).features, real.test_features.features)
-    return {
-        "reconstruction_mse": Metric(found.mse, None, LOW),
-        "reconstruction_foreground_mse": Metric(found.foreground_mse, None, LOW),
-        "reconstruction_psnr": Metric(found.psnr, None, HIGH),
-        "reconstruction_ssim": Metric(found.ssim, None, HIGH),
-        "reconstruction_frechet_distance": Metric(distance, None, LOW),
-        **_likelihood(model, real, importance_samples, seed),
-    }
+def _kernel_distance(images: "ScoredImages") -> float:
+    from .distances import kernel_distance
+
+    return kernel_distance(images.extracted.features, images.reference.test_features.features)
 
 
-def generation(generated: np.ndarray, real: ReferenceSet) -> Metrics:
-    """How like new real images generated ones are. generated: uint8, as many as the test images."""
-    ours, floor = real.measures(generated, real.extractor.extract(generated)), real.reference_measures
-    better = {
-        "frechet_distance": LOW,
-        "kernel_distance": LOW,
-        "precision": HIGH,
-        "recall": HIGH,
-        "density": HIGH,
-        "coverage": HIGH,
-        "bins_different": LOW,
-        "bin_divergence": LOW,
-        "memorisation": ZERO,
-        "class_imbalance": LOW,
-        "confidence": HIGH,
-    }
-    return {name: Metric(ours[name], floor[name], better[name]) for name in ours}
+def _memorisation(images: "ScoredImages") -> float:
+    from .neighbours import memorisation
+
+    reference, features = images.reference, images.extracted.features
+    return memorisation(reference.training_features, reference.test_features.features, features, reference.cell_centres)
 
 
-def labelled(
-    model: Autoencoder, n: int, prior: str | None, temperature: float | None, seed: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """About n images, uint8, as many of every label, and the labels asked for; None where labels cannot be."""
-    labels = model.manifest.labels
-    each = max(1, n // max(1, len(labels)))
-    try:
-        drawn = [
-            model.sample(each, seed=seed, prior=prior, label=label, temperature=temperature, dtype="uint8")
-            for label in labels
-        ]
-    except InputError:  # a prior that knows no labels
-        return None
-    return (np.concatenate(drawn), np.repeat(labels, each)) if drawn else None
+def _class_imbalance(images: "ScoredImages") -> float:
+    from .bins import class_imbalance
+
+    return class_imbalance(images.extracted.probabilities, images.reference.test_features.probabilities)
 
 
-def _asked_labels(model: Autoencoder, real: ReferenceSet, prior: str, temperature: float | None, seed: int) -> Metrics:
-    """Share of images, drawn of every label evenly, that the feature extractor takes for the label asked for."""
-    drawn = labelled(model, len(real), prior, temperature, seed)
-    if drawn is None or real.reference_labels is None:
-        return {}
-    images, labels = drawn
-    predicted = [
-        np.mean(seen.predicted == asked)
-        for seen, asked in ((real.extractor.extract(images), labels), (real.reference_features, real.reference_labels))
-    ]
-    return {"label_accuracy": Metric(float(predicted[0]), float(predicted[1]), HIGH)}
+def _confidence(images: "ScoredImages") -> float:
+    return float(images.extracted.probabilities.max(1).mean())
 
 
-def _likelihood(model: Autoencoder, real: ReferenceSet, samples: int, seed: int) -> Metrics:
-    """The importance-weighted bound in nats a image, of grey levels and of binarised images, where there is one."""
-    if model.manifest.kind != "vae" or (model.manifest.sigma is None and model.manifest.recipe.get("loss") != "bce"):
-        return {}
-    images = real.test[:LIKELIHOOD_IMAGES]
-    binary = (False, True) if model.manifest.sigma is None else (False,)
-    found = {}
-    for binarise in binary:
-        bound = likelihood_bound(model, images, samples=samples, binarise=binarise, seed=seed)
-        name = f"log_likelihood_k{samples}" + ("_binarised" if binarise else "")
-        found[name] = Metric(float(bound.nats.mean()), None, HIGH)
-    return found
+def _class_accuracy(images: "ScoredImages") -> float:
+    return float((images.extracted.predicted_labels == images.labels).mean())
+
+
+def _mean_nats(bound: "LikelihoodBound") -> float:
+    return float(bound.nats.mean())
+
+
+METRICS = (
+    Metric(
+        name="reconstruction_mse",
+        title="reconstruction MSE",
+        description="Mean squared error of a pixel of reconstructed test images, black being 0 and white 1.",
+        better="lower",
+        needs="reconstructions",
+        compute=lambda images: float(images.similarity.mse),
+        column="recon. MSE",
+    ),
+    Metric(
+        name="reconstruction_foreground_mse",
+        title="  of bright pixels",
+        description="The same over pixels that are bright in the test image.",
+        better="lower",
+        needs="reconstructions",
+        compute=lambda images: float(images.similarity.foreground_mse),
+    ),
+    Metric(
+        name="reconstruction_psnr",
+        title="  PSNR, dB",
+        description="Peak signal-to-noise ratio of reconstructions, in decibels.",
+        better="higher",
+        needs="reconstructions",
+        compute=lambda images: float(images.similarity.psnr),
+    ),
+    Metric(
+        name="reconstruction_ssim",
+        title="  SSIM",
+        description="Structural similarity of reconstructions (Wang et al. 2004), 1 for equal images.",
+        better="higher",
+        needs="reconstructions",
+        compute=lambda images: float(images.similarity.ssim),
+    ),
+    Metric(
+        name="reconstruction_frechet_distance",
+        title="  Frechet distance",
+        description="Frechet distance between the features of reconstructions and of test images.",
+        better="lower",
+        needs="reconstructions",
+        compute=_frechet_distance,
+    ),
+    Metric(
+        name="log_likelihood_bound",
+        title="log p(x), k = {importance_samples}, nats",
+        description="VAE only: importance-weighted lower bound on log p(x) (Burda et al. 2016), in nats.",
+        better="higher",
+        needs="grey_likelihood",
+        compute=_mean_nats,
+    ),
+    Metric(
+        name="log_likelihood_bound_binarised",
+        title="log p(x), k = {importance_samples}, nats, binarised",
+        description="The same for test images whose pixels are sampled to be black or white.",
+        better="higher",
+        needs="binary_likelihood",
+        compute=_mean_nats,
+    ),
+    Metric(
+        name="frechet_distance",
+        title="Frechet distance",
+        description="Squared Frechet distance between Gaussians fitted to features (Heusel et al. 2017).",
+        better="lower",
+        needs="samples",
+        compute=_frechet_distance,
+        column="Frechet",
+    ),
+    Metric(
+        name="kernel_distance",
+        title="kernel distance",
+        description="Squared maximum mean discrepancy of features (Binkowski et al. 2018).",
+        better="lower",
+        needs="samples",
+        compute=_kernel_distance,
+        column="kernel",
+    ),
+    Metric(
+        name="precision",
+        title="precision",
+        description="Fraction of samples within the support of real images (Kynkaanniemi et al. 2019).",
+        better="higher",
+        needs="samples",
+        compute=lambda images: float(images.support.precision),
+        column="precision",
+    ),
+    Metric(
+        name="recall",
+        title="recall",
+        description="Fraction of real images within the support of samples (Kynkaanniemi et al. 2019).",
+        better="higher",
+        needs="samples",
+        compute=lambda images: float(images.support.recall),
+        column="recall",
+    ),
+    Metric(
+        name="density",
+        title="density",
+        description="How densely real images surround samples, about 1 if alike (Naeem et al. 2020).",
+        better="higher",
+        needs="samples",
+        compute=lambda images: float(images.support.density),
+    ),
+    Metric(
+        name="coverage",
+        title="coverage",
+        description="Fraction of real images with a sample nearby (Naeem et al. 2020).",
+        better="higher",
+        needs="samples",
+        compute=lambda images: float(images.support.coverage),
+        column="coverage",
+    ),
+    Metric(
+        name="ndb",
+        title="NDB / K",
+        description="Fraction of bins that samples and real images fill differently (Richardson, Weiss 2018).",
+        better="lower",
+        needs="samples",
+        compute=lambda images: float(images.bin_difference.ndb),
+    ),
+    Metric(
+        name="js_divergence",
+        title="  JS divergence, nats",
+        description="Jensen-Shannon divergence of the proportions of these bins, in nats.",
+        better="lower",
+        needs="samples",
+        compute=lambda images: float(images.bin_difference.js_divergence),
+    ),
+    Metric(
+        name="memorisation_c_t",
+        title="memorisation C_T",
+        description="Far below 0 if samples copy training images (Meehan et al. 2020).",
+        better="zero",
+        needs="samples",
+        compute=_memorisation,
+        column="C_T",
+    ),
+    Metric(
+        name="class_imbalance",
+        title="class imbalance",
+        description="Total variation distance between the predicted classes of samples and of real images.",
+        better="lower",
+        needs="samples",
+        compute=_class_imbalance,
+    ),
+    Metric(
+        name="confidence",
+        title="mean class confidence",
+        description="Mean probability that the feature extractor gives to its predicted class.",
+        better="higher",
+        needs="samples",
+        compute=_confidence,
+    ),
+    Metric(
+        name="class_accuracy",
+        title="class accuracy",
+        description="Fraction of samples whose predicted class is the one asked for, all classes equally often.",
+        better="higher",
+        needs="labelled_samples",
+        compute=_class_accuracy,
+        column="class acc.",
+    ),
+    Metric(
+        name="classification_accuracy_score",
+        title="classification accuracy score",
+        description="Accuracy on real images of a classifier trained on samples (Ravuri, Vinyals 2019).",
+        better="higher",
+        needs="classifier_accuracy",
+        compute=float,
+    ),
+)

@@ -1,102 +1,76 @@
-"""The real images that a model is measured against, and what a feature extractor sees in them: computed once, used for all."""
+"""The real images that a model is scored against, with their features, computed once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..runtime.errors import InputError
 from ..runtime.pixels import unit_pixels
-from .bins import bin_difference, class_imbalance, k_means
-from .distances import frechet_distance, kernel_distance
-from .feature_extractor import Extracted, FeatureExtractor
-from .neighbours import memorisation, support
+from .bins import k_means
+from .feature_extractor import ExtractedFeatures, FeatureExtractor
 
-FEWEST = 50  # images to measure by: the statistics of fewer say nothing
-AGAINST = 4  # training images that copies are looked for among, for each one generated
-BINNED = 20_000  # training images that the bins are made of
-BINS, CELLS = 100, 10  # of the image space, for NDB; of the feature space, for C_T
+MIN_IMAGES = 50  # test images; statistics of fewer mean little
+MAX_TRAINING_RATIO = 4  # training images searched for copies, for each generated image
+MAX_BINNED = 20_000  # training images that the bins are made from
+BINS, CELLS = 100, 10  # bins of the image space for NDB; cells of the feature space for C_T
+
+LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]); labels int64 (n,) or None
 
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    """Real images and what the feature extractor sees in them; n of each but the training images.
+    """Real images and their features.
 
-    test, test_labels: images uint8 (n, H, W[, 3]) and int64 (n,) or None. floor: training images as many, which
-    stand for a perfect model. training: the feature extractor's features of others, up to 4 n, among which copies are looked
-    for; training_rows: which they are. bins: centres in pixels; cells: centres in features; both of training images.
-    reference_measures: what `measures` gives for the floor.
+    test_images, test_labels, test_features: the n test images (n, H, W[, 3]) uint8, int64 (n,) or None, and features.
+    real_images, real_labels: equally many training images, scored as if they were generated.
+    training_features: float32 (t, f), of t <= 4 n other training images, which are searched for copies.
+    training_rows: int64 (t,), their rows in the data set.
+    bin_centres: float32 (100, pixels). cell_centres: float32 (10, f). Both are clusters of training images.
     """
 
     extractor: FeatureExtractor
-    test: np.ndarray
+    test_images: np.ndarray
     test_labels: np.ndarray | None
-    test_features: Extracted
-    floor: np.ndarray
-    reference_labels: np.ndarray | None
-    reference_features: Extracted
-    training: np.ndarray
+    test_features: ExtractedFeatures
+    real_images: np.ndarray
+    real_labels: np.ndarray | None
+    training_features: np.ndarray
     training_rows: np.ndarray
-    bins: np.ndarray
-    cells: np.ndarray
-    reference_measures: dict[str, float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reference_measures", self.measures(self.floor, self.reference_features))
+    bin_centres: np.ndarray
+    cell_centres: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.test)
-
-    def measures(self, images: np.ndarray, seen: Extracted) -> dict[str, float]:
-        """How images, uint8, and what the feature extractor has seen in them differ from the test images."""
-        held = support(self.test_features.features, seen.features)
-        binned = bin_difference(as_points(self.test), as_points(images), self.bins)
-        return {
-            "frechet_distance": frechet_distance(seen.features, self.test_features.features),
-            "kernel_distance": kernel_distance(seen.features, self.test_features.features),
-            "precision": held.precision,
-            "recall": held.recall,
-            "density": held.density,
-            "coverage": held.coverage,
-            "bins_different": binned.different,
-            "bin_divergence": binned.divergence,
-            "memorisation": memorisation(self.training, self.test_features.features, seen.features, self.cells),
-            "class_imbalance": class_imbalance(seen.probabilities, self.test_features.probabilities),
-            "confidence": float(seen.probabilities.max(1).mean()),
-        }
+        return len(self.test_images)
 
 
-Labelled = tuple[np.ndarray, np.ndarray | None]
+def reference_set(extractor: FeatureExtractor, training: LabelledArrays, test: LabelledArrays, n: int) -> ReferenceSet:
+    """The reference set for n generated images.
 
-
-def reference_set(extractor: FeatureExtractor, training: Labelled, test: Labelled, n: int) -> ReferenceSet:
-    """What to measure n generated images against.
-
-    training, test: images uint8 and their labels, or None. n is cut to what there is: equal counts are compared, and
-    half of the training images at least are left to look for copies of. Raises InputError when too few are left.
+    n is reduced to the number of test images, and to half the number of training images, so that equally many real
+    images can be scored and others are left to search for copies. Raises InputError when fewer than 50 remain.
     """
     n = min(n, len(test[0]), len(training[0]) // 2)
-    if n < FEWEST:
-        expected = f"{FEWEST} test images and twice as many training images"
+    if n < MIN_IMAGES:
+        expected = f"{MIN_IMAGES} test images and twice as many training images"
         raise InputError("data", found=f"{len(test[0])} and {len(training[0])}", expected=expected)
     order = np.random.default_rng(0).permutation(len(training[0]))
-    taken, left = np.sort(order[:n]), np.sort(order[n : (1 + AGAINST) * n])
-    features = extractor.extract(training[0][left]).features
-    pixels = training[0][left[:BINNED]]
+    real_rows, training_rows = np.sort(order[:n]), np.sort(order[n : (1 + MAX_TRAINING_RATIO) * n])
+    training_features = extractor.extract(training[0][training_rows]).features
+    binned_images = training[0][training_rows[:MAX_BINNED]]
     return ReferenceSet(
         extractor=extractor,
-        test=test[0][:n],
+        test_images=test[0][:n],
         test_labels=None if test[1] is None else test[1][:n],
         test_features=extractor.extract(test[0][:n]),
-        floor=training[0][taken],
-        reference_labels=None if training[1] is None else training[1][taken],
-        reference_features=extractor.extract(training[0][taken]),
-        training=features,
-        training_rows=left,
-        bins=k_means(as_points(pixels), BINS),
-        cells=k_means(features, CELLS),
+        real_images=training[0][real_rows],
+        real_labels=None if training[1] is None else training[1][real_rows],
+        training_features=training_features,
+        training_rows=training_rows,
+        bin_centres=k_means(as_points(binned_images), BINS),
+        cell_centres=k_means(training_features, CELLS),
     )
 
 
 def as_points(images: np.ndarray) -> np.ndarray:
-    """Images uint8 as points (n, H W [3]) in [0, 1], float32."""
+    """Images (n, H, W[, 3]) uint8 as points (n, pixels) float32 in [0, 1]."""
     return unit_pixels(images.reshape(len(images), -1))

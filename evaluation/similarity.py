@@ -1,4 +1,4 @@
-"""How like their originals reconstructions are, pixel by pixel and window by window."""
+"""How similar reconstructions are to their originals, pixel by pixel and window by window."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..runtime.pixels import unit_pixels
 
-WINDOW = 7  # pixels, the side of SSIM's
-SSIM_CONSTANTS = (0.01**2, 0.03**2)  # SSIM's, for pixels in [0, 1]
-FOREGROUND = 0.5  # grey level from which a pixel belongs to what is drawn
-PART = 500  # images at once
+WINDOW_SIDE = 7  # pixels, of SSIM
+SSIM_CONSTANTS = (0.01**2, 0.03**2)  # for pixels in [0, 1]
+FOREGROUND = 0.5  # pixels from this grey level on are foreground
+PART_IMAGES = 500  # images compared at once
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """Of reconstructions to originals in [0, 1].
+    """How similar reconstructions are to originals, both in [0, 1].
 
-    mse: mean squared error of a pixel; foreground_mse: of one that is bright in the original, which an empty border
-    does not flatter. psnr: in decibels, from the mse of all. ssim: structural similarity, 1 for equal images.
+    mse: mean squared error of a pixel. foreground_mse: the same over pixels that are bright in the original, so that
+    an empty background does not flatter. psnr: in decibels, from mse. ssim: structural similarity, 1 for equal images.
     """
 
     mse: float
@@ -28,23 +28,21 @@ class Similarity:
 
 
 def similarity(originals: np.ndarray, reconstructions: np.ndarray) -> Similarity:
-    """Similarity of images (n, H, W[, 3]), uint8 or float in [0, 1]."""
-    total = bright_total = ssim_total = 0.0
-    pixels = bright_pixels = 0
-    for start in range(0, len(originals), PART):
-        a, b = (unit_pixels(one[start : start + PART]) for one in (originals, reconstructions))
+    """Similarity of images (n, H, W[, 3]) to originals of the same shape, uint8 or float in [0, 1]."""
+    total = foreground_total = ssim_total = 0.0
+    pixels = foreground_pixels = 0
+    for start in range(0, len(originals), PART_IMAGES):
+        a, b = (unit_pixels(images[start : start + PART_IMAGES]) for images in (originals, reconstructions))
         squared = (a - b).astype(np.float64) ** 2
-        bright = a >= FOREGROUND
+        foreground = a >= FOREGROUND
         total, pixels = total + squared.sum(), pixels + squared.size
-        bright_total, bright_pixels = (
-            bright_total + squared[bright].sum(),
-            bright_pixels + int(bright.sum()),
-        )
+        foreground_total += squared[foreground].sum()
+        foreground_pixels += int(foreground.sum())
         ssim_total += structural_similarity(a, b).sum()
     mse = total / pixels
     return Similarity(
         mse=float(mse),
-        foreground_mse=float(bright_total / max(bright_pixels, 1)),
+        foreground_mse=float(foreground_total / max(foreground_pixels, 1)),
         psnr=float(-10 * np.log10(max(mse, 1e-12))),
         ssim=float(ssim_total / len(originals)),
     )
@@ -56,21 +54,21 @@ def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Source: Z. Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004, equation 13.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
-    side = min(WINDOW, *x.shape[1:3])
+    side = min(WINDOW_SIDE, *x.shape[1:3])
     mean_x, mean_y = _window_means(x, side), _window_means(y, side)
-    sample = side**2 / (side**2 - 1) if side > 1 else 1.0
-    variance_x = sample * (_window_means(x * x, side) - mean_x**2)
-    variance_y = sample * (_window_means(y * y, side) - mean_y**2)
-    covariance = sample * (_window_means(x * y, side) - mean_x * mean_y)
+    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # factor from population to sample variance
+    variance_x = unbiased * (_window_means(x * x, side) - mean_x**2)
+    variance_y = unbiased * (_window_means(y * y, side) - mean_y**2)
+    covariance = unbiased * (_window_means(x * y, side) - mean_x * mean_y)
     c1, c2 = SSIM_CONSTANTS
-    alike = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    ssim = alike / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    ssim = numerator / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))
     means: np.ndarray = ssim.reshape(len(ssim), -1).mean(1)
     return means
 
 
 def _window_means(images: np.ndarray, side: int) -> np.ndarray:
-    """Means over every side x side window, axis after axis."""
-    across = sliding_window_view(images, side, axis=1).mean(-1)
-    means: np.ndarray = sliding_window_view(across, side, axis=2).mean(-1)
+    """Means over every side x side window: (n, H, W[, 3]) -> (n, H - side + 1, W - side + 1[, 3])."""
+    row_means = sliding_window_view(images, side, axis=1).mean(-1)
+    means: np.ndarray = sliding_window_view(row_means, side, axis=2).mean(-1)
     return means

@@ -1,4 +1,4 @@
-"""How fast a model is on this machine: its methods beside bare onnxruntime on the same graphs, measured in turn."""
+"""How fast a model is on this machine: its methods beside onnxruntime alone on the same graphs."""
 
 import statistics
 import time
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..runtime.artifact import DECODER, ENCODER, PRIOR, Artifact
+from ..runtime.artifact import DECODER, ENCODER, Artifact
 from ..runtime.autoencoder import Autoencoder
 from ..runtime.pixels import to_tensor
-from ..runtime.priors import FLOW
 from ..runtime.session import open_session
 from ..runtime.threads import chosen_threads
 from ..runtime.workers import slices
@@ -20,40 +19,40 @@ from ..runtime.workers import slices
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-BATCHES = (1, 64, 1024, 16_384)
-ROUNDS = 5  # at least
-STEPS = 8  # images on a path
-BASELINE_ROWS = 512  # rows in one run of onnxruntime alone: what suits it best
-MIN_SECONDS = (
-    0.002  # seconds: a call that takes less is repeated until it takes that, so that the clock's tick is nothing
-)
+BATCHES = (1, 64, 1024, 16_384)  # images in one call
+MIN_ROUNDS = 5
+INTERPOLATION_STEPS = 8
+BASELINE_ROWS = 512  # rows in one run of onnxruntime alone: the number at which it is fastest
+MIN_SECONDS = 0.002  # faster calls are repeated until they take this long, so that clock resolution does not matter
 
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Speed:
-    """A method at a number of images in one call. seconds: median of a call. overhead: median ratio to onnxruntime
-    alone, which runs the same graphs on tensors that are ready for it.
+    """The speed of one method at one batch.
+
+    batch: images in one call. seconds: median time of a call. onnxruntime_ratio: median ratio of that time to
+    onnxruntime alone, which runs the same graphs on prepared tensors and drops the results.
     """
 
     method: str
     batch: int
     seconds: float
-    overhead: float
+    onnxruntime_ratio: float
 
     @property
     def images_per_second(self) -> float:
-        """What it says."""
+        """Images in a call over its seconds."""
         return self.batch / self.seconds
 
 
 def speeds(
     path: str | Path, *, threads: int | None = None, batches: Sequence[int] = BATCHES, seconds: float = 1.0
 ) -> Iterator[Speed]:
-    """Every method of an artifact at every batch, each measured for about as many seconds.
+    """The speed of every method of an artifact at every batch, measured for about `seconds` each.
 
-    Images are the model's own samples. Raises what `load` raises.
+    The images are the model's own samples. Raises the errors of `load`.
     """
     artifact, model = Artifact.open(path), Autoencoder(path, threads=threads)
     sessions = {
@@ -61,32 +60,33 @@ def speeds(
     }
     for n in batches:
         for method, calls in _calls(model, sessions, n).items():
-            ours, theirs = interleaved(calls, seconds)
-            overhead = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-            yield Speed(method, n, statistics.median(ours), overhead)
+            method_times, baseline_times = interleaved(calls, seconds)
+            ratio = statistics.median(a / b for a, b in zip(method_times, baseline_times, strict=True))
+            yield Speed(method, n, statistics.median(method_times), ratio)
 
 
 def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
-    """Seconds of one call each, measured round after round, so that what else the machine does hits all alike.
+    """Seconds of each call, a list for each. Calls take turns, so that other load on the machine affects all alike.
 
-    In an order that changes, and each after a call that is not counted: what ran before it has left its own data in the
-    cache, and threads that spin for a while. seconds: for all rounds together; there are ROUNDS of them at least.
+    seconds: for all rounds together; there are at least MIN_ROUNDS. The order changes from round to round. Before
+    each timing the same call runs once untimed, because the call before it has filled the cache with other data.
     """
     order = np.random.default_rng(0)
     repeats = []
     for call in calls:
         call()
         repeats.append(max(1, round(MIN_SECONDS / _timed(call, 1))))
-    found: list[list[float]] = [[] for _ in calls]
+    times: list[list[float]] = [[] for _ in calls]
     end = time.perf_counter() + seconds
-    while len(found[0]) < ROUNDS or time.perf_counter() < end:
-        for place in order.permutation(len(calls)):
-            calls[place]()
-            found[place].append(_timed(calls[place], repeats[place]))
-    return found
+    while len(times[0]) < MIN_ROUNDS or time.perf_counter() < end:
+        for i in order.permutation(len(calls)):
+            calls[i]()
+            times[i].append(_timed(calls[i], repeats[i]))
+    return times
 
 
 def _timed(call: Call, repeat: int) -> float:
+    """Seconds of one call, the mean of `repeat` calls."""
     start = time.perf_counter()
     for _ in range(repeat):
         call()
@@ -94,30 +94,35 @@ def _timed(call: Call, repeat: int) -> float:
 
 
 def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: int) -> dict[str, tuple[Call, Call]]:
-    """Each method, and onnxruntime alone doing its share of the work. sessions: by file name."""
-    latents = model.draw(n, seed=0)
-    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")
-    encode = _bare(sessions[ENCODER], image=to_tensor(levels, model.manifest.image))
-    decode = sample = _bare(sessions[DECODER], latent=latents)
-    if model.manifest.default_prior == FLOW:
-        labels = {"label": np.zeros(n, np.int64)} if model.manifest.labels else {}
-        sample = _in_turn(_bare(sessions[PRIOR], noise=np.zeros_like(latents), **labels), decode)
-    starts, ends = (floats[: max(1, n // STEPS)] for _ in range(2))
-    ways = [_bare(sessions[ENCODER], image=to_tensor(one, model.manifest.image)) for one in (starts, ends)]
-    ways.append(_bare(sessions[DECODER], latent=np.repeat(latents[: len(starts)], STEPS, 0)))
+    """For each method: a call with n images, and the same work by onnxruntime alone. sessions: by file name."""
+    manifest = model.manifest
+    latents = model.sample_latents(n, seed=0)  # (n, d)
+    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # (n, H, W[, 3])
+    encode = _baseline(sessions[ENCODER], image=to_tensor(levels, manifest.image))
+    decode = sample = _baseline(sessions[DECODER], latent=latents)
+    if manifest.default_prior in manifest.learned_priors:
+        labels = {"label": np.zeros(n, np.int64)} if manifest.labels else {}
+        graph = manifest.learned_priors[manifest.default_prior].graph
+        sample = _in_turn(_baseline(sessions[graph], noise=np.zeros_like(latents), **labels), decode)
+    ends = floats[: max(1, n // INTERPOLATION_STEPS)]
+    ends_encode = _baseline(sessions[ENCODER], image=to_tensor(ends, manifest.image))
+    path_decode = _baseline(sessions[DECODER], latent=np.repeat(latents[: len(ends)], INTERPOLATION_STEPS, 0))
     return {
         "encode": (lambda: model.encode(floats), encode),
         "encode uint8": (lambda: model.encode(levels), encode),
         "decode": (lambda: model.decode(latents), decode),
         "decode uint8": (lambda: model.decode(latents, dtype="uint8"), decode),
         "reconstruct": (lambda: model.reconstruct(floats), _in_turn(encode, decode)),
-        "interpolate": (lambda: model.interpolate(starts, ends, steps=STEPS), _in_turn(*ways)),
+        "interpolate": (
+            lambda: model.interpolate(ends, ends, steps=INTERPOLATION_STEPS),
+            _in_turn(ends_encode, ends_encode, path_decode),
+        ),
         "sample uint8": (lambda: model.sample(n, seed=0, dtype="uint8"), sample),
     }
 
 
-def _bare(session: "InferenceSession", **inputs: np.ndarray) -> Call:
-    """Runs of the first output, BASELINE_ROWS rows each, with nothing but the runs in the call."""
+def _baseline(session: "InferenceSession", **inputs: np.ndarray) -> Call:
+    """A call that computes a session's first output and nothing else. inputs: by name, n rows each."""
     outputs = [session.get_outputs()[0].name]
     rows = len(next(iter(inputs.values())))
     feeds = [{name: array[part] for name, array in inputs.items()} for part in slices(rows, BASELINE_ROWS)]

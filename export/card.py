@@ -1,4 +1,4 @@
-"""The model card: an artifact's README.md, made from its manifest so that the two cannot disagree."""
+"""The model card: an artifact's README.md, written from its manifest so that the two cannot disagree."""
 
 import math
 
@@ -7,39 +7,38 @@ from ..runtime.manifest import DataSpec, Manifest
 
 KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
 LIMITS = {
-    "ae": """An autoencoder is trained to give images back, not to draw new ones. Its latents of real images fill no
-simple shape, and a Gaussian fitted to them also covers the gaps between them: some samples look like nothing.""",
-    "dae": """A denoising autoencoder is trained to clean images, not to draw new ones. It takes away what it was
-shown in training and may take away more; its latents fill no simple shape, so some samples look like nothing.""",
-    "vae": """A variational autoencoder pays for latents that differ from N(0, I), as much as beta says. What it cannot
-afford to keep, it averages: its images are softer than real ones.""",
+    "ae": """An autoencoder is trained to reconstruct images, not to generate them. The latents of real images have no
+simple distribution, and a Gaussian fitted to them also covers the gaps between them: some samples show nothing.""",
+    "dae": """A denoising autoencoder is trained to clean images, not to generate them. It removes the corruption that
+it was trained on and may remove more. The latents of real images have no simple distribution: some samples show
+nothing.""",
+    "vae": """A variational autoencoder is trained with a penalty, weighted by beta, on latents that differ from
+N(0, I). Details that the penalty suppresses are averaged: its images are softer than real ones.""",
 }
 
 
 def model_card(manifest: Manifest) -> str:
-    """Markdown that says what the artifact is, how to use it, what it was made from and how well it does."""
+    """Markdown that says what the artifact is, how to use it, what it was made from and how good it is."""
+    notes = (manifest.notes,) if manifest.notes else ()
+    return "\n".join((_title(manifest), _use(manifest), _facts(manifest), _recipe(manifest), _limits(manifest), *notes))
+
+
+def _title(manifest: Manifest) -> str:
     channels, height, width = manifest.image.shape
     colour = "grey" if channels == 1 else "RGB"
-    quality, data, recipe = manifest.quality, manifest.data, manifest.recipe
-    psnr = -10 * math.log10(max(quality["reconstruction_mse"], 1e-12))
-    parity = "parity with torch" + (", before weights were in 8 bits" if manifest.quantisation_error else "")
-    worst = max(manifest.parity.largest_difference.values())
-    hyperparameters = "\n".join(f"| {hyperparameter} | {_plain(value)} |" for hyperparameter, value in recipe.items())
-    versions = ", ".join(f"{package} {number}" for package, number in manifest.versions.items())
-    priors = ", ".join(f"{name} {value:.2f} nats" for name, value in manifest.log_likelihood.items())
-    commands = "\n".join(f"    {command}" for command in manifest.commands)
-    costs = ", ".join(f"{file.removesuffix('.onnx')} {count:,}" for file, count in manifest.macs.items())
-    unit = "squared error" if recipe["loss"] == "mse" else "nats"
     return f"""# {manifest.name}
 
 A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} images with {manifest.latent_dim} latent dimensions, \
-trained on {data.name}.
+trained on {manifest.data.name}.
 
 ![{manifest.name}: samples]({PREVIEW})
 
 The image: 64 samples, seed 0, prior `{manifest.default_prior}`, temperature {manifest.default_temperature:g}.
+"""
 
-## Use
+
+def _use(manifest: Manifest) -> str:
+    return f"""## Use
 
     aegen sample --model {manifest.name} -n 64 -o grid.png
 
@@ -47,47 +46,80 @@ The image: 64 samples, seed 0, prior `{manifest.default_prior}`, temperature {ma
     model = aegen.load("{manifest.name}")
     images = model.sample(64, seed=0)
 
-Where this folder does not come with aegen, give its path for its name.
+If this folder does not ship with aegen, use its path instead of its name.
+"""
 
-## Facts
 
-| | |
-| --- | --- |
-| training data | {data.name}: {data.training_images:,} images, {data.validation_images:,} more held out |
-| source of the data | {data.source} |
-| licence of the data | {data.licence} |
-| reconstruction error | {quality["reconstruction_mse"]:.5f} mean square per pixel in [0, 1] (PSNR {psnr:.2f} dB), \
-{_measured_on(data)} |
-| validation loss | {quality["validation_loss"]:.2f} {unit}, summed over pixels, \
-at epoch {manifest.epoch} of {recipe["epochs"]} |
-| priors, with the mean log-likelihood of the same held-out latents | {priors} |
-| MACs of a image | {costs} |
-| precision | {manifest.precision_text} |
-| {parity} | largest difference {worst:.1e}, at batch {", ".join(map(str, manifest.parity.batches))} |
-| made with | {versions} |
+def _facts(manifest: Manifest) -> str:
+    data, quality, recipe = manifest.data, manifest.quality, manifest.recipe
+    mse = quality["reconstruction_mse"]
+    psnr = -10 * math.log10(max(mse, 1e-12))
+    unit = "squared error" if recipe["loss"] == "mse" else "nats"
+    parity = "parity with torch" + (", before weights were in 8 bits" if manifest.quantisation_error else "")
+    worst = max(manifest.parity.largest_difference.values())
+    rows = {
+        "training data": f"{data.name}: {data.training_images:,} images, {data.validation_images:,} more held out",
+        "source of the data": data.source,
+        "licence of the data": data.licence,
+        "reconstruction error": f"{mse:.5f} mean squared error per pixel in [0, 1] (PSNR {psnr:.2f} dB), "
+        f"{_measured_on(data)}",
+        "validation loss": f"{quality['validation_loss']:.2f} {unit}, summed over pixels, "
+        f"at epoch {manifest.epoch} of {recipe['epochs']}",
+        "priors, with the mean log-likelihood of the same held-out latents": ", ".join(_priors(manifest)),
+        "MACs": ", ".join(f"{file.removesuffix('.onnx')} {count:,}" for file, count in manifest.macs.items()),
+        "precision": manifest.precision_text,
+        parity: f"largest difference {worst:.1e}, at batch {', '.join(map(str, manifest.parity.batches))}",
+        "made with": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
+    }
+    return f"## Facts\n\n{_table(('', ''), rows)}\n"
 
-## Recipe
 
-Made by these commands; whoever has the data can make it again:
+def _priors(manifest: Manifest) -> list[str]:
+    """Each prior with its log-likelihood, if it has one, and a learned one with its evaluations."""
+    texts = []
+    for name in manifest.priors:
+        likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)
+        nats = "" if likelihood is None else f" {likelihood:.2f} nats"
+        texts.append(name + nats + ("" if learned is None else f" ({_times(learned.evaluations)})"))
+    return texts
+
+
+def _times(evaluations: int) -> str:
+    return "1 evaluation" if evaluations == 1 else f"{evaluations} evaluations"
+
+
+def _recipe(manifest: Manifest) -> str:
+    commands = "\n".join(f"    {command}" for command in manifest.commands)
+    hyperparameters = {name: _plain(value) for name, value in manifest.recipe.items()}
+    return f"""## Recipe
+
+Made by these commands; with the same data they make it again:
 
 {commands}
 
-| hyperparameter | value |
-| --- | --- |
-{hyperparameters}
+{_table(("hyperparameter", "value"), hyperparameters)}
+"""
 
-## Limits
+
+def _limits(manifest: Manifest) -> str:
+    return f"""## Limits
 
 {LIMITS[manifest.kind]}
-The prior `kde` draws close to latents of single training images, and so may copy them.
-It knows only images like those that it was trained on.
-{f"{chr(10)}{manifest.notes}" if manifest.notes else ""}"""
+The prior `kde` samples close to the latents of single training images, and so may copy them.
+The model knows only images like those that it was trained on.
+"""
 
 
 def _measured_on(data: DataSpec) -> str:
     if data.test_images:
         return f"on the {data.test_images:,} test images, which training never saw"
     return f"on the {data.validation_images:,} validation images, by which the best epoch was chosen"
+
+
+def _table(header: tuple[str, str], rows: dict[str, str]) -> str:
+    """A Markdown table of two columns."""
+    lines = [f"| {header[0]} | {header[1]} |".replace("|  |  |", "| | |"), "| --- | --- |"]
+    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
 def _plain(value: object) -> str:

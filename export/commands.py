@@ -1,51 +1,43 @@
-"""The commands that make an artifact again, as they are recorded in its manifest."""
+"""The commands that make an artifact again, as its manifest records them."""
 
-import dataclasses
 import shlex
 from collections.abc import Iterator
 
-from ..recipes.feature_extractor import FeatureExtractorRecipe
-from ..recipes.flow import FlowRecipe
-from ..recipes.refinement import RefinementRecipe
-from ..recipes.training import Recipe
+from ..recipes.hyperparameters import Hyperparameters, hyperparameters
+from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR
 from ..train.checkpoint import BEST, Checkpoint
 from ..train.priors import LearnedPrior
 
 
 def recorded_commands(
-    checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, settings: dict[str, str]
+    checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, options: dict[str, str]
 ) -> tuple[str, ...]:
-    """The commands that train, train a prior and refine where that was done, and export; paths are generic.
+    """The commands that train, train a prior and refine, as far as that was done, and export.
 
-    settings: of the export, by option.
+    data: name of the training data. name: of the artifact; paths are made from it. options: of the export, by name.
     """
 
-    def part(run: str) -> str:
+    def checkpoint_of(run: str) -> str:
         return run if checkpoint.file == BEST else f"{run}/{checkpoint.file}"
 
     run = f"runs/{name}"
-    source = part(run)
+    source = checkpoint_of(run)
     commands = [["aegen", "train", "--data", data, *changed_options(checkpoint.recipe), "-o", run]]
     if learned is not None:
-        commands.append(["aegen", "train-prior", source, *changed_options(learned.recipe)])
+        prior = [] if learned.name == DEFAULT_LEARNED_PRIOR else ["--prior", learned.name]
+        commands.append(["aegen", "train-prior", source, *prior, *changed_options(learned.recipe)])
     if checkpoint.refinement is not None:
         refined = f"{run}-refined"
         commands.append(["aegen", "refine", source, *changed_options(checkpoint.refinement), "-o", refined])
-        source = part(refined)
-    commands.append(["aegen", "export", source, *_flat(settings), "-o", name])
+        source = checkpoint_of(refined)
+    commands.append(["aegen", "export", source, *_flat(options), "-o", name])
     return tuple(map(shlex.join, commands))
 
 
-def changed_options(recipe: Recipe | FlowRecipe | FeatureExtractorRecipe | RefinementRecipe) -> list[str]:
-    """An option for every hyperparameter that is not at its default."""
-    changed = {
-        field.name: getattr(recipe, field.name)
-        for field in dataclasses.fields(recipe)
-        if getattr(recipe, field.name) != field.default
-    }
-    return list(
-        _flat({f"--{hyperparameter.replace('_', '-')}": _text(value) for hyperparameter, value in changed.items()})
-    )
+def changed_options(recipe: Hyperparameters) -> list[str]:
+    """Command-line options for every hyperparameter that is not at its default."""
+    changed = [each for each in hyperparameters(type(recipe)) if getattr(recipe, each.name) != each.default]
+    return list(_flat({f"--{each.name.replace('_', '-')}": _text(getattr(recipe, each.name)) for each in changed}))
 
 
 def _text(value: object) -> str:

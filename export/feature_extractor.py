@@ -1,4 +1,4 @@
-"""A trained feature extractor -> its folder, with proof that onnxruntime sees what torch sees."""
+"""A trained feature extractor -> its folder, with proof that onnxruntime computes what torch computes."""
 
 import dataclasses
 import shlex
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data.datasets import Dataset
-from ..evaluation.feature_extractor import CARD, FACTS, FORMAT, GRAPH, FeatureExtractor, FeatureExtractorRecord
+from ..evaluation.feature_extractor import CARD, FORMAT, GRAPH, RECORD, FeatureExtractor, FeatureExtractorRecord
 from ..files.atomic import new_folder
 from ..recipes.feature_extractor import FeatureExtractorRecipe
 from ..runtime.artifact import file_spec
@@ -18,27 +18,29 @@ from ..runtime.pixels import to_tensor
 from ..runtime.verification import ATOL, agree, largest_difference
 from ..train.feature_extractor import UNIT, FeatureNetwork
 from .commands import changed_options
-from .graphs import EXAMPLES, graph
+from .graphs import EXAMPLE_ROWS, TorchGraph, onnx_bytes
 from .versions import versions
 
-PROVEN = 64  # test images on which onnxruntime is compared with torch
+COMPARED_IMAGES = 64  # test images on which onnxruntime is compared with torch
 
 
 def export_feature_extractor(
     network: FeatureNetwork, recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path
 ) -> FeatureExtractorRecord:
-    """Write the feature extractor's folder `target`, whole or not at all.
+    """Write the feature extractor's folder `target`, complete or not at all.
 
-    Raises OutputError when `target` is taken, ParityError when onnxruntime and torch differ.
+    dataset: the labelled images that it was trained on. Raises OutputError if `target` exists, ParityError if
+    onnxruntime and torch differ.
     """
-    image, values = ImageSpec(dataset.shape, UNIT), network.label_values
-    content = graph(network.eval(), {"image": torch.zeros(EXAMPLES, *dataset.shape)}, "features", "logits")
-    facts = FeatureExtractorRecord(
+    image, labels = ImageSpec(dataset.shape, UNIT), network.label_values
+    inputs = {"image": torch.zeros(EXAMPLE_ROWS, *dataset.shape)}
+    content = onnx_bytes(TorchGraph(GRAPH, network.eval(), inputs, ("features", "logits")))
+    record = FeatureExtractorRecord(
         format=FORMAT,
         name=target.resolve().name,
         image=image,
         features=recipe.features,
-        labels=network.labels,
+        num_classes=network.num_classes,
         accuracy=0.0,
         largest_difference=0.0,
         data=dataset.facts,
@@ -46,33 +48,37 @@ def export_feature_extractor(
         command=_command(recipe, dataset, target),
         versions=versions(),
         graph=file_spec(content),
-        label_values=() if np.array_equal(values, np.arange(len(values))) else tuple(values.tolist()),
+        label_values=() if np.array_equal(labels, np.arange(len(labels))) else tuple(labels.tolist()),
     )
     with new_folder(target) as folder:
         (folder / GRAPH).write_bytes(content)
-        (folder / FACTS).write_bytes(facts.to_json())
+        (folder / RECORD).write_bytes(record.to_json())
         extractor = FeatureExtractor(folder)
-        predicted = extractor.extract(dataset.test.images).predicted
-        facts = dataclasses.replace(
-            facts,
-            accuracy=float(np.mean(predicted == dataset.test.labels)),
-            largest_difference=_difference(network, extractor, dataset.test.images[:PROVEN], image),
+        predicted_labels = extractor.extract(dataset.test.images).predicted_labels
+        record = dataclasses.replace(
+            record,
+            accuracy=float(np.mean(predicted_labels == dataset.test.labels)),
+            largest_difference=_difference(network, extractor, dataset.test.images[:COMPARED_IMAGES], image),
         )
-        (folder / FACTS).write_bytes(facts.to_json())
-        (folder / CARD).write_text(_card(facts), encoding="utf-8")
-    return facts
+        (folder / RECORD).write_bytes(record.to_json())
+        (folder / CARD).write_text(feature_extractor_card(record), encoding="utf-8")
+    return record
 
 
 def _difference(network: FeatureNetwork, extractor: FeatureExtractor, images: np.ndarray, image: ImageSpec) -> float:
+    """Largest difference of features and probabilities between torch and onnxruntime. Raises ParityError.
+
+    images: uint8 (n, H, W[, 3]).
+    """
     with torch.inference_mode():
         features, logits = network(torch.from_numpy(to_tensor(images, image)))
-    seen = extractor.extract(images)
-    pairs = [(seen.features, features.numpy()), (seen.probabilities, torch.softmax(logits, 1).numpy())]
+    extracted = extractor.extract(images)
+    probabilities = torch.softmax(logits, 1).numpy()
+    pairs = [(extracted.features, features.numpy()), (extracted.probabilities, probabilities)]
     worst = max(largest_difference(*pair) for pair in pairs)
     if not all(agree(*pair) for pair in pairs):
-        raise ParityError(
-            "feature extractor", found=f"a difference of {worst:.2g} from torch", expected=f"about {ATOL:g}"
-        )
+        found = f"a difference of {worst:.2g} from torch"
+        raise ParityError("feature extractor", found=found, expected=f"about {ATOL:g}")
     return worst
 
 
@@ -81,32 +87,33 @@ def _command(recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path) -> 
     return shlex.join(["aegen", "train-features", *data, *changed_options(recipe), "-o", target.resolve().name])
 
 
-def _card(facts: FeatureExtractorRecord) -> str:
-    hyperparameters = "\n".join(f"| {hyperparameter} | {value} |" for hyperparameter, value in facts.recipe.items())
-    packages = ", ".join(f"{package} {number}" for package, number in facts.versions.items())
-    measured = "test" if facts.data.test_images else "validation"
-    return f"""# {facts.name}
+def feature_extractor_card(record: FeatureExtractorRecord) -> str:
+    """The README.md of a feature extractor's folder, in Markdown."""
+    hyperparameters = "\n".join(f"| {name} | {value} |" for name, value in record.recipe.items())
+    packages = ", ".join(f"{package} {version}" for package, version in record.versions.items())
+    measured = "test" if record.data.test_images else "validation"
+    return f"""# {record.name}
 
-A classifier of {facts.data.name} whose {facts.features} features images are compared by in `aegen evaluate`. It tells
-{100 * facts.accuracy:.2f} % of the {measured} images right. No generator was ever trained on what it says.
+A classifier of {record.data.name} whose {record.features} features images are compared by in `aegen evaluate`. Its
+accuracy on the {measured} images is {100 * record.accuracy:.2f} %. No generator was ever trained with it.
 
 | | |
 | --- | --- |
-| training data | {facts.data.name}: {facts.data.training_images:,} images |
-| source of the data | {facts.data.source} |
-| licence of the data | {facts.data.licence} |
-| sha256 of the network | `{facts.graph.sha256}` |
-| largest difference from torch | {facts.largest_difference:.1e}, on the first test images |
+| training data | {record.data.name}: {record.data.training_images:,} images |
+| source of the data | {record.data.source} |
+| licence of the data | {record.data.licence} |
+| sha256 of the network | `{record.graph.sha256}` |
+| largest difference from torch | {record.largest_difference:.1e}, on the first test images |
 | made with | {packages} |
 
-Made by this command; whoever has the data can make it again:
+Made by this command; with the same data it makes it again:
 
-    {facts.command}
+    {record.command}
 
 | hyperparameter | value |
 | --- | --- |
 {hyperparameters}
 
-Distances by its features compare models with one another and with real images, and mean nothing beside
+Distances by these features compare models with one another and with real images. They cannot be compared with
 distances by other features.
 """

@@ -1,10 +1,11 @@
-"""Networks in torch -> ONNX files that run anywhere: one file each, a free batch axis, no trace of this machine."""
+"""Networks in torch -> ONNX files: one file each, a dynamic batch axis, no trace of this machine."""
 
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -14,22 +15,51 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..runtime import manifest
-from ..runtime.artifact import DECODER, ENCODER, PRIOR
+from ..runtime.artifact import DECODER, ENCODER
 from ..runtime.errors import ExecutionError
 from ..runtime.graphs.check import operators_of
 from ..runtime.graphs.operators import EMITTED
 from ..runtime.pixels import Shape
 from ..train.interrupts import uninterrupted
 from ..train.networks import EncoderDecoder, Variational
-from .unrolled import UnrolledFlow
+from .pixel_shuffle import replace_depth_to_space
 
 OPSET = 18
 IR_VERSION = 8  # the newest that older and web runtimes read
-EXAMPLES = 2  # torch.export takes an axis of one as a constant
+EXAMPLE_ROWS = 2  # torch.export would treat a batch axis of 1 as a constant
+
+
+@dataclass(frozen=True)
+class TorchGraph:
+    """A torch module that becomes one ONNX file.
+
+    file: the name of the ONNX file. inputs: an example of each input by name, EXAMPLE_ROWS rows each, in the order of
+    the module's arguments. outputs: the names of the module's outputs. num_classes: of an input `label`, else 0.
+    """
+
+    file: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    num_classes: int = 0
+
+
+def encoder(network: EncoderDecoder, shape: Shape) -> TorchGraph:
+    """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]; of a VAE the mean of q(z|x), and `logvar`."""
+    image = {"image": torch.zeros(EXAMPLE_ROWS, *shape)}
+    if isinstance(network, Variational):
+        return TorchGraph(ENCODER, _Function(network, network.posterior), image, ("latent", "logvar"))
+    return TorchGraph(ENCODER, _Function(network, network.encode), image, ("latent",))
+
+
+def decoder(network: EncoderDecoder, latent_dim: int) -> TorchGraph:
+    """`latent` float32 [batch, d] -> `image` float32 [batch, C, H, W], activation included."""
+    latent = {"latent": torch.zeros(EXAMPLE_ROWS, latent_dim)}
+    return TorchGraph(DECODER, _Function(network, network.decode), latent, ("image",))
 
 
 class _Function(nn.Module):
-    """A method of a network as a module of its own, for the exporter takes modules only."""
+    """A method of a network as a module, because torch exports modules only."""
 
     def __init__(self, network: nn.Module, function: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -37,84 +67,35 @@ class _Function(nn.Module):
         self.function = function
 
     def forward(self, tensor: Tensor) -> Any:
+        """The method's result for an image (n, C, H, W) or a latent (n, d)."""
         return self.function(tensor)
 
 
-def encoder_graph(network: EncoderDecoder, shape: Shape) -> bytes:
-    """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]; of a VAE the mean of q(z|x), and `logvar`."""
-    example = torch.zeros(EXAMPLES, *shape)
-    if isinstance(network, Variational):
-        return graph(_Function(network, network.posterior), {"image": example}, "latent", "logvar")
-    return graph(_Function(network, network.encode), {"image": example}, "latent")
+def onnx_bytes(graph: TorchGraph) -> bytes:
+    """The ONNX file of a module, with a dynamic first axis `batch`.
 
-
-def decoder_graph(network: EncoderDecoder, latent_dim: int) -> bytes:
-    """`latent` float32 [batch, d] -> `image` float32 [batch, C, H, W], activation inside."""
-    return graph(_Function(network, network.decode), {"latent": torch.zeros(EXAMPLES, latent_dim)}, "image")
-
-
-def prior_graph(prior: UnrolledFlow) -> bytes:
-    """`noise` float32 [batch, d], and `label` int64 [batch] where there are labels -> `latent` float32 [batch, d].
-
-    label: place in the artifact's list of labels.
+    Raises ExecutionError if torch's exporter gives another opset than OPSET or an operator that is not in EMITTED.
     """
-    return graph(prior, prior_inputs(prior), "latent")
-
-
-def prior_inputs(prior: UnrolledFlow) -> dict[str, Tensor]:
-    """An example of what a flow is given."""
-    labels = {"label": torch.zeros(EXAMPLES, dtype=torch.int64)} if prior.flow.labels else {}
-    return {"noise": torch.zeros(EXAMPLES, len(prior.flow.mean)), **labels}
-
-
-def costs(network: EncoderDecoder, prior: UnrolledFlow | None, shape: Shape, latent_dim: int) -> dict[str, int]:
-    """MACs of one image or code in each graph, by file name."""
-    counted = {
-        ENCODER: macs(network.encode, torch.zeros(EXAMPLES, *shape)),
-        DECODER: macs(network.decode, torch.zeros(EXAMPLES, latent_dim)),
-    }
-    return counted | ({} if prior is None else {PRIOR: macs(prior, *prior_inputs(prior).values())})
-
-
-def macs(function: Callable[..., Any], *example: Tensor) -> int:
-    """MACs of the matrix products and convolutions for one row of the example, which has EXAMPLES rows."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        function(*example)
-    return int(counter.get_total_flops()) // 2 // EXAMPLES
-
-
-def signature(model: bytes) -> manifest.Graph:
-    """The inputs and outputs of an ONNX file, as its manifest states them."""
-    loaded = onnx.load_from_string(model).graph
-    return manifest.Graph(tuple(map(_tensor, loaded.input)), tuple(map(_tensor, loaded.output)))
-
-
-def graph(module: nn.Module, given: dict[str, Tensor], *results: str) -> bytes:
-    """A module as an ONNX file with a free first axis. results: the names of its outputs.
-
-    given: an example of each input, with EXAMPLES rows, by name. Raises ExecutionError when the exporter does not give
-    the opset asked for.
-    """
-    with uninterrupted(), _quiet():  # torch takes a Ctrl-C among its lazy imports for an error of its own
+    with uninterrupted(), _quiet():  # torch mistakes a Ctrl-C during its lazy imports for an error of its own
         program: Any = torch.onnx.export(
-            module.eval(),
-            tuple(given.values()),
-            input_names=list(given),
-            output_names=list(results),
-            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(given),
+            graph.module.eval(),
+            tuple(graph.inputs.values()),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(graph.inputs),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto
-    found = {imported.domain: imported.version for imported in model.opset_import}.get("")
-    if found != OPSET:
-        raise ExecutionError("the exporter of torch", found=f"opset {found}", expected=f"opset {OPSET}")
+    opset = {imported.domain: imported.version for imported in model.opset_import}.get("")
+    if opset != OPSET:
+        raise ExecutionError("the exporter of torch", found=f"opset {opset}", expected=f"opset {OPSET}")
     model.ir_version = IR_VERSION
     strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
+    replace_depth_to_space(model)
+    content = checked_bytes(model)
     other = operators_of(content) - EMITTED
     if other:
         found, expected = ", ".join(sorted(other)), "operators of the list in runtime/graphs/operators.py"
@@ -122,8 +103,39 @@ def graph(module: nn.Module, given: dict[str, Tensor], *results: str) -> bytes:
     return content
 
 
+def checked_bytes(model: onnx.ModelProto) -> bytes:
+    """A valid model as the bytes of its file, the same for the same model. Raises onnx's errors if it is invalid.
+
+    Entries of `value_info` that name no tensor, or one a second time, are removed from the model.
+    """
+    graph = model.graph
+    names = {name for node in graph.node for name in node.output} | {weight.name for weight in graph.initializer}
+    described: dict[str, onnx.ValueInfoProto] = {}
+    for value in graph.value_info:
+        if value.name in names:
+            described.setdefault(value.name, value)
+    del graph.value_info[:]
+    graph.value_info.extend(described.values())
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def macs(graph: TorchGraph) -> int:
+    """Multiply-accumulates of the matrix products and convolutions of a module for one row."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        graph.module(*graph.inputs.values())
+    return int(counter.get_total_flops()) // 2 // EXAMPLE_ROWS
+
+
+def signature(content: bytes) -> manifest.Graph:
+    """The inputs and outputs of an ONNX file, as the manifest states them."""
+    graph = onnx.load_from_string(content).graph
+    return manifest.Graph(tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output)))
+
+
 def strip(message: Message) -> None:
-    """Take out what the exporter notes about where a node came from: source lines and paths of this machine."""
+    """Remove what the exporter notes about the origin of nodes: source lines and paths of this machine."""
     for field, value in message.ListFields():
         if field.name in ("doc_string", "metadata_props"):
             message.ClearField(field.name)
@@ -139,8 +151,8 @@ def _tensor(value: onnx.ValueInfoProto) -> manifest.Tensor:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """The exporter's chatter, which tells a user nothing that they can act on; its errors still come through."""
+def _quiet() -> Iterator[None]:
+    """Hide the exporter's log and warnings, which a user cannot act on. Its errors still come through."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Weights stored in half precision: files of half the size, computed with in single precision as before."""
+"""Weights stored in half precision: files of half the size, which still compute in single precision."""
 
 import copy
 import itertools
@@ -8,65 +8,77 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..runtime.errors import ExecutionError
+from .graphs import checked_bytes
 
-SINGLE, HALF = "fp32", "fp16"
-SMALLEST = 1024  # numbers in a tensor: smaller ones weigh nothing, and biases and norms stay as they are
+MIN_HALF_SIZE = 1024  # smaller tensors, such as biases and norms, stay in single precision: they save nothing
+SMALLEST_NORMAL = torch.finfo(torch.float16).smallest_normal
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def rounded(network: Module) -> Module:
-    """A copy of a network, its norms folded into its convolutions, whose large weights are the nearest halves.
+    """A copy of a network whose large weights are rounded to halves; batch norms are folded into convolutions first.
 
-    The error is 2^-11 of a weight at most. The exporter folds norms anyway, and what it made of halves would be none.
-
+    The relative error of a weight is at most 2^-11; weights below the smallest normal half become 0. Norms are folded
+    here because the exporter would fold them afterwards, and the folded weights would not be halves.
     Raises ExecutionError for a weight beyond the range of a half.
     """
     halves = copy.deepcopy(network)
-    for part in halves.modules():
-        if isinstance(part, nn.Sequential):
-            _fold_norms(part)
+    fold_norms(halves)
     with torch.no_grad():
         for name, weight in halves.named_parameters():
-            if weight.numel() >= SMALLEST:
-                weight.copy_(weight.half())
+            if weight.numel() >= MIN_HALF_SIZE:
+                weight.copy_(nearest_halves(weight))
                 if not torch.isfinite(weight).all():
                     raise ExecutionError(f"weights {name}", found="a weight above 65,504", expected="precision fp32")
     return halves
 
 
-def _fold_norms(layers: nn.Sequential) -> None:
-    for place, (layer, following) in enumerate(itertools.pairwise(list(layers))):
-        if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-            layers[place], layers[place + 1] = fuse_conv_bn_eval(layer, following), nn.Identity()
+def nearest_halves(weight: Tensor) -> Tensor:
+    """Weights of any shape, each rounded to the nearest half, in single precision.
 
-
-def stored_as_halves(model: bytes) -> bytes:
-    """An ONNX file that holds every large weight which is a half as one; onnxruntime widens them when it opens it.
-
-    Nothing is rounded here: the graph computes what it computed before, to the last bit.
+    Subnormal halves become 0, because some engines read them as 0 and would compute something else.
     """
-    loaded = onnx.load_from_string(model)
-    graph = loaded.graph
+    halves = weight.half().float()
+    return torch.where(halves.abs() < SMALLEST_NORMAL, torch.zeros_like(halves), halves)
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Fold every batch norm into the convolution before it, in place."""
+    for part in network.modules():
+        if isinstance(part, nn.Sequential):
+            for i, (layer, following) in enumerate(itertools.pairwise(list(part))):
+                if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+                    part[i], part[i + 1] = fuse_conv_bn_eval(layer, following), nn.Identity()
+
+
+def stored_as_halves(content: bytes) -> bytes:
+    """An ONNX file that stores every large weight as halves, if the weight can be stored so without rounding.
+
+    A Cast widens the halves again, so that the graph computes the same bits as before. Engines without shape inference
+    find dtype and shape of the halves and of the widened weights in `value_info`.
+    """
+    model = onnx.load_from_string(content)
+    graph = model.graph
     casts = []
     for weight in graph.initializer:
         if weight.data_type != TensorProto.FLOAT:
             continue
-        wide = numpy_helper.to_array(weight)
+        single = numpy_helper.to_array(weight)
         with np.errstate(over="ignore"):
-            half = wide.astype(np.float16)
-        if wide.size < SMALLEST or not np.array_equal(half, wide):
+            half = single.astype(np.float16)
+        if single.size < MIN_HALF_SIZE or not np.array_equal(half, single):
             continue
         name = weight.name
         weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
         casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+        for value, kind in ((weight.name, TensorProto.FLOAT16), (name, TensorProto.FLOAT)):
+            graph.value_info.append(helper.make_tensor_value_info(value, kind, half.shape))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    onnx.checker.check_model(loaded, full_check=True)
-    content: bytes = loaded.SerializeToString(deterministic=True)
-    return content
+    return checked_bytes(model)

@@ -1,8 +1,8 @@
-"""Fully connected networks in whole numbers of 8 bits: a quarter of the size, and quicker products.
+"""Fully connected networks in 8 bits: a quarter of the size, and faster matrix products.
 
-Scales are fixed at export, from what real images and latents give. A image therefore never depends on its batch, as
-it would if every batch set scales of its own. Weights have 7 of their 8 bits: products of two 8-bit numbers overflow
-the sums of processors without special instructions.
+The scales are fixed at export, from the activations of real images and latents. The result of an image therefore does
+not depend on its batch, as it would if every batch set its own scales. Weights use 7 of their 8 bits, because products
+of two full 8-bit numbers overflow the sums of processors without special instructions.
 """
 
 import contextlib
@@ -17,54 +17,64 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from ..runtime.session import open_session
 from ..runtime.workers import slices
-from .graphs import strip
+from .graphs import checked_bytes, strip
 
-ROWS = 250  # of calibration in one run
-
-
-class _Rows(CalibrationDataReader):  # type: ignore[misc]
-    """An input's rows, a few at a time."""
-
-    def __init__(self, name: str, rows: np.ndarray) -> None:
-        self.parts = iter([{name: rows[part]} for part in slices(len(rows), ROWS)])
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next few, or None."""
-        return next(self.parts, None)
+BATCH_SIZE = 250  # rows in one run of onnxruntime
 
 
-def quantised(model: bytes, rows: np.ndarray) -> bytes:
-    """An ONNX file of one input with its matrix products in 8 bits; what goes in and comes out is float32 as before.
+def all_quantised(
+    graphs: dict[str, bytes], calibration: dict[str, np.ndarray], held_out: dict[str, np.ndarray]
+) -> tuple[dict[str, bytes], dict[str, float]]:
+    """The graphs, those with calibration rows in 8 bits; and the root mean square changes of their first outputs.
 
-    rows: of that input (n, ...), from which the range of every activation is taken; what lies beyond is cut off.
+    All dictionaries have file names as keys. graphs: ONNX files. calibration, held_out: rows of each graph's input,
+    float32 (n, ...); the changes are measured on the held-out rows.
+    """
+    in_8_bits = {file: quantised(graphs[file], rows) for file, rows in calibration.items()}
+    errors = {file: _rms_difference(graphs[file], in_8_bits[file], rows) for file, rows in held_out.items()}
+    return graphs | in_8_bits, errors
 
+
+def quantised(content: bytes, rows: np.ndarray) -> bytes:
+    """An ONNX file of one input with its matrix products in 8 bits; input and output stay float32.
+
+    rows: of the input, float32 (n, ...). They set the range of every activation; values beyond it are cut off.
     Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference, 2018.
     """
-    loaded = onnx.load_from_string(model)
+    model = onnx.load_from_string(content)
     with tempfile.TemporaryDirectory() as folder, _no_warnings():
-        result = Path(folder) / "quantised.onnx"
+        file = Path(folder) / "quantised.onnx"
         quantize_static(
-            loaded,
-            result,
-            _Rows(loaded.graph.input[0].name, rows),
+            model,
+            file,
+            _CalibrationRows(model.graph.input[0].name, rows),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
         )
-        made = onnx.load(result)
-    made.ir_version = loaded.ir_version
-    strip(made)
-    onnx.checker.check_model(made, full_check=True)
-    content: bytes = made.SerializeToString(deterministic=True)
-    return content
+        result = onnx.load(file)
+    result.ir_version = model.ir_version
+    strip(result)
+    return checked_bytes(result)
+
+
+class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
+    """The rows of an input, float32 (n, ...), in batches."""
+
+    def __init__(self, name: str, rows: np.ndarray) -> None:
+        self.batches = iter([{name: rows[part]} for part in slices(len(rows), BATCH_SIZE)])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next batch, or None after the last."""
+        return next(self.batches, None)
 
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Without the one of a step left out, which would only do what onnxruntime does when it opens the file."""
+    """Hide the warning that the graph was not optimised first: onnxruntime does that when it opens the file."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -73,24 +83,12 @@ def _no_warnings() -> Iterator[None]:
         logging.disable(before)
 
 
-def all_quantised(
-    graphs: dict[str, bytes], seen: dict[str, np.ndarray], held_out: dict[str, np.ndarray]
-) -> tuple[dict[str, bytes], dict[str, float]]:
-    """ONNX files with those that there are rows of quantised, and how much that changes what they make of other rows.
-
-    All are keyed by file name. seen, held_out: rows of each one's input. The changes are root mean squares, in units of
-    a graph's first output.
-    """
-    made = {file: quantised(graphs[file], rows) for file, rows in seen.items()}
-    errors = {file: _rms_difference(graphs[file], made[file], rows) for file, rows in held_out.items()}
-    return graphs | made, errors
-
-
-def _rms_difference(model: bytes, other: bytes, rows: np.ndarray) -> float:
+def _rms_difference(content: bytes, other: bytes, rows: np.ndarray) -> float:
+    """Root mean square difference of the first outputs of two graphs. rows: of their input, float32 (n, ...)."""
     results = []
-    for one in (model, other):
-        session = open_session(one, "a graph")
+    for graph in (content, other):
+        session = open_session(graph, "a graph")
         name = session.get_inputs()[0].name
-        parts = slices(len(rows), ROWS)
+        parts = slices(len(rows), BATCH_SIZE)
         results.append(np.concatenate([session.run(None, {name: rows[part]})[0] for part in parts]))
     return float(np.sqrt(np.mean((results[0] - results[1]).astype(np.float64) ** 2)))

@@ -1,28 +1,71 @@
-"""Statistics of the training latents, from which new latents are drawn: a ladder of priors fitted to the same latents."""
+"""Closed-form priors fitted to the training latents: the arrays of `latents.npz`."""
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.mixture import GaussianMixture
 
-from ..runtime.priors import PRIORS, Kernels, stored_prior
-from ..train.flow import Flow, log_density
-from ..train.latents import FEWEST, EncodedLatents, jitter, label_values, moments, places
+from ..runtime.closed_form import PRIORS, stored_prior
+from ..runtime.distributions import Kernels
+from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, jitter, label_values, moments
 
-COMPONENTS = (5, 20, 50, 100)  # of a Gaussian mixture, to choose from by held-out likelihood
-SEARCHED = 10_000  # latents that the choice of components is made on; the chosen mixture is fitted to all
-STEPS = 20  # of expectation maximisation at most; later ones change the likelihood in its third digit
-REFINED = 10  # of them, from the chosen mixture on to all latents
-KERNELS = 5_000  # latents kept for the kernel density
-KERNELS_OF_CLASS = 5  # of each class at least, or all where it has fewer
-BANDWIDTHS = np.geomspace(0.02, 1, 18)  # shares of each axis's standard deviation, to choose from in the same way
-FOLLOWED = 1_000  # held-out latents that every prior's density is measured at: a flow is slowly followed back
-JUDGES = 2_000  # held-out latents that a bandwidth is chosen by
-
+COMPONENTS = (5, 20, 50, 100)  # choices for a Gaussian mixture, compared by held-out likelihood
+SEARCH_LATENTS = 10_000  # latents that the number of components is chosen on; the chosen mixture is fitted to all
+EM_STEPS = 20  # of expectation maximisation; later steps change the third digit of the likelihood
+FINAL_EM_STEPS = 10  # from the chosen mixture on, with all latents
+KEPT_LATENTS = 5_000  # latents stored for the kernel density
+KEPT_PER_CLASS = 5  # of each class at least, or all if it has fewer
+BANDWIDTHS = np.geomspace(0.02, 1, 18)  # choices, as fractions of the standard deviation of each latent dimension
+BANDWIDTH_LATENTS = 2_000  # held-out latents that the bandwidth is chosen by
+LIKELIHOOD_LATENTS = 1_000  # held-out latents that priors are compared by; the density of a flow takes long
 TINY = float(np.finfo(np.float32).tiny)
+
 Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class TrainingLatents:
+    """Latents that priors are fitted to.
+
+    latents: of the training images, float64 (n, d). held_out: of the validation images, float64 (m, d). labels: int64
+    (n,), or None. components: of the Gaussian mixture, or None for the best of COMPONENTS.
+    """
+
+    latents: np.ndarray
+    held_out: np.ndarray
+    labels: np.ndarray | None
+    components: int | None
+
+    @functools.cached_property
+    def label_values(self) -> np.ndarray:
+        """The label of each class, int64 (c,) in order."""
+        return label_values(self.labels)
+
+    @functools.cached_property
+    def kept(self) -> np.ndarray:
+        """The rows of `latents` that the kernel density stores, int64 (k,)."""
+        return kept_rows(len(self.latents), self.labels)
+
+    @functools.cached_property
+    def bandwidth(self) -> float:
+        """The bandwidth of the kernel density, as a fraction of the standard deviation of each latent dimension."""
+        return best_bandwidth(self.latents[self.kept], self.held_out[:BANDWIDTH_LATENTS])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one prior is fitted.
+
+    to_all: all latents -> arrays of `latents.npz`. to_class: the latents of one class, float64 (n, d), those of all
+    classes and the arrays of all -> arrays of that class, each stored as one row of `class_NAME`; None for a prior
+    without classes.
+    """
+
+    to_all: Callable[[TrainingLatents], Arrays]
+    to_class: Callable[[np.ndarray, TrainingLatents, Arrays], Arrays] | None
 
 
 def fit(
@@ -33,149 +76,175 @@ def fit(
     components: int | None = None,
     report: Callable[[str], None] = lambda step: None,
 ) -> Arrays:
-    """Everything that `latents.npz` holds: every prior, of all training latents and, by label, of each class.
+    """The arrays of `latents.npz`: every closed-form prior, of all training latents and of each class.
 
-    latents, held_out: float32 (n, d). labels: int64 (n,) of `latents`. components: of the mixture, else the number of
-    COMPONENTS with the highest likelihood of `held_out`. Fitted in float64, the same every time; returned as float32.
+    latents, held_out: float32 (n, d) and (m, d). labels: int64 (n,) of `latents`, or None. components: of the Gaussian
+    mixture, by default the number of COMPONENTS with the highest likelihood of `held_out`. report: called with the name
+    of each step as it begins. Fitted in float64 and returned as float32; the same input gives the same arrays.
     """
-    wide, extractors = latents.astype(np.float64), held_out.astype(np.float64)
-    report("Gaussian mixture")
-    mixture = gaussian_mixture(wide, extractors, components)
-    report("kernel density")
-    kept = kept_rows(len(wide), labels)
-    share = best_bandwidth(wide[kept], extractors[:JUDGES])
-    arrays = {**gaussian(wide), **mixture, **kernels(wide, kept)}
-    arrays["kde_bandwidth"] = np.maximum(share * wide.std(0), TINY)
+    data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components)
+    arrays: Arrays = {}
+    for name in PRIORS:
+        report(f"prior {name}")
+        arrays |= FITS[name].to_all(data)
     if labels is not None:
         report("classes")
-        arrays |= class_statistics(wide, labels, kept, len(mixture["gmm_weights"]), share)
+        arrays |= _fitted_to_classes(data, labels, arrays)
     return {name: array if array.dtype != np.float64 else array.astype(np.float32) for name, array in arrays.items()}
 
 
-def measured(held_out: EncodedLatents, classes: int) -> EncodedLatents:
-    """The held-out latents that priors are compared by, the same for all: the first FOLLOWED of known classes.
+def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays) -> Arrays:
+    """The arrays of the classes, one row for each class that has at least MIN_CLASS_LATENTS latents.
 
-    classes: how many there are. Where no latent has a known class, the first of all.
+    labels: int64 (n,). arrays: those of all latents.
     """
-    known = held_out.of_known_labels(classes)
-    chosen = known if len(known.labels) else held_out
-    return EncodedLatents(chosen.latent[:FOLLOWED], chosen.labels[:FOLLOWED])
+    rows: dict[str, list[np.ndarray]] = {}
+    for value in data.label_values:
+        of_class: Arrays = {}
+        for name in PRIORS:
+            to_class = FITS[name].to_class
+            of_class |= {} if to_class is None else to_class(data.latents[labels == value], data, arrays)
+        for name, array in of_class.items():
+            rows.setdefault(f"class_{name}", []).append(array)
+    fractions = np.array([np.mean(labels == value) for value in data.label_values])
+    stacked = {name: np.stack(parts) for name, parts in rows.items()}
+    return {**stacked, "labels": data.label_values, "class_fractions": fractions / max(fractions.sum(), 1e-12)}
+
+
+def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> dict[str, float]:
+    """Mean log density in nats of held-out latents (n, d) under every closed-form prior."""
+    return {name: float(stored_prior(name, arrays).log_prob(held_out).mean()) for name in PRIORS}
+
+
+def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLatents:
+    """The held-out latents that all priors are compared by: the first LIKELIHOOD_LATENTS of known classes.
+
+    If no latent has a known class, the first of all.
+    """
+    known = held_out.of_known_classes(num_classes)
+    chosen = known if len(known.class_indices) else held_out
+    return EncodedLatents(chosen.latent[:LIKELIHOOD_LATENTS], chosen.class_indices[:LIKELIHOOD_LATENTS])
 
 
 def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
-    """The rows of n latents that the kernel density keeps, int64 in order: KERNELS at random, the same every time.
+    """The rows of n latents that the kernel density stores, int64 (k,) in order: KEPT_LATENTS random ones.
 
-    Among them are KERNELS_OF_CLASS of every class that can be asked for, or all of a class that has fewer; where there
-    are very many classes, more than KERNELS rows are kept.
+    labels: int64 (n,), or None. KEPT_PER_CLASS of every class are among them, or all of a class that has fewer; with
+    very many classes more than KEPT_LATENTS rows are kept. The same input gives the same rows.
     """
     order = np.random.default_rng(0).permutation(n)
     values = label_values(labels)
     if labels is None or not len(values):
-        return np.sort(order[:KERNELS])
-    classes = places(labels[order], n, values)
+        return np.sort(order[:KEPT_LATENTS])
+    classes = class_indices(labels[order], n, values)
     by_class = np.argsort(classes, kind="stable")
-    rank = np.empty(n, np.int64)  # of each row in its class
+    rank = np.empty(n, np.int64)  # of each row within its class
     rank[by_class] = np.arange(n) - np.searchsorted(classes[by_class], classes[by_class])
-    first = (rank < KERNELS_OF_CLASS) & (classes < len(values))
+    first = (rank < KEPT_PER_CLASS) & (classes < len(values))
     kept = np.concatenate([order[first], order[~first]])
-    return np.sort(kept[: max(KERNELS, np.count_nonzero(first))])
+    return np.sort(kept[: max(KEPT_LATENTS, np.count_nonzero(first))])
 
 
-def kernels(latents: np.ndarray, kept: np.ndarray) -> Arrays:
-    """The kept rows of latents (n, d), as halves of what they are relative to the mean and the scale (d,) of all.
-
-    Halves have 11 bits and end at 65,504: of latents as they are, rounding could exceed the bandwidth.
-    """
-    mean, std = latents.mean(0).astype(np.float32), latents.std(0).astype(np.float32)
-    scale = np.where(std > TINY, std, np.float32(1))
-    return {"kde_latents": ((latents[kept] - mean) / scale).astype(np.float16), "kde_mean": mean, "kde_scale": scale}
+def standard(data: TrainingLatents) -> Arrays:
+    """The mean (d,) alone: N(0, I) has no parameters, but a prior needs the latent dimension."""
+    return {"mean": data.latents.mean(0)}
 
 
-def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> dict[str, float]:
-    """Mean log density in nats of held-out latents (n, d) under every prior."""
-    return {name: float(stored_prior(name, arrays).log_prob(held_out).mean()) for name in PRIORS}
-
-
-def flow_log_likelihood(flow: Flow, held_out: np.ndarray, labels: np.ndarray, shares: np.ndarray) -> float:
-    """Mean log density in nats of held-out latents (n, d) under a learned flow, followed closely; at least.
-
-    labels: int64 (n,), class indices. shares: of each class, or empty. p(z) = sum_y share(y) p(z|y) is taken at the
-    latent's own class alone, beside which the others hardly count.
-    """
-    latents, own = torch.from_numpy(held_out), torch.from_numpy(labels)
-    with torch.no_grad():  # in inference mode torch before 2.12 takes every Jacobian for 0
-        density = float(log_density(flow, latents, own).mean())
-    return density + (float(np.log(shares[labels]).mean()) if len(shares) else 0.0)
+def diagonal(latents: np.ndarray) -> Arrays:
+    """Mean and standard deviation (d,) of latents (n, d)."""
+    return {"mean": latents.mean(0), "std": np.maximum(latents.std(0), TINY)}
 
 
 def gaussian(latents: np.ndarray) -> Arrays:
-    """Mean and std (d,), and the lower Cholesky factor (d, d) of the covariance."""
+    """Mean (d,) of latents (n, d), and the lower Cholesky factor (d, d) of their covariance."""
     mean, factor = moments(latents)
-    return {"mean": mean, "std": np.maximum(latents.std(0), TINY), "factor": factor}
+    return {"mean": mean, "factor": factor}
 
 
-def gaussian_mixture(latents: np.ndarray, held_out: np.ndarray, components: int | None) -> Arrays:
-    """Weights (k,), means (k, d) and factors (k, d, d) of a mixture of Gaussians with full covariances.
+def gaussian_mixture(data: TrainingLatents) -> Arrays:
+    """Weights (k,), means (k, d) and Cholesky factors (k, d, d) of a mixture of Gaussians with full covariances.
 
     Source: A. Dempster, N. Laird, D. Rubin, Maximum Likelihood from Incomplete Data via the EM Algorithm, 1977.
     """
-    searched = latents[:SEARCHED]
-    choices = [components] if components else [k for k in COMPONENTS if k * 5 <= len(searched)] or [1]
-    found = max((_em(searched, k) for k in choices), key=lambda mixture: mixture.score(held_out))
-    if len(latents) > len(searched):
-        found = _em(latents, found.n_components, found)
-    return {"gmm_weights": found.weights_, "gmm_means": found.means_, "gmm_factors": _factors(found)}
+    searched = data.latents[:SEARCH_LATENTS]
+    choices = [data.components] if data.components else [k for k in COMPONENTS if k * 5 <= len(searched)] or [1]
+    best = max((_mixture(searched, k) for k in choices), key=lambda mixture: mixture.score(data.held_out))
+    if len(data.latents) > len(searched):
+        best = _mixture(data.latents, best.n_components, best)
+    return {"gmm_weights": best.weights_, "gmm_means": best.means_, "gmm_factors": _factors(best)}
 
 
-def class_statistics(
-    latents: np.ndarray, labels: np.ndarray, kept: np.ndarray, components: int, share: float
-) -> Arrays:
-    """The priors of each class, stacked over the classes that have at least FEWEST latents.
+def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
+    """The mixture of one class, latents (n, d), with an equal part k of the components of the mixture of all.
 
-    kept: the rows of `latents` that the kernel density keeps. components: of the mixture of all classes, of which each
-    gets an even part. share: the kernels' bandwidth, as a share of a standard deviation.
+    Weights (k,), means (k, d) and factors (k, d, d). A class with few latents gets fewer components; the others have
+    weight 0.
     """
-    values = label_values(labels)
-    part = max(1, components // max(1, len(values)))
-    rows: dict[str, list[np.ndarray]] = {}
-    for value in values:
-        own = latents[labels == value]
-        statistics = {f"class_{name}": array for name, array in gaussian(own).items()}
-        mixture = _em(own, min(part, len(own) // FEWEST))
-        padded = part - mixture.n_components  # weight 0: never drawn
-        factors = _factors(mixture)
-        statistics["class_gmm_weights"] = np.concatenate([mixture.weights_, np.zeros(padded)])
-        statistics["class_gmm_means"] = np.concatenate([mixture.means_, np.zeros((padded, latents.shape[1]))])
-        statistics["class_gmm_factors"] = np.concatenate(
-            [factors, np.repeat(np.eye(latents.shape[1])[None], padded, 0)]
-        )
-        statistics["class_kde_bandwidth"] = np.maximum(share * own.std(0), TINY)
-        for name, array in statistics.items():
-            rows.setdefault(name, []).append(array)
-    classes = places(labels[kept], len(kept), values)
-    found = {name: np.stack(arrays) for name, arrays in rows.items()}
-    shares = np.array([np.mean(labels == value) for value in values])
-    return {**found, "labels": values, "class_fractions": shares / max(shares.sum(), 1e-12), "kde_classes": classes}
+    components, d = max(1, len(arrays["gmm_weights"]) // len(data.label_values)), latents.shape[1]
+    mixture = _mixture(latents, min(components, len(latents) // MIN_CLASS_LATENTS))
+    unused = components - mixture.n_components
+    return {
+        "gmm_weights": np.concatenate([mixture.weights_, np.zeros(unused)]),
+        "gmm_means": np.concatenate([mixture.means_, np.zeros((unused, d))]),
+        "gmm_factors": np.concatenate([_factors(mixture), np.repeat(np.eye(d)[None], unused, 0)]),
+    }
+
+
+def kernel_density(data: TrainingLatents) -> Arrays:
+    """The kept latents, as halves relative to mean and scale (d,), the bandwidth (d,), and their class indices (k,).
+
+    Halves have 11 bits and end at 65,504: of the latents themselves, rounding could exceed the bandwidth.
+    """
+    latents = data.latents
+    mean, std = latents.mean(0).astype(np.float32), latents.std(0).astype(np.float32)
+    scale = np.where(std > TINY, std, np.float32(1))
+    arrays = {
+        "kde_latents": ((latents[data.kept] - mean) / scale).astype(np.float16),
+        "kde_mean": mean,
+        "kde_scale": scale,
+        "kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY),
+    }
+    if data.labels is not None:
+        arrays["kde_classes"] = class_indices(data.labels[data.kept], len(data.kept), data.label_values)
+    return arrays
+
+
+def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
+    """The bandwidth (d,) of one class, latents (n, d): the same fraction of their std as in the density of all."""
+    return {"kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY)}
 
 
 def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
-    """The one of BANDWIDTHS under which a kernel density of `latents` gives held-out latents the highest likelihood."""
+    """The fraction among BANDWIDTHS whose kernel density of latents (n, d) makes held-out latents (m, d) likeliest."""
     mean, scale = latents.mean(0), np.maximum(latents.std(0), TINY)
     latents, held_out = latents - mean, held_out - mean  # densities far from 0 would lose digits
-    scores = [Kernels(latents, share * scale).log_prob(held_out).mean() for share in BANDWIDTHS]
+    scores = [Kernels(latents, fraction * scale).log_prob(held_out).mean() for fraction in BANDWIDTHS]
     return float(BANDWIDTHS[int(np.argmax(scores))])
 
 
-def _em(latents: np.ndarray, components: int, start: GaussianMixture | None = None) -> GaussianMixture:
-    warm = {}
+def _mixture(latents: np.ndarray, components: int, start: GaussianMixture | None = None) -> GaussianMixture:
+    """A mixture fitted to latents (n, d) by expectation maximisation, from k-means or from another mixture on."""
+    options = {}
     if start is not None:
-        warm = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
-    floor = jitter(np.atleast_2d(np.cov(latents, rowvar=False)))
-    mixture = GaussianMixture(components, reg_covar=floor, max_iter=REFINED if warm else STEPS, random_state=0, **warm)
+        options = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
+    variance = jitter(np.atleast_2d(np.cov(latents, rowvar=False)))
+    steps = EM_STEPS if start is None else FINAL_EM_STEPS
+    mixture = GaussianMixture(components, reg_covar=variance, max_iter=steps, random_state=0, **options)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a mixture that has not quite converged is judged like any other
+        warnings.simplefilter("ignore")  # a mixture that has not quite converged is compared like any other
         return mixture.fit(latents)
 
 
 def _factors(mixture: GaussianMixture) -> np.ndarray:
+    """Lower Cholesky factors (k, d, d) of the covariances."""
     return np.linalg.cholesky(mixture.covariances_)
+
+
+# One entry for each closed-form prior of the runtime.
+FITS: dict[str, Fit] = {
+    "standard": Fit(standard, None),
+    "diagonal": Fit(lambda data: diagonal(data.latents), lambda latents, data, arrays: diagonal(latents)),
+    "gaussian": Fit(lambda data: gaussian(data.latents), lambda latents, data, arrays: gaussian(latents)),
+    "gmm": Fit(gaussian_mixture, class_mixture),
+    "kde": Fit(kernel_density, class_bandwidth),
+}

@@ -1,4 +1,4 @@
-"""What an artifact was made with."""
+"""The versions that an artifact is made with."""
 
 import platform
 from importlib.metadata import version
@@ -7,5 +7,5 @@ PACKAGES = ("aegen", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what comes out."""
+    """Versions of Python and of the packages that the result depends on."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

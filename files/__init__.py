@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, and sources that are read: the standard library alone."""
+"""Input and output files: sources that are read, and outputs that appear whole or not at all. Standard library only."""

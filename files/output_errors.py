@@ -1,12 +1,14 @@
-"""What is said of an output that the system refuses to write."""
+"""Errors of outputs that the system refuses to write: each names the output, the cause and a remedy."""
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..runtime.errors import OutputError
+from ..runtime.errors import AegenError, OutputError
 
-# What the system says when a write fails: what is the matter, and what to do.
+# Errors of a failed write: the cause, and the remedy.
 WRITE_ERRORS = {
     errno.ENOSPC: ("no space left on the device", "Free some, or write somewhere else."),
     errno.EDQUOT: ("a disk quota that is used up", "Free some space, or write somewhere else."),
@@ -14,7 +16,7 @@ WRITE_ERRORS = {
     errno.EIO: ("an input/output error", "Check the device, or write somewhere else."),
     errno.EROFS: ("a read-only file system", "Write somewhere else."),
 }
-PERMISSION = ("no permission to write there", "Choose a place of your own, or change its permissions.")
+PERMISSION = ("no permission to write there", "Write to a folder of your own, or change its permissions.")
 NAME_ERRORS = {
     errno.EACCES: PERMISSION,
     errno.EPERM: PERMISSION,
@@ -24,15 +26,42 @@ NAME_ERRORS = {
 }
 
 
-def output_error(path: object, error: OSError) -> OutputError:
-    """The error for an output that the system refused to write: the path, what was found, and what to do."""
+@contextmanager
+def output_errors(output: object) -> Iterator[None]:
+    """Turn an OSError within the block into an OutputError that names the output.
+
+    BrokenPipeError passes: it says that the reader of a pipe has ended, which is not an error of the output.
+    """
+    try:
+        yield
+    except (AegenError, BrokenPipeError):
+        raise
+    except OSError as error:
+        raise output_error(output, error) from error
+
+
+@contextmanager
+def write_errors(output: object) -> Iterator[None]:
+    """Turn an OSError that only writing raises into an OutputError that names the output. Other errors pass."""
+    try:
+        yield
+    except AegenError:
+        raise
+    except OSError as error:
+        if error.errno not in WRITE_ERRORS:
+            raise
+        raise output_error(output, error) from error
+
+
+def output_error(output: object, error: OSError) -> OutputError:
+    """The OutputError for an output that the system refused to write."""
     known = {**WRITE_ERRORS, **NAME_ERRORS}
     found, remedy = known.get(error.errno or 0, (error.strerror or str(error), "Write somewhere else."))
-    return OutputError(str(path), found=found, remedy=remedy)
+    return OutputError(str(output), found=found, remedy=remedy)
 
 
 def checked_output(output: str | os.PathLike[str]) -> Path:
-    """The path of an output, where its name is one that a file can have. Raises OutputError."""
+    """The path of an output. Raises OutputError for a name that no file can have."""
     name = os.fspath(output)
     if not name:
         raise OutputError("output", found="an empty name", expected="the name of a file or a folder")

@@ -1,1 +1,1 @@
-"""Images in files and arrays: reading, tiling, writing, with numpy and pillow."""
+"""Images in files and arrays: reading, tiling and writing, with numpy and pillow."""

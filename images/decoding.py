@@ -1,6 +1,6 @@
-"""One image file to 8-bit grey or colour: its header first, then its pixels a few rows at a time.
+"""One image file -> 8-bit grey or colour: its header first, then its pixels, a few rows at a time.
 
-Pillow holds a decoded image whole, four bytes for a pixel of colour, so what is made of it is made of strips.
+Pillow holds a decoded image whole, with four bytes for a colour pixel, so it is converted and reduced in strips.
 """
 
 import math
@@ -9,21 +9,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..files.sources import format_names
 from ..runtime.errors import InputError
+from .formats import IMAGE_FORMATS, PILLOW_NAMES
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MAX_PIXELS = 100_000_000  # of an image that is made smaller while it is decoded
 MAX_KEPT_PIXELS = 64_000_000  # of an image that keeps its size
 MAX_BUFFERED_PIXELS = 25_000_000  # of a format whose decoder holds the image several times
-LARGE = 4_000_000  # pixels from which an image is reduced by whole factors before it is resized
-STRIP = 1_000_000  # pixels converted at a time
+MIN_REDUCED_PIXELS = 4_000_000  # of an image that is reduced by whole factors before it is resized
+STRIP_PIXELS = 1_000_000  # converted at a time
+MAX_REASON_LETTERS = 120  # of Pillow's description of damage
 ORIENTATION = 0x0112  # EXIF tag
-TURNS = {
+TRANSPOSES = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -33,9 +35,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
-DEPTHS = (8, 10, 12, 14, 16)  # bits that 16-bit grey levels may have been recorded with
 # What Pillow raises on damaged files, found by damaging some 100,000; UnidentifiedImageError is an OSError.
-DAMAGE = (
+DAMAGE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -46,115 +47,123 @@ DAMAGE = (
     struct.error,
     Image.DecompressionBombError,
 )
+SixteenBit = Literal["no", "grey", "colour"]
 
 
 @dataclass(frozen=True)
-class Header:
-    """What an image file says of itself before it is decoded. width, height: once it is turned upright.
+class ImageHeader:
+    """What an image file states before it is decoded. width, height: in pixels, after the image is turned upright.
 
-    turn_known: whether an EXIF chunk that comes late may still exchange them. deep: "" for 8 bits, "grey" or "colour"
-    for 16 bits a channel; colour with transparency counts as colour, and so does grey with it.
+    orientation_known: False if a later EXIF chunk may still exchange width and height. sixteen_bit: whether a channel
+    has 16 bits; anything with transparency counts as colour, as Pillow opens it.
     """
 
     width: int
     height: int
-    turn_known: bool
-    deep: str
+    orientation_known: bool
+    sixteen_bit: SixteenBit
 
     def fits(self, width: int, height: int) -> bool:
         """Whether the image may have this size."""
-        own = (self.width, self.height)
-        return own == (width, height) or (not self.turn_known and own == (height, width))
+        size = (self.width, self.height)
+        return size == (width, height) or (not self.orientation_known and size == (height, width))
 
 
-def read_header(stream: BinaryIO, where: str, *, reduced: bool) -> Header:
-    """The header of an image; no pixel is decoded. reduced: whether the image will be made smaller.
+def read_header(stream: BinaryIO, source_name: str, *, reduced: bool) -> ImageHeader:
+    """The header of an image file; no pixels are decoded. reduced: whether the image will be made smaller.
 
-    Raises InputError when it is no PNG, JPEG, BMP or WebP, or has too many pixels.
+    Raises InputError when the file is no image or has too many pixels.
     """
-    with _open(stream, where, reduced=reduced) as image:
-        turn = _orientation(image)
-        size = image.size[::-1] if turn in SIDEWAYS else image.size
-        known = image.format != "PNG" or turn != 1
-        return Header(*size, known, _deep(image, stream))
+    with _open(stream, source_name, reduced=reduced) as image:
+        orientation = _orientation(image)
+        size = image.size[::-1] if orientation in SIDEWAYS else image.size
+        orientation_known = image.format != "PNG" or orientation != 1
+        return ImageHeader(*size, orientation_known, _sixteen_bit(image, stream))
 
 
 def decode(
-    stream: BinaryIO, where: str, *, colour: bool | None = None, size: tuple[int, int] | None = None, bits: int = 16
+    stream: BinaryIO,
+    source_name: str,
+    *,
+    colour: bool | None = None,
+    size: tuple[int, int] | None = None,
+    bits: int = 16,
 ) -> np.ndarray:
-    """The pixels of an image file, uint8 (H, W) or (H, W, 3), turned as its EXIF data says.
+    """The pixels of an image file, uint8 (H, W) or (H, W, 3), turned upright as its EXIF data says.
 
-    colour: None keeps the image's own. size: (width, height) to scale to. bits: what 16-bit grey levels were recorded
-    with; of 16-bit colour the high byte is taken. What is transparent becomes black. Raises InputError when the file
-    is damaged.
+    colour: convert to colour or to grey; None keeps what the file has. size: (width, height) to scale to. bits: the
+    number of bits that 16-bit grey levels were recorded with; of 16-bit colour the high byte is kept. Transparent
+    pixels become black. Raises InputError when the file is damaged.
     """
-    with _open(stream, where, reduced=size is not None) as image:
-        deep = _deep(image, stream)
-        if size is not None and image.format == "JPEG" and image.width * image.height > LARGE:
+    with _open(stream, source_name, reduced=size is not None) as image:
+        sixteen_bit = _sixteen_bit(image, stream)
+        if size is not None and image.format == "JPEG" and image.width * image.height > MIN_REDUCED_PIXELS:
             image.draft(None, (4 * max(size), 4 * max(size)))  # decodes at a half, a quarter or an eighth of the sides
-        _load(image, where, stream, deep)
-        turn = _orientation(image)
-        own = size[::-1] if size is not None and turn in SIDEWAYS else size
-        with _damage_told(where):  # a palette too short, for example
-            plain = _plain(image, _is_colour(image, deep, stream) if colour is None else colour, own, bits)
-        return np.asarray(plain if turn == 1 else plain.transpose(TURNS[turn]))
+        _load(image, source_name, stream, sixteen_bit)
+        orientation = _orientation(image)
+        stored_size = size[::-1] if size is not None and orientation in SIDEWAYS else size
+        with _damage_errors(source_name):  # a palette that is too short, for example
+            if colour is None:
+                colour = _is_colour(image, sixteen_bit, stream)
+            converted = _converted(image, colour, stored_size, bits)
+        return np.asarray(converted if orientation == 1 else converted.transpose(TRANSPOSES[orientation]))
 
 
-def largest_level(stream: BinaryIO, where: str) -> tuple[int, bool]:
+def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
     """Largest value of a 16-bit image, 0 to 65535, and whether every value is an 8-bit level times 257.
 
-    Of colour Pillow keeps the high bytes only, so there the value is that of the high byte times 256.
+    Pillow keeps only the high byte of 16-bit colour, so for colour the result is the largest high byte times 256.
     """
-    with _open(stream, where, reduced=True) as image:
-        deep = _deep(image, stream)
-        _load(image, where, stream, deep)
-        if deep == "colour":
+    with _open(stream, source_name, reduced=True) as image:
+        sixteen_bit = _sixteen_bit(image, stream)
+        _load(image, source_name, stream, sixteen_bit)
+        if sixteen_bit == "colour":
             return 256 * max(int(np.asarray(strip)[..., :3].max()) for strip, _ in _strips(image, 1)), True
-        largest, plain = 0, True
+        largest, eight_bit = 0, True
         for strip, _ in _strips(image, 1):
-            levels = np.asarray(strip)
-            if (hidden := image.info.get("transparency")) is not None:
-                levels = np.where(levels == hidden, 0, levels)
-            plain = plain and np.array_equal(levels >> 8, levels & 255)
+            levels = np.asarray(strip)  # uint16 (rows, W)
+            if (transparent := image.info.get("transparency")) is not None:
+                levels = np.where(levels == transparent, 0, levels)
+            eight_bit = eight_bit and np.array_equal(levels >> 8, levels & 255)
             largest = max(largest, int(levels.max()))
-        return largest, plain
+        return largest, eight_bit
 
 
 @contextmanager
-def _open(stream: BinaryIO, where: str, *, reduced: bool) -> Iterator[Image.Image]:
-    """An opened image, without a warning of Pillow's, none of which says what a user could act on."""
+def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Image.Image]:
+    """An opened image. Pillow's warnings are silenced, because a user cannot act on any of them."""
     with warnings.catch_warnings(action="ignore"):
         stream.seek(0)
         try:
-            opened = Image.open(stream, formats=FORMATS)
+            opened = Image.open(stream, formats=PILLOW_NAMES)
         except UnidentifiedImageError as error:
-            if _is_empty(stream):
-                raise InputError(where, found="an empty file", expected="an image") from error
-            expected = "PNG, JPEG, BMP, WebP, .npy, .npz or IDX"
-            raise InputError(where, found="no format that can be read", expected=expected) from error
+            found = "an empty file" if _is_empty(stream) else "no format that can be read"
+            raise InputError(source_name, found=found, expected=format_names(IMAGE_FORMATS)) from error
         except Image.DecompressionBombError as error:
-            raise InputError(where, found="too many pixels", expected=f"at most {MAX_PIXELS:,}") from error
-        except DAMAGE as error:
-            raise InputError(f"{where} is damaged", found=_first_words(error)) from error
+            raise InputError(source_name, found="too many pixels", expected=f"at most {MAX_PIXELS:,}") from error
+        except DAMAGE_ERRORS as error:
+            raise InputError(f"{source_name} is damaged", found=_reason(error)) from error
         with opened:
-            most = MAX_PIXELS if reduced else MAX_KEPT_PIXELS
+            limit = MAX_PIXELS if reduced else MAX_KEPT_PIXELS
             if opened.format == "WEBP" or (opened.format == "JPEG" and "progressive" in opened.info):
-                most = MAX_BUFFERED_PIXELS
-            if opened.width * opened.height > most:
-                raise InputError(where, found=f"{opened.width}x{opened.height} pixels", expected=f"at most {most:,}")
+                limit = MAX_BUFFERED_PIXELS
+            if opened.width * opened.height > limit:
+                found = f"{opened.width}x{opened.height} pixels"
+                raise InputError(source_name, found=found, expected=f"at most {limit:,}")
             yield opened
 
 
 @contextmanager
-def _damage_told(where: str) -> Iterator[None]:
+def _damage_errors(source_name: str) -> Iterator[None]:
+    """Turn what Pillow raises on damaged files into InputErrors that name the source."""
     try:
         yield
-    except DAMAGE as error:
-        raise InputError(f"{where} is damaged", found=_first_words(error)) from error
+    except DAMAGE_ERRORS as error:
+        raise InputError(f"{source_name} is damaged", found=_reason(error)) from error
 
 
-def _first_words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:MAX_REASON_LETTERS] or type(error).__name__
 
 
 def _is_empty(stream: BinaryIO) -> bool:
@@ -162,92 +171,99 @@ def _is_empty(stream: BinaryIO) -> bool:
     return not stream.read(1)
 
 
-def _load(image: Image.Image, where: str, stream: BinaryIO, deep: str) -> None:
-    """Decode, and put right what Pillow says of a transparent colour where a channel has not 8 bits."""
+def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: SixteenBit) -> None:
+    """Decode an image, and correct the transparent level that Pillow reports for channels of other than 8 bits."""
     bits = _png_bits(stream)
-    with _damage_told(where):
+    with _damage_errors(source_name):
         image.load()
     if image.mode in ("P", "PA") and image.palette is None:
-        raise InputError(f"{where} is damaged", found="no palette")
-    clear = image.info.get("transparency")
-    if image.mode == "RGB" and deep and isinstance(clear, tuple):
-        image.info["transparency"] = tuple(level >> 8 for level in clear)
-    if image.mode == "L" and bits in (2, 4) and isinstance(clear, int):
-        image.info["transparency"] = clear * (255 // (2**bits - 1))
+        raise InputError(f"{source_name} is damaged", found="no palette")
+    transparent = image.info.get("transparency")
+    if image.mode == "RGB" and sixteen_bit != "no" and isinstance(transparent, tuple):
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
+    if image.mode == "L" and bits in (2, 4) and isinstance(transparent, int):
+        image.info["transparency"] = transparent * (255 // (2**bits - 1))
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    """The EXIF orientation, 1 to 8; 1 when it is missing or damaged."""
     try:
-        found = Image.Image.getexif(image).get(ORIENTATION, 1)  # that of a PNG would decode the image
-    except DAMAGE:
+        # The method of the base class: the one for PNG would decode the image.
+        orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
+    except DAMAGE_ERRORS:
         return 1
-    return found if found in TURNS else 1
+    return orientation if orientation in TRANSPOSES else 1
 
 
-def _deep(image: Image.Image, stream: BinaryIO) -> str:
+def _sixteen_bit(image: Image.Image, stream: BinaryIO) -> SixteenBit:
     if image.format != "PNG" or _png_bits(stream) != 16:
-        return ""
+        return "no"
     return "grey" if image.mode.startswith("I;16") else "colour"
 
 
 def _png_bits(stream: BinaryIO) -> int:
-    """Bits of a channel, of a PNG; 0 of any other file. The stream stays where it is."""
-    return _ihdr(stream)[0]
+    """Bits of one channel of a PNG; 0 for any other file."""
+    return _png_header(stream)[0]
 
 
 def _png_is_grey(stream: BinaryIO) -> bool:
-    return _ihdr(stream)[1] in (0, 4)
+    return _png_header(stream)[1] in (0, 4)
 
 
-def _ihdr(stream: BinaryIO) -> tuple[int, int]:
-    """Bits and colour type of a PNG's first chunk, or (0, 2)."""
-    place = stream.tell()
+def _png_header(stream: BinaryIO) -> tuple[int, int]:
+    """Bits and colour type in the first chunk of a PNG, or (0, 2). The position of the stream does not change."""
+    position = stream.tell()
     stream.seek(0)
     start = stream.read(26)
-    stream.seek(place)
+    stream.seek(position)
     return (start[24], start[25]) if len(start) == 26 and start[12:16] == b"IHDR" else (0, 2)
 
 
-def _is_colour(image: Image.Image, deep: str, stream: BinaryIO) -> bool:
-    if image.mode == "P":  # a palette may hold nothing but greys
+def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) -> bool:
+    """Whether an image has colours; a palette of greys has none."""
+    if image.mode == "P":
         palette = image.getpalette("RGB") or []
         used = [i for i, count in enumerate(image.histogram()[:256]) if count]
         return any(len(set(palette[3 * i : 3 * i + 3])) > 1 for i in used)
-    if deep and _png_is_grey(stream):  # Pillow opens 16-bit grey with transparency as colour
+    if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens 16-bit grey with transparency as colour
         return False
     return image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;16")
 
 
-def _plain(image: Image.Image, colour: bool, size: tuple[int, int] | None, bits: int) -> Image.Image:
-    """The image in grey or colour, of its own size or scaled; a large one is reduced by whole factors before that."""
-    across = down = 1
-    if size is not None and image.width * image.height > LARGE:
-        across, down = (max(1, own // (4 * wanted)) for own, wanted in zip(image.size, size, strict=True))
-    width, height = image.width / across, image.height / down  # the last column and row may stand for fewer pixels
-    plain = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
-    for strip, top in _strips(image, down):
-        plain.paste(_eight_bits(strip, colour, bits).reduce((across, down)), (0, top // down))
+def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, bits: int) -> Image.Image:
+    """The image in 8-bit grey or colour, scaled to `size` (width, height) if that is given.
+
+    A large image is first reduced by whole factors, strip by strip, to at least four times the size.
+    """
+    factor_x = factor_y = 1
+    if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
+        factor_x, factor_y = (max(1, side // (4 * target)) for side, target in zip(image.size, size, strict=True))
+    # Not rounded: the last column and row of the reduced image may represent fewer pixels than the others.
+    width, height = image.width / factor_x, image.height / factor_y
+    reduced = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
+    for strip, top in _strips(image, factor_y):
+        reduced.paste(_eight_bit(strip, colour, bits).reduce((factor_x, factor_y)), (0, top // factor_y))
     if size is None or image.size == size:
-        return plain
-    return plain.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width, height))
+        return reduced
+    return reduced.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width, height))
 
 
 def _strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]]:
-    """Parts of the image, each some rows high, a multiple of factor, and the row each begins at."""
-    rows = max(STRIP // image.width // factor, 1) * factor
+    """Horizontal strips of an image, each with its first row; their heights are multiples of `factor`."""
+    rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height))), top
 
 
-def _eight_bits(part: Image.Image, colour: bool, bits: int) -> Image.Image:
-    if part.mode.startswith("I;16"):  # Pillow's own conversion clips instead of scaling
-        levels = np.asarray(part)
-        eight = np.minimum(levels >> (bits - 8), 255).astype(np.uint8)
-        if (hidden := part.info.get("transparency")) is not None:
-            eight[levels == hidden] = 0
-        part = Image.fromarray(eight)
-    elif part.has_transparency_data:
-        layer = part.convert("RGBA")
-        part = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
-    return part.convert("RGB" if colour else "L")
+def _eight_bit(strip: Image.Image, colour: bool, bits: int) -> Image.Image:
+    """A strip in 8-bit grey or colour, with transparent pixels black."""
+    if strip.mode.startswith("I;16"):  # Pillow's own conversion clips instead of scaling
+        levels = np.asarray(strip)  # uint16 (rows, W)
+        grey = np.minimum(levels >> (bits - 8), 255).astype(np.uint8)
+        if (transparent := strip.info.get("transparency")) is not None:
+            grey[levels == transparent] = 0
+        strip = Image.fromarray(grey)
+    elif strip.has_transparency_data:
+        layer = strip.convert("RGBA")
+        strip = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
+    return strip.convert("RGB" if colour else "L")

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST: a magic number, the sizes of the axes, then numbers; often compressed with gzip.
+"""IDX, the format of MNIST: a magic number, the size of each axis, then the values; often compressed with gzip.
 
 Magic number: two zero bytes, the type of the values, the number of axes. All numbers are big-endian.
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits".
@@ -9,13 +9,18 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 
+from ..files.paths import ALL_ROWS, reason
+from ..files.sources import FileFormat, Source
 from ..runtime.errors import InputError
+from .array_files import UNNAMED
 
 TYPES: dict[int, np.dtype] = {
     0x08: np.dtype(">u1"),
@@ -25,100 +30,155 @@ TYPES: dict[int, np.dtype] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
-GZIP_MAGIC = b"\x1f\x8b"
+GZIP_SIGNATURE = b"\x1f\x8b"
+IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
+MAX_AXES = 4
 MAX_RATIO = 1032  # bytes that one byte of deflate can become
-COUNTED = 2**26  # bytes from which a compressed file is first inflated without keeping anything
-PIECE = 2**22  # bytes inflated at a time
-AGAIN = "Download or copy it again."
-Accept = Callable[[tuple[int, ...], np.dtype], None]
+MAX_TRUSTED_BYTES = 2**26  # of compressed values; more are counted before any of them is kept
+CHUNK_BYTES = 2**22  # inflated at a time
+REMEDY = "Download or copy it again."
 
 
-def read_idx(
-    source: Path | BinaryIO, where: str, window: slice = slice(None), accept: Accept | None = None
-) -> np.ndarray:
-    """The items of an IDX file or stream, (n, ...) of the type that it states, only those in `window`.
+class IdxFile:
+    """An IDX file as an `ArrayFile`: one array without a name."""
 
-    Only what the window needs is decompressed. accept: is given the shape and the dtype of the whole before any of it
-    is read, and may refuse them. Raises InputError for a wrong magic number, a truncated or damaged file, and, where
-    the window reaches the end, for bytes after it.
-    """
-    stream = source.open("rb") if isinstance(source, Path) else source
+    names: tuple[str, ...] = (UNNAMED,)
+
+    def __init__(self, source: Source[FileFormat]) -> None:
+        self._source = source
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of the array."""
+        return idx_header(self._source.stream, self._source.name)
+
+    def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
+        """The rows (n, ...) in the window; only what they need is decompressed."""
+        return read_idx(self._source.stream, self._source.name, window)
+
+
+@contextmanager
+def open_idx(path: Path) -> Iterator[BinaryIO]:
+    """An IDX file, open for `idx_header` and `read_idx`. Raises InputError when it cannot be opened."""
     try:
-        return _read(stream, where, window, accept)
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{where} is damaged: {error}", remedy=AGAIN) from error
-    except EOFError as error:
-        raise InputError(where, found="a gzip file cut short", expected="a whole one", remedy=AGAIN) from error
-    finally:
-        if isinstance(source, Path):
-            stream.close()
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError(str(path), found=reason(error), expected="a file that can be read") from error
+    with stream:
+        yield stream
 
 
-def _read(stream: BinaryIO, where: str, window: slice, accept: Accept | None) -> np.ndarray:
-    packed = _is_gzip(stream)
-    size = stream.seek(0, io.SEEK_END)
-    plain = _from_start(stream, packed)
-    shape, dtype, start = _header(plain, where)
-    if accept is not None:
-        accept(shape, dtype)
-    item = math.prod(shape[1:]) * dtype.itemsize
-    total = shape[0] * item
+def idx_header(stream: BinaryIO, source_name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an IDX stream; no values are read. Raises InputError for a wrong or incomplete header."""
+    with _damage_errors(source_name):
+        header = _header(_from_start(stream, _is_gzip(stream)), source_name)
+        return header.shape, header.dtype.newbyteorder("=")
+
+
+def read_idx(stream: BinaryIO, source_name: str, window: slice = ALL_ROWS) -> np.ndarray:
+    """The rows of an IDX stream that lie in `window`: an array (n, ...) of the stated type, in native byte order.
+
+    Only what the rows need is decompressed. Raises InputError for a wrong magic number, a truncated or damaged file,
+    and, when the window reaches the end, for bytes after it.
+    """
+    with _damage_errors(source_name):
+        return _read(stream, source_name, window)
+
+
+def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
+    """The rows (n, ...) in the window."""
+    compressed = _is_gzip(stream)
+    file_size = stream.seek(0, io.SEEK_END)
+    plain = _from_start(stream, compressed)
+    header = _header(plain, source_name)
+    shape, row_bytes = header.shape, header.row_bytes
     first, last, _ = window.indices(shape[0])
     last = max(first, last)
-    if total > (MAX_RATIO * (size + 1) if packed else size - start):
-        found = f"{size if packed else size - start} bytes of {'compressed ' if packed else ''}data"
-        raise InputError(where, found=found, expected=f"{total} for {shape}", remedy="Copy the file again.")
-    if packed and (last - first) * item > COUNTED:  # a header that lies would otherwise cost what it announces
-        _require(_count(plain, last * item), last * item, total, shape, where)
-        plain = _from_start(stream, packed)
-        plain.read(start)
-    _count(plain, first * item)
-    content = bytearray().join(_pieces(plain, (last - first) * item))
-    _require(first * item + len(content), last * item, total, shape, where)
+    stored = file_size if compressed else file_size - header.size
+    if header.total_bytes > (MAX_RATIO * (file_size + 1) if compressed else stored):
+        found = f"{stored} bytes of {'compressed ' if compressed else ''}data"
+        expected = f"{header.total_bytes} for {shape}"
+        raise InputError(source_name, found=found, expected=expected, remedy=REMEDY)
+    # The header may be wrong: count the values first, so that no memory is taken for values that do not exist.
+    if compressed and (last - first) * row_bytes > MAX_TRUSTED_BYTES:
+        _require_values(_skip(plain, last * row_bytes), last, header, source_name)
+        plain = _from_start(stream, compressed)
+        plain.read(header.size)
+    _skip(plain, first * row_bytes)
+    content = bytearray().join(_chunks(plain, (last - first) * row_bytes))
+    _require_values(first * row_bytes + len(content), last, header, source_name)
     if last == shape[0] and plain.read(1):
-        raise InputError(where, found="more data", expected=f"{total} bytes for {shape}")
-    return np.frombuffer(content, dtype).reshape(last - first, *shape[1:]).astype(dtype.newbyteorder("="), copy=False)
+        raise InputError(source_name, found="more data", expected=f"{header.total_bytes} bytes for {shape}")
+    rows = np.frombuffer(content, header.dtype).reshape(last - first, *shape[1:])
+    return rows.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _require(present: int, needed: int, total: int, shape: tuple[int, ...], where: str) -> None:
-    if present < needed:
-        expected = f"{total} for {shape}"
-        raise InputError(where, found=f"{present} bytes of data", expected=expected, remedy="Copy the file again.")
+@dataclass(frozen=True)
+class _Header:
+    """The header of an IDX file. size: of the header itself, in bytes."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    size: int
+
+    @property
+    def row_bytes(self) -> int:
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def total_bytes(self) -> int:
+        return self.shape[0] * self.row_bytes
 
 
-def _from_start(stream: BinaryIO, packed: bool) -> BinaryIO:
-    stream.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if packed else stream
-
-
-def _count(stream: BinaryIO, total: int) -> int:
-    """How many of the next `total` bytes are there; none of them is kept."""
-    return sum(map(len, _pieces(stream, total)))
-
-
-def _pieces(stream: BinaryIO, total: int) -> Iterator[bytes]:
-    """The next `total` bytes, a few MB at a time."""
-    while total > 0 and (piece := stream.read(min(total, PIECE))):
-        total -= len(piece)
-        yield piece
-
-
-def _header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape, dtype and length of the header."""
+def _header(stream: BinaryIO, source_name: str) -> _Header:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         expected = "00000801 (labels) or 00000803 (images), or for 08 another type of 09, 0b, 0c, 0d, 0e"
-        raise InputError(f"{where}: magic number", found=magic.hex() or "an empty file", expected=expected)
+        raise InputError(f"{source_name}: magic number", found=magic.hex() or "an empty file", expected=expected)
     sizes = stream.read(4 * magic[3])
     length = 4 + 4 * magic[3]
     if len(sizes) < 4 * magic[3]:
-        raise InputError(where, found=f"a header of {4 + len(sizes)} bytes", expected=f"{length} bytes")
+        raise InputError(source_name, found=f"a header of {4 + len(sizes)} bytes", expected=f"{length} bytes")
     shape = tuple(map(int, struct.unpack(f">{magic[3]}I", sizes)))
-    if len(shape) > 4:
-        raise InputError(where, found=f"{len(shape)} axes", expected="at most 4")
-    return shape, TYPES[magic[2]], length
+    if len(shape) > MAX_AXES:
+        raise InputError(source_name, found=f"{len(shape)} axes", expected=f"at most {MAX_AXES}")
+    return _Header(shape, TYPES[magic[2]], length)
+
+
+def _require_values(present: int, rows: int, header: _Header, source_name: str) -> None:
+    """Raise InputError when fewer bytes are present than that many rows take."""
+    if present < rows * header.row_bytes:
+        expected = f"{header.total_bytes} for {header.shape}"
+        raise InputError(source_name, found=f"{present} bytes of data", expected=expected, remedy=REMEDY)
+
+
+@contextmanager
+def _damage_errors(source_name: str) -> Iterator[None]:
+    """Turn the errors of gzip into InputErrors that name the source."""
+    try:
+        yield
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{source_name} is damaged: {error}", remedy=REMEDY) from error
+    except EOFError as error:
+        raise InputError(source_name, found="a gzip file cut short", expected="a whole one", remedy=REMEDY) from error
 
 
 def _is_gzip(stream: BinaryIO) -> bool:
     stream.seek(0)
-    return stream.read(2) == GZIP_MAGIC
+    return stream.read(len(GZIP_SIGNATURE)) == GZIP_SIGNATURE
+
+
+def _from_start(stream: BinaryIO, compressed: bool) -> BinaryIO:
+    stream.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if compressed else stream
+
+
+def _skip(stream: BinaryIO, total: int) -> int:
+    """Read the next `total` bytes without keeping them, and return how many there were."""
+    return sum(map(len, _chunks(stream, total)))
+
+
+def _chunks(stream: BinaryIO, total: int) -> Iterator[bytes]:
+    """The next `total` bytes, a few MB at a time."""
+    while total > 0 and (chunk := stream.read(min(total, CHUNK_BYTES))):
+        total -= len(chunk)
+        yield chunk

@@ -1,29 +1,31 @@
-"""Names of images: that of the file an image came from is that of the file it is written to."""
+"""Names of arrays in archives, and names of image files: outputs are named after inputs."""
 
 from collections.abc import Sequence
 
 from ..runtime.errors import InputError
 
-NAMES = "names"  # the array of an .npz that holds them
+IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays of an `.npz`; the last holds the names of image files
 SUFFIX = ".png"
-MAX_BYTES = 255  # of a file's name, on most systems
+MAX_NAME_BYTES = 255  # of a file's name, on most systems
 
 
 def png_names(names: Sequence[str]) -> list[str]:
-    """The file names that images are written under: `a.jpg` and `a.png` both become `a.png`.
+    """The names of the PNG files that images are written to: `a.jpg` and `a.png` both become `a.png`.
 
-    Raises InputError for two images of one name, whatever their case, and for what is no plain file name.
+    Raises InputError when two images would have one name, in any case of letters, and for a name with folders in it.
     """
-    made: dict[str, str] = {}
+    files: list[str] = []
+    originals: dict[str, str] = {}  # by the file's name in lower case
     for name in names:
         stem = name.rpartition(".")[0] or name
         file = stem + SUFFIX
-        plain = stem.strip(". ") and not any(letter in name for letter in "/\\\0")
-        if not plain or len(file.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        is_plain = stem.strip(". ") and not any(letter in name for letter in "/\\\0")
+        if not is_plain or len(file.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
             raise InputError("names", found=repr(name), expected="plain file names")
-        if file.casefold() in made:
+        if file.casefold() in originals:
             remedy = "Write to one file, such as an .npz, or give the images different names."
-            found = f"images {made[file.casefold()]} and {name}"
+            found = f"images {originals[file.casefold()]} and {name}"
             raise InputError("names", found=found, expected=f"one {file} in the output folder", remedy=remedy)
-        made[file.casefold()] = name
-    return [(name.rpartition(".")[0] or name) + SUFFIX for name in names]
+        originals[file.casefold()] = name
+        files.append(file)
+    return files

@@ -1,31 +1,72 @@
-"""The format that an output's name asks for."""
+"""The formats that images and latents are written in. This table is the one place that registers an output format."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ..files.output_errors import checked_output
 from ..runtime.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".npy", ".npz")
-GRIDS = (".png", ".jpg", ".jpeg", ".webp")
+STANDARD_OUTPUT = "-"
+JPEG_QUALITY = 95  # with colours at full resolution, because grids have sharp edges
 
 
-def output_suffix(output: str) -> str:
-    """The form that an output of images asks for: one of SUFFIXES, `-`, or nothing for a folder.
+@dataclass(frozen=True)
+class OutputFormat:
+    """How an output is written. kind: one grid image, an animation, arrays, or a folder with one PNG for each image.
+
+    pillow_name: Pillow's name of an image format. options: for Pillow's encoder. max_side: the most pixels that the
+    format allows on a side.
+    """
+
+    kind: Literal["grid", "animation", "npy", "npz", "folder"]
+    pillow_name: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    max_side: int = 0
+
+    @property
+    def holds_arrays(self) -> bool:
+        """Whether the output holds arrays, which keep floats as they are."""
+        return self.kind in ("npy", "npz")
+
+
+PNG = OutputFormat("grid", "PNG", max_side=2**31 - 1)
+JPEG = OutputFormat("grid", "JPEG", {"quality": JPEG_QUALITY, "subsampling": 0}, max_side=65_535)
+NPY = OutputFormat("npy")
+FOLDER = OutputFormat("folder")
+OUTPUT_FORMATS = {
+    ".png": PNG,
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".webp": OutputFormat("grid", "WEBP", {"lossless": True}, max_side=16_383),
+    ".gif": OutputFormat("animation", "GIF", max_side=65_535),
+    ".npy": NPY,
+    ".npz": OutputFormat("npz"),
+}
+GRID_SUFFIXES = tuple(suffix for suffix, format in OUTPUT_FORMATS.items() if format.kind == "grid")
+
+
+def output_format(output: str) -> OutputFormat:
+    """The format that an output's name asks for: by its suffix, a folder without one, `.npy` for `-` and for devices.
 
     Raises InputError for any other suffix, OutputError for a name that no file can have.
     """
-    if output == "-":
-        return "-"
+    if output == STANDARD_OUTPUT:
+        return NPY
     path = checked_output(output)
     if path.exists() and not path.is_file() and not path.is_dir():
-        return ".npy"  # a device or a named pipe
+        return NPY  # a device or a named pipe
     suffix = "" if output.endswith(("/", "\\")) else path.suffix.lower()
-    if suffix not in ("", *SUFFIXES):
-        raise InputError(output, found=suffix, expected=f"{', '.join(SUFFIXES)}, a folder's name, or -")
-    return suffix
+    if not suffix:
+        return FOLDER
+    if suffix not in OUTPUT_FORMATS:
+        raise InputError(output, found=suffix, expected=f"{', '.join(OUTPUT_FORMATS)}, a folder's name, or -")
+    return OUTPUT_FORMATS[suffix]
 
 
-def latents_suffix(output: str) -> str:
-    """The form that an output of latents asks for: `.npy`, `.npz` or `-`. Raises InputError for any other suffix."""
-    suffix = output_suffix(output)
-    if suffix not in (".npy", ".npz", "-"):
+def latents_format(output: str) -> OutputFormat:
+    """The format that an output of latents asks for: `.npy` or `.npz`. Raises InputError for any other."""
+    format = output_format(output)
+    if not format.holds_arrays:
+        suffix = checked_output(output).suffix.lower()
         raise InputError(output, found=suffix or "no suffix", expected=".npy, .npz, or -")
-    return suffix
+    return format

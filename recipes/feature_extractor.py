@@ -1,21 +1,39 @@
 """Hyperparameters of the feature extractor."""
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
+
+MAX_WIDTH = 65_536  # units of a layer; more is a typing error that would take all memory
 
 
 @dataclass(frozen=True)
-class FeatureExtractorRecipe:
-    """What decides, together with the data, what a feature extractor is. Its images are turned, scaled and moved at random."""
+class FeatureExtractorRecipe(Hyperparameters):
+    """Hyperparameters of the feature extractor. Training images are rotated, zoomed and translated at random."""
 
-    features: int = 128  # units of the layer whose values images are compared by
-    channels: int = 24  # at the full side; twice and four times as many at a half and a quarter of it
-    epochs: int = 15  # passes over the training images
-    batch_size: int = 128  # images in one step
-    learning_rate: float = 2e-3  # AdamW's, at its peak
-    warmup: float = 0.15  # share of all steps in which the rate rises
-    weight_decay: float = 1e-2  # AdamW's, decoupled from the rate
-    dropout: float = 0.3  # share of the features that a step leaves out
-    turn: float = 0.2  # largest angle in radians
-    zoom: float = 0.12  # largest change of size, as a share
-    shift: float = 0.1  # largest move, as a share of the side
-    seed: int = 0  # of the initial weights, the order of the images and all chance
+    stage: ClassVar[str] = "feature extractor"
+
+    features: int = hyperparameter(
+        128, "Units of the layer whose values are the features.", at_least=1, at_most=MAX_WIDTH
+    )
+    channels: int = hyperparameter(
+        24,
+        "Channels at the full side; twice and four times as many at a half and a quarter.",
+        at_least=1,
+        at_most=MAX_WIDTH,
+    )
+    epochs: int = hyperparameter(15, "Passes over the training images.", at_least=1, at_most=MAX_STEPS)
+    batch_size: int = hyperparameter(128, "Images in one step.", at_least=1, at_most=MAX_STEPS)
+    learning_rate: float = hyperparameter(2e-3, "Peak learning rate of AdamW.", above=0, at_most=1)
+    warmup: float = hyperparameter(0.15, "Fraction of all steps in which the learning rate rises.", at_least=0, below=1)
+    weight_decay: float = hyperparameter(1e-2, "Decoupled weight decay of AdamW.", at_least=0, at_most=1)
+    dropout: float = hyperparameter(0.3, "Fraction of the features that are dropped in a step.", at_least=0, below=1)
+    max_rotation: float = hyperparameter(0.2, "Largest random rotation, in radians.", at_least=0)
+    max_zoom: float = hyperparameter(0.12, "Largest random zoom, as a fraction of the size.", at_least=0, below=1)
+    max_translation: float = hyperparameter(
+        0.1, "Largest random translation, as a fraction of the side.", at_least=0, at_most=1
+    )
+    seed: int = hyperparameter(
+        0, "Seed of the initial weights, the order of the images and all random changes.", at_least=0, at_most=MAX_SEED
+    )

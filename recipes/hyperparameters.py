@@ -1,21 +1,113 @@
-"""Rules that hyperparameters must pass."""
+"""Hyperparameters: every field of a recipe states its default, its meaning and the values that it may have."""
 
-from collections.abc import Iterable
-from typing import Any
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args, get_origin
 
 from ..runtime.errors import InputError
 
-MAX_SEED = 2**63 - 1  # torch's
-Rule = tuple[bool, str, str]  # whether it holds, the hyperparameter, what is expected of it
+MAX_SEED = 2**63 - 1  # torch takes no larger one
+MAX_STEPS = 10**9  # a larger number of steps or epochs is a typing error
+ITEM_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
-def check_hyperparameters(kind: str, recipe: Any, rules: Iterable[Rule]) -> None:
-    """Raise InputError for the first rule that does not hold, naming the recipe, the hyperparameter and its value."""
-    for holds, hyperparameter, expected in rules:
-        if not holds:
-            raise InputError(f"{kind}: {hyperparameter}", found=getattr(recipe, hyperparameter), expected=expected)
+@dataclass(frozen=True)
+class Limits:
+    """The values that a hyperparameter, or each number of a tuple, may have.
+
+    at_least, at_most: included. above, below: excluded. choices: the only texts allowed, where there are any.
+    """
+
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    choices: tuple[str, ...] = ()
+
+    def allow(self, value: Any) -> bool:
+        """Whether a value, or every item of a tuple, lies within the limits. NaN never does."""
+        if isinstance(value, tuple):
+            return all(self.allow(item) for item in value)
+        if self.choices:
+            return value in self.choices
+        return bool(self.at_least <= value <= self.at_most and self.above < value < self.below)
+
+    def __str__(self) -> str:
+        """`from 0 to below 1`, or the choices; empty without limits."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        lower = f"above {self.above:g}" if self.above > -math.inf else ""
+        if self.at_least > -math.inf:
+            lower = f"from {self.at_least:g}"
+        upper = f"to below {self.below:g}" if self.below < math.inf else ""
+        if self.at_most < math.inf:
+            upper = f"to {self.at_most:,}" if isinstance(self.at_most, int) else f"to {self.at_most:g}"
+        return " ".join(part for part in (lower, upper) if part)
 
 
-def one_of(hyperparameter: str, value: str, options: Any) -> Rule:
-    """The rule that a text is one of some options."""
-    return value in options, hyperparameter, f"one of {', '.join(options)}"
+def hyperparameter(
+    default: Any,
+    meaning: str,
+    *,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field of a recipe. meaning: one line, which is also the help of the option. The rest: see Limits."""
+    limits = Limits(at_least, at_most, above, below, choices)
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "limits": limits})
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One field of a recipe. kind: its annotation, such as `int` or `tuple[float, float]`."""
+
+    name: str
+    kind: Any
+    default: Any
+    meaning: str
+    limits: Limits
+
+    def allows(self, value: Any) -> bool:
+        """Whether it may have a value."""
+        return isinstance(value, bool) if self.kind is bool else self.limits.allow(value)
+
+    @property
+    def expected(self) -> str:
+        """The values that it may have, in words: `a whole number from 1 to 100`."""
+        limits = str(self.limits)
+        if self.limits.choices:
+            return limits
+        if get_origin(self.kind) is tuple:
+            items = get_args(self.kind)
+            count = "" if items[-1] is Ellipsis else f"{len(items)} "
+            return f"{count}{ITEM_NAMES[items[0]]} {limits}".strip()
+        if self.kind is bool:
+            return "true or false"
+        return f"a {'whole ' if self.kind is int else ''}number {limits}".strip()
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Base of the recipes, which are frozen dataclasses. Raises InputError, naming the field, for an unusable value.
+
+    stage: what the recipe is for; errors begin with it.
+    """
+
+    stage: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for each in hyperparameters(type(self)):
+            value = getattr(self, each.name)
+            if not each.allows(value):
+                raise InputError(f"{self.stage}: {each.name}", found=value, expected=each.expected)
+
+
+def hyperparameters(recipe: type[Hyperparameters]) -> Iterator[Hyperparameter]:
+    """The hyperparameters of a recipe, in the order of its fields."""
+    for field in dataclasses.fields(recipe):
+        yield Hyperparameter(field.name, field.type, field.default, field.metadata["meaning"], field.metadata["limits"])

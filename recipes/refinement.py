@@ -1,50 +1,57 @@
 """Hyperparameters of refinement."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from .hyperparameters import MAX_SEED, check_hyperparameters
+from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
+
+MAX_CLASSIFIERS = 1000  # each of them has a seed of its own, so seeds end so much earlier
 
 
 @dataclass(frozen=True)
-class RefinementRecipe:
-    """What decides, together with a run and its prior, what refinement makes of them. Raises InputError for an unusable
-    setting.
-    """
+class RefinementRecipe(Hyperparameters):
+    """Hyperparameters of refinement. Together with a run and its prior they decide the refined run."""
 
-    steps: int = 500  # of training
-    batch_size: int = 128  # latents drawn in one step, and as many of real images
-    learning_rate: float = 1e-4  # Adam's, at its peak; it rises and falls as in training an autoencoder
-    warmup: float = 0.05  # share of all steps in which the rate rises
-    moment_loss_weight: float = 100.0  # of the mismatch of moments, beside the reconstruction error
-    flow_loss_weight: float = (
-        100.0  # of the flow's own error; without it the flow leaves the latents to please the classifier
-    )
-    moment_ema_decay: float = 0.97  # share of its past that the running mean of the moments keeps in one step
-    ema_decay: float = 0.998  # share of its past that the running mean of the weights keeps in one step
-    flow_steps: int = 8  # evaluations of the flow for a code, as many as are exported
-    classifiers: int = 3  # whose features are compared; a single one is pleased too soon
-    classifier_epochs: int = 4  # epochs of each of them
-    match_second_moments: bool = True  # whether shallow features match in mean square too: in contrast as in mean
-    class_loss_weight: float = (
-        0.0  # weight, beside a depth, of the classifiers' doubt of labels; more of it costs variety
-    )
-    seed: int = 0  # of the classifiers, the latents drawn, the order of the images
+    stage: ClassVar[str] = "refinement"
 
-    def __post_init__(self) -> None:
-        rules = [
-            (self.steps >= 1, "steps", "at least 1"),
-            (self.batch_size >= 1, "batch_size", "at least 1"),
-            (0 < self.learning_rate <= 1, "learning_rate", "a number above 0, to 1"),
-            (0 <= self.warmup < 1, "warmup", "a share from 0 to below 1"),
-            (self.moment_loss_weight >= 0, "moment_loss_weight", "a number from 0"),
-            (self.flow_loss_weight >= 0, "flow_loss_weight", "a number from 0"),
-            (0 <= self.moment_ema_decay < 1, "moment_ema_decay", "a share from 0 to below 1"),
-            (0 <= self.ema_decay < 1, "ema_decay", "a share from 0 to below 1"),
-            (self.flow_steps >= 1, "flow_steps", "at least 1"),
-            (self.classifiers >= 1, "classifiers", "at least 1"),
-            (self.classifier_epochs >= 1, "classifier_epochs", "at least 1"),
-            (self.match_second_moments in (True, False), "match_second_moments", "true or false"),
-            (self.class_loss_weight >= 0, "class_loss_weight", "a number from 0"),
-            (0 <= self.seed < MAX_SEED, "seed", f"a whole number from 0 to {MAX_SEED - 1}"),
-        ]
-        check_hyperparameters("refinement", self, rules)
+    steps: int = hyperparameter(500, "Training steps.", at_least=1, at_most=MAX_STEPS)
+    batch_size: int = hyperparameter(
+        128, "Samples in one step, and as many real images.", at_least=1, at_most=MAX_STEPS
+    )
+    learning_rate: float = hyperparameter(1e-4, "Peak learning rate of Adam.", above=0, at_most=1)
+    warmup: float = hyperparameter(0.05, "Fraction of all steps in which the learning rate rises.", at_least=0, below=1)
+    moment_loss_weight: float = hyperparameter(
+        100.0, "Weight of the moment gap between samples and real images.", at_least=0
+    )
+    flow_loss_weight: float = hyperparameter(
+        100.0, "Weight of the flow's training loss, which keeps its latents like those of real images.", at_least=0
+    )
+    moment_ema_decay: float = hyperparameter(
+        0.97, "Decay of the moment gaps' moving average, per step.", at_least=0, below=1
+    )
+    ema_decay: float = hyperparameter(0.998, "Decay of the weights' moving average, per step.", at_least=0, below=1)
+    flow_steps: int = hyperparameter(
+        8,
+        "Evaluations of the flow for each latent, in training and later in the artifact.",
+        at_least=1,
+        at_most=MAX_STEPS,
+    )
+    classifiers: int = hyperparameter(
+        3,
+        "Classifiers whose features are compared; with only one, samples adapt to its errors.",
+        at_least=1,
+        at_most=MAX_CLASSIFIERS,
+    )
+    classifier_epochs: int = hyperparameter(4, "Training epochs of each classifier.", at_least=1, at_most=MAX_STEPS)
+    match_second_moments: bool = hyperparameter(
+        True, "Whether shallow features match in mean square too, not in mean alone."
+    )
+    class_loss_weight: float = hyperparameter(
+        0.0, "Weight of the classifiers' cross entropy; more gives clearer but less varied samples.", at_least=0
+    )
+    seed: int = hyperparameter(
+        0,
+        "Seed of the classifiers, the noise and the order of the images.",
+        at_least=0,
+        at_most=MAX_SEED - MAX_CLASSIFIERS,
+    )

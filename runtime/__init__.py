@@ -1,13 +1,14 @@
-"""What runs on any machine: numpy, onnxruntime and pillow, never torch.
+"""What runs on any machine, with numpy and onnxruntime alone.
 
-The public names load on first use, so that a command that only prints an artifact's facts opens no onnxruntime.
+The public names are imported on first use, so a command that only prints the facts of an artifact imports no
+onnxruntime.
 """
 
 from importlib import import_module
 
 from .forks import no_fork
 
-TYPE_CHECKING = False  # that of typing, without importing it
+TYPE_CHECKING = False  # as in typing, without importing it
 if TYPE_CHECKING:
     from typing import Any
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AegenError", "Artifact", "Autoencoder", "load"]
 
-_HOMES = {"AegenError": ".errors", "Artifact": ".artifact", "Autoencoder": ".autoencoder", "load": ".autoencoder"}
+_MODULES = {"AegenError": ".errors", "Artifact": ".artifact", "Autoencoder": ".autoencoder", "load": ".autoencoder"}
 
 
 def __getattr__(name: str) -> "Any":
-    if name in _HOMES:
+    if name in _MODULES:
         with no_fork():
-            return getattr(import_module(_HOMES[name], __name__), name)
+            return getattr(import_module(_MODULES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
-"""What the methods are told: numbers within their bounds, or an error that names the argument."""
+"""Checks of the arguments of public methods; every error names its argument."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,48 +11,57 @@ from .manifest import MAX_TEMPERATURE
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 MAX_LISTED = 30  # classes that an error names
-MAX_COUNT = 2**40  # images: beyond any use, and within what numpy counts
+MAX_COUNT = 2**40  # images of one call: beyond any use, and numpy can count them
+MAX_START = 2**53  # first place of a call in a seed's row: every language's floats hold it exactly
 
 
-def count(name: str, value: int) -> int:
-    """A whole number from 0. Raises InputError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= MAX_COUNT:
+def checked_count(name: str, value: int) -> int:
+    """An integer from 0 to MAX_COUNT. Raises InputError."""
+    if not _is_integer(value) or not 0 <= value <= MAX_COUNT:
         raise InputError(name, found=shown(value), expected="a whole number from 0 to 2^40")
     return int(value)
 
 
-def positive(name: str, value: int) -> int:
-    """A whole number from 1. Raises InputError."""
-    if count(name, value) < 1:
+def checked_positive(name: str, value: int) -> int:
+    """An integer from 1 to MAX_COUNT. Raises InputError."""
+    if checked_count(name, value) < 1:
         raise InputError(name, found=value, expected="at least 1")
     return int(value)
 
 
+def checked_start(start: int) -> int:
+    """The first place in a seed's row, from 0 to MAX_START. Raises InputError."""
+    if not _is_integer(start) or not 0 <= start <= MAX_START:
+        raise InputError("start", found=shown(start), expected="a whole number from 0 to 2^53")
+    return int(start)
+
+
 def checked_steps(steps: int) -> int:
-    """Images on a path, both ends included. Raises InputError."""
-    if count("steps", steps) < 2:
+    """The number of images on a path, both ends included: an integer from 2. Raises InputError."""
+    if checked_count("steps", steps) < 2:
         raise InputError("steps", found=steps, expected="at least 2")
     return int(steps)
 
 
 def checked_temperature(temperature: float | None, default: float) -> float:
-    """A temperature, or the default for None. Raises InputError."""
+    """A temperature from 0 to MAX_TEMPERATURE; None is the default. Raises InputError."""
     value = default if temperature is None else temperature
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not (real and 0 <= value <= MAX_TEMPERATURE):
+    is_real = _is_integer(value) or isinstance(value, float | np.floating)
+    if not (is_real and 0 <= value <= MAX_TEMPERATURE):
         raise InputError("temperature", found=shown(value), expected=f"a number from 0 to {MAX_TEMPERATURE:g}")
     return float(value)
 
 
 def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Sequence[str]) -> int | np.ndarray | None:
-    """Where the classes asked for stand among a model's: one index for all, int64 (n,) for one each, or None.
+    """The class index of one label, int64 (n,) for a label of each image, or None without labels.
 
-    label: a label value or a class name; or a list or an array (n,) of them. labels, names: of the model; a name may be
-    the digits of a label value. Raises InputError, ShapeError for another number of labels than n.
+    label: a label value or a class name, or a list or an array (n,) of them. labels, names: those of the model's
+    classes, in the order of the class indices. A name wins over the same text as a label value. Raises InputError for a
+    label that the model does not have, ShapeError for another number of labels than n.
     """
     if label is None:
         return None
-    values = label.tolist() if isinstance(label, np.ndarray) else label  # of an array without axes one value
+    values = label.tolist() if isinstance(label, np.ndarray) else label  # an array without axes is one value
     if not isinstance(values, list | tuple):
         return _class_index(values, labels, names)
     if len(values) != n or (isinstance(label, np.ndarray) and label.ndim > 1):
@@ -61,12 +71,13 @@ def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Seq
 
 
 def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> int:
+    """The class index of one label value or class name. Raises InputError."""
     if not labels:
         raise InputError("label", found=shown(label), expected="a model of labelled images")
     if isinstance(label, str) and label in names:
         return list(names).index(label)
     value = int(label) if isinstance(label, str) and label.isascii() and label.isdigit() and len(label) < 19 else label
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value in labels:
+    if _is_integer(value) and value in labels:
         return list(labels).index(int(value))
     known = [*names[:MAX_LISTED], *map(str, labels[: MAX_LISTED - len(names[:MAX_LISTED])])]
     more = " ..." if len(known) < len(labels) else ""
@@ -74,7 +85,7 @@ def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> 
 
 
 def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
-    """Latents as float32 (n, d), and whether there was only one, without n. Raises ShapeError or InputError."""
+    """Latents as float32 (n, d), and whether they came as one latent (d,). Raises ShapeError or InputError."""
     try:
         array = np.asarray(latents)
     except (ValueError, TypeError) as error:
@@ -92,8 +103,13 @@ def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:
-    """Contiguous float32; the array itself if it is that. What is too large becomes infinite, without a warning."""
+    """An array of any shape as contiguous float32, without a copy where possible; values too large become infinite."""
     if array.dtype == np.float32:
         return np.ascontiguousarray(array)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(array, np.float32)
+
+
+def _is_integer(value: object) -> TypeGuard[int | np.integer]:
+    """Whether a value is a Python or numpy integer; True and False are not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""An artifact folder on disk: find it, and open it only if every file in it is the one that its manifest describes."""
+"""An artifact folder on disk: find it, and open it only if every file is the one that its manifest describes."""
 
 import hashlib
 import os
@@ -12,17 +12,16 @@ from .manifest import MAX_MANIFEST_BYTES, FileSpec, Graph, Manifest, Tensor, sig
 SHIPPED = Path(__file__).parents[1] / "artifacts"
 DEFAULT = "mnist"
 
-MANIFEST, ENCODER, DECODER, PRIOR = "manifest.json", "encoder.onnx", "decoder.onnx", "prior.onnx"
+MANIFEST, ENCODER, DECODER = "manifest.json", "encoder.onnx", "decoder.onnx"
 LATENTS, GOLDEN, CARD, PREVIEW = "latents.npz", "golden.npz", "README.md", "preview.png"
-LATENT_NAMES = ("latent", "noise", "logvar")  # tensors that are a latent, or as long as one
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder, its manifest, and the bytes of its files, each of which has passed its SHA-256.
+    """A folder, its manifest, and the bytes of its files, whose SHA-256 have been checked.
 
-    What is run is what was checked: the bytes are read once, and the folder may change afterwards. Nothing in them is
-    executed or unpickled.
+    The bytes are read once, so that what runs is what was checked, even if the folder changes afterwards. Nothing in
+    them is executed or unpickled.
     """
 
     path: Path
@@ -31,9 +30,9 @@ class Artifact:
 
     @classmethod
     def open(cls, path: str | Path) -> "Artifact":
-        """Read an artifact folder whole.
+        """Read all files of an artifact folder.
 
-        Raises NotFoundError when there is no artifact at `path`, ArtifactError when a file is missing or not the one
+        Raises NotFoundError if there is no artifact at `path`, ArtifactError if a file is missing or is not the one
         that the manifest describes.
         """
         folder = Path(path)
@@ -41,16 +40,16 @@ class Artifact:
         while True:
             _check_graphs(manifest, str(folder / MANIFEST))
             try:
-                return cls(
-                    folder, manifest, {name: verified(folder / name, spec) for name, spec in manifest.files.items()}
-                )
+                contents = {name: verified(folder / name, spec) for name, spec in manifest.files.items()}
+                return cls(folder, manifest, contents)
             except ArtifactError:
-                before, manifest = manifest, read_manifest(folder)
-                if manifest == before:
-                    raise  # else it has been replaced by another meanwhile, which is read instead
+                previous, manifest = manifest, read_manifest(folder)
+                if manifest == previous:
+                    raise
+                # Another artifact has replaced this one while it was read: read that one.
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file. Raises ArtifactError when this artifact has none of that name."""
+        """The bytes of one file. Raises ArtifactError if the artifact has no file of this name."""
         if name not in self.contents:
             found = ", ".join(self.contents)
             raise ArtifactError(f"{self.path}: {name} is not in this artifact", found=found)
@@ -58,16 +57,17 @@ class Artifact:
 
 
 def _check_graphs(manifest: Manifest, where: str) -> None:
-    """The graphs that the runtime runs must take and give what the manifest says of images and latents."""
+    """Check the signatures of encoder, decoder and learned priors. Raises ArtifactError."""
+    latent = Tensor("latent", "float32", ("batch", manifest.latent_dim))
+    logvar = Tensor("logvar", "float32", ("batch", manifest.latent_dim))
     image = Tensor("image", "float32", ("batch", *manifest.image.shape))
-    latent, noise, logvar = (Tensor(name, "float32", ("batch", manifest.latent_dim)) for name in LATENT_NAMES)
-    label = Tensor("label", "int64", ("batch",))
     wanted = {
         ENCODER: Graph((image,), (latent, logvar) if manifest.kind == "vae" else (latent,)),
         DECODER: Graph((latent,), (image,)),
     }
-    if PRIOR in manifest.graphs:
-        wanted[PRIOR] = Graph((noise, label) if manifest.labels else (noise,), (latent,))
+    label = (Tensor("label", "int64", ("batch",)),) if manifest.labels else ()
+    for prior in manifest.learned_priors.values():
+        wanted[prior.graph] = Graph((_noise(manifest.graphs[prior.graph]), *label), (latent,))
     for name, expected in wanted.items():
         found = manifest.graphs.get(name)
         if found != expected:
@@ -75,10 +75,27 @@ def _check_graphs(manifest: Manifest, where: str) -> None:
             raise ArtifactError(f"{where}: graphs: {name}", found=described, expected=signature_text(expected))
         if name not in manifest.files:
             raise ArtifactError(f"{where}: files", found=f"no {name}", expected="every graph")
+        _check_operators(manifest.operators[name], f"{where}: operators: {name}")
+
+
+def _noise(graph: Graph) -> Tensor:
+    """The tensor `noise` [batch, k] that a learned prior takes; its graph chooses k, at least 1."""
+    shapes = [tensor.shape for tensor in graph.inputs if tensor.name == "noise"]
+    k = shapes[0][-1] if shapes and shapes[0] else "k"
+    return Tensor("noise", "float32", ("batch", k if isinstance(k, int) and k >= 1 else "k"))
+
+
+def _check_operators(names: tuple[str, ...], where: str) -> None:
+    """Raise ArtifactError for an operator that the runtime does not accept."""
+    from .graphs.operators import ACCEPTED  # imports numpy, which commands that only read manifests do without
+
+    unknown = sorted(set(names) - ACCEPTED)
+    if unknown:
+        raise ArtifactError(where, found=", ".join(unknown), expected="operators that the runtime accepts")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What an artifact says of itself, its other files unopened. Raises NotFoundError or ArtifactError."""
+    """The manifest of an artifact folder, without opening its other files. Raises NotFoundError or ArtifactError."""
     where = folder / MANIFEST
     try:
         with where.open("rb") as stream:
@@ -99,7 +116,7 @@ def file_spec(content: bytes) -> FileSpec:
 
 
 def verified(file: Path, expected: FileSpec) -> bytes:
-    """The bytes of a file. Raises ArtifactError when it is missing or not the one expected."""
+    """The bytes of a file. Raises ArtifactError if it is missing or is not the expected one."""
     remedy = "Export or install the artifact again."
     try:
         with file.open("rb") as stream:
@@ -122,10 +139,10 @@ def verified(file: Path, expected: FileSpec) -> bytes:
 
 
 def find(model: str | Path | None = None) -> Path:
-    """The folder of a model given as a shipped name or as a path, `~` being the home folder; None is the default.
+    """The folder of a model, given as a shipped name or a path; None is the shipped default, `~` the home folder.
 
-    A text that is a shipped name wins over a folder of that name in the current directory: for the folder write
-    `./name`, or give a Path.
+    A string that is a shipped name means the shipped model, even if the current directory has a folder of that name:
+    for the folder write `./name`, or pass a Path. Raises NotFoundError, or InputError if `model` is neither.
     """
     if model is None:
         return SHIPPED / DEFAULT
@@ -142,7 +159,7 @@ def find(model: str | Path | None = None) -> Path:
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the artifacts that come with the package; none where it is installed without its data."""
+    """Names of the artifacts that ship with the package, sorted; empty if it is installed without its data."""
     try:
         return tuple(sorted(folder.name for folder in SHIPPED.iterdir() if (folder / MANIFEST).is_file()))
     except OSError:
@@ -150,7 +167,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def _expanded(path: Path) -> Path:
-    """`~` at the beginning is the home folder, where there is one."""
+    """The path with a leading `~` replaced by the home folder, if there is one."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -160,5 +177,5 @@ def _expanded(path: Path) -> Path:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name too long, a folder that may not be looked into
+    except OSError:  # a name that is too long, or a folder without permission
         return False

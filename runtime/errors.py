@@ -1,59 +1,63 @@
-"""Errors that a user can act on: what is wrong, what was found, what was expected, what to do.
+"""Errors that a user can act on: they say what is wrong, what was found, what was expected and what to do.
 
-Every child also derives from the built-in that a caller would reach for, so `except ValueError` keeps working.
+Every class also derives from the natural built-in error, so `except ValueError` works too.
 """
 
 from typing import Any, TypeVar
 
 Error = TypeVar("Error", bound="AegenError")
-MAX_ECHO = 200  # characters of somebody's input in a message
+MAX_ECHO = 200  # characters of user input in a message
+TAIL = 36  # characters kept from the end of a shortened text
 
 
-def shortened(text: object, most: int = MAX_ECHO) -> str:
-    """A text of one line and so many characters at most: of a longer one its beginning and its end."""
-    whole = str(text)
-    if not whole.isprintable():  # line breaks, control characters, halves of surrogate pairs
-        whole = "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in whole)
-    return whole if len(whole) <= most else f"{whole[: most - 41]} ... {whole[-36:]}"
+def shortened(text: object, max_length: int = MAX_ECHO) -> str:
+    """A text in one line of at most `max_length` characters: a longer one is cut in the middle."""
+    line = str(text)
+    if not line.isprintable():  # line breaks, control characters, lone surrogates
+        line = "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in line)
+    return line if len(line) <= max_length else f"{line[: max_length - TAIL - 5]} ... {line[-TAIL:]}"
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, for an error; of one that Python cannot write its type."""
+    """The repr of a value for an error message, or its type where it has no repr."""
     try:
         return repr(value)
-    except (ValueError, TypeError, RecursionError, MemoryError):  # a whole number of 5,000 digits, for example
+    except (ValueError, TypeError, RecursionError, MemoryError):  # an integer of 5,000 digits, for example
         return f"a {type(value).__name__} that cannot be shown"
 
 
 class AegenError(Exception):
     """Base of every error that aegen raises on purpose.
 
-    subject: what it is about, most often a path or an argument. found, expected and remedy complete the sentence.
-    Of subject and found, which may hold somebody's input, a message shows MAX_ECHO characters at most.
+    subject: what the error is about, most often a path or an argument. found, expected: what was found there and what
+    was expected. remedy: a sentence that says what to do. A message shows at most MAX_ECHO characters of subject and of
+    found, because they may hold user input, and twice as many of expected.
     """
 
     def __init__(
         self, subject: str, *, found: object = None, expected: object = None, remedy: str | None = None
     ) -> None:
-        self._parts: dict[str, Any] = {"found": found, "expected": expected, "remedy": remedy}
+        self._details: dict[str, Any] = {"found": found, "expected": expected, "remedy": remedy}
         self._subject = subject
-        facts = [f"found {shortened(found)}"] * (found is not None) + [
-            f"expected {shortened(expected, 2 * MAX_ECHO)}"
-        ] * (expected is not None)
-        about = shortened(subject)
-        message = f"{about}: {', '.join(facts)}" if facts else about
+        facts = []
+        if found is not None:
+            facts.append(f"found {shortened(found)}")
+        if expected is not None:
+            facts.append(f"expected {shortened(expected, 2 * MAX_ECHO)}")
+        message = f"{shortened(subject)}: {', '.join(facts)}" if facts else shortened(subject)
         super().__init__(f"{message}. {remedy}" if remedy else message)
 
     def recast(self, kind: type[Error], *, within: str = "") -> Error:
-        """The same error as one of another kind; within: the file that it is about, before the subject."""
-        return kind(f"{within}: {self._subject}" if within else self._subject, **self._parts)
+        """The same error as another class. within: the name of a file to put before the subject."""
+        return kind(f"{within}: {self._subject}" if within else self._subject, **self._details)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self._subject, {name: part and str(part) for name, part in self._parts.items()})
+        details = {name: detail and str(detail) for name, detail in self._details.items()}
+        return _rebuilt, (type(self), self._subject, details)
 
 
-def _rebuilt(kind: type[Error], subject: str, parts: dict[str, Any]) -> Error:
-    return kind(subject, **parts)
+def _rebuilt(kind: type[Error], subject: str, details: dict[str, Any]) -> Error:
+    return kind(subject, **details)
 
 
 class InputError(AegenError, ValueError):
@@ -65,11 +69,11 @@ class ShapeError(InputError):
 
 
 class NotFoundError(AegenError, FileNotFoundError):
-    """A path, a shipped artifact or a downloadable file is not there."""
+    """A path, a shipped artifact or a downloadable file does not exist."""
 
 
 class ArtifactError(AegenError, ValueError):
-    """An artifact is damaged, incomplete or of a format that this version cannot read."""
+    """An artifact is damaged, incomplete or in a format that this version cannot read."""
 
 
 class ParityError(AegenError, ValueError):

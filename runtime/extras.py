@@ -1,4 +1,4 @@
-"""Extras: what `pip install "aegen[NAME]"` adds, read from the package's own metadata."""
+"""The extras of this package, which `pip install "aegen[NAME]"` adds, read from its own metadata."""
 
 import re
 from importlib import metadata
@@ -7,11 +7,11 @@ from .errors import MissingExtraError
 
 
 def require_extra(name: str, purpose: str) -> None:
-    """Raise MissingExtraError when a distribution that the extra `name` lists is not installed.
+    """Raise MissingExtraError unless every distribution of the extra `name` is installed.
 
-    purpose completes the sentence "... to <purpose>", for example "train".
+    purpose: completes the sentence "aegen needs more packages to ...", for example "train".
     """
-    missing = [project for project in extra_projects(name) if not _installed(project)]
+    missing = [project for project in extra_projects(name) if not _is_installed(project)]
     if missing:
         raise MissingExtraError(
             f"aegen needs more packages to {purpose}",
@@ -27,7 +27,7 @@ def extra_projects(name: str) -> list[str]:
     return [match.group() for text in in_extra if (match := re.match(r"[A-Za-z0-9._-]+", text))]
 
 
-def _installed(project: str) -> bool:
+def _is_installed(project: str) -> bool:
     try:
         metadata.version(project)
     except metadata.PackageNotFoundError:

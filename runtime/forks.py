@@ -1,8 +1,8 @@
-"""Forks beside threads: locks and threads that a child cannot use are left behind, and none is inherited taken.
+"""Forks beside threads: a forked child inherits no lock that is taken, and abandons what belongs to lost threads.
 
-A child has only the thread that forked. A lock that another thread held stays taken in it for ever: of a module that
-was being imported, or within onnxruntime while it opened a network. A fork therefore waits for the end of such work.
-This module is imported with the package and imports next to nothing itself.
+A child has only the thread that forked. A lock that another thread held stays taken in the child for ever: the lock of
+a module that was being imported, or a lock of onnxruntime while it opened a network. A fork therefore waits until such
+work is done. This module is imported with the package, so it imports almost nothing itself.
 """
 
 import os
@@ -11,89 +11,89 @@ import time
 from _thread import RLock, get_ident
 from weakref import WeakSet
 
-TYPE_CHECKING = False  # that of typing, without importing it
+TYPE_CHECKING = False  # as in the module typing, without importing it
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Abandons(Protocol):
-        """Something that has what a child cannot use, and can do without."""
+    class Abandoning(Protocol):
+        """An object with locks, threads or sessions that a forked child cannot use."""
 
         def abandon(self) -> None:
-            """Forget it, in the child."""
+            """Replace them in the child."""
 
 
-MAX_WAIT = 60.0  # seconds: a fork that waits longer goes on, for two threads may be waiting for each other
-POLL = 0.001  # seconds
-HOOKED = {
+MAX_WAIT = 60.0  # seconds until a fork goes ahead anyway, in case two threads wait for each other
+POLL_INTERVAL = 0.001  # seconds
+FORK_LOCKS = {
     "logging": "_lock",
     "concurrent.futures.thread": "_global_shutdown_lock",
-}  # modules with hooks, and their locks
+}  # modules of Python that take a lock before a fork, and the names of these locks
 
-_all: "WeakSet[Abandons]" = WeakSet()
-_lock = RLock()  # guards _blocks, and is held by a thread that forks
-_blocks: dict[int, int] = {}  # of each thread: how many blocks of `no_fork` it is in
+_abandoning: "WeakSet[Abandoning]" = WeakSet()
+_lock = RLock()  # guards _open_blocks; a thread holds it while it forks
+_open_blocks: dict[int, int] = {}  # thread -> number of `no_fork` blocks that it is in
 
 
-def abandon_in_children(one: "Abandons") -> None:
-    """Have every child that is forked while `one` lives abandon what it has."""
-    _all.add(one)
+def abandon_in_children(instance: "Abandoning") -> None:
+    """Call `instance.abandon()` in every child that is forked while the instance lives."""
+    _abandoning.add(instance)
 
 
 class no_fork:  # noqa: N801 - used as `with no_fork():`
-    """Other threads fork before the block or after it: for late imports, and for opening networks.
+    """A block during which no other thread forks: for late imports, and for opening networks.
 
-    Any number of threads may be in such blocks at once. A block must not wait for what a forking thread may hold.
+    Several threads may be in such blocks at once. A block must not wait for a lock that a forking thread may hold.
     """
 
     def __enter__(self) -> None:
         with _lock:
-            _blocks[get_ident()] = _blocks.get(get_ident(), 0) + 1
+            _open_blocks[get_ident()] = _open_blocks.get(get_ident(), 0) + 1
 
     def __exit__(self, *error: object) -> None:
         with _lock:
-            left = _blocks.pop(get_ident(), 1) - 1
-            if left > 0:
-                _blocks[get_ident()] = left
+            remaining = _open_blocks.pop(get_ident(), 1) - 1
+            if remaining > 0:
+                _open_blocks[get_ident()] = remaining
 
 
 def _before_fork() -> None:
-    hooked = [module for module in HOOKED if module in sys.modules]
+    imported = [module for module in FORK_LOCKS if module in sys.modules]
     _wait_for_blocks()
-    for module in (
-        HOOKED.keys() - hooked
-    ):  # imported meanwhile: their hooks after this fork release what those before took
-        lock = getattr(sys.modules.get(module), HOOKED[module], None)
+    # A module imported during the wait did not take its lock before this fork, and would release it after the fork.
+    for module in FORK_LOCKS.keys() - imported:
+        lock = getattr(sys.modules.get(module), FORK_LOCKS[module], None)
         if lock is not None:
             lock.acquire()
 
 
 def _wait_for_blocks() -> None:
+    """Return, with `_lock` taken, when no other thread is in a `no_fork` block."""
     deadline = time.monotonic() + MAX_WAIT
     _lock.acquire()
-    while _blocks.keys() - {get_ident()}:
+    while _open_blocks.keys() - {get_ident()}:
         if time.monotonic() > deadline:
-            _blocks.clear()
+            _open_blocks.clear()
             return
         _lock.release()
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL)
         _lock.acquire()
 
 
 def _after_fork_in_parent() -> None:
     try:
         _lock.release()
-    except RuntimeError:  # a signal has ended the wait for it
+    except RuntimeError:  # not taken, because a signal ended the wait
         return
 
 
 def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - a lock cannot be made anew in place
+    global _lock  # noqa: PLW0603 - a lock cannot be replaced in place
     try:
-        _lock.release()  # which this thread took, the only one that a child has
+        _lock.release()  # taken by this thread, the only one in a child
     except RuntimeError:
         _lock = RLock()
-    for one in list(_all):
-        one.abandon()
+    for instance in list(_abandoning):
+        instance.abandon()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,39 +1,54 @@
 """Paths between two latents.
 
-The straight line suits latents that fill no known shape. Between two draws from N(0, I), whose length is nearly always
-about sqrt(d), it runs through short latents in the middle, which the decoder was hardly ever shown: there the other two
-keep the length.
+The straight line suits latents of unknown distribution. Two samples of N(0, I) nearly always have the length sqrt(d),
+but the middle of the straight line between them is shorter: the decoder was hardly ever trained on such latents. The
+other two methods keep the length.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-Curve = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-NEARLY_PARALLEL = 1e-4  # sine of the angle below which an arc is a straight line, and its formula 0/0
+from .errors import InputError, shown
+
+Curve = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # start and end (..., 1, d), t (steps, 1)
+NEARLY_PARALLEL = 1e-4  # sine of an angle; below it the formula of the arc is nearly 0/0, and the line is the same
 
 
-def path(name: str, start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
-    """The path `name` from start to end, at `steps` values of t from 0 to 1.
+def checked_method(method: str | None, kind: str) -> str:
+    """The name of a method; None is the one that suits a kind of autoencoder. Raises InputError for another name."""
+    name = DEFAULT_OF_KIND.get(kind, "linear") if method is None else method
+    if not isinstance(name, str) or name not in PATHS:
+        raise InputError("method", found=shown(name), expected=f"one of {', '.join(PATHS)}")
+    return name
 
-    start, end: (..., d) float. Returns float32 (..., steps, d); the first and the last code are the ends, bit for bit.
+
+def path(method: str, start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
+    """The path from start to end, at `steps` values of t from 0 to 1.
+
+    method: a name in PATHS. start, end: (..., d) float. Returns float32 (..., steps, d); the first and the last latent
+    are start and end, bit for bit.
     """
     t = np.linspace(0, 1, steps)[:, None]
     first, last = start[..., None, :], end[..., None, :]
-    latents: np.ndarray = PATHS[name](first.astype(np.float64), last.astype(np.float64), t).astype(np.float32)
+    latents: np.ndarray = PATHS[method](first.astype(np.float64), last.astype(np.float64), t).astype(np.float32)
     latents[..., :1, :], latents[..., -1:, :] = first, last
     return latents
 
 
 def linear(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """z(t) = (1 - t) start + t end."""
+    """The straight line z(t) = (1 - t) start + t end.
+
+    start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
+    """
     latents: np.ndarray = (1 - t) * start + t * end
     return latents
 
 
 def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Along the arc, its angle growing evenly; linear between parallel ends, and where one is 0.
+    """Spherical linear interpolation: the angle to start grows evenly. Linear if the ends are parallel or one is 0.
 
+    start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
     Source: K. Shoemake, Animating Rotation with Quaternion Curves, 1985; for latents T. White, Sampling
     Generative Networks, 2016.
     """
@@ -41,22 +56,23 @@ def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
     cosine = np.sum(start * end, -1) / np.maximum(lengths, np.finfo(np.float64).tiny)
     angle = np.arccos(np.clip(cosine, -1, 1))[..., None]
     sine = np.sin(angle)
-    straight = (sine < NEARLY_PARALLEL) | (lengths == 0)[..., None]
-    safe = np.where(straight, 1, sine)
-    arc = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / safe
-    latents: np.ndarray = np.where(straight, linear(start, end, t), arc)
+    is_straight = (sine < NEARLY_PARALLEL) | (lengths == 0)[..., None]
+    divisor = np.where(is_straight, 1, sine)
+    arc = (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / divisor
+    latents: np.ndarray = np.where(is_straight, linear(start, end, t), arc)
     return latents
 
 
 def norm_corrected(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """z(t) = ((1 - t) start + t end) / sqrt((1 - t)^2 + t^2): N(0, I) all the way, if both ends are drawn from it.
+    """z(t) = ((1 - t) start + t end) / sqrt((1 - t)^2 + t^2), which follows N(0, I) at every t if both ends do.
 
-    For ends that are not independent, as of two images of one thing, the middle is too long.
+    The ends must be independent: between the latents of two images of one thing, the middle is too long.
+    start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
     """
     latents: np.ndarray = linear(start, end, t) / np.sqrt((1 - t) ** 2 + t**2)
     return latents
 
 
 PATHS: dict[str, Curve] = {"linear": linear, "slerp": slerp, "norm-corrected": norm_corrected}
-# Only a variational autoencoder is trained to have latents like N(0, I); a slerp also suits ends that are alike.
+# Only a variational autoencoder is trained to have latents like N(0, I); slerp also suits ends that are alike.
 DEFAULT_OF_KIND = {"ae": "linear", "dae": "linear", "vae": "slerp"}

@@ -1,9 +1,10 @@
-"""`manifest.json`: everything an artifact says of itself, as frozen dataclasses."""
+"""`manifest.json`: every fact of an artifact, as frozen dataclasses."""
 
 import dataclasses
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,25 +12,28 @@ from .errors import ArtifactError, InputError, shortened
 from .records import from_json, read_json
 
 FORMAT = 2
-INT8 = "int8"  # weights in whole numbers of 8 bits
-MAX_TEMPERATURE = 1000.0  # temperature: far beyond any use, and latents stay within float32
-MAX_MANIFEST_BYTES = 4_000_000  # bytes; a real one has a few thousand
-HASH = re.compile("[0-9a-f]{64}")
-MAX_RANGE = 2**16  # of the values of black and white, and how often 1 holds their least difference
-VALUES = f"black below white, and both from -{MAX_RANGE:,} to {MAX_RANGE:,}"
-MAX_LABELS = 2**16
-MAX_NAME = 100  # characters of a file's name
-MAX_FILE = 2**31  # bytes; ONNX files hold no more
-MAX_PIXELS = 2**24  # values of one image
-MAX_LATENT_DIM = 2**16
-MAX_VALUES = 2**31  # of one array
-MAX_AXES = 16
+FP32, FP16, INT8 = "fp32", "fp16", "int8"  # precisions that weights are stored in
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
+SHA256 = re.compile("[0-9a-f]{64}")
+
+MAX_MANIFEST_BYTES = 4_000_000  # a real manifest has a few thousand
+MAX_TEMPERATURE = 1000.0  # far beyond any use; latents stay within float32
+MAX_PIXEL_VALUE = 2**16  # largest |value| of black and white
+MIN_PIXEL_RANGE = 2**-16  # smallest difference between black and white
+MAX_IMAGE_VALUES = 2**24  # channels * height * width
+MAX_LATENT_DIM = 2**16
+MAX_LABELS = 2**16
+MAX_NAME_LENGTH = 100  # characters of a file name or class name
+MAX_FILE_BYTES = 2**31  # an ONNX file cannot be larger
+MAX_ARRAY_VALUES = 2**31
+MAX_ARRAY_AXES = 16
+
+Rule = tuple[bool, str, object, object]  # whether it holds, the key, what was found, what is expected
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a graph or one array of `latents.npz`. An axis is a size, or a name where it is free."""
+    """One tensor of a graph, or one array of `latents.npz`. An axis is a size, or a name if its size is free."""
 
     name: str
     dtype: str
@@ -45,14 +49,14 @@ class Graph:
 
 
 def signature_text(graph: Graph) -> str:
-    """A graph's inputs and outputs, for errors."""
+    """A graph's inputs and outputs as text for errors."""
     sides = (", ".join(f"{one.name} {one.dtype} {one.shape}" for one in side) for side in (graph.inputs, graph.outputs))
     return " to ".join(side for side in sides if side) or "none"
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What the networks take and give: channels, height, width, and the values of black and white."""
+    """The images of the networks: shape (channels, height, width), and range (value of black, value of white)."""
 
     shape: tuple[int, int, int]
     range: tuple[float, float]
@@ -62,10 +66,10 @@ class ImageSpec:
 class DataSpec:
     """The images that the artifact was trained on.
 
-    training_images and validation_images: how many. sha256: of the bytes of both, in their order, by which
-    someone with the data can tell that it is the same. test_images: how many the set keeps apart for measuring; 0 where
-    it has none, and validation images are measured instead. shuffled: whether the training images were put in the
-    fixed random order before validation was split off; sha256 is of the stored order.
+    training_images, validation_images, test_images: numbers of images. Without test images, quality is measured on the
+    validation images. labelled: whether the images have labels. shuffled: whether the training images were put into a
+    fixed random order before the validation images were split off. sha256: of the bytes of the training and validation
+    images in their stored order, so that someone with the data can check that it is the same.
     """
 
     name: str
@@ -81,7 +85,10 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Parity:
-    """torch against onnxruntime at export: tolerances, batch sizes tried, largest difference of each graph."""
+    """torch compared with onnxruntime at export.
+
+    rtol, atol: the tolerance. batches: the batch sizes compared. largest_difference: by graph file name.
+    """
 
     rtol: float
     atol: float
@@ -99,9 +106,9 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class LearnedPrior:
-    """A prior that is a graph from `noise` [batch, k], and `label` [batch] where there are classes, to `latent`.
+    """A prior that is a graph from `noise` [batch, k] and, if the manifest has labels, `label` [batch] to `latent`.
 
-    graph: its file name. evaluations: of its network for one latent: 1 for a one-step map, more for an integrated flow.
+    graph: its file name. evaluations: of the network for one latent; 1 for a one-step map, more for an integrated flow.
     """
 
     graph: str
@@ -110,14 +117,16 @@ class LearnedPrior:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An artifact's facts. `graphs` and `files` are keyed by file name, `quality` by the name of the measure.
+    """The facts of an artifact.
 
-    epoch: the epoch of the training run whose weights these are. log_likelihood: of each prior, nats of a held-out
-    code. labels: of the classes that can be asked for; class_names: their names, as many, or none. sigma: standard
-    deviation of p(x|z) in the range of `image`, where the loss was Gaussian. precision: that the weights are
-    stored in; of INT8, graphs compute in it too, and quantisation_error is the root mean square of what that changes on
-    held-out images, keyed by file name like macs, those of one image or code. notes: Markdown that ends its
-    card.
+    epoch: the training epoch that the weights are from. labels: the label values that can be asked for, by class index.
+    class_names: as many names, or none. log_likelihood: by prior, the mean over held-out latents in nats; a learned
+    prior without a density has none. learned_priors: by prior name; all other priors are closed-form.
+    graphs, operators, macs, quantisation_error: by graph file name. operators: the sorted names of the ONNX operators.
+    macs: multiply-accumulates of one image or latent. precision: of the stored weights; an int8 graph also computes in
+    8 bits, and quantisation_error is the root mean square change of its output on held-out images.
+    sigma: the learned standard deviation of p(x|z) in the range of `image`, for a Gaussian loss. quality: by measure.
+    files: by file name. notes: Markdown that ends the model card.
     """
 
     format: int
@@ -126,13 +135,16 @@ class Manifest:
     image: ImageSpec
     latent_dim: int
     graphs: dict[str, Graph]
+    operators: dict[str, tuple[str, ...]]
     opset: int
     ir_version: int
     priors: tuple[str, ...]
+    learned_priors: dict[str, LearnedPrior]
     default_prior: str
     default_temperature: float
     log_likelihood: dict[str, float]
     labels: tuple[int, ...]
+    class_names: tuple[str, ...]
     latents: tuple[Tensor, ...]
     golden_pairs: int
     data: DataSpec
@@ -141,38 +153,39 @@ class Manifest:
     epoch: int
     commands: tuple[str, ...]
     versions: dict[str, str]
+    precision: str
+    macs: dict[str, int]
     parity: Parity
     quality: dict[str, float]
     files: dict[str, FileSpec]
     sigma: float | None = None
-    precision: str = "fp32"
-    notes: str = ""
-    macs: dict[str, int] = field(default_factory=dict)
     quantisation_error: dict[str, float] = field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
-    learned_priors: dict[str, LearnedPrior] = field(default_factory=dict)
-    operators: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: str = ""
 
     @property
     def total_bytes(self) -> int:
-        """Size of the artifact's files, the manifest itself left out."""
+        """Size of the artifact's files without the manifest."""
         return sum(entry.bytes for entry in self.files.values())
 
     @property
     def precision_text(self) -> str:
-        """How the weights are stored, and what computing in 8 bits changes."""
+        """The precision of the weights, and by how much 8-bit graphs change their outputs."""
         errors = [f"{file.removesuffix('.onnx')} {error:.2g}" for file, error in self.quantisation_error.items()]
-        changes = f"; root mean square of what that changes on held-out images: {', '.join(errors)}"
+        changes = f"; root mean square change of the outputs on held-out images: {', '.join(errors)}"
         return self.precision + (changes if errors else "")
 
     @classmethod
     def parse(cls, text: bytes, where: str) -> "Manifest":
-        """A manifest from the bytes of its file. Raises ArtifactError when it is damaged, inconsistent or too new."""
+        """A manifest from the bytes of its file.
+
+        where: the file, for errors. Raises ArtifactError if the manifest is damaged, inconsistent or of another format.
+        """
         try:
             raw = read_json(text, where)
             found = raw.get("format") if isinstance(raw, dict) else None
-            if type(found) is int and found > FORMAT:
-                remedy = "A newer aegen wrote it: pip install --upgrade aegen"
+            if type(found) is int and found != FORMAT:
+                newer = "A newer aegen wrote it. Run `pip install --upgrade aegen`."
+                remedy = newer if found > FORMAT else "Export it again: `aegen export` writes the current format."
                 raise ArtifactError(where, found=f"artifact format {found}", expected=f"format {FORMAT}", remedy=remedy)
             manifest = from_json(cls, raw, where)
         except InputError as error:
@@ -185,83 +198,89 @@ class Manifest:
         return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
     def _check(self, where: str) -> None:
-        for holds, key, found, expected in self._rules():
-            if not holds:
-                raise ArtifactError(f"{where}: {key}", found=found, expected=expected)
-        named = [one for graph in self.graphs.values() for one in (*graph.inputs, *graph.outputs)]
-        for tensor in self.latents:
-            if not all(isinstance(axis, int) for axis in tensor.shape):
-                raise ArtifactError(f"{where}: {tensor.name}: shape", found=tensor.shape, expected="whole numbers")
-        for tensor in (*self.latents, *named):
-            sizes = [axis for axis in tensor.shape if isinstance(axis, int)]
-            if tensor.dtype not in DTYPES:
-                raise ArtifactError(f"{where}: {tensor.name}: dtype", found=tensor.dtype, expected=f"one of {DTYPES}")
-            if min(sizes, default=0) < 0 or math.prod(sizes) > MAX_VALUES or len(tensor.shape) > MAX_AXES:
-                expected = f"at most {MAX_AXES} axes and {MAX_VALUES:,} values"
-                raise ArtifactError(f"{where}: {tensor.name}: shape", found=tensor.shape, expected=expected)
+        for subject in (_image_rules, _prior_rules, _class_rules, _graph_rules, _file_rules, _tensor_rules):
+            for holds, key, found, expected in subject(self):
+                if not holds:
+                    raise ArtifactError(f"{where}: {key}", found=found, expected=expected)
 
-    def _rules(self) -> list[tuple[bool, str, object, object]]:
-        """What must hold of the values together: whether it does, the key, what was found, what is expected."""
-        channels, height, width = self.image.shape
-        low, high = self.image.range
-        names = [*self.files, *self.graphs]
-        pixels = f"1 or 3 channels, and at most {MAX_PIXELS:,} values"
-        fits = channels in (1, 3) and height > 0 and width > 0 and channels * height * width <= MAX_PIXELS
-        temperature = self.default_temperature
-        likelihoods, priors = set(self.log_likelihood), set(self.priors)
-        return [
-            (self.format == FORMAT, "format", self.format, FORMAT),
-            (fits, "image.shape", self.image.shape, pixels),
-            (self.golden_pairs > 0, "golden_pairs", self.golden_pairs, "at least 1"),
-            (-MAX_RANGE <= low <= high - 1 / MAX_RANGE <= MAX_RANGE, "image.range", self.image.range, VALUES),
-            (0 < self.latent_dim <= MAX_LATENT_DIM, "latent_dim", self.latent_dim, f"from 1 to {MAX_LATENT_DIM:,}"),
-            (0 <= temperature <= MAX_TEMPERATURE, "default_temperature", temperature, f"from 0 to {MAX_TEMPERATURE:g}"),
-            (self.sigma is None or self.sigma > 0, "sigma", self.sigma, "above 0"),
-            (self.default_prior in self.priors, "default_prior", self.default_prior, "one of the priors"),
-            (
-                likelihoods == priors,
-                "log_likelihood",
-                sorted(likelihoods),
-                f"one for each prior: {shortened(sorted(priors))}",
-            ),
-            (len(priors) == len(self.priors), "priors", list(self.priors), "each once"),
-            (len(self.labels) <= MAX_LABELS, "labels", len(self.labels), f"at most {MAX_LABELS:,}"),
-            (len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "each once"),
-            (
-                len(self.class_names) in (0, len(self.labels)),
-                "class_names",
-                len(self.class_names),
-                "one for each label",
-            ),
-            (len(set(self.class_names)) == len(self.class_names), "class_names", list(self.class_names), "each once"),
-            (all(map(_is_printable, self.class_names)), "class_names", list(self.class_names), "printable names"),
-            (bool(self.parity.largest_difference), "parity.largest_difference", "nothing", "one of each graph"),
-            (all(map(_is_plain_name, names)), "files", names, f"plain names of at most {MAX_NAME} characters"),
-            (
-                all(0 <= spec.bytes <= MAX_FILE for spec in self.files.values()),
-                "files",
-                "other sizes",
-                "0 to 2 GiB each",
-            ),
-            (
-                all(HASH.fullmatch(spec.sha256) for spec in self.files.values()),
-                "files",
-                "other hashes",
-                "64 hex digits",
-            ),
-            (all(count >= 0 for count in self.macs.values()), "macs", "numbers below 0", "from 0"),
-        ]
+
+def _image_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules of images and latents."""
+    channels, height, width = manifest.image.shape
+    low, high = manifest.image.range
+    latent_dim, sigma = manifest.latent_dim, manifest.sigma
+    fits = channels in (1, 3) and height > 0 and width > 0 and channels * height * width <= MAX_IMAGE_VALUES
+    expected = f"1 or 3 channels, and at most {MAX_IMAGE_VALUES:,} values"
+    yield fits, "image.shape", manifest.image.shape, expected
+    fits = -MAX_PIXEL_VALUE <= low <= high - MIN_PIXEL_RANGE <= MAX_PIXEL_VALUE
+    expected = f"black below white, and both from -{MAX_PIXEL_VALUE:,} to {MAX_PIXEL_VALUE:,}"
+    yield fits, "image.range", manifest.image.range, expected
+    yield 0 < latent_dim <= MAX_LATENT_DIM, "latent_dim", latent_dim, f"from 1 to {MAX_LATENT_DIM:,}"
+    yield sigma is None or sigma > 0, "sigma", sigma, "above 0"
+
+
+def _prior_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules of priors."""
+    priors, closed_form = set(manifest.priors), set(manifest.priors) - set(manifest.learned_priors)
+    likelihoods, temperature = set(manifest.log_likelihood), manifest.default_temperature
+    yield len(priors) == len(manifest.priors), "priors", manifest.priors, "each once"
+    yield manifest.default_prior in priors, "default_prior", manifest.default_prior, "one of the priors"
+    expected = f"one for each closed-form prior: {shortened(sorted(closed_form))}"
+    yield closed_form <= likelihoods <= priors, "log_likelihood", sorted(likelihoods), expected
+    yield 0 <= temperature <= MAX_TEMPERATURE, "default_temperature", temperature, f"from 0 to {MAX_TEMPERATURE:g}"
+    for name, prior in manifest.learned_priors.items():
+        key = f"learned_priors: {name}"
+        yield name in priors, key, "a prior that is not listed", f"one of {shortened(sorted(priors))}"
+        yield prior.graph in manifest.graphs, key, f"graph {prior.graph}", "one of the graphs"
+        yield prior.evaluations >= 1, key, f"{prior.evaluations} evaluations", "at least 1"
+
+
+def _class_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules of labels and class names."""
+    labels, names = manifest.labels, manifest.class_names
+    yield len(labels) <= MAX_LABELS, "labels", len(labels), f"at most {MAX_LABELS:,}"
+    yield len(set(labels)) == len(labels), "labels", labels, "each once"
+    yield len(names) in (0, len(labels)), "class_names", len(names), "one for each label"
+    yield len(set(names)) == len(names), "class_names", names, "each once"
+    yield all(map(_is_printable, names)), "class_names", names, "printable names"
+
+
+def _graph_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules of graphs and their golden pairs."""
+    graphs, operators = sorted(manifest.graphs), manifest.operators
+    yield sorted(operators) == graphs, "operators", sorted(operators), f"those of each graph: {shortened(graphs)}"
+    for graph, names in operators.items():
+        yield tuple(sorted(set(names))) == names, f"operators: {graph}", names, "sorted names, each once"
+    yield all(count >= 0 for count in manifest.macs.values()), "macs", "numbers below 0", "from 0"
+    yield manifest.golden_pairs > 0, "golden_pairs", manifest.golden_pairs, "at least 1"
+    yield bool(manifest.parity.largest_difference), "parity.largest_difference", "nothing", "one of each graph"
+
+
+def _file_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules of file names, sizes and hashes."""
+    names, specs = [*manifest.files, *manifest.graphs], manifest.files.values()
+    yield all(map(_is_plain_name, names)), "files", names, f"plain names of at most {MAX_NAME_LENGTH} characters"
+    yield all(0 <= spec.bytes <= MAX_FILE_BYTES for spec in specs), "files", "other sizes", "0 to 2 GiB each"
+    yield all(SHA256.fullmatch(spec.sha256) for spec in specs), "files", "other hashes", "64 hex digits"
+
+
+def _tensor_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Rules of the tensors of graphs and of the arrays of `latents.npz`."""
+    for array in manifest.latents:
+        yield all(isinstance(axis, int) for axis in array.shape), f"{array.name}: shape", array.shape, "integers"
+    in_graphs = [one for graph in manifest.graphs.values() for one in (*graph.inputs, *graph.outputs)]
+    for tensor in (*manifest.latents, *in_graphs):
+        sizes = [axis for axis in tensor.shape if isinstance(axis, int)]
+        yield tensor.dtype in DTYPES, f"{tensor.name}: dtype", tensor.dtype, f"one of {DTYPES}"
+        small = min(sizes, default=0) >= 0 and math.prod(sizes) <= MAX_ARRAY_VALUES
+        expected = f"at most {MAX_ARRAY_AXES} axes and {MAX_ARRAY_VALUES:,} values"
+        yield small and len(tensor.shape) <= MAX_ARRAY_AXES, f"{tensor.name}: shape", tensor.shape, expected
 
 
 def _is_printable(name: str) -> bool:
-    return 0 < len(name) <= MAX_NAME and name.isprintable()
+    return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()
 
 
 def _is_plain_name(name: str) -> bool:
-    """Whether a file's name is one of this folder on every system."""
-    return (
-        0 < len(name) <= MAX_NAME
-        and name.isprintable()
-        and not set(name) & set('/\\:*?"<>|')
-        and name not in (".", "..")
-    )
+    """Whether a name is a file of the artifact's own folder on every system."""
+    return _is_printable(name) and not set(name) & set('/\\:*?"<>|') and name not in (".", "..")

@@ -1,4 +1,4 @@
-"""Between images as people have them and tensors as networks take them.
+"""Between images, as users have them, and tensors, as networks take them.
 
 Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Tensors are float32 (n, C, H, W) in the
 range that the artifact states.
@@ -10,38 +10,48 @@ from numpy.typing import ArrayLike, DTypeLike
 from .errors import InputError, ShapeError, shown
 from .manifest import ImageSpec
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, int, int]  # channels, height, width
 FLOAT, LEVELS = np.dtype(np.float32), np.dtype(np.uint8)
-ONE = np.float32(1).view(np.uint32)
-TOLERANCE = 1e-3  # by which floats of rounding and resizing may lie outside [0, 1]
+ONE_BITS = np.float32(1).view(np.uint32)
+TOLERANCE = 1e-3  # how far rounding and resizing may move floats out of [0, 1]
 
 
 def image_shape(shape: Shape) -> tuple[int, ...]:
-    """Axes of one image, (H, W) or (H, W, 3), for a network's (C, H, W)."""
+    """The shape of one image, (H, W) or (H, W, 3), for a network's (C, H, W)."""
     channels, height, width = shape
     return (height, width) if channels == 1 else (height, width, channels)
 
 
-def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
-    """Images with a batch axis, and whether there was only one, without it.
+def empty_images(n: int, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Memory for n arrays of a shape, (n, *shape), float32 or uint8. Raises InputError when there is not enough."""
+    checked_dtype = image_dtype(dtype)
+    try:
+        return np.empty((n, *shape), checked_dtype)
+    except (MemoryError, ValueError) as error:
+        expected, remedy = "as many as fit into memory", "iter_sample gives them a batch at a time."
+        raise InputError("n", found=n, expected=expected, remedy=remedy) from error
 
-    Raises ShapeError when they do not fit a network of `shape` (C, H, W), InputError for a dtype that has no meaning
-    as grey levels, and for lists that make no array.
+
+def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
+    """Images (n, H, W) or (n, H, W, 3), and whether they came as one image without n.
+
+    Raises ShapeError when they do not fit a network of `shape` (C, H, W), InputError for a dtype that cannot hold grey
+    levels, and for lists that are no array.
     """
     array = as_array("images", images)
-    axes = image_shape(shape)
+    single_shape = image_shape(shape)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise InputError("images", found=f"dtype {array.dtype}", expected="uint8, or float in [0, 1]")
-    if array.shape == axes:
+    if array.shape == single_shape:
         return array[None], True
-    if array.ndim != len(axes) + 1 or array.shape[1:] != axes:
-        expected = f"{axes} or (n, {', '.join(map(str, axes))})"
+    if array.ndim != len(single_shape) + 1 or array.shape[1:] != single_shape:
+        expected = f"{single_shape} or (n, {', '.join(map(str, single_shape))})"
         raise ShapeError("images", found=f"shape {array.shape}", expected=expected)
     return array, False
 
 
 def as_array(name: str, values: ArrayLike) -> np.ndarray:
-    """What a caller gives as an array, which may be lists. Raises InputError, beginning with `name`."""
+    """An array or nested lists of any shape as an array. name: the argument, for errors. Raises InputError."""
     try:
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:  # lists of different lengths, or nested too deep
@@ -64,22 +74,23 @@ def to_tensor(images: np.ndarray, image: ImageSpec) -> np.ndarray:
 
 
 def unit_pixels(images: np.ndarray, where: str = "float images") -> np.ndarray:
-    """Images as float32 in [0, 1]; floats up to TOLERANCE outside, as rounding leaves them, are clipped.
+    """Images of any shape as float32 in [0, 1]; floats up to TOLERANCE outside, as rounding leaves them, are clipped.
 
-    Raises InputError, beginning with `where`, when float images lie further outside, or are not finite.
+    where: the subject of errors. Raises InputError when float images lie further outside, or are not finite.
     """
     if images.dtype == np.uint8:
         unit = images.astype(np.float32)
         unit /= np.float32(255)
         return unit
-    if images.size and not _within_unit(images):
+    if images.size and not _is_within_unit(images):
         return _clipped(images, where)
     return images.astype(np.float32, copy=False)
 
 
 def _clipped(images: np.ndarray, where: str) -> np.ndarray:
+    """Float images of any shape clipped to [0, 1], as float32. Raises InputError as `unit_pixels` does."""
     low, high = float(images.min()), float(images.max())
-    if not (np.isfinite(low) and np.isfinite(high)):  # of values with a NaN among them both are NaN
+    if not (np.isfinite(low) and np.isfinite(high)):  # if any value is NaN, both are NaN
         found = "values that are NaN" if np.isnan(low) else "infinite values"
         raise InputError(where, found=found, expected="finite values in [0, 1]")
     if low < -TOLERANCE or high > 1 + TOLERANCE:
@@ -90,7 +101,7 @@ def _clipped(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _remedy(low: float, high: float) -> str:
-    """What turns values of this range into values in [0, 1]."""
+    """How values from low to high can be converted to values in [0, 1]."""
     if low >= -0.5 - TOLERANCE and high <= 0.5 + TOLERANCE:
         return "Values in [-0.5, 0.5] become: images + 0.5"
     if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
@@ -104,18 +115,20 @@ def _remedy(low: float, high: float) -> str:
     return "Standardised images become: images * std + mean, with the mean and std they were standardised with"
 
 
-def _within_unit(images: np.ndarray) -> bool:
-    # Floats from 0 have the order of their bits, and the bits of negative ones and of NaN come after those of 1: one
-    # pass over whole numbers tells. The two passes over floats are for what has other bits, such as -0.
+def _is_within_unit(images: np.ndarray) -> bool:
+    """Whether all values of float images of any shape are in [0, 1]."""
+    # As integers, the bits of floats from 0 are in the order of the floats, and those of negative floats and NaN are
+    # above those of 1. One argmax over integers takes half the time of a min and a max over floats. The floats are
+    # compared only if that fails, as for -0.
     if images.dtype == FLOAT and images.flags.c_contiguous:
         bits = images.reshape(-1).view(np.uint32)
-        if bits[bits.argmax()] <= ONE:  # of one image in half the time that max() takes
+        if bits[bits.argmax()] <= ONE_BITS:
             return True
     return bool(images.min() >= 0 and images.max() <= 1)
 
 
 def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") -> np.ndarray:
-    """Images with Gaussian noise of a standard deviation sigma, cut to [0, 1]; float32."""
+    """Images of any shape with Gaussian noise of a standard deviation sigma, clipped to [0, 1]; float32."""
     clean = unit_pixels(images)
     noise = random.standard_normal(clean.shape, dtype=np.float32)
     noisy: np.ndarray = np.clip(clean + np.float32(sigma) * noise, 0, 1)
@@ -123,17 +136,17 @@ def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") 
 
 
 def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
-    """Tensor (n, C, H, W) in the range of `image` -> images float32 in [0, 1] or uint8."""
+    """Tensor (n, C, H, W) in the range of `image` -> images (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8."""
     low, high = image.range
     if (low, high) != (0.0, 1.0):
-        # onnxruntime's tanh gives values a rounding error beyond 1.
+        # Rounding in onnxruntime's tanh gives values slightly above 1.
         tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
     return grey_levels(tensor) if dtype == LEVELS else tensor
 
 
 def grey_levels(images: np.ndarray) -> np.ndarray:
-    """Images as uint8, floats rounded to the nearest of 256 levels."""
+    """Images of any shape as uint8; floats in [0, 1] are rounded to the nearest of 256 levels."""
     if images.dtype == np.uint8:
         return images
     levels = images * np.float32(255)
@@ -141,11 +154,11 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
 
 
 def image_dtype(dtype: DTypeLike) -> np.dtype:
-    """float32 or uint8, the two that images are returned in. Raises InputError for any other."""
+    """The dtype of returned images, float32 or uint8. Raises InputError for any other."""
     try:
-        found = np.dtype(dtype)
+        checked = np.dtype(dtype)
     except (TypeError, ValueError):
-        found = None
-    if found not in (FLOAT, LEVELS):
+        checked = None
+    if checked not in (FLOAT, LEVELS):
         raise InputError("dtype", found=shown(dtype), expected="float32 or uint8")
-    return found
+    return checked

@@ -1,4 +1,4 @@
-"""JSON and frozen dataclasses: the annotation of a field is the rule that its value must pass."""
+"""Dataclasses filled from JSON or TOML: every value is checked against the annotation of its field."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from .errors import InputError
 
 Record = TypeVar("Record")
-MAX_INTEGER = 2**63  # above any count, seed or size
+INTEGER_LIMIT = 2**63  # integers must be smaller in magnitude
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
-    """The dataclass `kind` filled from decoded JSON or TOML, every value checked against its annotation.
+    """The dataclass `kind` filled from decoded JSON or TOML.
 
-    where: the file, to begin an error with. Keys that `kind` does not know are left out, so that a later minor addition
-    to a file does not lock out older readers. Numbers are finite, whole ones below 2^63 in size, and text holds no half
-    of a surrogate pair. Raises InputError naming the key, the value found and the type expected.
+    where: the file's name, for error messages. Unknown keys are ignored, so that older readers accept files with later
+    additions. Numbers must be finite, integers below 2^63 in magnitude, and text must hold no lone surrogates. Raises
+    InputError that names the key, the value found and the type expected.
     """
     try:
         record: Record = _decode(kind, value, where)
@@ -27,7 +27,7 @@ def from_json(kind: type[Record], value: Any, where: str) -> Record:
 
 
 def read_json(text: bytes, where: str) -> Any:
-    """Decoded JSON. Raises InputError when it is none, or nested too deep."""
+    """Decoded JSON. where: the file's name, for errors. Raises InputError if it is invalid or nested too deep."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -48,7 +48,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         items = _expect(value, dict, where).items()
         return {_text(key, where): _decode(arguments[1], item, f"{where}: {key}") for key, item in items}
     if kind is Any:
-        return _plain(value, where)
+        return _any_value(value, where)
     return _expect(_number(kind, value, where), kind, where)
 
 
@@ -79,28 +79,30 @@ def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[A
     return tuple(_decode(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 
-def _plain(value: Any, where: str) -> Any:
-    """A value of any kind, whose numbers and texts are sound."""
+def _any_value(value: Any, where: str) -> Any:
+    """A value of any JSON type, with its numbers and texts checked."""
     if isinstance(value, dict):
-        return {_text(key, where): _plain(item, where) for key, item in value.items()}
+        return {_text(key, where): _any_value(item, where) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, where) for item in value]
+        return [_any_value(item, where) for item in value]
     return _text(value, where) if isinstance(value, str) else _number(type(value), value, where)
 
 
 def _number(kind: Any, value: Any, where: str) -> Any:
+    """A number or text, checked; an integer becomes a float where `kind` is float."""
     if isinstance(value, str):
         return _text(value, where)
-    if type(value) is int and not -MAX_INTEGER < value < MAX_INTEGER:
-        raise InputError(where, found="a whole number of more than 63 bits", expected="a smaller one")
+    if type(value) is int and not -INTEGER_LIMIT < value < INTEGER_LIMIT:
+        raise InputError(where, found="a whole number of more than 63 bits", expected="a smaller number")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(where, found=value, expected="a finite number")
     return float(value) if kind is float and type(value) is int else value
 
 
 def _text(value: str, where: str) -> str:
+    """A text without lone surrogates, which cannot be encoded."""
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InputError(where, found=ascii(value), expected="text without halves of surrogate pairs")
+        raise InputError(where, found=ascii(value), expected="text without lone surrogates")
     return value
 
 
@@ -111,7 +113,8 @@ def _expect(value: Any, kind: Any, where: str) -> Any:
 
 
 def _name(kind: Any) -> str:
-    plain = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
+    """An annotation in the words of JSON, for error messages."""
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
     if kind in (list | tuple, list, tuple) or get_origin(kind) is tuple:
         return "a list"
-    return "nothing" if kind is type(None) else plain.get(get_origin(kind) or kind, "an object")
+    return "nothing" if kind is type(None) else names.get(get_origin(kind) or kind, "an object")

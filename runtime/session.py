@@ -1,32 +1,31 @@
-"""onnxruntime: the only place that imports it and opens sessions."""
+"""Networks on onnxruntime. Only this module imports onnxruntime and opens sessions."""
 
-import contextlib
 import ctypes
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Before the first import: official wheels since 1.29 otherwise start a thread, write under the home folder and call
-# out, and the switch in their API comes too late. A user who sets the variable keeps their choice.
+# Set before the first import: official wheels since 1.29 otherwise start a thread, write under the home folder and open
+# connections, and the switch in their API comes too late. A variable that the user has set is kept.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as binding
 
-from .errors import AegenError, ArtifactError, ExecutionError
+from .errors import ArtifactError, ExecutionError
 from .forks import abandon_in_children, no_fork
 from .graphs.check import check_graph
 from .manifest import Graph
 
 CPU = "CPUExecutionProvider"
-FATAL = 4  # the level of onnxruntime's log: what it says otherwise is in its errors too
-NOWHERE = str(Path(__file__) / "none")  # a folder below a file: nothing can ever be in it
-RUN_VALUES = 1 << 26  # numbers that one run computes at most, 268 MB of float32; more rows take several runs
-TOLERANCE = 1e-3  # of an image's range: rounding, beyond which a value is an error
-ONE = np.float32(1).view(np.uint32)
-FAILURES: tuple[type[Exception], ...] = (
+LOG_FATAL = 4  # log level of onnxruntime: its errors repeat what it would log at lower levels
+NO_FOLDER = str(Path(__file__) / "none")  # a folder below a file, which cannot exist
+MAX_RUN_VALUES = 1 << 26  # values that one run may compute: 268 MB of float32; more rows take several runs
+MAX_ROUNDING = 1e-3  # how far pixels may lie outside the image range, as a fraction of that range
+BITS_OF_ONE = np.float32(1).view(np.uint32)
+ORT_ERRORS: tuple[type[Exception], ...] = (
     *(kind for kind in vars(binding).values() if isinstance(kind, type) and issubclass(kind, Exception)),
     RuntimeError,
     ValueError,
@@ -35,11 +34,11 @@ FAILURES: tuple[type[Exception], ...] = (
 
 
 class Network:
-    """One ONNX graph: opened when it is first run, and opened anew in a process that was forked.
+    """One ONNX graph, opened when it is first run, and again in a forked process.
 
-    read: gives the file's bytes, already verified. where: the file, for errors. expected: its inputs and outputs.
-    image_range: the values of black and white, of an output `image`. What a run gives is held against both here.
-    Running is safe from many threads at once, and each runs on its own thread alone.
+    read: returns the file's bytes, already verified. where: the file's name, for error messages. expected: its inputs
+    and outputs, which every run is checked against. image_range: the values of black and white in an output `image`.
+    Any number of threads may run it at once, each on its own thread alone.
     """
 
     def __init__(
@@ -52,52 +51,49 @@ class Network:
         self._read, self._where = read, where
         self._outputs = {tensor.name: tensor for tensor in expected.outputs}
         self._expected, self._image_range = expected, image_range
-        self._rows = 1
+        self._max_rows = 1  # of one run, known when it is open
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
-        self._begun = False
+        self._is_claimed = False
         abandon_in_children(self)
 
-    def open_soon(self) -> None:
-        """Begin to open it on a thread of its own, mostly outside Python's lock: other things are done meanwhile.
+    def claim_opening(self) -> bool:
+        """True for the first caller, which then opens the network; False if it is open or another caller opens it."""
+        is_first = not self._is_claimed and self._session is None
+        self._is_claimed = True
+        return is_first
 
-        Whoever runs it waits for that, and is told what is wrong with it; where no thread can be started, opens it.
-        """
-        if not self._begun:
-            self._begun = True
-            with contextlib.suppress(RuntimeError):
-                threading.Thread(target=self._opened_or_not, name="aegen-opening").start()
-
-    def _opened_or_not(self) -> None:
-        with contextlib.suppress(AegenError, MemoryError, OSError):
-            self._opened()
+    def open(self) -> None:
+        """Open the network unless it is open. Raises ArtifactError or ExecutionError if it is refused."""
+        self._opened()
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One named output for the named inputs. Raises ArtifactError or ExecutionError as `outputs` does."""
+        """One output for inputs by name, as `outputs` gives it and with its errors."""
         return self.outputs((output,), inputs)[0]
 
     def outputs(self, names: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Several named outputs of one run, each of the shape and dtype that is expected, finite, and images in range.
+        """Several outputs of one run, in the order of `names`, each an array of n rows (n, ...).
 
-        inputs: by name, n rows each. Raises ArtifactError when the graph is refused or gives another shape or dtype,
-        ExecutionError with onnxruntime's words when it fails, or when what it gives is not finite or out of range.
+        inputs: arrays (n, ...) by name, in the dtypes of the manifest. Outputs are finite, and images lie within the
+        image range. Raises ArtifactError if the graph is refused or an output has another shape or dtype than the
+        manifest says, and ExecutionError if onnxruntime fails or an output is not finite or out of range.
         """
         session = self._opened()
         n = len(next(iter(inputs.values())))
-        if n > self._rows:
-            cuts = [slice(start, start + self._rows) for start in range(0, n, self._rows)]
+        if n > self._max_rows:
+            cuts = [slice(start, start + self._max_rows) for start in range(0, n, self._max_rows)]
             parts = [self.outputs(names, {name: array[cut] for name, array in inputs.items()}) for cut in cuts]
             return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         try:
             results: list[np.ndarray] = session.run(names, inputs)
-        except FAILURES as error:
+        except ORT_ERRORS as error:
             raise ExecutionError(f"{self._where}: onnxruntime failed", found=_one_line(error)) from error
         for name, result in zip(names, results, strict=True):
             self._check(name, result, n)
         return results
 
     def _check(self, name: str, result: np.ndarray, n: int) -> None:
-        """Hold an output of n rows against what is expected of it; an image's values are cut to its range."""
+        """Check the shape, dtype and values of an output with n rows, and clip an image to its range in place."""
         tensor = self._outputs[name]
         expected = (tensor.dtype, (n, *tensor.shape[1:]))
         if (result.dtype.name, result.shape) != expected:
@@ -110,13 +106,15 @@ class Network:
             raise ExecutionError(f"{self._where}: {name}", found=found, expected="finite numbers")
 
     def _check_range(self, image: np.ndarray) -> None:
+        """Check the values of an image tensor (n, C, H, W), and clip rounding errors in place."""
         low, high = self._image_range
-        # Floats from 0 have the order of their bits, and those of negative ones and of NaN come last: one pass tells.
-        if not image.size or (low == 0 and high == 1 and image.view(np.uint32).max() <= ONE):
+        # As unsigned integers, the bits of floats from 0 to 1 are ordered like the floats, and those of negative floats
+        # and NaN are larger. One maximum therefore checks the usual range.
+        if not image.size or (low == 0 and high == 1 and image.view(np.uint32).max() <= BITS_OF_ONE):
             return
-        least, most, room = float(image.min()), float(image.max()), TOLERANCE * (high - low)
-        if not (low - room <= least and most <= high + room):
-            found = f"values from {least:.6g} to {most:.6g}"
+        smallest, largest, margin = float(image.min()), float(image.max()), MAX_ROUNDING * (high - low)
+        if not (low - margin <= smallest and largest <= high + margin):
+            found = f"values from {smallest:.6g} to {largest:.6g}"
             raise ExecutionError(f"{self._where}: image", found=found, expected=f"values from {low:g} to {high:g}")
         np.clip(image, np.float32(low), np.float32(high), out=image)
 
@@ -127,47 +125,48 @@ class Network:
                 if self._session is None:
                     content = self._read()
                     cost = check_graph(content, self._where, self._expected)
-                    self._rows = max(1, (RUN_VALUES - cost.fixed) // max(1, cost.values))
-                    with no_fork():  # onnxruntime has locks of its own while it opens one
+                    self._max_rows = max(1, (MAX_RUN_VALUES - cost.fixed) // max(1, cost.values))
+                    with no_fork():  # onnxruntime holds locks of its own while it opens a session
                         self._session = open_session(content, self._where)
                 session = self._session
         return session
 
     def abandon(self) -> None:
-        """In a forked child: forget the parent's session, to open one of its own when it is needed.
+        """Forget the parent's session in a forked child, which opens its own when needed.
 
-        A thread that does not exist here may have been running it, and have held its locks and this one. One more
-        reference, never given back, keeps it from being destroyed, which would wait for them.
+        A thread of the parent may have held locks of the session and of this object during the fork. They stay taken in
+        the child, and destroying the session would wait for them: an extra reference keeps it alive for ever.
         """
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
-        self._lock, self._session, self._begun = threading.Lock(), None, False
+        self._lock, self._session, self._is_claimed = threading.Lock(), None, False
 
 
 def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A CPU session over a graph in memory. Raises ExecutionError when onnxruntime cannot load it.
+    """A CPU session of an ONNX file in memory.
 
-    threads: that one run is spread over. With one, a session has none of its own: it opens sooner and burns nothing.
+    where: the file's name, for error messages. threads: how many threads share one run; with 1 the session starts none,
+    so it opens sooner. Raises ExecutionError if onnxruntime cannot load the file.
     """
     options = onnxruntime.SessionOptions()
-    # Always explicit: the default sizes the pool by the host and pins its threads, which fails in containers.
+    # Set explicitly: by default the pool has the host's cores and pins its threads, which fails in containers.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # A plan is kept for every input shape ever seen: without it varying batches do not ratchet memory.
+    # Off, because onnxruntime keeps one memory plan per input shape: varying batch sizes would accumulate memory.
     options.enable_mem_pattern = False
-    # A spinning pool burns a core between the calls of a program that does other things.
+    # Off, because a spinning pool keeps cores busy between calls.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = FATAL
-    # What `check_graph` refuses has two walls: a graph can neither name files nor set options nor be of another format.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
+    options.log_severity_level = LOG_FATAL
+    # A second barrier behind `check_graph`: a model cannot read other files, set options or have another format.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
             model, options, providers=[CPU], enable_fallback=0, read_config_from_model=0
         )
-    except FAILURES as error:
+    except ORT_ERRORS as error:
         raise ExecutionError(f"{where}: onnxruntime cannot load it", found=_one_line(error)) from error
 
 

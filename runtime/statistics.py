@@ -1,71 +1,87 @@
-"""What `latents.npz` may hold: the statistics that priors are made of, and what must be true of them.
+"""The rules that an array of `latents.npz` must keep, so that priors can be made of it."""
 
-d: latent dimension. c: classes that can be asked for. k, j: components of the mixtures of all images and of a class.
-m: latents kept for the kernel density.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import ArtifactError
 
-AXES: dict[str, str] = {
-    "mean": "d", "std": "d", "factor": "dd",
-    "gmm_weights": "k", "gmm_means": "kd", "gmm_factors": "kdd",
-    "kde_latents": "md", "kde_mean": "d", "kde_scale": "d", "kde_bandwidth": "d", "kde_classes": "m",
-    "labels": "c", "class_fractions": "c",
-    "class_mean": "cd", "class_std": "cd", "class_factor": "cdd",
-    "class_gmm_weights": "cj", "class_gmm_means": "cjd", "class_gmm_factors": "cjdd",
-    "class_kde_bandwidth": "cd",
-}  # fmt: skip
-WHOLE = ("labels", "kde_classes")  # int64; all others are float32
-HALVES = ("float16", "float32")
-WEIGHTS = ("gmm_weights", "class_gmm_weights", "class_fractions")
-POSITIVE = ("kde_bandwidth", "class_kde_bandwidth", "kde_scale")
-FROM_ZERO = ("std", "class_std")
-FACTORS = ("factor", "gmm_factors", "class_factor", "class_gmm_factors")
+Fault = tuple[str, str]  # what was found, and what was expected
+Rule = Callable[[np.ndarray], Fault | None]  # checks the values of an array of any shape
+
+
+def _any_values(array: np.ndarray) -> Fault | None:
+    """No rule for an array of any shape."""
+    return None
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One array of `latents.npz`.
+
+    axes: a letter for each axis; axes with the same letter have the same size in all arrays. d is the latent dimension
+    and c the number of classes. rule: checks the values. dtypes: those allowed.
+    """
+
+    name: str
+    axes: str
+    rule: Rule = _any_values
+    dtypes: tuple[str, ...] = ("float32",)
 
 
 def check_statistics(
-    arrays: Mapping[str, np.ndarray], latent_dim: int, labels: Sequence[int], where: str
-) -> Mapping[str, np.ndarray]:
-    """The arrays, if priors can be made of them. labels: those that the manifest names. where: the file, for errors.
+    arrays: Mapping[str, np.ndarray],
+    statistics: Iterable[Statistic],
+    latent_dim: int,
+    labels: Sequence[int],
+    where: str,
+) -> None:
+    """Check the arrays of an artifact against their descriptions; an array without a description is ignored.
 
-    Raises ArtifactError, naming the array, for a shape, dtype or values that no statistic has.
+    labels: the label values of the manifest. where: the file, for errors. Raises ArtifactError, which names the array,
+    for a shape, a dtype or values that its description excludes.
     """
     sizes = {"d": latent_dim, "c": len(labels)}
-    for name in filter(AXES.__contains__, arrays):
-        array, axes = arrays[name], AXES[name]
-        kinds = ("int64",) if name in WHOLE else HALVES if name == "kde_latents" else ("float32",)
-        if array.ndim == len(axes):
-            for axis, size in zip(axes, array.shape, strict=True):
+    for statistic in statistics:
+        if statistic.name not in arrays:
+            continue
+        array, subject = arrays[statistic.name], f"{where}: {statistic.name}"
+        if array.ndim == len(statistic.axes):
+            for axis, size in zip(statistic.axes, array.shape, strict=True):
                 sizes.setdefault(axis, size)
-        expected = tuple(sizes.get(axis, axis) for axis in axes)
-        if array.shape != expected or 0 in array.shape:
-            raise ArtifactError(
-                f"{where}: {name}", found=f"shape {array.shape}", expected=f"shape {expected}, none of 0"
-            )
-        if array.dtype.name not in kinds:
-            raise ArtifactError(f"{where}: {name}", found=f"dtype {array.dtype}", expected=" or ".join(kinds))
-        fault = _fault(name, array)
+        shape = tuple(sizes.get(axis, axis) for axis in statistic.axes)
+        if array.shape != shape or 0 in array.shape:
+            raise ArtifactError(subject, found=f"shape {array.shape}", expected=f"shape {shape}, none of 0")
+        if array.dtype.name not in statistic.dtypes:
+            raise ArtifactError(subject, found=f"dtype {array.dtype}", expected=" or ".join(statistic.dtypes))
+        fault = statistic.rule(array)
         if fault:
-            raise ArtifactError(f"{where}: {name}", found=fault[0], expected=fault[1])
+            raise ArtifactError(subject, found=fault[0], expected=fault[1])
     if "labels" in arrays and arrays["labels"].tolist() != list(labels):
         raise ArtifactError(f"{where}: labels", found=arrays["labels"].tolist(), expected="those of the manifest")
-    return arrays
 
 
-def _fault(name: str, array: np.ndarray) -> tuple[str, str] | None:
-    """What is wrong with the values of an array and what was expected, or None."""
-    if name in WEIGHTS and (array.min() < 0 or array.sum(-1, dtype=np.float64).min() <= 0):
+def weights(array: np.ndarray) -> Fault | None:
+    """Rule: the last axis of an array (..., k) holds values from 0 with a positive sum."""
+    if array.min() < 0 or array.sum(-1, dtype=np.float64).min() <= 0:
         return "weights below 0, or none above", "weights from 0 with a sum above 0"
-    if name in POSITIVE and array.min() <= 0:
-        return "values of 0 or below", "values above 0"
-    if name in FROM_ZERO and array.min() < 0:
-        return "values below 0", "values from 0"
-    if name in FACTORS:
-        diagonal = np.diagonal(array, axis1=-2, axis2=-1)
-        if diagonal.min() <= 0 or np.triu(array, 1).any():
-            return "no Cholesky factor", "lower triangular matrices with a positive diagonal"
+    return None
+
+
+def positive(array: np.ndarray) -> Fault | None:
+    """Rule: every value of an array of any shape is above 0."""
+    return ("values of 0 or below", "values above 0") if array.min() <= 0 else None
+
+
+def not_negative(array: np.ndarray) -> Fault | None:
+    """Rule: every value of an array of any shape is 0 or above."""
+    return ("values below 0", "values from 0") if array.min() < 0 else None
+
+
+def cholesky_factors(array: np.ndarray) -> Fault | None:
+    """Rule: an array (..., d, d) holds lower triangular matrices with a positive diagonal."""
+    diagonal = np.diagonal(array, axis1=-2, axis2=-1)
+    if diagonal.min() <= 0 or np.triu(array, 1).any():
+        return "no Cholesky factor", "lower triangular matrices with a positive diagonal"
     return None

@@ -6,24 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays import read_declared
-from .artifact import DECODER, ENCODER, GOLDEN, PRIOR, Artifact
+from .artifact import DECODER, ENCODER, GOLDEN, Artifact
 from .manifest import Manifest, Tensor
 from .pixels import image_shape, to_tensor
 from .session import Network
 
-# Differences of 1e-6 are usual, for latents have values around 10; these leave room for other processors.
+# Differences of 1e-6 are usual, because latents have values around 10. The rest is room for other processors.
 RTOL, ATOL = 1e-4, 1e-5
-STEPS = 4 / 255  # of the largest result, in whole numbers: another processor may round a sum the other way
-
-GRAPHS = (ENCODER, DECODER, PRIOR)
+INT8_TOLERANCE = 4 / 255  # fraction of the largest value: another processor may round an 8-bit sum the other way
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found. largest_difference: of each graph, from what it must give, in the graph's own units.
+    """The result of `verify`.
 
-    reference: what computed that at export: torch, or onnxruntime for graphs in whole numbers. Allowed is atol + rtol
-    of the value, and of graphs in whole numbers a share of the largest value, steps, besides.
+    files: number of files whose hashes were checked. pairs: number of golden pairs.
+    largest_difference: by graph, max |result - golden output| in the units of that output.
+    reference: by graph, the program that computed the golden outputs: "torch", or "onnxruntime" for an int8 graph.
+    rtol, atol: a result may differ by atol + rtol |golden output|.
+    int8_tolerance: fraction of the largest golden output that an int8 graph may differ by in addition; else 0.
     """
 
     files: int
@@ -33,65 +34,78 @@ class Verification:
     rtol: float
     atol: float
     passed: bool
-    steps: float = 0.0
+    int8_tolerance: float = 0.0
 
 
 def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
-    """Replay the golden pairs, inputs with the outputs that torch gave, on files whose hashes have been checked.
+    """Run every graph on its golden inputs and compare with its golden outputs.
 
-    networks: by file name. What graphs in whole numbers must give was computed by onnxruntime at export. Raises
-    ArtifactError when the pairs do not fit the graphs; a difference beyond tolerance is reported, not raised.
+    networks: by graph file name. Raises ArtifactError when the golden pairs do not fit the graphs. A difference beyond
+    the tolerance is not raised: `passed` is then False.
     """
-    golden = read_declared(artifact.read(GOLDEN), _golden_tensors(artifact.manifest), str(artifact.path / GOLDEN))
-    worst, passed = {}, True
-    steps = dict.fromkeys(artifact.manifest.quantisation_error, STEPS)
-    for name in filter(artifact.manifest.graphs.__contains__, GRAPHS):
-        graph = artifact.manifest.graphs[name]
-        given = {tensor.name: golden[golden_name(name, tensor.name)] for tensor in graph.inputs}
-        if name == ENCODER:
-            given = {"image": to_tensor(golden["images"], artifact.manifest.image)}
-        outputs = [tensor.name for tensor in graph.outputs]
-        found = networks[name].outputs(outputs, given)
-        expected = [golden[golden_name(name, output)] for output in outputs]
-        pairs = list(zip(found, expected, strict=True))
-        worst[name] = max(largest_difference(*pair) for pair in pairs)
-        passed = passed and all(agree(*pair, steps=steps.get(name, 0.0)) for pair in pairs)
-    loosest = max(steps.values(), default=0.0)
-    reference = {name: "onnxruntime" if name in steps else "torch" for name in worst}
-    files, replayed = len(artifact.manifest.files), len(golden["images"])
-    return Verification(files, replayed, worst, reference, RTOL, ATOL, passed, loosest)
-
-
-def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
-    """What `golden.npz` must hold: images, and every tensor of the graphs but the encoder's input."""
-    pairs = manifest.golden_pairs
-    tensors = {"images": Tensor("images", "uint8", (pairs, *image_shape(manifest.image.shape)))}
-    for name in filter(manifest.graphs.__contains__, GRAPHS):
+    manifest = artifact.manifest
+    golden = read_declared(artifact.read(GOLDEN), _golden_tensors(manifest), str(artifact.path / GOLDEN))
+    worst, reference, passed = {}, {}, True
+    for name in verified_graphs(manifest):
         graph = manifest.graphs[name]
-        for tensor in (*graph.inputs, *graph.outputs):
-            stored = golden_name(name, tensor.name)
-            tensors[stored] = Tensor(stored, tensor.dtype, (pairs, *tensor.shape[1:]))
-    return tuple(tensors.values())
+        int8 = name in manifest.quantisation_error
+        outputs = [tensor.name for tensor in graph.outputs]
+        results = networks[name].outputs(outputs, golden_inputs(manifest, name, golden))
+        pairs = [(result, golden[golden_name(name, output)]) for result, output in zip(results, outputs, strict=True)]
+        worst[name] = max(largest_difference(*pair) for pair in pairs)
+        reference[name] = "onnxruntime" if int8 else "torch"
+        passed = passed and all(agree(*pair, fraction=INT8_TOLERANCE if int8 else 0.0) for pair in pairs)
+    tolerance = INT8_TOLERANCE if manifest.quantisation_error else 0.0
+    return Verification(
+        len(manifest.files), len(golden["images"]), worst, reference, RTOL, ATOL, passed, int8_tolerance=tolerance
+    )
+
+
+def verified_graphs(manifest: Manifest) -> tuple[str, ...]:
+    """File names of the graphs that have golden pairs: encoder, decoder and every learned prior."""
+    return ENCODER, DECODER, *(prior.graph for prior in manifest.learned_priors.values())
+
+
+def golden_inputs(manifest: Manifest, graph: str, golden: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The golden inputs of a graph by tensor name, n rows each. Images are stored once, as uint8 (n, H, W[, 3])."""
+    inputs = {}
+    for tensor in manifest.graphs[graph].inputs:
+        if tensor.name == "image":
+            inputs[tensor.name] = to_tensor(golden["images"], manifest.image)
+        else:
+            inputs[tensor.name] = golden[golden_name(graph, tensor.name)]
+    return inputs
 
 
 def golden_name(graph: str, tensor: str) -> str:
-    """What `golden.npz` calls a graph's tensor: `encoder.latent`, `decoder.image`, `prior.noise`."""
+    """The key of a graph's tensor in `golden.npz`: `encoder.latent`, `decoder.image`, `prior.noise`."""
     return f"{graph.removesuffix('.onnx')}.{tensor}"
 
 
-def agree(found: np.ndarray, expected: np.ndarray, *, steps: float = 0) -> bool:
-    """|found - expected| <= ATOL + RTOL |expected| everywhere, shapes equal and no NaN.
+def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
+    """The arrays that `golden.npz` must hold: the images, and every other tensor of the graphs."""
+    pairs = manifest.golden_pairs
+    tensors = [Tensor("images", "uint8", (pairs, *image_shape(manifest.image.shape)))]
+    for name in verified_graphs(manifest):
+        graph = manifest.graphs[name]
+        stored = (*(tensor for tensor in graph.inputs if tensor.name != "image"), *graph.outputs)
+        tensors += [Tensor(golden_name(name, one.name), one.dtype, (pairs, *one.shape[1:])) for one in stored]
+    return tuple(tensors)
 
-    steps: share of the largest finite |expected| that is allowed besides.
+
+def agree(result: np.ndarray, expected: np.ndarray, *, fraction: float = 0.0) -> bool:
+    """Whether |result - expected| <= ATOL + RTOL |expected| everywhere, with equal shapes and no NaN.
+
+    result, expected: arrays of one shape. fraction: of the largest finite |expected|, allowed in addition.
     """
-    if found.shape != expected.shape:
+    if result.shape != expected.shape:
         return False
-    atol = ATOL + steps * float(np.abs(expected[np.isfinite(expected)]).max(initial=0))
-    return bool(np.allclose(found, expected, rtol=RTOL, atol=atol))
+    atol = ATOL + fraction * float(np.abs(expected[np.isfinite(expected)]).max(initial=0))
+    return bool(np.allclose(result, expected, rtol=RTOL, atol=atol))
 
 
-def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """Max |found - expected|; infinite where the shapes differ."""
-    if found.shape != expected.shape:
+def largest_difference(result: np.ndarray, expected: np.ndarray) -> float:
+    """Max |result - expected| of two arrays; infinite where their shapes differ."""
+    if result.shape != expected.shape:
         return float("inf")
-    return float(np.max(np.abs(found.astype(np.float64) - expected)))
+    return float(np.max(np.abs(result.astype(np.float64) - expected)))

@@ -1,4 +1,4 @@
-"""Many rows, a few at a time on every core: memory stays at what those take, however many there are."""
+"""Work on many rows, a part at a time on every thread: memory does not grow with the number of rows."""
 
 import collections
 import itertools
@@ -10,51 +10,54 @@ from typing import TypeVar
 
 import numpy as np
 
-from .arguments import positive
+from .arguments import checked_positive
 from .forks import abandon_in_children
 
-# Rows in one onnxruntime call: so many that Python's share of it is nothing, and so few that a core's cache holds what
-# they are turned into.
-MIN_ROWS, MAX_ROWS, BULK = 256, 512, 200_000_000  # BULK: MACs
-PART_MACS = 16_000_000  # MACs: fewer are done before another thread has woken up
+# Rows of one part: enough to make the cost of Python small, and so few that their results fit into a core's cache.
+MIN_ROWS, MAX_ROWS = 256, 512
+PART_MAX_MACS = 200_000_000  # a part has fewer rows than MAX_ROWS where they would take more MACs than this
+PART_MIN_MACS = 16_000_000  # waking another thread takes as long as fewer MACs than this
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 class Workers:
-    """Threads that take rows in turn, each running onnxruntime on rows of its own. Who asks is one of them.
+    """Threads that work on parts of rows in turn; the calling thread is one of them.
 
-    So no core waits for another within a graph, as it does where one run is spread over all, and pixels are converted
-    on all cores too. The others are started when first needed, sleep when there is nothing to do, and are started anew
-    in a process that was forked. batch_size: rows that one takes at a time, by default what suits.
+    Each thread runs onnxruntime on its own rows. No core then waits for another within a graph, and pixels are
+    converted on all cores too. The other threads are started on first use, sleep between calls, and are started anew in
+    a forked process.
     """
 
     def __init__(self, threads: int, batch_size: int | None = None) -> None:
+        """threads: the calling one included. batch_size: rows of a part, by default what suits."""
         self.threads = threads
-        self._batch_size = None if batch_size is None else positive("batch_size", batch_size)
+        self._batch_size = None if batch_size is None else checked_positive("batch_size", batch_size)
         self._pool: ThreadPoolExecutor | None = None
         abandon_in_children(self)
 
-    def cut(self, n: int, work: int, batch_size: int | None = None) -> Iterator[slice]:
-        """N rows in equal parts and a tail: of batch_size rows, or as many for every thread, up to some hundreds each.
+    def cut(self, n: int, macs: int, batch_size: int | None = None) -> Iterator[slice]:
+        """Cut n rows into parts of equal size and a smaller last one.
 
-        work: MACs of one row. Where there are several parts, each is worth a thread's waking. Raises
-        InputError for a batch_size below 1.
+        macs: multiply-accumulates of one row. batch_size: rows of a part; by default the rows are divided evenly among
+        the threads, in parts of MAX_ROWS at most that are each worth waking a thread. Raises InputError for a
+        batch_size below 1.
         """
-        chosen = self._batch_size if batch_size is None else positive("batch_size", batch_size)
+        chosen = self._batch_size if batch_size is None else checked_positive("batch_size", batch_size)
         if chosen is not None:
             return slices(n, chosen)
-        most = min(MAX_ROWS, max(MIN_ROWS, BULK // max(1, work)))
+        macs = max(1, macs)
+        most = min(MAX_ROWS, max(MIN_ROWS, PART_MAX_MACS // macs))
         rounds = math.ceil(n / (most * self.threads))
         size = math.ceil(n / max(1, rounds * self.threads))
-        return slices(n, min(most, max(size, math.ceil(PART_MACS / max(1, work)))))
+        return slices(n, min(most, max(size, math.ceil(PART_MIN_MACS / macs))))
 
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-        """What `run` makes of each part, in their order.
+        """The results of `run` for each part, in order.
 
-        Parts are taken here, one after the other, and only a few more than have been given back. Who asks works too,
-        while it waits for the next; the others go on meanwhile.
+        Parts are taken from the iterable by the calling thread, only a few ahead of the results. While it waits for the
+        next result, the calling thread runs parts that no other thread has begun.
         """
         remaining = iter(parts)
         first = list(itertools.islice(remaining, 2))
@@ -62,29 +65,29 @@ class Workers:
             yield from map(run, itertools.chain(first, remaining))
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # one thread is who asks
+            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # the calling thread is the other one
         pool, process = self._pool, os.getpid()
         waiting = collections.deque[tuple[Part, Future[Result]]]()
 
-        def begun(part: Part) -> Future[Result]:
+        def submit(part: Part) -> Future[Result]:
             try:
                 return pool.submit(run, part) if os.getpid() == process else Future()
-            except RuntimeError:  # the main thread has ended, and pools with it
+            except RuntimeError:  # the main thread has ended, and the pool with it
                 return Future()
 
         def first_result() -> Result:
-            if os.getpid() != process:  # forked: nobody works on what the parent's threads were given
+            if os.getpid() != process:  # after a fork: the threads of the parent do not exist here
                 return run(waiting.popleft()[0])
-            for place, (part, future) in enumerate(tuple(waiting)):
+            for index, (part, future) in enumerate(tuple(waiting)):
                 if waiting[0][1].done():
                     break
-                if future.cancel():  # nobody has begun it
-                    waiting[place] = part, _ended(run, part)
+                if future.cancel():  # no thread has begun it
+                    waiting[index] = part, _finished(run, part)
             return waiting.popleft()[1].result()
 
         try:
             for part in itertools.chain(first, remaining):
-                waiting.append((part, begun(part)))
+                waiting.append((part, submit(part)))
                 if len(waiting) > 2 * self.threads:
                     yield first_result()
             while waiting:
@@ -98,18 +101,21 @@ class Workers:
         self,
         run: Callable[[np.ndarray], np.ndarray],
         rows: np.ndarray,
-        axes: tuple[int, ...],
+        shape: tuple[int, ...],
         dtype: np.dtype,
-        work: int,
+        macs: int,
         batch_size: int | None = None,
     ) -> np.ndarray:
-        """What `run` makes of rows (n, ...), as one array (n, *axes) of dtype. work, batch_size: as of `cut`."""
-        if len(rows) == 1:  # microseconds count here
+        """The results of `run` for rows (n, ...), as one array (n, *shape) of dtype.
+
+        run: rows (m, ...) -> (m, *shape). macs, batch_size: those of `cut`.
+        """
+        if len(rows) == 1:  # the call for one image should take few microseconds more than the graph
             if batch_size is not None:
-                positive("batch_size", batch_size)
+                checked_positive("batch_size", batch_size)
             return run(rows)
-        parts = self.cut(len(rows), work, batch_size)
-        results = np.empty((len(rows), *axes), dtype)
+        parts = self.cut(len(rows), macs, batch_size)
+        results = np.empty((len(rows), *shape), dtype)
 
         def fill(part: slice) -> None:
             results[part] = run(rows[part])
@@ -118,12 +124,12 @@ class Workers:
         return results
 
     def abandon(self) -> None:
-        """In a forked child, where the threads do not exist: forget them."""
+        """Forget the threads, in a forked child, where they do not exist."""
         self._pool = None
 
 
-def _ended(run: Callable[[Part], Result], part: Part) -> Future[Result]:
-    """What came of running it here and now. An error waits its turn."""
+def _finished(run: Callable[[Part], Result], part: Part) -> Future[Result]:
+    """A future with the result of running a part now, on the calling thread, or with its error."""
     future = Future[Result]()
     try:
         future.set_result(run(part))
@@ -133,5 +139,5 @@ def _ended(run: Callable[[Part], Result], part: Part) -> Future[Result]:
 
 
 def slices(n: int, size: int) -> Iterator[slice]:
-    """Equal parts and a tail."""
+    """Slices of 0 to n, all of one size but for a smaller last one."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))

@@ -1,4 +1,4 @@
-"""What tests share: real MNIST, two tiny artifacts, the command line as a user has it, and a Python without torch."""
+"""Fixtures that tests share: MNIST, two tiny artifacts, the command line, and an environment without torch."""
 
 import hashlib
 import json
@@ -17,28 +17,28 @@ import numpy as np
 import pytest
 from aegen.runtime.threads import allowed_threads
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads of one test must not spin beside another test
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of torch sleep, and leave the cores to other tests
 
-MOST_WORKERS = 8
-LONGEST = ("test_refinement.py", "test_readme.py", "test_flow.py", "test_parity.py", "test_evaluation.py")
+MAX_WORKERS = 8
+SLOW_FILES = ("test_refinement.py", "test_readme.py", "test_flow.py", "test_parity.py", "test_evaluation.py")
 TINY = Path(__file__).parent / "tiny"
 PACKAGE = Path(aegen.__file__).parent
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Tests run beside each other on the cores that this process may use, a file on one of them."""
-    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(allowed_threads(), MOST_WORKERS)
+    """One worker for each core that this process may use, MAX_WORKERS at most."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(allowed_threads(), MAX_WORKERS)
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """The files that take longest come first, so that at the end no core waits long for another."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+    """Run the slowest files first, so that no worker is still busy with one when the others have finished."""
+    order = {name: index for index, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: order.get(item.path.name, len(SLOW_FILES)))
 
 
 @pytest.fixture(scope="session")
 def mnist() -> Path:
-    """A folder with the four IDX files of MNIST, named by AEGEN_MNIST."""
+    """The folder with the four IDX files of MNIST that AEGEN_MNIST names; without it the test is skipped."""
     folder = os.environ.get("AEGEN_MNIST")
     if not folder:
         pytest.skip("AEGEN_MNIST names no folder with MNIST")
@@ -53,13 +53,13 @@ def tiny(request) -> Path:
 
 @pytest.fixture
 def copy(tiny, tmp_path) -> Path:
-    """A copy of `tiny` to be altered."""
+    """A copy of `tiny` that a test may change."""
     return shutil.copytree(tiny, tmp_path / "copy")
 
 
 @pytest.fixture
 def alter(copy):
-    """Replace a file of `copy`, and change its manifest, so that every hash is right again: `alter(name, bytes)`."""
+    """`alter(name, content, change)` replaces a file of `copy`, changes its manifest and corrects the hashes."""
 
     def replace(name: str | None = None, content: bytes = b"", change=lambda manifest: None) -> Path:
         file = copy / "manifest.json"
@@ -76,24 +76,25 @@ def alter(copy):
 
 @pytest.fixture
 def model(tiny) -> aegen.Autoencoder:
+    """The model of `tiny`."""
     return aegen.load(tiny)
 
 
 @pytest.fixture
 def images(model) -> np.ndarray:
-    """Twenty uint8 images that fit `model`."""
+    """Twenty images that fit `model`, uint8 (20, H, W[, 3])."""
     return np.random.default_rng(5).integers(0, 256, (20, *model.image_shape), np.uint8)
 
 
 @pytest.fixture(scope="session")
 def bars():
-    """The images that the tiny artifacts were made from: `bars(n, shape)`."""
+    """The function that makes the training images of the tiny artifacts: `bars(n, shape)`."""
     return runpy.run_path(str(TINY / "generate.py"))["bars"]
 
 
 @pytest.fixture
 def cli(tmp_path):
-    """Run `aegen ...` as a process of its own, in an empty folder."""
+    """`cli("sample", "-n", 4, ...)` runs `aegen` in a new process and in an empty folder, until it ends."""
 
     def run(*arguments, input=None, env=None, text=True, python=(sys.executable,)):
         return subprocess.run(
@@ -111,9 +112,9 @@ def cli(tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start `aegen ...` as a process to be sent signals, with the handlers that a user's shell gives it."""
+    """`start("sample", ...)` starts `aegen` and returns the process, with the signal handlers that a shell gives it."""
 
-    def usual_signals():
+    def default_signals():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
 
@@ -124,23 +125,23 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=usual_signals,
+            preexec_fn=default_signals,
         )
 
     return run
 
 
 @pytest.fixture(scope="session")
-def bare(tmp_path_factory) -> dict[str, str]:
-    """Variables of a Python that has aegen and its base dependencies, and nothing else: no torch, no onnx."""
-    site = tmp_path_factory.mktemp("bare")
+def base_env(tmp_path_factory) -> dict[str, str]:
+    """Environment variables for a Python that finds aegen and its base dependencies only: no torch, no onnx."""
+    site = tmp_path_factory.mktemp("base")
     (site / "aegen").symlink_to(PACKAGE)
-    wanted, seen = ["aegen"], set()
-    while wanted:
-        name = wanted.pop()
-        if name in seen:
+    remaining, linked = ["aegen"], set()
+    while remaining:
+        name = remaining.pop()
+        if name in linked:
             continue
-        seen.add(name)
+        linked.add(name)
         distribution = metadata.distribution(name)
         entries = {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}
         for entry in entries:
@@ -148,17 +149,21 @@ def bare(tmp_path_factory) -> dict[str, str]:
                 (site / entry).symlink_to(Path(distribution.locate_file(entry)))
         for requirement in distribution.requires or []:
             if ";" not in requirement:
-                wanted.append(re.match(r"[\w.-]+", requirement).group())
+                remaining.append(re.match(r"[\w.-]+", requirement).group())
     return {**os.environ, "PYTHONPATH": str(site), "AEGEN_MODEL": ""}
 
 
 @pytest.fixture
-def run_bare(bare, tmp_path):
-    """Run code in the Python of `bare`; its standard output. -S keeps this environment's own packages out."""
+def run_in_base_env(base_env, tmp_path):
+    """`run_in_base_env(program)` runs a program in the Python of `base_env` and returns what it prints.
 
-    def run(code: str, *arguments: object, **env: str) -> str:
-        command = [sys.executable, "-S", "-c", code, *map(str, arguments)]
-        done = subprocess.run(command, cwd=tmp_path, env={**bare, **env}, capture_output=True, text=True, timeout=300)
+    The option -S keeps the packages of the tests' environment out.
+    """
+
+    def run(program: str, *arguments: object, **env: str) -> str:
+        command = [sys.executable, "-S", "-c", program, *map(str, arguments)]
+        environment = {**base_env, **env}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,4 +1,4 @@
-"""ONNX files made by hand, for tests of what is refused and what comes of it."""
+"""Small ONNX files for tests of the graph check."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -7,11 +7,12 @@ FLOAT = TensorProto.FLOAT
 
 
 def values(name, array):
+    """A named constant."""
     return numpy_helper.from_array(np.asarray(array), name)
 
 
 def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image", ["batch", 1, 6, 5]), **more) -> bytes:
-    """An ONNX file of float32 input and output."""
+    """An ONNX file with one float32 input and one float32 output."""
     graph = helper.make_graph(
         nodes,
         "graph",
@@ -24,7 +25,7 @@ def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image"
 
 
 def decoder(*before, constants=()) -> bytes:
-    """A decoder for 6x5 images of 3 latents: some nodes that end in `x`, then a linear layer and a sigmoid."""
+    """A decoder of 3 latent dimensions to 6x5 images: `before` ends in `x`, then a linear layer and a sigmoid."""
     nodes = [
         *before,
         helper.make_node("Gemm", ["x", "weight"], ["flat"]),
@@ -36,6 +37,7 @@ def decoder(*before, constants=()) -> bytes:
 
 
 def external(tensor):
+    """The tensor with its values in another file."""
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="no-such-file.bin")

@@ -56,10 +56,16 @@ def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
         aegen.load(tmp_path / "nowhere")
 
 
+def learned(graph="decoder.onnx", evaluations=1):
+    return {"graph": graph, "evaluations": evaluations}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format=2), "artifact format 2, expected format 1. A newer aegen wrote it"),
+        (lambda m: m.update(format=3), "artifact format 3, expected format 2. A newer aegen wrote it"),
+        (lambda m: m.update(format=1), "artifact format 1, expected format 2. Export it again"),
+        (lambda m: m.update(format=True), "format: found True, expected a whole number"),
         (lambda m: m.pop("latent_dim"), "latent_dim: found nothing, expected a whole number"),
         (lambda m: m.update(latent_dim="3"), "latent_dim: found '3', expected a whole number"),
         (lambda m: m.update(latent_dim=True), "latent_dim: found True"),
@@ -67,7 +73,17 @@ def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
         (lambda m: m.update(default_temperature=-1), "default_temperature"),
         (lambda m: m["image"].update(shape=[2, 6, 5]), "1 or 3 channels"),
         (lambda m: m.update(latent_dim=5), "graphs: encoder.onnx: found"),
-        (lambda m: m["graphs"].pop("decoder.onnx"), "graphs: decoder.onnx: found"),
+        (lambda m: (m["graphs"].pop("decoder.onnx"), m["operators"].pop("decoder.onnx")), "graphs: decoder.onnx"),
+        (lambda m: m["operators"].pop("decoder.onnx"), "operators: found ['encoder.onnx']"),
+        (lambda m: m["operators"].update({"decoder.onnx": ["Gemm", "Add"]}), "expected sorted names, each once"),
+        (
+            lambda m: m["operators"].update({"decoder.onnx": ["Loop"]}),
+            "found Loop, expected operators that",
+        ),
+        (lambda m: m["learned_priors"].update(flow=learned()), "found a prior that is not listed"),
+        (lambda m: m["learned_priors"].update(kde=learned(graph="none.onnx")), "found graph none.onnx"),
+        (lambda m: m["learned_priors"].update(kde=learned(evaluations=0)), "found 0 evaluations, expected at least 1"),
+        (lambda m: m["learned_priors"].update(kde=learned()), "graphs: decoder.onnx: found latent"),
         (lambda m: m["image"].update(shape=[1, 6]), "image: shape: found 2 values, expected 3"),
         (lambda m: m["files"].update({"../x": {"sha256": "0", "bytes": 1}}), "plain names"),
         (lambda m: m["files"].update({"encoder.onnx": []}), "encoder.onnx"),
@@ -101,7 +117,7 @@ def test_a_prior_that_cannot_be_drawn_fails_the_verification(copy):
         manifest["log_likelihood"]["vamp"] = 0.0
 
     edit_manifest(copy, add)
-    with pytest.raises(ArtifactError, match="prior 'vamp': found one that this version cannot draw"):
+    with pytest.raises(ArtifactError, match="prior 'vamp': found one that this version does not know"):
         aegen.load(copy).verify()
 
 
@@ -119,7 +135,7 @@ def test_a_file_that_is_no_graph_is_one_clear_error(copy):
         aegen.load(copy).sample(1)
 
 
-def test_an_unknown_prior_is_refused_with_those_available(model):
+def test_an_unknown_prior_is_refused_and_the_known_ones_are_listed(model):
     with pytest.raises(
         InputError, match=r"prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde"
     ):
@@ -142,7 +158,7 @@ def test_a_shipped_artifact_is_whole_small_and_made_by_recorded_commands(name):
     assert set(manifest.macs) == set(manifest.graphs)
     assert manifest.labels == tuple(range(10))
     for prior in manifest.priors:
-        assert len(model.draw(2, prior=prior, label=None if prior == "standard" else 7)) == 2
+        assert len(model.sample_latents(2, prior=prior, label=None if prior == "standard" else 7)) == 2
     assert manifest.seed == manifest.recipe["seed"]
     assert all(difference < 1e-4 for difference in manifest.parity.largest_difference.values())
 

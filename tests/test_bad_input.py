@@ -1,4 +1,4 @@
-"""Bad arguments to the methods: what was found, what was expected, and a type that a caller would think of."""
+"""Bad arguments of methods: the error says what was found and expected, and is a built-in that a caller would catch."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.sample(-1), "n: found -1, expected a whole number from 0 to"),
         (lambda m: m.sample(2.5), "n: found 2.5"),
         (lambda m: m.sample(True), "n: found True"),
-        (lambda m: m.sample(1, seed=-1), "seed: found -1, expected a whole number from 0, or None"),
+        (lambda m: m.sample(1, seed=-1), "seed: found -1, expected a whole number from 0 to 2\\^64 - 1, or None"),
         (lambda m: m.sample(1, seed="0"), "seed: found '0'"),
         (lambda m: m.sample(1, temperature=-0.1), "temperature: found -0.1, expected a number from 0 to 1000"),
         (lambda m: m.sample(1, temperature=float("nan")), "temperature: found nan"),
@@ -88,7 +88,7 @@ def test_errors_are_the_built_ins_that_a_caller_would_catch(grey, tmp_path):
     assert issubclass(ShapeError, InputError)
 
 
-def test_asking_for_a_name_that_is_not_there(grey):
+def test_an_unknown_name_of_the_package_is_an_attribute_error(grey):
     with pytest.raises(AttributeError, match="module 'aegen' has no attribute 'lod'"):
         _ = aegen.lod
     assert {"load", "Autoencoder", "AegenError"} <= set(dir(aegen))

@@ -1,4 +1,4 @@
-"""Sub-folders are classes: numbers stay numbers, names come in natural order and are kept; arrays are shuffled."""
+"""Sub-folders are classes: numbers remain labels, names are kept in natural order; sorted sets are shuffled."""
 
 import gzip
 import hashlib
@@ -13,45 +13,45 @@ from PIL import Image
 
 
 def folders(root, names, count=12):
-    """Sub-folders of uniform images whose level tells the place of the name in `names`."""
-    for place, name in enumerate(names):
+    """A data set of sub-folders; the level of their uniform images is ten times the index of the name in `names`."""
+    for index, name in enumerate(names):
         (root / name).mkdir()
         for i in range(count):
-            Image.fromarray(np.full((4, 4), 10 * place + i % 3, np.uint8)).save(root / name / f"{i}.png")
+            Image.fromarray(np.full((4, 4), 10 * index + i % 3, np.uint8)).save(root / name / f"{i}.png")
     return load(str(root))
 
 
-def label_of(found, place):
-    """The labels that images of the place-th folder have."""
-    return set(found.train.labels[found.train.images[:, 0, 0] // 10 == place].tolist())
+def label_of(dataset, index):
+    """The set of labels of the images in the folder with an index in `names`."""
+    return set(dataset.train.labels[dataset.train.images[:, 0, 0] // 10 == index].tolist())
 
 
-def test_numbers_stay_these_numbers(tmp_path):
+def test_folder_names_that_are_numbers_are_the_labels(tmp_path):
     names = [str(number) for number in range(11)]
-    found = folders(tmp_path, names)
-    assert [label_of(found, place) for place in range(11)] == [{number} for number in range(11)]
-    assert found.class_names == ()
+    dataset = folders(tmp_path, names)
+    assert [label_of(dataset, index) for index in range(11)] == [{number} for number in range(11)]
+    assert dataset.class_names == ()
 
 
-def test_numbers_that_do_not_begin_at_zero_stay_too(tmp_path):
-    found = folders(tmp_path, ["3", "007", "20"])
-    assert [label_of(found, place) for place in range(3)] == [{3}, {7}, {20}]
+def test_folder_numbers_need_not_begin_at_zero(tmp_path):
+    dataset = folders(tmp_path, ["3", "007", "20"])
+    assert [label_of(dataset, index) for index in range(3)] == [{3}, {7}, {20}]
 
 
 def test_names_come_in_natural_order_and_are_kept(tmp_path):
-    found = folders(tmp_path, ["class10", "class2", "Apple"])
-    assert found.class_names == ("Apple", "class2", "class10")
-    assert [label_of(found, place) for place in range(3)] == [{2}, {1}, {0}]
+    dataset = folders(tmp_path, ["class10", "class2", "Apple"])
+    assert dataset.class_names == ("Apple", "class2", "class10")
+    assert [label_of(dataset, index) for index in range(3)] == [{2}, {1}, {0}]
 
 
 def test_numbers_among_names_are_names(tmp_path):
-    found = folders(tmp_path, ["10", "9", "other"])
-    assert found.class_names == ("9", "10", "other")
-    assert label_of(found, 1) == {0}
+    dataset = folders(tmp_path, ["10", "9", "other"])
+    assert dataset.class_names == ("9", "10", "other")
+    assert label_of(dataset, 1) == {0}
 
 
 @pytest.mark.parametrize("names", [("1", "01"), ("cat", "Cat"), ("caf\u00e9", "cafe\u0301")])
-def test_names_that_are_one_are_refused(tmp_path, names):
+def test_two_spellings_of_one_name_are_refused(tmp_path, names):
     with pytest.raises(InputError, match=r"found sub-folders .* and .*, expected one name a class"):
         folders(tmp_path, names)
 
@@ -60,38 +60,38 @@ def test_a_set_sorted_by_class_is_shuffled_so_that_every_class_is_trained(tmp_pa
     labels = np.repeat(np.arange(4), 30)
     images = np.broadcast_to((labels * 40).astype(np.uint8)[:, None, None], (120, 4, 4))
     np.savez(tmp_path / "sorted.npz", images=images, labels=labels)
-    found = load(str(tmp_path / "sorted.npz"))
-    for part in (found.train, found.validation):
+    dataset = load(str(tmp_path / "sorted.npz"))
+    for part in (dataset.train, dataset.validation):
         assert set(part.labels.tolist()) == {0, 1, 2, 3}
         assert np.array_equal(part.images[:, 0, 0], part.labels * 40)
-    assert found.facts.sha256 == hashlib.sha256(images.tobytes()).hexdigest()
-    assert found.remarks == ()
-    assert np.array_equal(load(str(tmp_path / "sorted.npz")).train.images, found.train.images)
+    assert dataset.facts.sha256 == hashlib.sha256(images.tobytes()).hexdigest()
+    assert dataset.remarks == ()
+    assert np.array_equal(load(str(tmp_path / "sorted.npz")).train.images, dataset.train.images)
 
 
-def test_a_published_set_in_an_array_keeps_its_own_split(tmp_path, monkeypatch):
+def test_a_published_set_in_an_array_keeps_its_split(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4), np.uint8)
-    facts = KnownSet("little", "CC0", "made here", (), {}, images=hashlib.sha256(images.tobytes()).hexdigest())
+    facts = KnownSet("little", "CC0", "made here", (), {}, fingerprint=hashlib.sha256(images.tobytes()).hexdigest())
     monkeypatch.setitem(KNOWN, "little", facts)
     np.save(tmp_path / "mine.npy", images)
-    found = load(str(tmp_path / "mine.npy"))
-    assert found.facts.name == "little"
-    assert np.array_equal(found.train.images, images[:50])
+    dataset = load(str(tmp_path / "mine.npy"))
+    assert dataset.facts.name == "little"
+    assert np.array_equal(dataset.train.images, images[:50])
 
 
-def test_idx_files_sorted_by_class_are_shuffled_and_it_is_said(tmp_path):
+def test_idx_files_sorted_by_class_are_shuffled_with_a_remark(tmp_path):
     labels = np.repeat(np.arange(4, dtype=np.uint8), 30)
     images = np.broadcast_to((labels * 40)[:, None, None], (120, 4, 4))
     for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
         header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    found = load(str(tmp_path))
-    assert set(found.train.labels.tolist()) == set(found.validation.labels.tolist()) == {0, 1, 2, 3}
-    assert len(found.remarks) == 1
-    assert "shuffled before the split" in found.remarks[0]
+    dataset = load(str(tmp_path))
+    assert set(dataset.train.labels.tolist()) == set(dataset.validation.labels.tolist()) == {0, 1, 2, 3}
+    assert len(dataset.remarks) == 1
+    assert "shuffled before the split" in dataset.remarks[0]
 
 
-def test_a_class_that_validation_or_training_lacks_is_said(tmp_path):
+def test_a_class_that_validation_or_training_lacks_is_remarked(tmp_path):
     labels = np.zeros(60, np.int64)
     labels[0] = 1
     np.savez(tmp_path / "rare.npz", images=np.zeros((60, 4, 4), np.uint8), labels=labels)

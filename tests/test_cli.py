@@ -1,4 +1,4 @@
-"""The command line: forms of output, exit latents, one line for an error, pipes, and JSON that is documented."""
+"""The command line: output formats, exit codes, one-line errors, pipes and documented JSON."""
 
 import gzip
 import importlib
@@ -25,7 +25,7 @@ def digits(mnist):
     return str(mnist / "t10k-images-idx3-ubyte.gz")
 
 
-def test_the_main_job_writes_a_grid(cli, tmp_path):
+def test_sample_writes_a_grid_of_what_python_gives(cli, tmp_path):
     done = cli("sample", "-n", "64", "--seed", "0", "-o", "grid.png")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "grid.png: 64 images, seed 0\n"
@@ -37,14 +37,14 @@ def test_the_main_job_writes_a_grid(cli, tmp_path):
     assert np.abs(shown[-30:-2, -30:-2] - images[63]).max() <= 1
 
 
-def test_a_seed_that_was_not_given_is_told_and_repeats(cli, tmp_path):
+def test_a_random_seed_is_printed_and_repeats_the_images(cli, tmp_path):
     printed = cli("sample", "-n", "4", "-o", "a.npy").stderr
     seed = printed.rsplit(maxsplit=1)[1]
     cli("sample", "-n", "4", "--seed", seed, "-o", "b.npy")
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
-def test_labels_are_drawn_in_rows(cli, tmp_path):
+def test_each_label_fills_a_row(cli, tmp_path):
     assert cli("sample", "-n", "3", "--label", "0-9", "--seed", "1", "--scale", "1", "-o", "rows.png").returncode == 0
     assert Image.open(tmp_path / "rows.png").size == (3 * 30 + 2, 10 * 30 + 2)
     assert cli("sample", "-n", "3", "--label", "7,1", "--seed", "1", "-o", "rows.npy").returncode == 0
@@ -53,7 +53,7 @@ def test_labels_are_drawn_in_rows(cli, tmp_path):
     assert np.allclose(rows[3:], aegen.load().sample(3, label=1, seed=1), atol=1e-5)
 
 
-def test_sample_writes_every_form(cli, tmp_path):
+def test_sample_writes_every_output_format(cli, tmp_path):
     for output in ("out.npy", "out.npz", "out.gif", "out"):
         assert cli("sample", "-n", "5", "--seed", "1", "--dtype", "uint8", "-o", output).returncode == 0
     expected = np.load(tmp_path / "out.npy")
@@ -66,7 +66,7 @@ def test_sample_writes_every_form(cli, tmp_path):
     assert Image.open(tmp_path / "out.gif").n_frames == 5
 
 
-def test_reconstruct_shows_originals_over_reconstructions(cli, digits, tmp_path):
+def test_reconstruct_shows_originals_above_reconstructions(cli, digits, tmp_path):
     assert cli("reconstruct", f"{digits}[0:20]", "--scale", "1", "-o", "pairs.png").returncode == 0
     grid = np.asarray(Image.open(tmp_path / "pairs.png"))
     assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
@@ -79,7 +79,7 @@ def test_reconstruct_shows_originals_over_reconstructions(cli, digits, tmp_path)
     assert ((alone[0] - first / 255) ** 2).mean() < 0.02
 
 
-def test_interpolate_draws_a_row_for_each_path_or_an_animation(cli, digits, tmp_path):
+def test_interpolate_writes_a_row_for_each_path_or_an_animation(cli, digits, tmp_path):
     assert cli("interpolate", f"{digits}[0:3]", f"{digits}[3:6]", "--steps", "7", "-o", "paths.png").returncode == 0
     assert Image.open(tmp_path / "paths.png").size == (2 * (7 * 30 + 2), 2 * (3 * 30 + 2))
     assert cli("interpolate", f"{digits}[0]", f"{digits}[1]", "--steps", "5", "-o", "morph.gif").returncode == 0
@@ -88,9 +88,9 @@ def test_interpolate_draws_a_row_for_each_path_or_an_animation(cli, digits, tmp_
     assert np.load(tmp_path / "paths.npy").shape == (3, 10, 28, 28)
 
 
-def test_a_path_is_of_the_kind_that_is_asked_for(cli, digits, tmp_path):
+def test_method_chooses_the_kind_of_path(cli, digits, tmp_path):
     two = (f"{digits}[0]", f"{digits}[1]", "--model", "mnist-vae", "--steps", "5")
-    for name, options in {"default": (), "slerp": ("--along", "slerp"), "linear": ("--along", "linear")}.items():
+    for name, options in {"default": (), "slerp": ("--method", "slerp"), "linear": ("--method", "linear")}.items():
         assert cli("interpolate", *two, *options, "-o", f"{name}.npy").returncode == 0
     default, slerp, linear = (np.load(tmp_path / f"{name}.npy") for name in ("default", "slerp", "linear"))
     assert np.array_equal(default, slerp)
@@ -98,13 +98,13 @@ def test_a_path_is_of_the_kind_that_is_asked_for(cli, digits, tmp_path):
     assert np.abs(slerp[:, 2] - linear[:, 2]).max() > 0.01
 
 
-def test_denoise_cleans_images_with_the_model_made_for_it(cli, digits, tmp_path):
+def test_denoise_removes_noise_with_the_denoising_model(cli, digits, tmp_path):
     done = cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "--scale", "1", "-o", "triples.png")
     assert done.returncode == 0, done.stderr
     grid = np.asarray(Image.open(tmp_path / "triples.png")).astype(int)
     assert grid.shape == (6 * 30 + 2, 16 * 30 + 2)
-    clean, noisy, cleaned = (grid[top : top + 28] for top in (2, 32, 62))
-    assert ((clean - cleaned) ** 2).mean() < 0.3 * ((clean - noisy) ** 2).mean()
+    original, noisy, cleaned = (grid[top : top + 28] for top in (2, 32, 62))
+    assert ((original - cleaned) ** 2).mean() < 0.3 * ((original - noisy) ** 2).mean()
     assert cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "-o", "cleaned.npy").returncode == 0
     alone = np.load(tmp_path / "cleaned.npy")
     assert np.abs(grid[62:90, 2:30] - alone[0] * 255).max() <= 1
@@ -112,7 +112,7 @@ def test_denoise_cleans_images_with_the_model_made_for_it(cli, digits, tmp_path)
     assert Image.open(tmp_path / "pairs.png").size == (2 * (3 * 30 + 2), 2 * (2 * 30 + 2))
 
 
-def test_encode_and_decode_are_the_reconstruction(cli, digits, tmp_path):
+def test_encode_then_decode_equals_reconstruct(cli, digits, tmp_path):
     assert cli("encode", f"{digits}[0:9]", "-o", "latents.npz").returncode == 0
     assert cli("decode", "latents.npz[2:5]", "-o", "some.npy").returncode == 0
     cli("reconstruct", f"{digits}[2:5]", "-o", "expected.npy")
@@ -120,7 +120,7 @@ def test_encode_and_decode_are_the_reconstruction(cli, digits, tmp_path):
     assert cli("decode", "latents.npz", "--columns", "3", "-o", "all.png").returncode == 0
 
 
-def test_pipes_carry_arrays_and_images(cli, tmp_path):
+def test_pipes_transport_arrays_and_images(cli, tmp_path):
     samples = cli("sample", "-n", "3", "--seed", "2", "-o", "-", text=False)
     assert np.load(io.BytesIO(samples.stdout)).shape == (3, 28, 28)
     latents = cli("encode", "-", "-o", "-", input=samples.stdout, text=False)
@@ -132,14 +132,14 @@ def test_pipes_carry_arrays_and_images(cli, tmp_path):
     assert cli("reconstruct", "-", "-o", "pair.png", input=png.getvalue(), text=False).returncode == 0
 
 
-def test_standard_output_has_a_name_too():
+def test_dev_stdout_is_a_valid_output():
     command = f"{sys.executable} -m aegen sample -n 3 --seed 0 -o /dev/stdout | wc -c"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     assert int(done.stdout) > 3 * 28 * 28
 
 
-def test_a_reader_that_leaves_early_is_no_error_message():
+def test_a_closed_pipe_prints_no_error_message():
     command = f"{sys.executable} -m aegen sample -n 20000 -o - | head -c 100 | wc -c"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "100"
@@ -148,10 +148,10 @@ def test_a_reader_that_leaves_early_is_no_error_message():
 
 def test_images_of_another_size_are_refused_or_resized(cli, tmp_path):
     Image.fromarray(np.zeros((50, 40, 3), np.uint8)).save(tmp_path / "photo.png")
-    refused = cli("encode", "photo.png", "-o", "code.npy")
+    refused = cli("encode", "photo.png", "-o", "latents.npy")
     assert refused.returncode == 1
-    assert "expected grey images of 28x28. --resize scales them." in refused.stderr
-    assert cli("encode", "photo.png", "--resize", "-o", "code.npy").returncode == 0
+    assert "expected grey images of 28x28 pixels. Use --resize to scale images." in refused.stderr
+    assert cli("encode", "photo.png", "--resize", "-o", "latents.npy").returncode == 0
 
 
 def test_info_models_and_verify_print_text_and_json(cli):
@@ -169,9 +169,9 @@ def test_info_models_and_verify_print_text_and_json(cli):
 
 
 @pytest.mark.parametrize("name", ["info", "models", "verify"])
-def test_the_json_schema_is_the_documented_one(cli, name):
-    shown = json.loads(cli(name, "--json").stdout)
-    keys = shown[0].keys() if isinstance(shown, list) else shown.keys()
+def test_help_documents_the_keys_of_the_json(cli, name):
+    printed = json.loads(cli(name, "--json").stdout)
+    keys = printed[0].keys() if isinstance(printed, list) else printed.keys()
     documented = " ".join(importlib.import_module(f"aegen.cli.{name}").command.help.split())
     listed = documented[documented.index("{") + 1 : documented.index("}")]
     assert [key.strip('" ') for key in listed.split(",")] == list(keys)
@@ -229,7 +229,7 @@ def test_help_shows_what_it_does_and_two_examples(cli, name):
     ],
     ids=lambda arguments: " ".join(arguments)[:60],
 )
-def test_a_wrong_call_exits_with_2_and_touches_nothing(cli, tmp_path, arguments):
+def test_wrong_usage_exits_with_2_and_writes_nothing(cli, tmp_path, arguments):
     done = cli(*arguments)
     assert done.returncode == 2
     assert "Usage:" in done.stderr
@@ -240,7 +240,7 @@ def test_a_wrong_call_exits_with_2_and_touches_nothing(cli, tmp_path, arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
+def test_a_failed_job_exits_with_1_and_one_line_that_says_why(cli, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "x").write_text("x")
@@ -301,7 +301,7 @@ def test_a_failed_job_exits_with_1_and_one_line_that_helps(cli, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_number_of_images_that_no_memory_holds_is_one_line(cli):
+def test_more_images_than_memory_holds_is_a_one_line_error(cli):
     done = cli("sample", "-n", str(10**12), "-o", "x.npz")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -320,7 +320,7 @@ def test_ctrl_c_ends_with_130_and_leaves_no_partial_file(start, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("output", ["many.npy", "many"])
-def test_a_job_that_is_told_to_stop_takes_its_half_files_away(start, tmp_path, number, output):
+def test_a_job_that_a_signal_ends_leaves_no_partial_file(start, tmp_path, number, output):
     process = start("sample", "-n", "1000000", "-o", output)
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
@@ -331,23 +331,23 @@ def test_a_job_that_is_told_to_stop_takes_its_half_files_away(start, tmp_path, n
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_signal_that_a_callback_has_swallowed_still_ends_the_work():
+def test_a_signal_raised_in_a_callback_still_ends_the_job():
     code = """
 import os, signal, weakref
 from aegen.cli.options import with_progress
-from aegen.cli.stopping import end_on_signals
+from aegen.cli.stopping import install_signal_handlers
 
 class Thing:
     pass
 
-end_on_signals()
+install_signal_handlers()
 thing = Thing()
 watcher = weakref.ref(thing, lambda dead: os.kill(os.getpid(), signal.SIGTERM))
-drawn = with_progress(iter([[1], [2], [3]]), 3)
-next(drawn)
+chunks = with_progress(iter([[1], [2], [3]]), 3)
+next(chunks)
 del thing
 print("swallowed", flush=True)
-next(drawn)
+next(chunks)
 print("not ended")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -362,13 +362,13 @@ def test_a_job_runs_with_a_closed_stream(tmp_path, closed):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [("info --json", 0), ("info nope", 1), ("paint", 2), ("encode --help", 0)]
+    ("arguments", "exit_code"), [("info --json", 0), ("info nope", 1), ("paint", 2), ("encode --help", 0)]
 )
-def test_the_installed_command_says_and_ends_as_the_module_does(cli, tmp_path, arguments, code):
+def test_the_installed_command_behaves_as_the_module(cli, tmp_path, arguments, exit_code):
     program = Path(sys.executable).with_name("aegen")
     done = subprocess.run([program, *arguments.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     as_module = cli(*arguments.split())
-    assert done.returncode == as_module.returncode == code
+    assert done.returncode == as_module.returncode == exit_code
     assert (done.stdout, done.stderr) == (as_module.stdout, as_module.stderr)
 
 
@@ -383,5 +383,5 @@ def test_output_that_cannot_be_written_is_a_failed_job(program):
     assert (done.returncode, done.stderr) == (1, expected)
 
 
-def test_version_is_the_package_s(cli):
+def test_version_prints_the_version_of_the_package(cli):
     assert cli("--version").stdout.split()[-1] == aegen.__version__

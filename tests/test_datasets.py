@@ -1,9 +1,10 @@
-"""Training takes a name or whatever a person has, splits it in a fixed way, and says clearly what it cannot use."""
+"""A data set is a name or whatever a user has; it is split in a fixed way, and unusable data gives a clear error."""
 
 import functools
 import gzip
 import hashlib
 import http.server
+import os
 import struct
 import threading
 
@@ -12,7 +13,7 @@ import pytest
 from aegen.data import datasets, downloads
 from aegen.data.datasets import load
 from aegen.data.downloads import IDX_FILES, KNOWN, KnownSet
-from aegen.runtime.errors import InputError, NotFoundError, ShapeError
+from aegen.runtime.errors import InputError, NotFoundError, OutputError, ShapeError
 from PIL import Image
 
 TRAIN = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
@@ -23,36 +24,37 @@ def idx_bytes(array: np.ndarray) -> bytes:
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
+NOBODY = 65534  # a user without privileges
 CONTENTS = dict(zip(IDX_FILES, map(idx_bytes, (TRAIN, np.arange(60) % 10, TEST, np.arange(12) % 10)), strict=True))
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A folder of IDX files, compressed as they are published."""
-    made = tmp_path / "my images"
-    made.mkdir()
+    path = tmp_path / "my images"
+    path.mkdir()
     for name, content in CONTENTS.items():
-        (made / name).write_bytes(gzip.compress(content))
-    return made
+        (path / name).write_bytes(gzip.compress(content))
+    return path
 
 
 def test_real_mnist_is_recognised_and_split(mnist):
-    found = load(str(mnist))
-    assert (found.facts.name, found.facts.licence) == ("mnist", "CC BY-SA 3.0")
-    assert (len(found.train), len(found.validation), len(found.test)) == (50_000, 10_000, 10_000)
-    assert found.shape == (1, 28, 28)
-    assert found.train.images.dtype == np.uint8
-    assert found.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert found.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    dataset = load(str(mnist))
+    assert (dataset.facts.name, dataset.facts.licence) == ("mnist", "CC BY-SA 3.0")
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (50_000, 10_000, 10_000)
+    assert dataset.shape == (1, 28, 28)
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert dataset.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
 def test_validation_is_the_last_sixth(folder):
-    found = load(str(folder))
-    assert np.array_equal(found.train.images, TRAIN[:50])
-    assert np.array_equal(found.validation.images, TRAIN[50:])
-    assert np.array_equal(found.validation.labels, np.arange(50, 60) % 10)
-    assert np.array_equal(found.test.images, TEST)
-    assert (found.facts.name, found.facts.licence) == ("my-images", "not stated")
+    dataset = load(str(folder))
+    assert np.array_equal(dataset.train.images, TRAIN[:50])
+    assert np.array_equal(dataset.validation.images, TRAIN[50:])
+    assert np.array_equal(dataset.validation.labels, np.arange(50, 60) % 10)
+    assert np.array_equal(dataset.test.images, TEST)
+    assert (dataset.facts.name, dataset.facts.licence) == ("my-images", "not stated")
 
 
 @pytest.mark.parametrize(
@@ -63,12 +65,12 @@ def test_validation_is_the_last_sixth(folder):
         lambda name: "some-set-" + name.replace("t10k", "test"),
     ],
 )
-def test_other_spellings_of_the_file_names_are_understood(tmp_path, rename):
+def test_other_spellings_of_idx_file_names_are_understood(tmp_path, rename):
     for name, content in CONTENTS.items():
         (tmp_path / rename(name)).write_bytes(gzip.compress(content) if rename(name).endswith(".gz") else content)
-    found = load(str(tmp_path))
-    assert np.array_equal(found.train.images, TRAIN[:50])
-    assert np.array_equal(found.test.images, TEST)
+    dataset = load(str(tmp_path))
+    assert np.array_equal(dataset.train.images, TRAIN[:50])
+    assert np.array_equal(dataset.test.images, TEST)
 
 
 def test_emnist_is_turned_upright(tmp_path):
@@ -76,18 +78,18 @@ def test_emnist_is_turned_upright(tmp_path):
     assert np.array_equal(load(str(tmp_path)).train.images, TRAIN[:50].transpose(0, 2, 1))
 
 
-def test_without_a_test_set_the_validation_images_stand_in(folder):
+def test_without_a_test_set_the_validation_images_are_the_test_set(folder):
     for name in IDX_FILES[2:]:
         (folder / name).unlink()
-    found = load(str(folder))
-    assert np.array_equal(found.test.images, found.validation.images)
+    dataset = load(str(folder))
+    assert np.array_equal(dataset.test.images, dataset.validation.images)
 
 
-def test_arrays_with_labels_and_without(tmp_path):
+def test_arrays_are_read_with_and_without_labels(tmp_path):
     np.savez(tmp_path / "a.npz", images=TRAIN, labels=np.arange(60))
     np.save(tmp_path / "b.npy", TRAIN / 255)
     with_labels, without = load(str(tmp_path / "a.npz")), load(str(tmp_path / "b.npy"))
-    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # shuffled, and both alike
+    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # shuffled together
     assert sorted([*with_labels.train.labels, *with_labels.validation.labels]) == list(range(60))
     assert without.train.labels is None
     assert np.array_equal(with_labels.train.images, without.train.images)
@@ -101,12 +103,12 @@ def test_sub_folders_are_labels_and_every_split_has_all_of_them(tmp_path):
         (tmp_path / name).mkdir()
         for i in range(30):
             Image.fromarray(np.full((6, 5, 3), 100 * label + i, np.uint8)).save(tmp_path / name / f"{i:02d}.png")
-    found = load(str(tmp_path))
-    assert found.shape == (3, 6, 5)
-    for part in (found.train, found.validation):
+    dataset = load(str(tmp_path))
+    assert dataset.shape == (3, 6, 5)
+    for part in (dataset.train, dataset.validation):
         assert np.array_equal(part.labels, (part.images[:, 0, 0, 0] >= 100).astype(int))
         assert set(part.labels) == {0, 1}
-    assert np.array_equal(load(str(tmp_path)).train.images, found.train.images)
+    assert np.array_equal(load(str(tmp_path)).train.images, dataset.train.images)
 
 
 def test_a_folder_whose_layout_is_unclear_is_refused_and_empty_sub_folders_are_no_labels(tmp_path):
@@ -120,7 +122,7 @@ def test_a_folder_whose_layout_is_unclear_is_refused_and_empty_sub_folders_are_n
         load(str(tmp_path))
 
 
-def test_files_of_several_sets_in_one_folder_are_not_mixed(folder):
+def test_idx_files_of_several_sets_in_one_folder_are_refused(folder):
     (folder / "other-train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(TRAIN)))
     with pytest.raises(InputError, match="files of several sets: other, train-images"):
         load(str(folder))
@@ -129,9 +131,9 @@ def test_files_of_several_sets_in_one_folder_are_not_mixed(folder):
 def test_a_plain_folder_of_images_has_no_labels(tmp_path):
     for i, image in enumerate(TRAIN[:12]):
         Image.fromarray(image).save(tmp_path / f"{i:02d}.png")
-    found = load(str(tmp_path))
-    assert found.train.labels is None
-    assert (len(found.train), len(found.validation)) == (10, 2)
+    dataset = load(str(tmp_path))
+    assert dataset.train.labels is None
+    assert (len(dataset.train), len(dataset.validation)) == (10, 2)
 
 
 def test_errors_name_file_found_expected_and_remedy(folder, tmp_path):
@@ -161,7 +163,7 @@ def test_errors_name_file_found_expected_and_remedy(folder, tmp_path):
         load(str(folder))
 
 
-def test_folders_and_arrays_that_hold_nothing_usable(tmp_path):
+def test_unusable_folders_and_arrays_are_named(tmp_path):
     with pytest.raises(InputError, match="found no images, expected IDX files as MNIST has, files ending in .png"):
         load(str(tmp_path))
     with pytest.raises(
@@ -189,12 +191,45 @@ def test_folders_and_arrays_that_hold_nothing_usable(tmp_path):
         load(str(tmp_path / "labels.npz"))
 
 
-def test_mixed_sizes_across_sub_folders_name_the_odd_one(tmp_path):
+def test_a_file_of_another_size_in_a_sub_folder_is_named(tmp_path):
     for name, size in [("a", 5), ("b", 7)]:
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((size, size), np.uint8)).save(tmp_path / name / "one.png")
     with pytest.raises(ShapeError, match=r"one\.png: found .x. pixels, expected .x., as one\.png has\. Scale"):
         load(str(tmp_path))
+
+
+@pytest.fixture
+def without_privileges(tmp_path, monkeypatch):
+    """A current folder where permissions hold: root, who may read everything, becomes another user for the test."""
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    if os.geteuid() != os.getuid():
+        os.seteuid(os.getuid())
+    for path in tmp_path.iterdir():
+        path.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="no such permissions here")
+@pytest.mark.parametrize("mode", [0o000, 0o444, 0o111], ids=["no permission", "no entry", "no listing"])
+@pytest.mark.parametrize("content", ["folder of images", "folder of classes", "folder of IDX files"])
+def test_a_folder_without_permission_is_named(without_privileges, mode, content):
+    folder = without_privileges / "set"
+    inner = folder / "a" if content == "folder of classes" else folder
+    inner.mkdir(parents=True)
+    if content == "folder of IDX files":
+        for name, data in CONTENTS.items():
+            (folder / name).write_bytes(gzip.compress(data))
+    else:
+        for i in range(12):
+            Image.fromarray(TRAIN[i]).save(inner / f"{i}.png")
+    load("set")  # imports everything that reading needs
+    inner.chmod(mode)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+    with pytest.raises(InputError, match=r"set(/\S+)?: found permission denied, expected a .* that can be read"):
+        load("set")
 
 
 @pytest.fixture
@@ -205,12 +240,12 @@ def server(tmp_path):
     for name, content in CONTENTS.items():
         (mirror / name).write_bytes(gzip.compress(content, mtime=0))
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
+    class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
             requested.append(self.path)
 
     requested: list[str] = []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=mirror)) as served:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=mirror)) as served:
         threading.Thread(target=served.serve_forever, daemon=True).start()
         served.url, served.folder, served.requested = f"http://127.0.0.1:{served.server_port}/", mirror, requested
         yield served
@@ -222,7 +257,7 @@ def known_set(server, *mirrors: str, **checksums: str) -> KnownSet:
         name: checksums.get(name, "md5:" + hashlib.md5((server.folder / name).read_bytes()).hexdigest())
         for name in IDX_FILES
     }
-    return KnownSet("little", "CC0", "made here", (*mirrors, server.url), files)
+    return KnownSet("little", "CC0", "made in this test", (*mirrors, server.url), files)
 
 
 @pytest.fixture
@@ -234,12 +269,12 @@ def cache(tmp_path, monkeypatch):
 CLOSED = "http://127.0.0.1:9/"  # the discard port: nothing listens there
 
 
-def test_a_name_is_downloaded_once_from_the_first_mirror_that_answers(server, cache, monkeypatch):
+def test_a_published_set_is_downloaded_once_from_the_first_mirror_that_answers(server, cache, monkeypatch):
     known = known_set(server, CLOSED)
     monkeypatch.setitem(KNOWN, "little", known)
-    found = load("little")
-    assert (found.facts.name, found.facts.licence, found.facts.source) == ("little", "CC0", "made here")
-    assert np.array_equal(found.train.images, TRAIN[:50])
+    dataset = load("little")
+    assert (dataset.facts.name, dataset.facts.licence, dataset.facts.source) == ("little", "CC0", "made in this test")
+    assert np.array_equal(dataset.train.images, TRAIN[:50])
     assert sorted(file.name for file in cache.iterdir()) == sorted(IDX_FILES)
     assert len(server.requested) == 4
     assert np.array_equal(load("little").test.images, TEST)
@@ -254,12 +289,12 @@ def test_a_download_with_another_checksum_is_refused_and_not_kept(server, cache,
     assert not (cache / IDX_FILES[2]).exists()
 
 
-def test_no_network_says_which_files_to_put_where_and_takes_them_from_there(server, cache, monkeypatch):
-    known = KnownSet("little", "CC0", "made here", (CLOSED,), known_set(server).files)
+def test_without_network_the_error_says_where_to_put_the_files_and_they_are_read_from_there(server, cache, monkeypatch):
+    known = KnownSet("little", "CC0", "made in this test", (CLOSED,), known_set(server).files)
     monkeypatch.setitem(KNOWN, "little", known)
     with pytest.raises(NotFoundError) as caught:
         load("little")
-    for words in (*IDX_FILES, str(cache), "--data FOLDER", "ConnectionError"):
+    for words in (*IDX_FILES, str(cache), "give its path as the data", "ConnectionError"):
         assert words in str(caught.value)
     cache.mkdir(parents=True, exist_ok=True)
     for name, content in CONTENTS.items():
@@ -267,15 +302,22 @@ def test_no_network_says_which_files_to_put_where_and_takes_them_from_there(serv
     assert np.array_equal(load("little").train.images, TRAIN[:50])
 
 
-def test_a_cache_that_holds_other_images_is_refused(server, cache, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_named(server, cache, tmp_path, monkeypatch):
+    monkeypatch.setitem(KNOWN, "little", known_set(server))
+    (tmp_path / "cache").write_text("a file where the cache would be")
+    with pytest.raises(OutputError, match="cache/aegen/little: found Not a directory"):
+        load("little")
+
+
+def test_a_cache_with_other_images_is_refused(server, cache, monkeypatch):
     known = known_set(server)
-    known = KnownSet(known.name, known.licence, known.source, known.mirrors, known.files, images="0" * 64)
+    known = KnownSet(known.name, known.licence, known.source, known.mirrors, known.files, fingerprint="0" * 64)
     monkeypatch.setitem(KNOWN, "little", known)
     with pytest.raises(InputError, match="found other images, expected those of little. Delete the folder"):
         load("little")
 
 
-def test_an_archive_gives_its_members(server, cache, monkeypatch):
+def test_the_members_of_a_downloaded_archive_are_unpacked(server, cache, monkeypatch):
     import zipfile
 
     with zipfile.ZipFile(server.folder / "gzip.zip", "w") as archive:
@@ -285,14 +327,14 @@ def test_an_archive_gives_its_members(server, cache, monkeypatch):
     checksum = "md5:" + hashlib.md5((server.folder / "gzip.zip").read_bytes()).hexdigest()
     members = tuple(f"gzip/{name}" for name in IDX_FILES)
     monkeypatch.setitem(
-        KNOWN, "little", KnownSet("little", "CC0", "made here", (server.url,), {"gzip.zip": checksum}, members)
+        KNOWN, "little", KnownSet("little", "CC0", "made in this test", (server.url,), {"gzip.zip": checksum}, members)
     )
     assert np.array_equal(load("little").train.images, TRAIN[:50])
     assert not (cache / "gzip" / "unwanted.txt").exists()
     assert datasets.load("little").facts.sha256 == hashlib.sha256(TRAIN.tobytes()).hexdigest()
 
 
-def test_every_published_set_states_what_is_needed():
+def test_every_published_set_has_mirrors_checksums_licence_and_source():
     for known in downloads.KNOWN.values():
         assert known.mirrors
         assert all(mirror.endswith("/") for mirror in known.mirrors)

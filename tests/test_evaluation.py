@@ -1,24 +1,30 @@
-"""Evaluation: the feature extractor is what its facts say, and every measure stands beside its floor."""
+"""Evaluation: the feature extractor does what its record says, and every metric stands beside its reference value."""
 
+import dataclasses
+import importlib
 import json
 import shutil
+import sys
 
 import aegen
 import numpy as np
 import pytest
-from aegen.data.datasets import LabelledImages, load
+from aegen.data.datasets import load
+from aegen.data.images import LabelledImages
 from aegen.evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
-from aegen.evaluation.metrics import Metric, Report, generation
+from aegen.evaluation.metric_inputs import MetricInputs, ScoredImages
+from aegen.evaluation.metrics import METRICS
 from aegen.evaluation.neighbours import nearest
 from aegen.evaluation.reference import reference_set
-from aegen.evaluation.tables import as_json
+from aegen.evaluation.report import Evaluator, Report, Score, metric_values
+from aegen.evaluation.tables import as_json, comparison, report_text
 from aegen.recipes.feature_extractor import FeatureExtractorRecipe
 from aegen.runtime.artifact import SHIPPED
 from aegen.runtime.errors import ArtifactError, NotFoundError, ShapeError
 from aegen.train.feature_extractor import classification_accuracy_score
 from PIL import Image
 
-JUDGE = SHIPPED / "features-mnist"
+FEATURES_MNIST = SHIPPED / "features-mnist"
 
 
 @pytest.fixture(scope="module")
@@ -27,144 +33,193 @@ def digits(mnist):
 
 
 @pytest.fixture(scope="module")
-def real(digits):
+def reference(digits):
     training, test = digits.train, digits.test
     few = slice(0, 6000)
     return reference_set(
-        FeatureExtractor(JUDGE), (training.images[few], training.labels[few]), (test.images, test.labels), 1000
+        FeatureExtractor(FEATURES_MNIST),
+        (training.images[few], training.labels[few]),
+        (test.images, test.labels),
+        1000,
     )
 
 
-def values(images, real):
-    return {name: metric.value for name, metric in generation(images, real).items()}
+@pytest.fixture(scope="module")
+def reference_values(reference):
+    return sample_metrics(reference.real_images, reference)
 
 
-def test_the_judge_tells_the_test_images_right_as_often_as_its_facts_say(digits):
-    extractor = FeatureExtractor(JUDGE)
-    predicted = extractor.extract(digits.test.images).probabilities.argmax(1)
-    assert np.mean(predicted == digits.test.labels) == pytest.approx(extractor.facts.accuracy, abs=2e-4)
-    assert extractor.facts.accuracy >= 0.994
-    assert extractor.facts.command == "aegen train-features --data mnist -o features-mnist"
+def sample_metrics(images, reference):
+    """The metrics of images (n, 28, 28) that stand in for samples, by name."""
+    return metric_values(MetricInputs(samples=ScoredImages(reference, images)))
 
 
-def test_a_judge_sees_the_same_at_any_batch_size():
+def report_with(metrics):
+    return Report("m", "gmm", 1.0, 100, 0, "d", "test", {"name": "features-d"}, 10, 1.0, {}, metrics)
+
+
+def documented_keys(command):
+    """The keys of the first JSON object in a command's help."""
+    text = " ".join(importlib.import_module(f"aegen.cli.{command}").command.help.split())
+    return [key.strip('" ') for key in text[text.index("{") + 1 : text.index("}")].split(",")]
+
+
+def test_the_feature_extractor_has_the_accuracy_of_its_record(digits):
+    extractor = FeatureExtractor(FEATURES_MNIST)
+    predicted_labels = extractor.extract(digits.test.images).predicted_labels
+    assert np.mean(predicted_labels == digits.test.labels) == pytest.approx(extractor.record.accuracy, abs=2e-4)
+    assert extractor.record.accuracy >= 0.994
+    assert extractor.record.command == "aegen train-features --data mnist -o features-mnist"
+
+
+def test_features_are_the_same_at_any_batch_size_and_thread_count():
     images = np.random.default_rng(0).integers(0, 256, (700, 28, 28), np.uint8)
-    seen = FeatureExtractor(JUDGE).extract(images)
-    assert seen.features.shape == (700, 128)
-    assert np.allclose(seen.probabilities.sum(1), 1, atol=1e-5)
-    assert np.allclose(
-        FeatureExtractor(JUDGE, threads=1).extract(images[600:]).features, seen.features[600:], atol=1e-4
-    )
+    extracted = FeatureExtractor(FEATURES_MNIST).extract(images)
+    assert extracted.features.shape == (700, 128)
+    assert extracted.predicted_labels.dtype == np.int64
+    assert np.allclose(extracted.probabilities.sum(1), 1, atol=1e-5)
+    last = FeatureExtractor(FEATURES_MNIST, threads=1).extract(images[600:])
+    assert np.allclose(last.features, extracted.features[600:], atol=1e-4)
 
 
-@pytest.mark.parametrize("damage", ["network", "facts", "format", "missing"])
-def test_a_damaged_judge_judges_nothing(tmp_path, damage):
-    folder = tmp_path / "feature extractor"
-    shutil.copytree(JUDGE, folder)
-    facts = folder / "features.json"
+@pytest.mark.parametrize("damage", ["network", "record", "format", "missing"])
+def test_a_damaged_feature_extractor_is_refused(tmp_path, damage):
+    folder = tmp_path / "extractor"
+    shutil.copytree(FEATURES_MNIST, folder)
+    record = folder / "features.json"
     if damage == "network":
         content = bytearray((folder / "features.onnx").read_bytes())
         content[1000] ^= 1
         (folder / "features.onnx").write_bytes(content)
-    elif damage == "facts":
-        facts.write_text(facts.read_text().replace('"features": 128', '"features": "many"', 1))
+    elif damage == "record":
+        record.write_text(record.read_text().replace('"features": 128', '"features": "many"', 1))
     elif damage == "format":
-        facts.write_text(facts.read_text().replace('"format": 1', '"format": 2', 1))
+        record.write_text(record.read_text().replace('"format": 1', '"format": 2', 1))
     else:
-        facts.unlink()
+        record.unlink()
     with pytest.raises((ArtifactError, NotFoundError)):
         FeatureExtractor(folder)
 
 
-def test_a_judge_that_is_not_there_says_which_are(tmp_path):
+def test_an_unknown_feature_extractor_is_refused_with_a_list_of_those_that_ship():
     with pytest.raises(NotFoundError, match="features-mnist"):
         find_feature_extractor(None, "fashion-mnist")
+
+
+def test_images_of_another_size_are_refused_by_the_feature_extractor():
     with pytest.raises(ShapeError):
-        FeatureExtractor(JUDGE).extract(np.zeros((2, 6, 5), np.uint8))
+        FeatureExtractor(FEATURES_MNIST).extract(np.zeros((2, 6, 5), np.uint8))
 
 
-def test_real_images_in_the_place_of_samples_score_the_floor(real):
-    for name, metric in generation(real.floor, real).items():
-        assert metric.value == pytest.approx(metric.floor), name
+def test_real_images_in_place_of_samples_score_the_reference_values(reference):
+    inputs = MetricInputs(samples=ScoredImages(reference, reference.real_images))
+    for name, score in Evaluator(reference, "mnist").scores(inputs).items():
+        assert score.value == pytest.approx(score.reference), name
 
 
-def test_the_test_images_themselves_are_at_no_distance(real):
-    found = values(real.test, real)
-    assert found["frechet_distance"] == pytest.approx(0, abs=1e-3)
-    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
-    assert found["bins_different"] == found["class_imbalance"] == 0
+def test_the_test_images_themselves_have_distance_0(reference):
+    values = sample_metrics(reference.test_images, reference)
+    assert values["frechet_distance"] == pytest.approx(0, abs=1e-3)
+    assert (values["precision"], values["recall"], values["coverage"]) == (1, 1, 1)
+    assert values["ndb"] == values["js_divergence"] == values["class_imbalance"] == 0
 
 
-def test_copied_dropped_and_spoilt_images_are_found_out(real, digits):
-    floor = {name: metric.floor for name, metric in generation(real.floor, real).items()}
-    copied = values(digits.train.images[real.training_rows[:1000]], real)
-    assert copied["memorisation"] < -10 < -3 < floor["memorisation"]
-    assert copied["frechet_distance"] < 2 * floor["frechet_distance"]
-    dropped = real.floor[real.reference_labels != 4]
-    without = values(np.concatenate([dropped, dropped[: 1000 - len(dropped)]]), real)
-    assert without["class_imbalance"] > floor["class_imbalance"] + 0.05
-    assert without["frechet_distance"] > 2 * floor["frechet_distance"]
-    assert without["coverage"] < floor["coverage"] - 0.05
-    noise = np.random.default_rng(0).integers(0, 80, real.floor.shape, np.uint8)
-    noisy = values(np.maximum(real.floor, noise), real)
-    assert noisy["frechet_distance"] > 5 * floor["frechet_distance"]
-    assert noisy["precision"] < floor["precision"]
+def test_copies_of_training_images_score_low_in_memorisation(reference, reference_values, digits):
+    copies = sample_metrics(digits.train.images[reference.training_rows[:1000]], reference)
+    assert copies["memorisation_c_t"] < -10 < -3 < reference_values["memorisation_c_t"]
+    assert copies["frechet_distance"] < 2 * reference_values["frechet_distance"]
 
 
-def test_evaluate_prints_every_measure_beside_its_floor(cli, mnist):
+def test_a_missing_class_is_seen_in_class_imbalance_distance_and_coverage(reference, reference_values):
+    kept = reference.real_images[reference.real_labels != 4]
+    values = sample_metrics(np.concatenate([kept, kept[: 1000 - len(kept)]]), reference)
+    assert values["class_imbalance"] > reference_values["class_imbalance"] + 0.05
+    assert values["frechet_distance"] > 2 * reference_values["frechet_distance"]
+    assert values["coverage"] < reference_values["coverage"] - 0.05
+
+
+def test_noisy_images_score_low_in_precision_and_distance(reference, reference_values):
+    noise = np.random.default_rng(0).integers(0, 80, reference.real_images.shape, np.uint8)
+    values = sample_metrics(np.maximum(reference.real_images, noise), reference)
+    assert values["frechet_distance"] > 5 * reference_values["frechet_distance"]
+    assert values["precision"] < reference_values["precision"]
+
+
+def test_evaluate_prints_every_metric_beside_its_reference_value(cli, mnist):
     done = cli("evaluate", "mnist-ae", "--data", mnist, "-n", "500", "--prior", "gaussian")
     assert done.returncode == 0, done.stderr
     assert "prior gaussian, temperature 1, seed 0: 500 samples" in done.stdout
+    titles = [metric.title for metric in METRICS if metric.needs in ("samples", "reconstructions", "labelled_samples")]
+    assert [line for line in done.stdout.splitlines() if "better" in line] == [
+        line for title in titles for line in done.stdout.splitlines() if line.startswith(f"{title}  ")
+    ]
+
+
+def test_the_json_of_evaluate_is_the_documented_one(cli, mnist):
     done = cli("evaluate", "mnist-vae", "--data", mnist, "-n", "500", "--importance-samples", "5", "--json")
     report = json.loads(done.stdout)
+    assert list(report) == documented_keys("evaluate")
     assert (report["model"], report["samples"], report["data"]) == ("mnist-vae", 500, "mnist")
-    assert report["feature extractor"]["sha256"] == FeatureExtractor(JUDGE).facts.graph.sha256
+    assert report["importance_samples"] == 5
+    assert report["feature_extractor"]["sha256"] == FeatureExtractor(FEATURES_MNIST).record.graph.sha256
     metrics = report["metrics"]
-    assert metrics["frechet_distance"]["value"] > metrics["frechet_distance"]["floor"] > 0
-    assert metrics["label_accuracy"]["floor"] > 0.98
-    assert -130 < metrics["log_likelihood_k5"]["value"] < -80
-    assert metrics["log_likelihood_k5_binarised"]["value"] > metrics["log_likelihood_k5"]["value"]
-    assert {metric["better"] for metric in metrics.values()} == {
-        "lower is better",
-        "higher is better",
-        "nearer 0 is better",
-    }
+    assert list(metrics) == [metric.name for metric in METRICS if metric.needs != "classifier_accuracy"]
+    assert metrics["frechet_distance"]["value"] > metrics["frechet_distance"]["reference"] > 0
+    assert metrics["class_accuracy"]["reference"] > 0.98
+    bound, binarised = metrics["log_likelihood_bound"], metrics["log_likelihood_bound_binarised"]
+    assert -130 < bound["value"] < -80
+    assert binarised["value"] > bound["value"]
+    assert all(list(score) == ["value", "reference", "better"] for score in metrics.values())
+    assert {score["better"] for score in metrics.values()} == {"lower", "higher", "zero"}
 
 
-def test_evaluation_needs_no_torch(cli, bare, mnist):
-    import sys
+def test_the_help_of_evaluate_lists_every_metric(cli):
+    listed = cli("evaluate", "--help").stdout.partition("Metrics:")[2]
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
+        metric.name for metric in METRICS
+    ]
 
-    env = {"PYTHONPATH": bare["PYTHONPATH"]}
+
+def test_every_metric_has_a_name_of_its_own_and_needs_inputs_that_exist():
+    assert len({metric.name for metric in METRICS}) == len({metric.title for metric in METRICS}) == len(METRICS)
+    assert {metric.needs for metric in METRICS} == {field.name for field in dataclasses.fields(MetricInputs)}
+
+
+def test_evaluation_needs_no_torch(cli, base_env, mnist):
+    env = {"PYTHONPATH": base_env["PYTHONPATH"]}
     done = cli("evaluate", "--data", mnist, "-n", "200", "--json", env=env, python=(sys.executable, "-S"))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["samples"] == 200
 
 
-def test_compare_puts_models_and_priors_in_one_table(cli, mnist):
+def test_compare_shows_models_and_priors_in_one_table(cli, mnist):
     done = cli("compare", "mnist-ae:gaussian", "mnist-ae:gmm", "--data", mnist, "-n", "500", "--format", "markdown")
     assert done.returncode == 0, done.stderr
-    head, rule, first, second, floor = done.stdout.splitlines()
+    head, rule, gaussian, gmm, real = done.stdout.splitlines()
     assert head.startswith("| model | prior | MB | recon. MSE | Frechet |")
     assert set(rule) <= set("|-: ")
-    assert first.startswith("| mnist-ae | gaussian |")
-    distances = [float(row.split("|")[5]) for row in (first, second, floor)]
-    assert distances[0] > distances[1] > distances[2]
+    assert gaussian.startswith("| mnist-ae | gaussian |")
+    assert real.startswith("| real images |")
+    gaussian_distance, gmm_distance, real_distance = (float(row.split("|")[5]) for row in (gaussian, gmm, real))
+    assert gaussian_distance > 3 * gmm_distance
+    assert gaussian_distance > 3 * real_distance
 
 
-def test_a_table_comes_as_text_and_as_json(cli, mnist):
-    few = ("mnist-ae:gaussian", "--data", mnist, "-n", "100")
-    text = cli("compare", *few).stdout.splitlines()
+def test_compare_prints_text_and_the_json_of_evaluate(cli, mnist):
+    arguments = ("mnist-ae:gaussian", "--data", mnist, "-n", "100")
+    text = cli("compare", *arguments).stdout.splitlines()
     assert text[0].split()[:3] == ["model", "prior", "MB"]
     assert text[1].split()[:2] == ["mnist-ae", "gaussian"]
-    (report,) = json.loads(cli("compare", *few, "--format", "json").stdout)
+    (report,) = json.loads(cli("compare", *arguments, "--format", "json").stdout)
+    assert list(report) == documented_keys("evaluate")
     assert (report["prior"], report["split"]) == ("gaussian", "test")
-    (other,) = json.loads(cli("compare", *few, "--split", "validation", "--format", "json").stdout)
+    (other,) = json.loads(cli("compare", *arguments, "--split", "validation", "--format", "json").stdout)
     assert other["split"] == "validation"
-    for measure in ("reconstruction_mse", "frechet_distance"):
-        assert other["metrics"][measure]["value"] != report["metrics"][measure]["value"]
+    for name in ("reconstruction_mse", "frechet_distance"):
+        assert other["metrics"][name]["value"] != report["metrics"][name]["value"]
 
 
-def test_what_cannot_be_measured_is_refused_before_the_work(cli, mnist, tmp_path, bars):
+def test_options_that_cannot_work_are_refused(cli, mnist, tmp_path, bars):
     np.savez(tmp_path / "few.npz", images=bars(60, (28, 28)), labels=np.arange(60) % 10)
     for arguments, code, words in (
         (("--data", "few.npz"), 1, "expected features-mnist"),
@@ -178,23 +233,29 @@ def test_what_cannot_be_measured_is_refused_before_the_work(cli, mnist, tmp_path
         assert words in done.stderr
 
 
-def test_a_measure_that_could_not_be_taken_is_null_in_json():
-    metrics = {"memorisation": Metric(float("nan"), -0.5, "nearer 0 is better")}
-    report = Report("m", "gmm", 1.0, 100, 0, "d", "test", {}, 1.0, {}, metrics)
-    assert json.loads(as_json(report))["metrics"]["memorisation"] == {
-        "value": None,
-        "floor": -0.5,
-        "better": "nearer 0 is better",
-    }
+def test_a_value_that_is_not_finite_is_null_in_json():
+    report = report_with({"memorisation_c_t": Score(float("nan"), -0.5, "zero")})
+    score = json.loads(as_json(report))["metrics"]["memorisation_c_t"]
+    assert score == {"value": None, "reference": -0.5, "better": "zero"}
 
 
-def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
+def test_a_metric_that_a_model_lacks_is_left_out_of_its_report_and_a_dash_in_a_comparison():
+    score = {name: Score(0.25, 0.125, "lower") for name in ("frechet_distance", "class_accuracy")}
+    some, all_metrics = report_with({"frechet_distance": score["frechet_distance"]}), report_with(score)
+    assert "class accuracy" in report_text(all_metrics)
+    assert "class accuracy" not in report_text(some)
+    titles, first, second, real = comparison([some, all_metrics])
+    assert titles[3:] == ("Frechet", "class acc.")
+    assert (first[3:], second[3:], real[3:]) == (("0.2500", "-"), ("0.2500", "0.2500"), ("0.1250", "0.1250"))
+
+
+def test_one_command_trains_a_feature_extractor(cli, tmp_path, bars):
     images = bars(240, (8, 8))
     labels = np.arange(240) % 2
     np.savez(tmp_path / "bars.npz", images=images, labels=labels)
     done = cli("train-features", "--data", "bars.npz", "--epochs", "2", "-o", "features-bars")
     assert done.returncode == 0, done.stderr
-    assert FeatureExtractor(tmp_path / "features-bars").facts.labels == 2
+    assert FeatureExtractor(tmp_path / "features-bars").record.num_classes == 2
     assert cli("train-features", "--data", "bars.npz", "-o", "features-bars").returncode == 1
     np.savez(tmp_path / "plain.npz", images=images)
     refused = cli("train-features", "--data", "plain.npz", "-o", "other")
@@ -202,7 +263,7 @@ def test_a_judge_is_trained_by_one_command(cli, tmp_path, bars):
     assert "found no labels" in refused.stderr
 
 
-def test_the_nearest_of_all_training_images_are_shown(cli, digits, tmp_path):
+def test_nearest_shows_samples_above_the_nearest_of_all_training_images(cli, digits, tmp_path):
     few = digits.train[slice(0, 3000)]
     np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
     done = cli("evaluate", "--data", "few.npz", "--features", "features-mnist", "-n", "100", "--nearest", "nearest.png")
@@ -211,14 +272,14 @@ def test_the_nearest_of_all_training_images_are_shown(cli, digits, tmp_path):
     assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
     images = load(str(tmp_path / "few.npz")).train.images
     samples = aegen.load().sample(32, seed=0, dtype="uint8")
-    extractor = FeatureExtractor(JUDGE)
-    places, _ = nearest(extractor.extract(samples).features, extractor.extract(images).features)
-    for column, place in enumerate(places[:16]):
+    extractor = FeatureExtractor(FEATURES_MNIST)
+    indices, _ = nearest(extractor.extract(samples).features, extractor.extract(images).features)
+    for column, index in enumerate(indices[:16]):
         left = 2 + 30 * column
-        assert np.array_equal(grid[32:60, left : left + 28], images[place])
+        assert np.array_equal(grid[32:60, left : left + 28], images[index])
 
 
-def test_a_classifier_learns_from_what_a_model_draws(bars):
+def test_the_classification_accuracy_score_is_high_for_right_labels_and_low_for_wrong_ones(bars):
     images = bars(300, (8, 8))
     labels = (np.random.default_rng(0).random(300) < 0.5).astype(np.int64)
     images[labels == 1] = 255 - images[labels == 1]

@@ -1,4 +1,4 @@
-"""Float images: what rounding leaves outside [0, 1] is clipped, and of any other range the message says what to do."""
+"""Float images: rounding errors outside [0, 1] are clipped, and for any other range the message says what to do."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ def ramp(low: float, high: float, dtype=np.float32) -> np.ndarray:
 @pytest.mark.parametrize("outside", [1e-7, 1e-4, 9e-4])
 def test_a_rounding_error_is_clipped(dtype, outside):
     images = ramp(-outside, 1 + outside, dtype)
-    given = images.copy()
+    original = images.copy()
     assert np.array_equal(MODEL.encode(images), MODEL.encode(np.clip(images, 0, 1)))
-    assert np.array_equal(images, given)
+    assert np.array_equal(images, original)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_a_rounding_error_is_clipped(dtype, outside):
         (-0.4242, 2.8215, r"values from -0\.424\d* to 2\.821\d*, .*images \* std \+ mean"),
     ],
 )
-def test_each_range_is_given_its_own_formula(low, high, message):
+def test_the_message_for_each_range_has_its_own_formula(low, high, message):
     with pytest.raises(InputError, match=message):
         MODEL.encode(ramp(low, high))
 
 
-def test_each_formula_gives_images_that_are_taken():
+def test_each_formula_gives_images_that_are_accepted():
     for low, high, repaired in (
         (-1, 1, lambda images: (images + 1) / 2),
         (-0.5, 0.5, lambda images: images + 0.5),
@@ -58,7 +58,7 @@ def test_each_formula_gives_images_that_are_taken():
 @pytest.mark.parametrize(
     ("value", "message"), [(np.nan, "values that are NaN"), (np.inf, "infinite values"), (-np.inf, "infinite")]
 )
-def test_what_is_not_finite_is_named(value, message):
+def test_values_that_are_not_finite_are_named(value, message):
     images = ramp(0, 1)
     images[0, 0] = value
     with pytest.raises(InputError, match=f"found {message}.*expected finite values"):
@@ -68,7 +68,7 @@ def test_what_is_not_finite_is_named(value, message):
 @pytest.mark.parametrize(
     "images", [[[1], [2, 3]], [[1, [2]], [3]], np.array([[1], [2, 3]], object), [10**400], [[None]]]
 )
-def test_what_makes_no_array_of_numbers_is_refused(images):
+def test_input_that_is_no_array_of_numbers_is_refused(images):
     with pytest.raises(InputError, match="images: found") as caught:
         MODEL.encode(images)
     assert len(str(caught.value)) < 400

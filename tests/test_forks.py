@@ -1,4 +1,4 @@
-"""A fork beside threads: no child hangs, and none inherits a lock that a thread of its parent held."""
+"""Forks beside threads: no child hangs, and none inherits a lock that a thread of its parent held."""
 
 import functools
 import importlib
@@ -21,11 +21,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 
 def soak(*arguments):
+    """Exit code, report and errors of the soak program."""
     done = subprocess.run([sys.executable, SOAK, *arguments], capture_output=True, text=True, timeout=300)
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
-def test_five_seconds_of_threads_and_forks_hang_nowhere_and_are_right_everywhere():
+def test_five_seconds_of_threads_and_forks_never_hang_and_give_right_images():
     code, found, errors = soak("--seconds", "5", "--seed", "0")
     assert code == 0, (found, errors)
     assert found["calls"] > 10
@@ -34,36 +35,36 @@ def test_five_seconds_of_threads_and_forks_hang_nowhere_and_are_right_everywhere
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_child_that_is_forked_while_a_thread_uses_aegen_for_the_first_time_does_not_hang(seed):
+def test_a_child_forked_while_a_thread_uses_aegen_for_the_first_time_does_not_hang(seed):
     code, found, errors = soak("--first-use", "--seed", str(seed))
     assert code == 0, errors
     assert found["hangs"] == found["failed children"] == 0
     assert found["first-use children"] > 0
 
 
-def test_no_property_of_the_runtime_has_a_lock_that_all_instances_share():
+def test_no_class_of_the_runtime_uses_cached_property_whose_lock_a_child_could_inherit():
     found = []
     for module in pkgutil.walk_packages(aegen.runtime.__path__, "aegen.runtime."):
-        for name, one in vars(importlib.import_module(module.name)).items():
-            if isinstance(one, type):
-                held = [key for key, value in vars(one).items() if isinstance(value, functools.cached_property)]
-                found += [f"{module.name}.{name}.{key}" for key in held]
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, type):
+                cached = [key for key, member in vars(value).items() if isinstance(member, functools.cached_property)]
+                found += [f"{module.name}.{name}.{key}" for key in cached]
     assert found == []
 
 
-def test_a_fork_waits_for_the_end_of_what_must_not_be_cut_in_two():
+def test_a_fork_waits_for_the_no_fork_blocks_of_other_threads():
     from aegen.runtime.forks import no_fork
 
-    begun, done = threading.Event(), []
+    started, done = threading.Event(), []
 
     def work():
         with no_fork():
-            begun.set()
+            started.set()
             time.sleep(0.3)
             done.append(True)
 
     threading.Thread(target=work).start()
-    assert begun.wait(10)
+    assert started.wait(10)
     child = os.fork()
     if child == 0:
         os._exit(0 if done else 1)
@@ -85,7 +86,7 @@ def test_a_thread_may_fork_within_its_own_block_and_blocks_may_be_nested():
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_threads_are_in_such_blocks_at_the_same_time():
+def test_several_threads_may_be_in_no_fork_blocks_at_once():
     from aegen.runtime.forks import no_fork
 
     both = threading.Barrier(2)

@@ -1,4 +1,4 @@
-"""Every path through latent space starts and ends at the latents it was given, and goes between them as it says."""
+"""Every path through latent space starts and ends at the given latents, and follows its curve in between."""
 
 import aegen
 import numpy as np
@@ -22,11 +22,11 @@ def test_the_ends_are_the_latents_bit_for_bit(name):
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_path_there_is_the_path_back(name):
+def test_a_path_is_the_reversed_path_back(name):
     assert np.allclose(path(name, START, END, 7), path(name, END, START, 7)[:, ::-1], atol=1e-5)
 
 
-def test_a_straight_line_meets_the_middle():
+def test_a_straight_line_passes_through_the_middle():
     assert np.allclose(path("linear", START, END, 3)[:, 1], (START + END) / 2, atol=1e-6)
 
 
@@ -44,37 +44,37 @@ def test_a_slerp_between_parallel_latents_is_the_straight_line(factor):
 
 
 @pytest.mark.parametrize("name", ["slerp", "norm-corrected"])
-def test_between_normal_latents_only_the_straight_line_grows_short(name):
+def test_between_normal_latents_only_the_straight_line_becomes_shorter(name):
     middles = path(name, START, END, 3)[:, 1]
     assert np.mean(middles**2) == pytest.approx(1, abs=0.05)
     assert np.mean(path("linear", START, END, 3)[:, 1] ** 2) == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_model_takes_the_path_it_is_told_and_the_one_of_its_kind_otherwise(model, images):
+def test_a_model_follows_the_method_of_the_caller_or_else_that_of_its_kind(model, images):
     a, b = images[:3], images[3:6]
     for name in PATHS:
         latents = path(name, model.encode(a), model.encode(b), 4).reshape(12, -1)
         expected = model.decode(latents).reshape(3, 4, *model.image_shape)
-        assert np.allclose(model.interpolate(a, b, steps=4, along=name), expected, atol=1e-5)
-    default = model.interpolate(a, b, steps=4, along=DEFAULT_OF_KIND[model.manifest.kind])
+        assert np.allclose(model.interpolate(a, b, steps=4, method=name), expected, atol=1e-5)
+    default = model.interpolate(a, b, steps=4, method=DEFAULT_OF_KIND[model.manifest.kind])
     assert np.array_equal(model.interpolate(a, b, steps=4), default)
     with pytest.raises(ValueError, match=r"'arc'.* expected one of linear, slerp, norm-corrected"):
-        model.interpolate(a, b, along="arc")
+        model.interpolate(a, b, method="arc")
 
 
 def test_the_command_line_offers_every_path():
-    (option,) = (one for one in command.params if one.name == "along")
+    (option,) = (option for option in command.params if option.name == "method")
     assert list(option.type.choices) == list(PATHS)
 
 
 def test_a_walk_without_images_needs_a_learned_prior(tiny, tmp_path):
-    with pytest.raises(ValueError, match=r"wander in .* expected a learned prior"):
+    with pytest.raises(ValueError, match=r"latent walk of .*: found priors .*, expected a learned prior"):
         aegen.load(tiny).latent_walk(2)
     run = CliRunner().invoke
     for arguments, message in (
         (["a.png"], "Give both A and B"),
         (["a.png", "b.png", "--seed", "1"], "--seed is for paths without A and B"),
-        (["--along", "linear"], "--along is for paths between A and B"),
+        (["--method", "linear"], "--method is for paths between A and B"),
     ):
         result = run(command, [*arguments, "-o", str(tmp_path / "x.png"), "--model", str(tiny)])
         assert (result.exit_code, message in result.output) == (2, True), result.output

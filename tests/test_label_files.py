@@ -1,4 +1,4 @@
-"""Label files are read in every published spelling, or named in an error: none is left out without a word."""
+"""Label files are read in every published spelling, or named in an error: none is silently ignored."""
 
 import gzip
 import struct
@@ -20,9 +20,9 @@ def idx(array: np.ndarray, kind: str = "u1") -> bytes:
 
 
 def labels_of(folder) -> list[int]:
-    found = load(str(folder))
-    assert np.array_equal(found.train.images, IMAGES[:50])
-    return None if found.train.labels is None else found.train.labels.tolist()
+    dataset = load(str(folder))
+    assert np.array_equal(dataset.train.images, IMAGES[:50])
+    return None if dataset.train.labels is None else dataset.train.labels.tolist()
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -52,16 +52,18 @@ def test_published_spellings_are_understood(tmp_path, names):
 
 
 @pytest.mark.parametrize("columns", [2, 8])
-def test_the_class_is_the_first_column_of_a_table_of_labels_and_it_is_said(tmp_path, columns):
+def test_the_class_is_the_first_column_of_a_label_table_and_a_remark_says_so(tmp_path, columns):
     table = np.random.default_rng(1).integers(5, 4000, (60, columns))
     table[:, 0] = LABELS
     (tmp_path / "qmnist-train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(IMAGES)))
     (tmp_path / "qmnist-train-labels-idx2-int.gz").write_bytes(gzip.compress(idx(table, "i4")))
     assert labels_of(tmp_path) == LABELS[:50].tolist()
-    assert any(f"the first of {columns} columns is taken for the class" in one for one in load(str(tmp_path)).remarks)
+    assert any(
+        f"the first of {columns} columns is taken for the class" in remark for remark in load(str(tmp_path)).remarks
+    )
 
 
-def test_one_hot_rows_and_fractions_are_not_taken_for_classes(tmp_path):
+def test_one_hot_rows_and_fractions_are_refused_as_labels(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     for array, kind, message in ((np.eye(3)[LABELS], "u1", "one-hot rows"), (LABELS / 2, "f4", "not whole")):
         (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(array, kind))
@@ -70,7 +72,7 @@ def test_one_hot_rows_and_fractions_are_not_taken_for_classes(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["train-labels.csv", "Labels.txt", "train-labels-idx1-ubyte.xz", "targets.npy"])
-def test_a_label_file_beside_idx_images_that_is_not_understood_stops(tmp_path, name):
+def test_an_unreadable_label_file_beside_idx_images_is_an_error(tmp_path, name):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     (tmp_path / name).write_bytes(b"0\n1\n")
     with pytest.raises(
@@ -80,7 +82,7 @@ def test_a_label_file_beside_idx_images_that_is_not_understood_stops(tmp_path, n
     assert str(tmp_path / name) in str(caught.value)
 
 
-def test_a_second_label_file_is_mentioned(tmp_path):
+def test_a_second_label_file_is_named_in_a_remark(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS))
     (tmp_path / "train-labels.tsv").write_bytes(b"0\n1\n")
@@ -88,7 +90,7 @@ def test_a_second_label_file_is_mentioned(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "train_labels.json", "TARGETS.txt", "y_train.npy"])
-def test_a_label_file_beside_images_stops(tmp_path, name):
+def test_a_label_file_beside_image_files_is_an_error(tmp_path, name):
     for i in range(12):
         Image.fromarray(IMAGES[i]).save(tmp_path / f"{i}.png")
     (tmp_path / name).write_text("x")
@@ -98,29 +100,29 @@ def test_a_label_file_beside_images_stops(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["Labels", "y", "targets", "label"])
-def test_labels_of_another_usual_name_are_read_from_an_archive(tmp_path, name):
+def test_labels_with_another_usual_name_are_read_from_an_npz(tmp_path, name):
     np.savez(tmp_path / "a.npz", images=np.repeat(LABELS.astype(np.uint8), 16).reshape(60, 4, 4), **{name: LABELS})
-    found = load(str(tmp_path / "a.npz"))
-    assert np.array_equal(found.train.images[:, 0, 0], found.train.labels)
+    dataset = load(str(tmp_path / "a.npz"))
+    assert np.array_equal(dataset.train.images[:, 0, 0], dataset.train.labels)
 
 
 @pytest.mark.parametrize(
     "arrays",
     [{"digit": LABELS}, {"y_train": LABELS}, {"my_labels": LABELS[:5]}, {"labels_a": LABELS, "labels_b": LABELS}],
 )
-def test_an_array_that_may_be_labels_and_is_not_understood_stops(tmp_path, arrays):
+def test_an_array_that_may_be_labels_and_cannot_be_read_is_an_error(tmp_path, arrays):
     np.savez(tmp_path / "a.npz", images=IMAGES, **arrays)
     with pytest.raises(InputError, match="which may be labels, expected labels, whole numbers") as caught:
         load(str(tmp_path / "a.npz"))
     assert next(iter(arrays)) in str(caught.value)
 
 
-def test_a_slice_of_an_archive_keeps_its_labels(tmp_path):
+def test_a_slice_of_an_npz_keeps_its_labels(tmp_path):
     np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
     assert len(load(f"{tmp_path / 'a.npz'}[:30]").train.labels) == 25
 
 
-def test_every_other_table_beside_images_is_named(tmp_path):
+def test_another_table_beside_image_files_is_named_in_a_remark(tmp_path):
     for i in range(12):
         Image.fromarray(np.full((6, 6), 20 * i, np.uint8)).save(tmp_path / f"{i}.png")
     (tmp_path / "metadata.csv").write_text("file,animal\n0.png,cat\n")

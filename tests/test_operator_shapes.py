@@ -1,10 +1,10 @@
-"""The rules that tell the shapes of results agree with what onnxruntime gives, for every operator that is accepted."""
+"""The shape rule of every accepted operator agrees with onnxruntime."""
 
 import numpy as np
 import onnxruntime
 import pytest
 from aegen.runtime.graphs.operators import ACCEPTED, RULES
-from aegen.runtime.graphs.shapes import ROWS, Known, Node
+from aegen.runtime.graphs.shapes import ROWS, Node, StaticTensor
 from onnx import TensorProto, helper, numpy_helper
 
 N = 3  # rows
@@ -13,7 +13,7 @@ F, I, U, B = np.float32, np.int64, np.uint8, np.bool_  # noqa: E741
 
 
 def a(*shape, dtype=F):
-    """An input of N rows; whole numbers from 1 to 3, or truth values."""
+    """An input (N, *shape): floats in [0, 1), integers from 1 to 3, or booleans."""
     if dtype == F:
         return X((N, *shape), dtype=F)
     numbers = np.arange(N * int(np.prod(shape))).reshape(N, *shape) % 3
@@ -21,14 +21,17 @@ def a(*shape, dtype=F):
 
 
 def c(*values, dtype=I):
+    """A constant vector of these values."""
     return ("constant", np.array(values, dtype))
 
 
 def s(value, dtype=I):
+    """A constant scalar."""
     return ("constant", np.array(value, dtype))
 
 
 def w(*shape, dtype=F):
+    """A constant of random weights of this shape."""
     return ("constant", (X(shape) * 3 + 1).astype(dtype))
 
 
@@ -88,10 +91,12 @@ CASES = [
     ("ArgMin", [a(4, 5)], {"axis": -1, "keepdims": 0}),
     ("Reshape", [a(4, 6), c(0, -1, 3)], {}),
     ("Reshape", [a(4, 6), c(-1, 12)], {}),
+    ("Reshape", [a(8, 3, 4), c(-1, 2, 2, 2, 3, 4)], {}),
     ("Flatten", [a(4, 5)], {"axis": 2}),
     ("Squeeze", [a(4, 1), c(2)], {}),
     ("Unsqueeze", [a(4), c(0, -1)], {}),
     ("Transpose", [a(4, 5)], {"perm": [2, 0, 1]}),
+    ("Transpose", [a(2, 2, 2, 3, 4)], {"perm": [0, 1, 4, 2, 5, 3]}),
     ("Concat", [a(4), a(5)], {"axis": 1}),
     ("Split", [a(5)], {"axis": 1, "num_outputs": 2}),
     ("Split", [a(5), c(1, 4)], {"axis": 1}),
@@ -122,46 +127,48 @@ CASES = [
     ("Pad", [a(5, 6), c(0, -1, 0, 0, 0, -2)], {}),
     ("Resize", [a(4, 10, 10), None, ("constant", np.array([1, 1, 0.7, 0.3], F))], {}),
 ]
-UNTRIED = {"Gelu", "GroupNormalization"}  # not in the operator set of the files that aegen writes, or as a function
+UNTESTED = {"Gelu", "GroupNormalization"}  # not in opset 18, or only as a function
 
 
 @pytest.mark.parametrize(
     ("name", "inputs", "attributes"), CASES, ids=[f"{i}-{case[0]}" for i, case in enumerate(CASES)]
 )
-def test_the_shape_that_is_told_is_the_shape_that_a_run_gives(name, inputs, attributes):
-    feeds, constants, names, known = {}, [], [], []
-    for i, one in enumerate(inputs):
-        if one is None:
+def test_the_rule_of_an_operator_gives_the_shape_of_a_run(name, inputs, attributes):
+    feeds, constants, names, tensors = {}, [], [], []
+    for i, given in enumerate(inputs):
+        if given is None:
             names.append("")
-            known.append(None)
-        elif isinstance(one, tuple):
+            tensors.append(None)
+        elif isinstance(given, tuple):
             names.append(f"c{i}")
-            constants.append(numpy_helper.from_array(one[1], f"c{i}"))
-            known.append(Known(one[1].shape, one[1].ravel().tolist()))
+            constants.append(numpy_helper.from_array(given[1], f"c{i}"))
+            tensors.append(StaticTensor(given[1].shape, given[1].ravel().tolist()))
         else:
             names.append(f"x{i}")
-            feeds[f"x{i}"] = one
-            known.append(Known((ROWS, *one.shape[1:])))
+            feeds[f"x{i}"] = given
+            tensors.append(StaticTensor((ROWS, *given.shape[1:])))
     outputs = [f"y{i}" for i in range({"Split": 2, "TopK": 2}.get(name, 1))]
     node = helper.make_node(name, names, outputs, **attributes)
-    given = [
+    declared = [
         helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), ["n", *v.shape[1:]])
         for k, v in feeds.items()
     ]
-    graph = helper.make_graph([node], "g", given, [helper.make_empty_tensor_value_info(y) for y in outputs], constants)
+    graph = helper.make_graph(
+        [node], "g", declared, [helper.make_empty_tensor_value_info(y) for y in outputs], constants
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found = session.run(None, feeds)
+    results = session.run(None, feeds)
     plain = {key: value.encode() if isinstance(value, str) else value for key, value in attributes.items()}
-    inferred = RULES[name](Node(name, names, outputs, plain), known)
+    inferred = RULES[name](Node(name, names, outputs, plain), tensors)
     shapes = [
-        tuple(N if size == ROWS else size // ROWS * N if size > ROWS else size for size in one.shape)
-        for one in inferred
+        tuple(N if size == ROWS else size // ROWS * N if size > ROWS else size for size in tensor.shape)
+        for tensor in inferred
     ]
-    assert shapes == [one.shape for one in found]
+    assert shapes == [result.shape for result in results]
 
 
-def test_every_accepted_operator_is_tried():
-    assert {case[0] for case in CASES} | UNTRIED == ACCEPTED
+def test_every_accepted_operator_is_tested():
+    assert {case[0] for case in CASES} | UNTESTED == ACCEPTED

@@ -1,4 +1,4 @@
-"""An output that cannot be written is an error that names it, in one line, and nothing is left behind."""
+"""An output that cannot be written gives an error in one line that names it, and nothing is left behind."""
 
 import errno
 import resource
@@ -10,13 +10,16 @@ from pathlib import Path
 import aegen
 import numpy as np
 import pytest
-from aegen.files.atomic import new_file, new_folder, write_bytes
-from aegen.images.grid import write_images, write_latents, write_npy
+from aegen.cli.stopping import has_unfinished_output
+from aegen.files.atomic import new_file, new_folder, require_space, write_bytes
+from aegen.images.array_output import write_npy
+from aegen.images.latents import write_latents
+from aegen.images.writing import write_images
 from aegen.runtime.errors import OutputError
 from PIL import Image
 
 TINY = str(Path(__file__).parent / "tiny" / "grey")
-LIMIT = 20_000  # bytes that a file may have
+LIMIT = 20_000  # bytes of a file
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 
 
@@ -25,7 +28,7 @@ def limited():
 
 
 def failed(cli, *arguments):
-    """The one line of a job that fails."""
+    """The line on standard error of a job that fails."""
     done = cli(*arguments)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert done.stderr.startswith("Error: ")
@@ -33,7 +36,7 @@ def failed(cli, *arguments):
 
 
 @pytest.mark.parametrize("output", ["many.npy", "many.npz", "grid.png", "grid.webp", "moving.gif"])
-def test_a_file_that_may_not_become_so_large_is_named(tmp_path, output):
+def test_a_file_above_the_size_limit_is_named(tmp_path, output):
     command = [sys.executable, "-m", "aegen", "sample", "-n", "3000", "--model", TINY, "--scale", "8", "-o", output]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=limited, timeout=60)
     assert done.returncode == 1
@@ -43,11 +46,12 @@ def test_a_file_that_may_not_become_so_large_is_named(tmp_path, output):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_latents_and_the_files_of_a_folder_are_named_too(tmp_path):
+def test_latents_and_files_of_a_folder_above_the_size_limit_are_named(tmp_path):
     code = f"""
 import resource, numpy as np
 from aegen.files.atomic import new_folder
-from aegen.images.grid import write_latents, write_images
+from aegen.images.latents import write_latents
+from aegen.images.writing import write_images
 resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))
 noise = np.random.default_rng(0).integers(0, 256, (3, 200, 200), np.uint8)
 def export():
@@ -82,7 +86,7 @@ def test_a_full_device_is_named(cli, tmp_path, arguments):
 
 @FULL
 @pytest.mark.parametrize("arguments", ["sample -n 4 -o -", "info", "sample -n 40000 -o -", "--help", "models --json"])
-def test_standard_output_that_is_full_is_named(arguments):
+def test_a_full_standard_output_is_named(arguments):
     command = f"{sys.executable} -m aegen {arguments} > /dev/full"
     done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, timeout=60, env={"AEGEN_MODEL": TINY})
     expected = "Error: standard output: found no space left on the device. Free some, or write somewhere else.\n"
@@ -91,7 +95,7 @@ def test_standard_output_that_is_full_is_named(arguments):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no such file system here")
 @pytest.mark.parametrize("output", ["/proc/x.npy", "/proc/x.png", "/proc/x"])
-def test_a_target_that_takes_no_files_is_named(cli, output):
+def test_a_target_in_a_folder_that_accepts_no_files_is_named(cli, output):
     assert failed(cli, "sample", "--model", TINY, "-o", output).startswith(f"Error: {output}: found ")
 
 
@@ -121,12 +125,12 @@ def test_a_name_that_no_file_can_have_is_an_error_in_one_line(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("output", ["", ".", "/", "x" * 300 + ".npy"])
-def test_odd_outputs_are_one_line(cli, tmp_path, output):
+def test_unusable_output_names_are_errors_in_one_line(cli, tmp_path, output):
     (tmp_path / "something").write_text("x")
     failed(cli, "sample", "--model", TINY, "-o", output)
 
 
-def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
+def test_a_removed_current_folder_is_an_error_in_one_line(tmp_path):
     (tmp_path / "gone").mkdir()
     command = f"cd gone && rmdir ../gone && {sys.executable} -m aegen sample --model {TINY} -o x.npy"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -135,18 +139,16 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("output", ["x.npy", "x.npz", "x.png", "x.jpg", "x.webp", "x.gif"])
-def test_what_cannot_fit_is_refused_at_once(cli, tmp_path, output):
+def test_an_output_without_enough_space_is_refused_at_once(cli, tmp_path, output):
     message = failed(cli, "sample", "-n", str(2**40), "--model", TINY, "-o", output)
     if output.startswith("x.np"):
-        assert "bytes free, expected 131,941,395,333,120, which it takes." in message
+        assert "bytes free, expected 131,941,395,333,120 for the output." in message
     else:
         assert "expected at most 2 GiB" in message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_space_is_asked_of_files_alone_and_of_what_is_overwritten_nothing(tmp_path):
-    from aegen.files.atomic import require_space
-
+def test_space_is_required_for_files_alone_and_overwritten_files_do_not_count(tmp_path):
     require_space(tmp_path / "new.npy", 1000)
     write_bytes(tmp_path / "old.npy", bytes(5000))
     require_space(tmp_path / "old.npy", 5000)
@@ -168,29 +170,29 @@ def test_a_grid_that_its_format_cannot_hold_is_refused(cli, tmp_path, options, w
     assert list(tmp_path.iterdir()) == []
 
 
-def test_grids_are_written_as_jpeg_and_webp_too(tmp_path):
+def test_grids_are_written_as_jpeg_and_webp(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (10, 6, 5), np.uint8)
     for name in ("a.png", "a.jpg", "a.jpeg", "a.webp"):
         write_images(str(tmp_path / name), [images[:4], images[4:]], 10, columns=5, scale=4)
-    png, webp, *jpegs = (Image.open(tmp_path / f"a.{one}") for one in ("png", "webp", "jpg", "jpeg"))
-    assert [one.format for one in (png, webp, *jpegs)] == ["PNG", "WEBP", "JPEG", "JPEG"]
+    png, webp, *jpegs = (Image.open(tmp_path / f"a.{suffix}") for suffix in ("png", "webp", "jpg", "jpeg"))
+    assert [image.format for image in (png, webp, *jpegs)] == ["PNG", "WEBP", "JPEG", "JPEG"]
     assert np.array_equal(np.asarray(webp.convert("L")), np.asarray(png))
     for jpeg in jpegs:
         assert np.abs(np.asarray(jpeg).astype(int) - np.asarray(png)).mean() < 3
 
 
-def test_an_npz_is_written_chunk_by_chunk_and_is_what_numpy_writes(tmp_path):
+def test_an_npz_written_chunk_by_chunk_equals_the_one_numpy_writes(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (10, 6, 5), np.uint8)
-    write_images(str(tmp_path / "ours.npz"), [images[:4], images[4:]], 10, names=[f"{i}.png" for i in range(10)])
-    found = np.load(tmp_path / "ours.npz")
-    assert np.array_equal(found["images"], images)
-    assert found["names"].tolist() == [f"{i}.png" for i in range(10)]
+    write_images(str(tmp_path / "images.npz"), [images[:4], images[4:]], 10, names=[f"{i}.png" for i in range(10)])
+    archive = np.load(tmp_path / "images.npz")
+    assert np.array_equal(archive["images"], images)
+    assert archive["names"].tolist() == [f"{i}.png" for i in range(10)]
     write_latents(str(tmp_path / "latents.npz"), [images.reshape(10, -1)], 10)
-    np.savez(tmp_path / "theirs.npz", latents=images.reshape(10, -1))
-    assert (tmp_path / "latents.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()
+    np.savez(tmp_path / "expected.npz", latents=images.reshape(10, -1))
+    assert (tmp_path / "latents.npz").read_bytes() == (tmp_path / "expected.npz").read_bytes()
 
 
-def test_an_error_of_the_one_who_writes_passes_as_it_is(tmp_path):
+def test_errors_of_the_calling_code_pass_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), new_file(tmp_path / "x"):
         Path("elsewhere").read_bytes()
     with pytest.raises(OSError, match="input") as caught, new_file(tmp_path / "x"):
@@ -198,14 +200,14 @@ def test_an_error_of_the_one_who_writes_passes_as_it_is(tmp_path):
     assert not isinstance(caught.value, aegen.AegenError)
 
 
-def test_a_folder_that_cannot_fit_is_refused_before_work(cli):
+def test_a_folder_without_enough_space_is_refused_before_the_work(cli):
     done = cli("sample", "--model", TINY, "-n", str(2**40), "-o", "folder")
     assert done.returncode == 1
     assert "bytes free" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_an_artifact_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch):
+def test_an_artifact_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
     from aegen.runtime import artifact
 
     shutil.copytree(TINY, tmp_path / "model")
@@ -222,8 +224,14 @@ def test_an_artifact_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, mo
     assert artifact.Artifact.open(tmp_path / "model").manifest.name == "colour"
 
 
-def test_a_half_imported_module_is_no_error_when_a_signal_comes(monkeypatch):
-    from aegen.cli import stopping
+def test_signals_know_whether_an_output_is_unfinished(tmp_path):
+    with new_file(tmp_path / "x"):
+        assert has_unfinished_output()
+    with new_folder(tmp_path / "y"):
+        assert has_unfinished_output()
+    assert not has_unfinished_output()
 
-    monkeypatch.setitem(sys.modules, "aegen.files.atomic", type(sys)("aegen.files.atomic"))
-    assert not stopping._unfinished()
+
+def test_a_half_imported_module_is_no_error_when_a_signal_arrives(monkeypatch):
+    monkeypatch.setitem(sys.modules, "aegen.files.partial", type(sys)("aegen.files.partial"))
+    assert not has_unfinished_output()

@@ -1,4 +1,4 @@
-"""What onnxruntime computes from an export is what torch computed; otherwise there is no export."""
+"""onnxruntime computes from an export what torch computed; otherwise there is no export."""
 
 import json
 import signal
@@ -12,19 +12,21 @@ import numpy as np
 import pytest
 import torch
 from aegen.data.datasets import load
-from aegen.export import bundle
-from aegen.export.bundle import export
-from aegen.export.graphs import decoder_graph, encoder_graph
+from aegen.export import artifact
+from aegen.export.artifact import export
+from aegen.export.graphs import decoder, encoder, onnx_bytes
+from aegen.export.options import ExportOptions
 from aegen.export.parity import prove
-from aegen.export.statistics import fit, gaussian, log_likelihoods
+from aegen.export.statistics import FITS, diagonal, fit, gaussian, log_likelihoods
 from aegen.recipes.training import Recipe
+from aegen.runtime.closed_form import PRIORS, stored_prior
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ParityError
 from aegen.runtime.manifest import ImageSpec
 from aegen.runtime.pixels import to_tensor
-from aegen.runtime.priors import stored_prior
 from aegen.train import checkpoint
 from aegen.train.loop import train
 from aegen.train.networks import build
+from sklearn.mixture import GaussianMixture
 
 OBJECTIVES = [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")]
 QUICK = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02)
@@ -117,19 +119,22 @@ def test_graphs_of_another_network_fail_the_proof():
     image = ImageSpec((1, 6, 5), (0.0, 1.0))
     torch.manual_seed(0)
     network, other = (build(QUICK, image.shape).eval() for _ in range(2))
-    graphs = {"encoder.onnx": encoder_graph(network, image.shape), "decoder.onnx": decoder_graph(network, 3)}
+    graphs = (encoder(network, image.shape), decoder(network, 3))
+    contents = {graph.file: onnx_bytes(graph) for graph in graphs}
     images = np.random.default_rng(0).integers(0, 256, (5, 6, 5), np.uint8)
-    assert prove(network, None, graphs, images, image).batches == (1, 2, 3, 7, 64)
-    graphs["decoder.onnx"] = decoder_graph(other, 3)
+    assert prove(graphs, contents, images, image).batches == (1, 2, 3, 7, 64)
+    contents["decoder.onnx"] = onnx_bytes(decoder(other, 3))
     with pytest.raises(
         ParityError, match=r"decoder\.onnx at batch 1: found a difference of .* from torch, expected at most"
     ):
-        prove(network, None, graphs, images, image)
+        prove(graphs, contents, images, image)
 
 
 def test_an_export_that_differs_leaves_nothing_behind(run, data, tmp_path, monkeypatch):
-    wrong = build(QUICK, (1, 6, 5)).eval()
-    monkeypatch.setattr(bundle, "encoder_graph", lambda network, shape: encoder_graph(wrong, shape))
+    wrong = onnx_bytes(encoder(build(QUICK, (1, 6, 5)).eval(), (1, 6, 5)))
+    monkeypatch.setattr(
+        artifact, "onnx_bytes", lambda graph: wrong if graph.file == "encoder.onnx" else onnx_bytes(graph)
+    )
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ParityError, match=r"encoder\.onnx"):
         export(checkpoint.read(run), load(data), tmp_path / "artifact")
@@ -138,32 +143,33 @@ def test_an_export_that_differs_leaves_nothing_behind(run, data, tmp_path, monke
 
 def test_an_export_with_other_data_than_it_was_trained_on_is_refused(run, tmp_path, bars):
     np.savez(tmp_path / "other.npz", images=255 - bars(300, (6, 5)))
-    with pytest.raises(InputError, match="is not what the network was trained on.*Pass the training data with --data"):
+    with pytest.raises(InputError, match="is not what the network was trained on"):
         export(checkpoint.read(run), load(str(tmp_path / "other.npz")), tmp_path / "artifact")
 
 
-def test_an_export_replaces_an_artifact_only_when_told_and_nothing_else_ever(run, data, tmp_path):
+def test_an_export_replaces_an_artifact_only_if_allowed_and_nothing_else_ever(run, data, tmp_path):
     trained, dataset = checkpoint.read(run), load(data)
     export(trained, dataset, tmp_path / "artifact")
-    with pytest.raises(OutputError, match="something there already, expected a free name.*--overwrite"):
+    with pytest.raises(OutputError, match="something there already, expected a free name"):
         export(trained, dataset, tmp_path / "artifact")
-    export(trained, dataset, tmp_path / "artifact", temperature=0.5, overwrite=True)
+    overwrite = ExportOptions(temperature=0.5, overwrite=True)
+    export(trained, dataset, tmp_path / "artifact", options=overwrite)
     assert aegen.load(tmp_path / "artifact").manifest.default_temperature == 0.5
     with pytest.raises(OutputError, match="something else than an artifact"):
-        export(trained, dataset, run, overwrite=True)
+        export(trained, dataset, run, options=overwrite)
     (tmp_path / "webapp").mkdir()
     (tmp_path / "webapp" / "manifest.json").write_text('{"name": "an app"}')
     (tmp_path / "artifact" / "notes.txt").write_text("mine")
     for name in ("webapp", "artifact"):
         with pytest.raises(OutputError, match="something else than an artifact"):
-            export(trained, dataset, tmp_path / name, overwrite=True)
+            export(trained, dataset, tmp_path / name, options=overwrite)
     assert (tmp_path / "artifact" / "notes.txt").read_text() == "mine"
     with pytest.raises(NotFoundError, match="no such folder"):
         export(trained, dataset, tmp_path / "no" / "artifact")
     with pytest.raises(InputError, match="temperature: found inf"):
-        export(trained, dataset, tmp_path / "another", temperature=float("inf"))
+        export(trained, dataset, tmp_path / "another", options=ExportOptions(temperature=float("inf")))
     with pytest.raises(InputError, match="prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde"):
-        export(trained, dataset, tmp_path / "another", prior="vamp")
+        export(trained, dataset, tmp_path / "another", options=ExportOptions(prior="vamp"))
 
 
 def test_an_export_of_the_last_epoch_says_so(run, data, tmp_path):
@@ -173,7 +179,8 @@ def test_an_export_of_the_last_epoch_says_so(run, data, tmp_path):
 
 
 def test_an_export_records_where_it_comes_from(run, data, tmp_path):
-    manifest = export(checkpoint.read(run), load(data), tmp_path / "artifact", name="bars", licence="CC0")
+    options = ExportOptions(name="bars", licence="CC0")
+    manifest = export(checkpoint.read(run), load(data), tmp_path / "artifact", options=options)
     assert manifest.commands == (
         "aegen train --data bars.npz --widths 8 --latent-dim 3 --epochs 2 --learning-rate 0.02 -o runs/bars",
         f"aegen export runs/bars --prior {manifest.default_prior} --temperature 1 --licence CC0 -o bars",
@@ -199,16 +206,15 @@ def test_killing_an_export_leaves_no_artifact_or_a_whole_one(run, tmp_path):
         assert aegen.load(tmp_path / "artifact").verify().passed
 
 
-def test_stopping_inside_the_writing_leaves_no_artifact(run, data, tmp_path):
-    """The moment that counts, hit for certain: a process that dies between two files of the artifact."""
+def test_a_process_that_dies_between_two_files_leaves_no_artifact(run, data, tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from aegen.export import bundle
+from aegen.export import artifact
 from aegen.train import checkpoint
 from aegen.data.datasets import load
-bundle.model_card = lambda manifest: os._exit(9)
-bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
+artifact.model_card = lambda manifest: os._exit(9)
+artifact.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 9
     assert not (tmp_path / "artifact").exists()
@@ -217,17 +223,23 @@ bundle.export(checkpoint.read(Path("run")), load({data!r}), Path("artifact"))
     assert aegen.load(tmp_path / "artifact").verify().passed
 
 
-def test_moments_are_exact_and_survive_an_axis_that_never_moves():
+def test_moments_are_exact_even_if_a_latent_dimension_is_constant():
     latents = np.random.default_rng(0).normal(2, 3, (500, 4))
     latents[:, 2] = 1
-    found = gaussian(latents)
-    assert np.allclose(found["mean"], latents.mean(0))
-    assert np.allclose(found["std"], latents.std(0))
-    assert np.allclose(found["factor"] @ found["factor"].T, np.cov(latents, rowvar=False, bias=True), atol=1e-3)
-    assert np.array_equal(found["factor"], np.tril(found["factor"]))
+    arrays = {**diagonal(latents), **gaussian(latents)}
+    assert np.allclose(arrays["mean"], latents.mean(0))
+    assert np.allclose(arrays["std"], latents.std(0))
+    assert np.allclose(arrays["factor"] @ arrays["factor"].T, np.cov(latents, rowvar=False, bias=True), atol=1e-3)
+    assert np.array_equal(arrays["factor"], np.tril(arrays["factor"]))
 
 
-def test_the_fit_finds_the_clusters_and_judges_by_held_out_latents():
+def test_every_closed_form_prior_of_the_runtime_can_be_fitted():
+    assert list(FITS) == list(PRIORS)
+    for name, prior in PRIORS.items():
+        assert (FITS[name].to_class is None) == (prior.of_class is None)
+
+
+def test_the_fit_finds_clusters_and_chooses_by_held_out_latents():
     random = np.random.default_rng(0)
     centres = random.normal(0, 20, (5, 3))
     labels = random.integers(0, 5, 3000)
@@ -244,17 +256,15 @@ def test_the_fit_finds_the_clusters_and_judges_by_held_out_latents():
     assert np.array_equal(fit(latents[:2500], latents[2500:], labels[:2500])["gmm_means"], arrays["gmm_means"])
 
 
-def test_the_fit_is_scikit_learn_s():
-    from sklearn.mixture import GaussianMixture
-
+def test_the_fitted_mixture_has_the_density_of_scikit_learn_s():
     latents = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     latents[:200] += 5
     arrays = fit(latents, latents, None, components=2)
-    theirs = GaussianMixture(2, random_state=0).fit(latents)
-    assert np.allclose(stored_prior("gmm", arrays).log_prob(latents), theirs.score_samples(latents), atol=1e-2)
+    reference = GaussianMixture(2, random_state=0).fit(latents)
+    assert np.allclose(stored_prior("gmm", arrays).log_prob(latents), reference.score_samples(latents), atol=1e-2)
 
 
-def test_latents_that_are_no_numbers_are_refused(run, data, tmp_path):
+def test_latents_that_are_not_finite_are_refused(run, data, tmp_path):
     trained = checkpoint.read(run)
     trained.state_dict["network.encoder.1.bias"][:] = float("nan")
     with pytest.raises((ParityError, ExecutionError)):
@@ -265,8 +275,8 @@ def test_the_tiny_artifacts_are_what_their_generator_makes(tmp_path):
     generator = Path(__file__).parent / "tiny" / "generate.py"
     subprocess.run([sys.executable, generator, tmp_path], check=True)
     for name in ("grey", "colour"):
-        made = aegen.load(tmp_path / name)
+        generated = aegen.load(tmp_path / name)
         committed = aegen.load(generator.parent / name)
-        for fact in ("image", "latent_dim", "graphs", "priors", "latents", "recipe", "data", "commands", "opset"):
-            assert getattr(made.manifest, fact) == getattr(committed.manifest, fact), fact
-        assert made.verify().passed
+        for fact in ("image", "latent_dim", "graphs", "operators", "priors", "latents", "recipe", "data", "commands"):
+            assert getattr(generated.manifest, fact) == getattr(committed.manifest, fact), fact
+        assert generated.verify().passed

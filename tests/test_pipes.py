@@ -1,4 +1,4 @@
-"""A pipe is read wherever a file is: standard input, a named pipe, or what a shell makes of `<(...)`."""
+"""A pipe is read wherever a file is: standard input, a named pipe, or a shell's `<(...)`."""
 
 import contextlib
 import gzip
@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aegen.data.datasets import load
-from aegen.images.reading import read_image_array, read_latents
+from aegen.files import sources
+from aegen.images.latents import read_latents
+from aegen.images.reading import read_images
 from aegen.recipes.training import named_recipe
 from aegen.runtime.errors import InputError
 from PIL import Image
@@ -23,9 +25,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
 GREY = str(Path(__file__).parent / "tiny" / "grey")
 
 
-def content(form: str) -> bytes:
+def content(format: str) -> bytes:
     stream = io.BytesIO()
-    match form:
+    match format:
         case "npy":
             np.save(stream, IMAGES)
         case "npz":
@@ -34,98 +36,96 @@ def content(form: str) -> bytes:
             stream.write(struct.pack(">BBBB3I", 0, 0, 8, 3, *IMAGES.shape) + IMAGES.tobytes())
         case "png":
             Image.fromarray(IMAGES[0]).save(stream, "PNG")
-    return gzip.compress(stream.getvalue()) if form == "idx.gz" else stream.getvalue()
+    return gzip.compress(stream.getvalue()) if format == "idx.gz" else stream.getvalue()
 
 
 @pytest.fixture
 def pipe():
     """The path of a pipe that gives some bytes and ends."""
-    ends = []
+    readers = []
 
-    def made(data: bytes) -> str:
-        out, into = os.pipe()
+    def path_of(data: bytes) -> str:
+        reader, writer = os.pipe()
 
         def fill():
-            with os.fdopen(into, "wb") as stream, contextlib.suppress(BrokenPipeError):
+            with os.fdopen(writer, "wb") as stream, contextlib.suppress(BrokenPipeError):
                 stream.write(data)
 
         threading.Thread(target=fill, daemon=True).start()
-        ends.append(out)
-        return f"/dev/fd/{out}"
+        readers.append(reader)
+        return f"/dev/fd/{reader}"
 
-    yield made
-    for end in ends:
-        os.close(end)
-
-
-@pytest.mark.parametrize("form", ["npy", "npz", "idx", "idx.gz", "png"])
-def test_images_come_through_a_pipe_in_every_form(pipe, form):
-    expected = IMAGES[:1] if form == "png" else IMAGES
-    assert np.array_equal(read_image_array(pipe(content(form)), shape=(1, 6, 5)), expected)
+    yield path_of
+    for reader in readers:
+        os.close(reader)
 
 
-def test_a_slice_of_a_pipe_is_taken(pipe):
-    assert np.array_equal(read_image_array(f"{pipe(content('npy'))}[2:5]"), IMAGES[2:5])
+@pytest.mark.parametrize("format", ["npy", "npz", "idx", "idx.gz", "png"])
+def test_images_are_read_from_a_pipe_in_every_format(pipe, format):
+    expected = IMAGES[:1] if format == "png" else IMAGES
+    assert np.array_equal(read_images(pipe(content(format)), shape=(1, 6, 5)).images, expected)
+
+
+def test_a_slice_of_a_pipe_is_read(pipe):
+    assert np.array_equal(read_images(f"{pipe(content('npy'))}[2:5]").images, IMAGES[2:5])
 
 
 def test_a_named_pipe_is_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content("npy"),), daemon=True).start()
-    assert np.array_equal(read_image_array(tmp_path / "pipe"), IMAGES)
+    assert np.array_equal(read_images(tmp_path / "pipe").images, IMAGES)
 
 
 def test_a_large_pipe_is_kept_on_disk_and_mapped(pipe):
     large = np.random.default_rng(0).random((400, 64, 64))
     stream = io.BytesIO()
     np.save(stream, large)
-    assert stream.tell() > 2**23  # bytes of a pipe that are kept in memory
-    found = read_image_array(pipe(stream.getvalue()))
-    assert isinstance(found, np.memmap)
-    assert np.array_equal(found, large)
+    assert stream.tell() > 2**23  # more than a pipe may keep in memory
+    images = read_images(pipe(stream.getvalue())).images
+    assert isinstance(images, np.memmap)
+    assert np.array_equal(images, large)
 
 
-def test_sets_latents_and_recipes_come_through_pipes(pipe):
-    found = load(pipe(content("npz")))
-    assert found.facts.labelled
-    assert len(found.train) == 50
+def test_data_sets_latents_and_recipes_are_read_from_pipes(pipe):
+    dataset = load(pipe(content("npz")))
+    assert dataset.facts.labelled
+    assert len(dataset.train) == 50
     stream = io.BytesIO()
     np.savez(stream, latents=np.ones((3, 2), np.float32))
-    assert read_latents(pipe(stream.getvalue())).shape == (3, 2)
+    assert read_latents(pipe(stream.getvalue())).latents.shape == (3, 2)
     assert named_recipe(pipe(b"epochs = 3\n")).epochs == 3
 
 
 @pytest.mark.parametrize("path", ["-", "/dev/stdin"])
-@pytest.mark.parametrize("form", ["npy", "npz", "idx.gz", "png"])
-def test_commands_read_standard_input_by_either_name(cli, tmp_path, path, form):
-    done = cli("encode", path, "--model", GREY, "-o", "out.npy", input=content(form), text=False)
+@pytest.mark.parametrize("format", ["npy", "npz", "idx.gz", "png"])
+def test_commands_read_standard_input_by_either_name(cli, tmp_path, path, format):
+    done = cli("encode", path, "--model", GREY, "-o", "out.npy", input=content(format), text=False)
     assert done.returncode == 0, done.stderr
-    assert len(np.load(tmp_path / "out.npy")) == (1 if form == "png" else 60)
+    assert len(np.load(tmp_path / "out.npy")) == (1 if format == "png" else 60)
 
 
 def test_an_endless_stream_of_zeros_is_refused_at_once():
     with pytest.raises(InputError, match="/dev/zero: found no format that can be read"):
-        read_image_array("/dev/zero")
+        read_images("/dev/zero")
     with pytest.raises(InputError, match="/dev/zero: found no format that can be read"):
         load("/dev/zero")
     with pytest.raises(InputError, match=r"/dev/zero: found more than 1,048,576 bytes"):
         named_recipe("/dev/zero")
 
 
-def test_a_pipe_is_read_up_to_a_stated_cap(pipe, monkeypatch):
-    from aegen.files import sources as streams
-
-    monkeypatch.setattr(streams, "MAX_PIPE", 12_000_000)
+def test_a_pipe_is_read_up_to_a_stated_limit(pipe, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_PIPE_BYTES", 12_000_000)
     with pytest.raises(InputError, match="found more than 12,000,000 bytes, expected at most that"):
-        read_image_array(pipe(content("npy") + bytes(15_000_000)))
+        read_images(pipe(content("npy") + bytes(15_000_000)))
 
 
 def test_an_empty_pipe_says_so(pipe):
     with pytest.raises(InputError, match="found an empty file"):
-        read_image_array(pipe(b""))
+        read_images(pipe(b""))
 
 
 def test_a_temporary_disk_without_space_is_one_clear_error(tmp_path):
-    code = "import sys; from aegen.images.reading import read_image_array; read_image_array('-')"
+    code = "import sys; from aegen.images.reading import read_images; read_images('-')"
     stream = io.BytesIO()
     np.save(stream, np.zeros((300, 64, 64)))
     done = subprocess.run(

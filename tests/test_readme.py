@@ -1,4 +1,4 @@
-"""Every command and every line of Python in the README does what it says, as written."""
+"""Every command and every line of Python in the README works as written."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def commands():
     return [line.split("  #")[0].strip() for block in BASH for line in block.splitlines() if line.strip()]
 
 
-def test_the_first_screen_has_the_two_commands_that_do_everything():
+def test_the_first_screen_has_two_commands_and_four_lines_of_python():
     first_screen = "".join(README.splitlines(keepends=True)[:25])
     assert commands()[:2] == SET_UP[:2]
     assert all(command in first_screen for command in SET_UP[:2])
@@ -54,28 +54,28 @@ def test_every_command_runs_as_written(tmp_path, mnist):
 
 
 @pytest.mark.parametrize("block", PYTHON)
-def test_every_block_of_python_runs_and_says_the_truth(block, tmp_path, capsys, monkeypatch):
+def test_every_block_of_python_runs_and_its_comments_are_true(block, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(block, names)
     for name, dtype, shape in re.findall(r"^(\w+) = .*# .*?(float32|float64|uint8) \(([\d, ]+)\)", block, re.MULTILINE):
         assert names[name].dtype == dtype
-        assert names[name].shape == tuple(int(axis) for axis in shape.split(",") if axis.strip())
+        assert names[name].shape == tuple(int(size) for size in shape.split(",") if size.strip())
     printed = capsys.readouterr().out
     for expected in re.findall(r"print\(.*?\)\s+# (.*)", block):
         assert expected in printed
 
 
-def test_the_image_is_made_by_the_command_beside_it(cli, tmp_path):
+def test_the_first_command_writes_the_image_that_is_shown(cli, tmp_path):
     cli("sample", "-n", "64", "--seed", "0", "-o", "grid.png")
     shown = re.search(r"!\[.*\]\((.*)\)", README)[1]
-    made, committed = Image.open(tmp_path / "grid.png"), Image.open(Path(aegen.__file__).parent / shown)
-    assert made.size == committed.size
-    difference = [abs(a - b) for a, b in zip(made.tobytes(), committed.tobytes(), strict=True)]
-    assert max(difference) <= 1
+    written, committed = Image.open(tmp_path / "grid.png"), Image.open(ROOT / shown)
+    assert written.size == committed.size
+    differences = [abs(a - b) for a, b in zip(written.tobytes(), committed.tobytes(), strict=True)]
+    assert max(differences) <= 1
 
 
-def test_the_table_is_about_the_models_that_ship():
+def test_the_table_lists_all_shipped_models_with_their_size_and_error():
     rows = re.findall(r"^\| (mnist[\w-]*) \| (\w+) \| ([\d.]+) \| ([\d.]+) \|", README, re.MULTILINE)
     assert {model for model, *_ in rows} == set(shipped())
     for model, prior, megabytes, error in rows:
@@ -86,6 +86,6 @@ def test_the_table_is_about_the_models_that_ship():
         assert float(error) == pytest.approx(manifest.quality["reconstruction_mse"], abs=1e-4)
 
 
-def test_links_lead_somewhere():
+def test_every_link_has_a_target():
     for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (ROOT / link).exists(), link

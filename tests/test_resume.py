@@ -1,4 +1,4 @@
-"""Work that is killed, wherever it is, goes on to the same bytes; what cannot go on says so and loses nothing."""
+"""Resumed work ends with the same bytes as uninterrupted work; work that cannot be resumed is an error."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ import pytest
 import torch
 from aegen.cli import cli as program
 from aegen.data.datasets import load
-from aegen.recipes.flow import FlowRecipe
+from aegen.recipes.learned_priors import FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
 from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError, NotFoundError, OutputError
@@ -33,7 +33,7 @@ def data(tmp_path, bars):
 
 @pytest.fixture
 def aegen(tmp_path, monkeypatch, capsys):
-    """Run a command in this process, in the test's folder; what it says on standard error."""
+    """Run a command in this process, in the test's folder; returns its standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -51,47 +51,47 @@ def resume(run, data, recipe=RECIPE):
     return train(recipe, load(data), run, data=data, threads=1, resume=checkpoint.read(run / "last.pt"))
 
 
-def stopped(run, data, epoch):
-    """A run that ended after an epoch."""
+def interrupted(run, data, epoch):
+    """A run that was interrupted after an epoch."""
 
     def stop(reached):
         if reached.epoch == epoch:
-            raise RuntimeError("cut off")
+            raise RuntimeError("interrupted")
 
-    with pytest.raises(RuntimeError, match="cut off"):
+    with pytest.raises(RuntimeError, match="interrupted"):
         train(RECIPE, load(data), run, data=data, threads=1, report=stop)
     return run
 
 
 @pytest.fixture
 def whole(tmp_path, data):
-    """A run that nobody touched."""
+    """A run that was not interrupted."""
     train(RECIPE, load(data), tmp_path / "whole", data=data, threads=1)
     return tmp_path / "whole"
 
 
-def test_a_resumed_run_has_the_bytes_of_one_that_was_never_cut_off(tmp_path, data, whole):
-    run = stopped(tmp_path / "cut", data, 1)
+def test_a_resumed_run_has_the_bytes_of_an_uninterrupted_one(tmp_path, data, whole):
+    run = interrupted(tmp_path / "interrupted", data, 1)
     resume(run, data)
     assert sorted(contents(run)) == FILES
     assert contents(run) == contents(whole)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_a_kill_between_the_files_of_an_epoch_loses_none_of_them(tmp_path, data, whole, epoch):
-    before = contents(stopped(tmp_path / "before", data, epoch - 1)) if epoch > 1 else {}
-    after = contents(stopped(tmp_path / "after", data, epoch))
-    for number, kept in enumerate((["last.pt"], ["last.pt", "best.pt"])):
+def test_a_run_that_is_killed_between_the_files_of_an_epoch_is_completed_by_resuming(tmp_path, data, whole, epoch):
+    before = contents(interrupted(tmp_path / "before", data, epoch - 1)) if epoch > 1 else {}
+    after = contents(interrupted(tmp_path / "after", data, epoch))
+    for number, written in enumerate((["last.pt"], ["last.pt", "best.pt"])):
         run = tmp_path / f"killed{number}"
         run.mkdir()
-        for name, content in {**before, **{name: after[name] for name in kept}}.items():
+        for name, content in {**before, **{name: after[name] for name in written}}.items():
             (run / name).write_bytes(content)
         (run / ".best.pt.0123abcd.partial").write_bytes(b"half")
         resume(run, data)
         assert contents(run) == contents(whole)
 
 
-def test_a_finished_run_that_is_resumed_gets_the_files_that_it_lost_and_an_answer(aegen, whole):
+def test_resuming_a_finished_run_restores_missing_files_and_says_that_it_is_finished(aegen, whole):
     expected = contents(whole)
     (whole / "best.pt").unlink()
     (whole / "metrics.jsonl").unlink()
@@ -100,7 +100,7 @@ def test_a_finished_run_that_is_resumed_gets_the_files_that_it_lost_and_an_answe
 
 
 def test_only_partial_files_of_the_run_itself_are_removed(tmp_path, data):
-    run = stopped(tmp_path / "cut", data, 1)
+    run = interrupted(tmp_path / "interrupted", data, 1)
     other = [".best.pt.partial", ".mine.pt.0123abcd.partial", ".best.pt.0123abcdef.partial", "best.pt.0123abcd.partial"]
     for name in (".best.pt.0123abcd.partial", ".metrics.jsonl.fedc0123.partial", *other):
         (run / name).write_bytes(b"half")
@@ -108,7 +108,7 @@ def test_only_partial_files_of_the_run_itself_are_removed(tmp_path, data):
     assert sorted(contents(run)) == sorted([*FILES, *other])
 
 
-def test_a_run_killed_before_its_first_file_was_whole_is_begun_anew(tmp_path, data, whole):
+def test_a_run_killed_before_its_first_file_was_complete_can_be_begun_anew(tmp_path, data, whole):
     run = tmp_path / "run"
     run.mkdir()
     (run / ".last.pt.0123abcd.partial").write_bytes(b"half")
@@ -123,7 +123,7 @@ def test_a_run_killed_before_its_first_file_was_whole_is_begun_anew(tmp_path, da
 def test_a_checkpoint_without_a_training_state_is_not_resumed(aegen, whole):
     (whole / "last.pt").write_bytes((whole / "best.pt").read_bytes())
     before = contents(whole)
-    with pytest.raises(InputError, match=r"last\.pt: found weights without a training state, .* Train anew, into"):
+    with pytest.raises(InputError, match=r"last\.pt: found a checkpoint without a training state, .* Train anew, into"):
         aegen("train", "--resume", "whole")
     assert contents(whole) == before
 
@@ -136,17 +136,17 @@ def test_a_state_that_does_not_fit_is_not_resumed(tmp_path, data, whole):
     with pytest.raises(InputError, match="found images of shape"):
         resume(whole, str(tmp_path / "turned.npz"))
     moments = last.training["optimiser"]["state"]
-    for noisy in (
+    for training in (
         {"optimiser": last.training["optimiser"]},
         {**last.training, "optimiser": {**last.training["optimiser"], "state": {}}},
         {**last.training, "optimiser": {**last.training["optimiser"], "state": {**moments, 0: moments[2]}}},
     ):
         with pytest.raises(InputError, match=r"last\.pt: training state: found another"):
-            train(RECIPE, load(data), whole, resume=dataclasses.replace(last, training=noisy))
+            train(RECIPE, load(data), whole, resume=dataclasses.replace(last, training=training))
     assert contents(whole) == before
 
 
-def test_wall_clock_times_are_in_no_file(whole):
+def test_no_file_holds_wall_clock_times(whole):
     assert not re.search(rb"second", (whole / "metrics.jsonl").read_bytes())
     assert b"second" not in (whole / "last.pt").read_bytes()
 
@@ -155,11 +155,11 @@ def test_wall_clock_times_are_in_no_file(whole):
 def test_signals_that_end_a_program_wait_for_the_end_of_a_write(number):
     code = f"""
 import os, signal, sys
-from aegen.cli.stopping import end_on_signals
+from aegen.cli.stopping import install_signal_handlers
 from aegen.train.interrupts import uninterrupted
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal({int(number)}, signal.SIG_DFL if {int(number)} != signal.SIGINT else signal.default_int_handler)
-end_on_signals()
+install_signal_handlers()
 try:
     with uninterrupted():
         os.kill(os.getpid(), {int(number)})
@@ -186,24 +186,24 @@ def test_ignored_signals_stay_ignored():
 PRIOR = ("train-prior", "whole", "--width", "8", "--blocks", "1", "--steps", "30", "--threads", "1")
 
 
-def test_a_training_of_a_prior_that_was_cut_off_is_not_overwritten(aegen, tmp_path, data, whole):
+def test_an_unfinished_training_of_a_prior_is_not_overwritten(aegen, tmp_path, data, whole):
     trained, recipe = checkpoint.read(whole), FlowRecipe(width=8, blocks=1, steps=30)
-    left = whole / "prior-training.pt"
+    unfinished = whole / "prior-training.pt"
 
     def keep(state):
-        priors.save_training(state, recipe, trained, left)
+        priors.save_training(state, recipe, trained, unfinished)
 
     prior = priors.train_prior(trained, load(data), recipe, threads=1, keep=keep)
-    before = left.read_bytes()
-    with pytest.raises(OutputError, match="found a training that was cut off, .* with --resume, or delete it to begin"):
+    before = unfinished.read_bytes()
+    with pytest.raises(OutputError, match="found an unfinished training, .* with --resume, or delete it to begin"):
         aegen(*PRIOR)
-    assert left.read_bytes() == before
+    assert unfinished.read_bytes() == before
     (whole / ".prior.pt.0123abcd.partial").write_bytes(b"half")
     aegen("train-prior", "whole", "--resume", "--threads", "1")
     priors.save(prior, tmp_path / "expected.pt")
     assert (whole / "prior.pt").read_bytes() == (tmp_path / "expected.pt").read_bytes()
     assert sorted(contents(whole)) == sorted([*FILES, "prior.pt"])
-    assert "was trained to its end" in aegen("train-prior", "whole", "--resume")
+    assert "training is finished" in aegen("train-prior", "whole", "--resume")
     assert (whole / "prior.pt").read_bytes() == (tmp_path / "expected.pt").read_bytes()
 
 
@@ -214,17 +214,17 @@ def refined(tmp_path, data, whole):
     prior = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2), threads=1)
     priors.save(prior, priors.beside(whole))
     recipe = RefinementRecipe(steps=1, flow_steps=1, classifiers=1, classifier_epochs=1, batch_size=4)
-    done, drawer = refine(trained, prior, dataset, recipe, threads=1)
+    checkpoint_after, prior_after = refine(trained, prior, dataset, recipe, threads=1)
     (tmp_path / "refined").mkdir()
-    checkpoint.save(done, tmp_path / "refined" / "best.pt")
-    priors.save(drawer, tmp_path / "refined" / "prior.pt")
+    checkpoint.save(checkpoint_after, tmp_path / "refined" / "best.pt")
+    priors.save(prior_after, tmp_path / "refined" / "prior.pt")
     return tmp_path / "refined"
 
 
 def test_a_prior_is_not_trained_for_a_refined_run(aegen, data, refined):
     before = contents(refined)
     for command in (("train-prior", "refined"), ("refine", "refined", "-o", "twice")):
-        with pytest.raises(InputError, match=r"best\.pt: found a refined run, expected the run that it was made from"):
+        with pytest.raises(InputError, match=r"best\.pt: found a refined run, expected the run it was refined from"):
             aegen(*command)
     with pytest.raises(InputError, match="found a refined run"):
         priors.train_prior(checkpoint.read(refined), load(data), FlowRecipe(width=8, blocks=1, steps=2))
@@ -237,13 +237,13 @@ def test_a_run_without_a_prior_is_not_refined(aegen, tmp_path, whole):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_finished_refinement_that_is_resumed_says_so_and_stays(aegen, refined):
+def test_resuming_a_finished_refinement_changes_nothing_and_says_that_it_is_finished(aegen, refined):
     before = contents(refined)
-    assert "was refined to the end" in aegen("refine", "whole", "-o", "refined", "--resume")
+    assert "refinement is finished" in aegen("refine", "whole", "-o", "refined", "--resume")
     assert contents(refined) == before
 
 
-def test_files_whose_archive_is_sound_and_whose_content_is_not_are_refused(tmp_path, whole):
+def test_archives_with_unusable_content_are_rejected(tmp_path, whole):
     good = torch.load(whole / "last.pt", weights_only=True)
     for name, content in {
         "list": [1],
@@ -256,28 +256,28 @@ def test_files_whose_archive_is_sound_and_whose_content_is_not_are_refused(tmp_p
             checkpoint.read(tmp_path / f"{name}.pt")
 
 
-def learned(run, data, seed):
+def saved_prior(run, data, seed):
     """The prior of a run, trained for a few steps and saved beside it."""
     prior = priors.train_prior(checkpoint.read(run), load(data), FlowRecipe(width=8, blocks=1, steps=4, seed=seed))
     priors.save(prior, priors.beside(run))
     return prior
 
 
-def test_a_refinement_is_not_resumed_with_another_prior_than_it_began_with(tmp_path, data, whole, aegen):
-    first = learned(whole, data, seed=0)
+def test_a_refinement_is_not_resumed_with_another_prior(tmp_path, data, whole, aegen):
+    first = saved_prior(whole, data, seed=0)
     recipe = RefinementRecipe(steps=4, classifiers=1, classifier_epochs=1, batch_size=16)
     refined = tmp_path / "refined"
     refined.mkdir()
     states = []
-    made = refine(checkpoint.read(whole), first, load(data), recipe, keep=states.append)
+    result = refine(checkpoint.read(whole), first, load(data), recipe, keep=states.append)
     priors.save_training(states[0], recipe, checkpoint.read(whole), refined / "refining.pt", first.fingerprint)
-    assert made[1].origin == first.fingerprint
-    learned(whole, data, seed=5)
+    assert result[1].origin == first.fingerprint
+    saved_prior(whole, data, seed=5)
     with pytest.raises(InputError, match="found a refinement of another prior"):
         aegen("refine", str(whole), "-o", str(refined), "--resume")
     (refined / "refining.pt").unlink()
-    priors.save(made[1], refined / "prior.pt")
-    checkpoint.save(made[0], refined / "best.pt")
+    priors.save(result[1], refined / "prior.pt")
+    checkpoint.save(result[0], refined / "best.pt")
     with pytest.raises(InputError, match="found one refined from another prior"):
         aegen("refine", str(whole), "-o", str(refined), "--resume")
 
@@ -290,17 +290,17 @@ def test_a_run_is_not_resumed_on_the_same_images_in_another_order(tmp_path, data
         train(RECIPE, load(data), whole, data=data, threads=1, resume=older)
 
 
-def test_two_trainings_do_not_share_a_folder(tmp_path, data, aegen):
-    from aegen.files.exchange import held
+def test_two_trainings_cannot_write_to_one_folder(tmp_path, data, aegen):
+    from aegen.files.locks import locked_folder
 
-    with held(tmp_path / "run"), pytest.raises(OutputError, match="another process that writes to it"):
+    with locked_folder(tmp_path / "run"), pytest.raises(OutputError, match="another process that writes to it"):
         aegen("train", "--data", data, "-o", "run", "--epochs", "1", "--widths", "8")
     assert not (tmp_path / "run").exists()
     aegen("train", "--data", data, "-o", "run", "--epochs", "1", "--widths", "8")
     assert (tmp_path / "run" / "best.pt").exists()
 
 
-def test_data_from_a_pipe_has_to_be_given_again(tmp_path, data, whole):
+def test_data_from_a_pipe_must_be_given_again(tmp_path, data, whole):
     piped = dataclasses.replace(checkpoint.read(whole), data=checkpoint.PIPE)
     assert piped.source(data) == data
     with pytest.raises(InputError, match="found data that came through a pipe"):

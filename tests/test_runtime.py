@@ -15,6 +15,7 @@ from pathlib import Path
 import aegen
 import numpy as np
 import pytest
+from aegen.runtime import session
 
 
 def test_images_go_in_and_come_out_in_one_form(model, images):
@@ -32,9 +33,9 @@ def test_images_go_in_and_come_out_in_one_form(model, images):
 
 
 def test_one_image_in_one_out(model, images):
-    code = model.encode(images[0])
-    assert code.shape == (model.latent_dim,)
-    assert model.decode(code).shape == model.image_shape
+    latent = model.encode(images[0])
+    assert latent.shape == (model.latent_dim,)
+    assert model.decode(latent).shape == model.image_shape
     assert model.reconstruct(images[0]).shape == model.image_shape
     assert np.allclose(model.reconstruct(images[0]), model.reconstruct(images)[0], atol=1e-5)
 
@@ -51,14 +52,22 @@ def test_every_image_stays_within_its_range_and_can_be_read_again(model):
     assert model.encode(images).shape == (20_000, model.latent_dim)
 
 
-def test_a_dropped_model_frees_its_sessions_at_once(tiny):
+def test_a_dropped_model_frees_its_sessions_at_once(tiny, monkeypatch):
+    sessions, open_session = [], session.open_session
+
+    def recording(content, where):
+        opened = open_session(content, where)
+        sessions.append(weakref.ref(opened))
+        return opened
+
+    monkeypatch.setattr(session, "open_session", recording)
     gc.disable()
     try:
-        model = aegen.load(tiny)
+        model = aegen.load(tiny, threads=1)
         model.sample(1)
-        session = weakref.ref(model._decoder)
+        assert [opened() is not None for opened in sessions] == [True]
         del model
-        assert session() is None
+        assert [opened() for opened in sessions] == [None]
     finally:
         gc.enable()
 
@@ -105,59 +114,12 @@ def test_batches_give_what_one_call_gives(model, images):
 
 def test_sampling_never_opens_the_encoder(model, monkeypatch):
     opened = []
-    from aegen.runtime import session
-
     real = session.open_session
     monkeypatch.setattr(session, "open_session", lambda content, where: opened.append(where) or real(content, where))
     model.sample(3)
     assert [Path(where).name for where in opened] == ["decoder.onnx"]
     model.sample(3)
     assert len(opened) == 1
-
-
-def test_a_network_that_is_opened_soon_is_opened_once_and_elsewhere(tiny):
-    from aegen.runtime.artifact import DECODER, Artifact
-    from aegen.runtime.session import Network
-
-    artifact, latents = Artifact.open(tiny), np.zeros((2, aegen.load(tiny).latent_dim), np.float32)
-    readers, read = [], threading.Event()
-
-    def reading():
-        readers.append(threading.current_thread())
-        read.set()
-        return artifact.read(DECODER)
-
-    decoder = Network(reading, DECODER, artifact.manifest.graphs[DECODER], artifact.manifest.image.range)
-    for _ in range(3):
-        decoder.open_soon()
-    assert read.wait(10)
-    assert len(decoder.run("image", {"latent": latents})) == 2
-    assert len(readers) == 1
-    assert readers[0] is not threading.current_thread()
-
-
-def test_what_is_wrong_with_a_network_is_told_once_by_who_runs_it(tiny, capfd):
-    from aegen.runtime.manifest import Graph
-    from aegen.runtime.session import Network
-
-    def missing():
-        raise aegen.AegenError("no such graph")
-
-    for read, words in ((lambda: b"no graph", r"broken\.onnx: protobuf: found"), (missing, "no such graph")):
-        broken = Network(read, "broken.onnx", Graph((), ()))
-        broken.open_soon()
-        with pytest.raises(aegen.AegenError, match=words):
-            broken.run("image", {})
-    assert "Traceback" not in capfd.readouterr().err
-
-
-def test_sampling_begins_to_open_its_networks_before_the_first_image_is_asked_for(tiny, monkeypatch):
-    begun = []
-    model = aegen.load(tiny, threads=2)
-    monkeypatch.setattr(model._decoder, "open_soon", lambda: begun.append("decoder"))
-    chunks = model.iter_sample(3)
-    assert begun == ["decoder"]
-    assert sum(map(len, chunks)) == 3
 
 
 def test_a_model_works_where_no_thread_can_be_started_to_open_it(tiny, monkeypatch):
@@ -169,23 +131,23 @@ def test_a_model_works_where_no_thread_can_be_started_to_open_it(tiny, monkeypat
     assert np.array_equal(aegen.load(tiny, threads=2).sample(3, seed=1), expected)
 
 
-def test_threads_are_those_asked_for_or_the_environments(tiny, monkeypatch):
+def test_the_number_of_threads_comes_from_the_caller_or_else_the_environment(tiny, monkeypatch):
     from aegen.runtime import threads as cpus
+
+    run = session.Network.run
 
     def working(together, **settings):
         names = set()
         all_at_once = threading.Barrier(together)
-        model = aegen.load(tiny, batch_size=1, **settings)
-        run = model._decode_batch
 
-        def waiting(*given, **more):
+        def waiting(network, output, inputs):
             if threading.current_thread().name not in names:
                 names.add(threading.current_thread().name)
                 all_at_once.wait(20)
-            return run(*given, **more)
+            return run(network, output, inputs)
 
-        model._decode_batch = waiting
-        model.sample(20)
+        monkeypatch.setattr(session.Network, "run", waiting)
+        aegen.load(tiny, batch_size=1, **settings).sample(20)
         return names
 
     monkeypatch.setenv("AEGEN_THREADS", "3")
@@ -218,8 +180,8 @@ def test_a_model_works_in_other_processes(model, method):
 
 
 @pytest.mark.parametrize("use", ["model.sample(900, seed=9)", "del model", "pass"])
-@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
-def test_a_fork_neither_hangs_nor_fails_with_an_open_model(tiny, use, leave):
+@pytest.mark.parametrize("ending", ["sys.exit(0)", "os._exit(0)"])
+def test_a_fork_neither_hangs_nor_fails_with_an_open_model(tiny, use, ending):
     code = f"""
 import os, sys, aegen
 model = aegen.load({str(tiny)!r}, threads=2, batch_size=100)
@@ -227,7 +189,7 @@ model.sample(900, seed=9)
 child = os.fork()
 if child == 0:
     {use}
-    {leave}
+    {ending}
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
@@ -237,7 +199,7 @@ def test_it_pickles_as_its_path(model):
     content = pickle.dumps(model)
     assert len(content) < 500
     again = pickle.loads(content)
-    assert np.array_equal(again.draw(5, seed=1), model.draw(5, seed=1))
+    assert np.array_equal(again.sample_latents(5, seed=1), model.sample_latents(5, seed=1))
     assert copy.copy(model).name == model.name
 
 

@@ -1,4 +1,4 @@
-"""Signals end the program at any moment of its start with 130 or 143, and with one line on standard error at most."""
+"""A signal at any moment of the start ends the program with 129, 130 or 143, and at most one line on standard error."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 STARTS = 9  # for each signal
-LONGEST = 0.4  # seconds from the beginning of aegen's own code to the last of the signals
-# Says when aegen's own code has begun: before that, Python itself is at work.
-BEGUN = """
+MAX_DELAY = 0.4  # seconds between the start of aegen's own code and the latest signal
+# Reports when aegen's own code begins, because before that Python itself handles signals.
+REPORTING_START = """
 import os, sys
 fd = int(sys.argv[1])
 sys.argv = sys.argv[2:]
@@ -25,22 +25,22 @@ aegen.__main__.program()
 INSTALLED = Path(sys.executable).with_name("aegen")
 
 
-def usual_signals():
+def restore_default_signals():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
-def begun(folder, *arguments):
-    """A started program that has just reached aegen's own code."""
+def started(folder, *arguments):
+    """A program that has just reached aegen's own code."""
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", BEGUN, str(writer), "aegen", *arguments],
+        [sys.executable, "-c", REPORTING_START, str(writer), "aegen", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         pass_fds=[writer],
-        preexec_fn=usual_signals,
+        preexec_fn=restore_default_signals,
     )
     os.close(writer)
     assert os.read(reader, 5) == b"begun"
@@ -52,20 +52,19 @@ def begun(folder, *arguments):
 def test_a_signal_at_any_moment_of_the_start_ends_it_with_one_line_at_most(tmp_path, number, code):
     ended = 0
     for start in range(STARTS):
-        process = begun(tmp_path, "sample", "-n", "64", "--seed", "1", "-o", f"{start}.png")
-        time.sleep(LONGEST * start / (STARTS))
+        process = started(tmp_path, "sample", "-n", "64", "--seed", "1", "-o", f"{start}.png")
+        time.sleep(MAX_DELAY * start / STARTS)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-        whole = process.returncode == 0
-        assert whole or process.returncode == code, errors
-        assert whole or errors in ("Interrupted.\n" if number == signal.SIGINT else "", ""), errors
-        ended += not whole
+        finished = process.returncode == 0
+        assert finished or process.returncode == code, errors
+        assert finished or errors in ("Interrupted.\n" if number == signal.SIGINT else "", ""), errors
+        ended += not finished
     assert ended > 0
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
 
 
-def test_both_programs_begin_with_what_handles_signals(tmp_path):
-    """Before aegen's own modules, nothing is imported that takes time: neither click nor typing."""
+def test_both_programs_handle_signals_before_any_slow_import(tmp_path):
     code = "import sys, aegen.__main__; print(sorted({'click', 'typing', 'numpy', 'threading'} & set(sys.modules)))"
     (tmp_path / "aegen").symlink_to(Path(aegen.__file__).resolve().parent)
     path = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -74,10 +73,10 @@ def test_both_programs_begin_with_what_handles_signals(tmp_path):
     assert "from aegen.__main__ import program" in INSTALLED.read_text()
 
 
-def test_a_signal_that_is_ignored_by_who_started_the_program_stays_ignored(tmp_path):
+def test_a_signal_that_the_parent_process_ignores_stays_ignored(tmp_path):
     command = f"trap '' INT TERM; exec {sys.executable} -m aegen sample -n 20000 --model mnist-ae -o many.npy"
     process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.iterdir()):
+    while process.poll() is None and not list(tmp_path.iterdir()):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)

@@ -1,11 +1,11 @@
-"""A 16-bit image has the grey levels of its 8-bit form, in every mode, and is never nearly black in silence."""
+"""A 16-bit image is read with the grey levels of its 8-bit form, in every mode, and is never silently read as black."""
 
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from aegen.images.reading import read_image_array
+from aegen.images.reading import read_images
 from aegen.runtime.errors import InputError
 from PIL import Image
 
@@ -21,7 +21,7 @@ CHUNKS = {
 
 
 def png(levels: np.ndarray, kind: int, bits: int, chunks: dict[bytes, bytes]) -> bytes:
-    """A PNG of one grey level for all colours; the alpha channel, if there is one, is opaque but for the first row."""
+    """A PNG of grey levels, the same in all colours; an alpha channel is opaque except in the first row."""
     channels = CHANNELS[kind]
     pixels = np.repeat(levels[..., None].astype(np.uint16), channels, -1)
     if channels in (2, 4):
@@ -56,44 +56,44 @@ def transparent(kind: int, level: int) -> dict[bytes, bytes]:
 def test_every_mode_and_chunk_gives_the_levels_of_eight_bits(tmp_path, kind, name, shape):
     (tmp_path / "8.png").write_bytes(png(LEVELS, kind, 8, {k: v for k, v in CHUNKS[name].items() if k != b"sBIT"}))
     (tmp_path / "16.png").write_bytes(png(LEVELS * 257, kind, 16, CHUNKS[name]))
-    found = read_image_array(tmp_path / "16.png", shape=shape)
-    assert np.array_equal(found, read_image_array(tmp_path / "8.png", shape=shape))
+    images = read_images(tmp_path / "16.png", shape=shape).images
+    assert np.array_equal(images, read_images(tmp_path / "8.png", shape=shape).images)
 
 
-def test_levels_of_the_whole_range_are_those_of_their_high_byte_in_every_mode(tmp_path):
+def test_levels_of_the_whole_range_become_their_high_byte_in_every_mode(tmp_path):
     levels = np.random.default_rng(0).integers(0, 65536, (5, 5)).astype(np.uint16)
     levels[1] = [255, 256, 65279, 65534, 65535]  # where the high byte and a division by 257 differ
     for kind in CHANNELS:
         (tmp_path / "16.png").write_bytes(png(levels, kind, 16, {}))
-        found = read_image_array(tmp_path / "16.png", shape=(1, 5, 5))[0]
-        assert np.array_equal(found[1:], (levels >> 8)[1:])
+        images = read_images(tmp_path / "16.png", shape=(1, 5, 5)).images[0]
+        assert np.array_equal(images[1:], (levels >> 8)[1:])
 
 
 @pytest.mark.parametrize("kind", [GREY, COLOUR])
-def test_a_transparent_level_is_black_with_sixteen_bits_as_with_eight(tmp_path, kind):
+def test_a_transparent_level_is_black_in_eight_and_in_sixteen_bits(tmp_path, kind):
     (tmp_path / "8.png").write_bytes(png(LEVELS, kind, 8, transparent(kind, 100)))
     (tmp_path / "16.png").write_bytes(png(LEVELS * 257, kind, 16, transparent(kind, 25700)))
-    found = read_image_array(tmp_path / "16.png", shape=(1, 5, 5))
-    assert found[0].tolist() == np.where(LEVELS == 100, 0, LEVELS).tolist()
-    assert np.array_equal(found, read_image_array(tmp_path / "8.png", shape=(1, 5, 5)))
+    images = read_images(tmp_path / "16.png", shape=(1, 5, 5)).images
+    assert images[0].tolist() == np.where(LEVELS == 100, 0, LEVELS).tolist()
+    assert np.array_equal(images, read_images(tmp_path / "8.png", shape=(1, 5, 5)).images)
 
 
-def test_a_transparent_level_of_few_bits_is_scaled_as_the_pixels_are(tmp_path):
-    packed = png(np.array([[0b00011011]]), GREY, 8, transparent(GREY, 1))
+def test_a_transparent_level_of_two_bits_is_scaled_like_the_pixels(tmp_path):
+    eight_bit = png(np.array([[0b00011011]]), GREY, 8, transparent(GREY, 1))
     header = struct.pack(">IIBBBBB", 4, 1, 2, 0, 0, 0, 0)
-    content = packed[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + packed[33:]
+    content = eight_bit[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + eight_bit[33:]
     (tmp_path / "two.png").write_bytes(content)
-    assert read_image_array(tmp_path / "two.png").tolist() == [[[0, 0, 170, 255]]]
+    assert read_images(tmp_path / "two.png").images.tolist() == [[[0, 0, 170, 255]]]
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
 def test_levels_of_fewer_bits_fill_the_range_and_a_note_says_so(tmp_path, bits):
     Image.fromarray(np.array([[0, 2**bits // 2], [2**bits - 2, 1]], np.uint16)).save(tmp_path / "dark.png")
-    found = read_image_array(tmp_path / "dark.png")
-    assert found.max() == (2**bits - 2) >> (bits - 8)
-    assert found[0, 0, 1] == 128
+    images = read_images(tmp_path / "dark.png").images
+    assert images.max() == (2**bits - 2) >> (bits - 8)
+    assert images[0, 0, 1] == 128
     notes = []
-    read_image_array(tmp_path / "dark.png", note=notes.append)
+    read_images(tmp_path / "dark.png", note=notes.append)
     assert len(notes) == 1
     assert f"dark.png: 16-bit grey levels up to {2**bits - 2:,} are read as {bits}-bit ones" in notes[0]
 
@@ -101,9 +101,9 @@ def test_levels_of_fewer_bits_fill_the_range_and_a_note_says_so(tmp_path, bits):
 def test_all_images_of_a_folder_are_scaled_alike(tmp_path):
     for name, level in (("a", 400), ("b", 4000), ("c", 1000)):
         Image.fromarray(np.full((4, 4), level, np.uint16)).save(tmp_path / f"{name}.png")
-    assert read_image_array(tmp_path)[:, 0, 0].tolist() == [400 >> 4, 4000 >> 4, 1000 >> 4]
+    assert read_images(tmp_path).images[:, 0, 0].tolist() == [400 >> 4, 4000 >> 4, 1000 >> 4]
     notes = []
-    read_image_array(tmp_path, note=notes.append)
+    read_images(tmp_path, note=notes.append)
     assert len(notes) == 1
     assert "a.png and 2 more" in notes[0]
 
@@ -112,10 +112,10 @@ def test_sixteen_bit_colour_that_eight_bits_cannot_hold_is_refused(tmp_path):
     for kind in (COLOUR, GREY_ALPHA, COLOUR_ALPHA):
         (tmp_path / "dark.png").write_bytes(png(LEVELS * 16, kind, 16, {}))
         with pytest.raises(InputError, match=r"dark\.png: found 16 bits a channel, and no level above 4,095 of 65,535"):
-            read_image_array(tmp_path / "dark.png")
+            read_images(tmp_path / "dark.png")
 
 
-def test_the_command_says_how_it_read_dark_images(cli, tmp_path):
+def test_the_command_line_says_how_dark_images_were_read(cli, tmp_path):
     Image.fromarray(np.full((28, 28), 4000, np.uint16)).save(tmp_path / "depth12.png")
     done = cli("reconstruct", "depth12.png", "-o", "out.png")
     assert done.returncode == 0, done.stderr

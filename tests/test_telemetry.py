@@ -1,4 +1,4 @@
-"""Using aegen writes nothing under the home folder and starts no thread of its own accord, as telemetry would."""
+"""Using aegen writes nothing under the home folder and leaves no thread running, as telemetry would."""
 
 import os
 
@@ -14,15 +14,15 @@ print(threads() - before, os.environ["ORT_DISABLE_TELEMETRY"])
 """
 
 
-def test_no_file_and_no_thread(run_bare, tmp_path):
+def test_using_a_model_writes_no_file_under_home_and_leaves_no_thread(run_in_base_env, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    quiet = {name: "" for name in os.environ if name in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
-    code = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in quiet) + CODE
-    assert run_bare(code, HOME=str(home)).split() == ["0", "1"]
+    cleared = {name: "" for name in os.environ if name in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    code = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in cleared) + CODE
+    assert run_in_base_env(code, HOME=str(home)).split() == ["0", "1"]
     assert list(home.rglob("*")) == []
 
 
-def test_a_choice_made_by_the_user_is_kept(run_bare):
+def test_a_telemetry_variable_that_the_user_has_set_is_kept(run_in_base_env):
     code = "import aegen, os; aegen.load; import aegen.runtime.session; print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    assert run_bare(code, ORT_DISABLE_TELEMETRY="true").strip() == "true"
+    assert run_in_base_env(code, ORT_DISABLE_TELEMETRY="true").strip() == "true"

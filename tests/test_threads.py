@@ -1,4 +1,4 @@
-"""The number of threads is that of the CPUs allowed: every control group above the process counts, in v2 and in v1."""
+"""The default number of threads is that of the allowed CPUs, limited by control groups of version 1 and 2."""
 
 import pytest
 from aegen.runtime import threads
@@ -11,7 +11,7 @@ OTHER = "36 31 0:33 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n40 1
 
 @pytest.fixture
 def tree(tmp_path):
-    """Make a system's files: the process's groups, what is mounted, and the limits by path."""
+    """Make the files of a system: the groups of the process, the mounted hierarchies, and limits by path."""
 
     def make(groups, mounts, **limits):
         files = {"proc/self/cgroup": groups, "proc/self/mountinfo": OTHER + mounts, **limits}
@@ -36,13 +36,13 @@ def test_the_smallest_quota_of_all_nested_groups_wins(tree):
     assert cpu_quota(tree("0::/a/b/c.service\n", V2, **limits)) == 1.5
 
 
-def test_a_group_beside_the_way_up_does_not_count(tree):
+def test_the_quota_of_an_unrelated_group_does_not_count(tree):
     limits = {"sys/fs/cgroup/a/cpu.max": "max 100000\n", "sys/fs/cgroup/b/cpu.max": "100000 100000\n"}
     assert cpu_quota(tree("0::/a\n", V2, **limits)) is None
 
 
 @pytest.mark.parametrize("groups", ["5:cpu,cpuacct:/docker/12ab\n2:devices:/\n", "5:cpuacct,cpu:/docker/12ab\n"])
-def test_quotas_of_v1_count_likewise(tree, groups):
+def test_quotas_of_v1_count(tree, groups):
     at = "sys/fs/cgroup/cpu,cpuacct/docker"
     limits = {
         f"{at}/12ab/cpu.cfs_quota_us": "-1\n",
@@ -53,7 +53,7 @@ def test_quotas_of_v1_count_likewise(tree, groups):
     assert cpu_quota(tree(groups, V1, **limits)) == 0.5
 
 
-def test_in_a_container_the_group_that_is_mounted_counts(tree):
+def test_in_a_container_the_mounted_group_counts(tree):
     mounted = V1.replace(" / /sys", " /docker/12ab /sys")
     at = "sys/fs/cgroup/cpu,cpuacct"
     limits = {f"{at}/cpu.cfs_quota_us": "100000\n", f"{at}/cpu.cfs_period_us": "100000\n"}
@@ -61,7 +61,7 @@ def test_in_a_container_the_group_that_is_mounted_counts(tree):
         assert cpu_quota(tree(f"5:cpu,cpuacct:{path}\n", mounted, **limits)) == 1
 
 
-def test_both_versions_at_once_and_names_with_blanks_are_read(tree):
+def test_the_smallest_quota_of_both_versions_wins_and_names_may_have_blanks(tree):
     mounts = V1 + V2.replace("/sys/fs/cgroup ", r"/sys/fs/my\040groups ")
     at = "sys/fs/cgroup/cpu,cpuacct"
     limits = {
@@ -73,7 +73,7 @@ def test_both_versions_at_once_and_names_with_blanks_are_read(tree):
 
 
 @pytest.mark.parametrize("content", ["", "max 100000", "many 100000", "100000 0", "1 2 3", "-1 100000"])
-def test_what_is_no_quota_is_no_limit(tree, content):
+def test_an_unreadable_quota_is_no_limit(tree, content):
     assert cpu_quota(tree("0::/\nnonsense\n", V2 + "short line\n", **{"sys/fs/cgroup/cpu.max": content})) is None
 
 
@@ -82,7 +82,7 @@ def test_without_control_groups_there_is_no_limit(tmp_path):
 
 
 @pytest.mark.parametrize(("quota", "allowed"), [(None, 8), (0.25, 1), (1.0, 1), (2.9, 2), (64.0, 8)])
-def test_fractions_are_rounded_down_and_at_least_one_thread_is_left(monkeypatch, quota, allowed):
+def test_fractions_are_rounded_down_to_at_least_one_thread(monkeypatch, quota, allowed):
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
     assert threads.allowed_threads() == allowed

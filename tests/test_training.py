@@ -1,4 +1,4 @@
-"""Training learns, repeats itself, keeps what it has, and writes nothing that is executed."""
+"""Training improves the loss, is reproducible, and writes files that hold data only."""
 
 import dataclasses
 import itertools
@@ -14,16 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aegen.cli.train import OPTIONS
 from aegen.data.datasets import load
 from aegen.recipes import training as recipe_module
-from aegen.recipes.training import CORRUPTIONS, Recipe, named_recipe, recipe_from, shipped_recipes
+from aegen.recipes.training import CORRUPTIONS, LOSSES, NETWORKS, Recipe, named_recipe, recipe_from, shipped_recipes
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.train import checkpoint, processes
+from aegen.train.corruption import CORRUPTIONS as CORRUPTION_FUNCTIONS
 from aegen.train.corruption import corrupt
-from aegen.train.loop import train, warm_cosine
-from aegen.train.networks import build
+from aegen.train.loop import train
+from aegen.train.networks import ARCHITECTURES, build
 from aegen.train.objectives import Objective, kl_per_dimension
+from aegen.train.schedule import warm_cosine
 
 QUICK = Recipe(widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
 
@@ -35,7 +36,7 @@ def data(tmp_path, bars):
 
 
 @pytest.mark.parametrize(("loss", "output"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")])
-def test_a_short_training_on_mnist_beats_the_mean_image(mnist, tmp_path, loss, output):
+def test_one_epoch_on_mnist_reconstructs_better_than_the_mean_image(mnist, tmp_path, loss, output):
     recipe = Recipe(loss=loss, output=output, epochs=1)
     dataset = load(str(mnist))
     (epoch,) = train(recipe, dataset, tmp_path / "run")
@@ -68,13 +69,13 @@ def test_objectives_are_sums_over_pixels_and_means_over_the_batch(loss, output):
     assert torch.allclose(found, expected.sum((1, 2, 3)).mean())
 
 
-def test_cross_entropy_survives_logits_that_would_overflow():
+def test_cross_entropy_does_not_overflow_for_large_logits():
     objective = Objective(build(Recipe(), (1, 1, 2)), Recipe())
     loss = objective.reconstruction_error(torch.tensor([[[[1000.0, -1000.0]]]]), torch.tensor([[[[0.0, 1.0]]]]))
     assert loss.item() == 2000
 
 
-def test_widths_and_latent_size_shape_the_networks():
+def test_widths_and_latent_dim_set_the_layers_of_the_networks():
     network = build(Recipe(widths=(20, 10, 7), latent_dim=5), (3, 4, 6))
     sizes = [tuple(module.weight.shape) for module in network.modules() if isinstance(module, torch.nn.Linear)]
     assert sizes == [(20, 72), (10, 20), (7, 10), (5, 7), (7, 5), (10, 7), (20, 10), (72, 20)]
@@ -82,10 +83,10 @@ def test_widths_and_latent_size_shape_the_networks():
     assert build(Recipe(widths=()), (1, 4, 4)).encode(torch.zeros(2, 1, 4, 4)).shape == (2, 32)
 
 
-def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(data, tmp_path):
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_different_ones(data, tmp_path):
     weights = []
     for i, recipe in enumerate([QUICK, QUICK, dataclasses.replace(QUICK, seed=1)]):
-        torch.manual_seed(i)  # the caller's random state must not matter, nor be touched
+        torch.manual_seed(i)  # the caller's random state must neither matter nor change
         before = torch.random.get_rng_state()
         train(recipe, load(data), tmp_path / f"run{i}")
         assert torch.equal(torch.random.get_rng_state(), before)
@@ -117,7 +118,7 @@ def test_a_checkpoint_holds_data_only(data, tmp_path):
         checkpoint.read(tmp_path / "evil.pt")
 
 
-def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, tmp_path):
+def test_a_checkpoint_that_is_damaged_missing_or_another_file_is_an_error_that_names_it(data, tmp_path):
     train(QUICK, load(data), tmp_path / "run")
     content = (tmp_path / "run" / "last.pt").read_bytes()
     (tmp_path / "cut.pt").write_bytes(content[: len(content) // 2])
@@ -129,12 +130,14 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
     (tmp_path / "flipped.pt").write_bytes(flipped)
     with pytest.raises(InputError, match=r"flipped\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "flipped.pt")
-    (tmp_path / "text.pt").write_text("these are no weights")
+    (tmp_path / "text.pt").write_text("plain text")
     with pytest.raises(InputError, match=r"text\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "text.pt")
-    torch.save({**torch.load(tmp_path / "run" / "last.pt"), "state_dict": {}}, tmp_path / "bare.pt")
-    with pytest.raises(InputError, match=r"bare\.pt: weights: found others, expected those of its recipe"):
-        checkpoint.read(tmp_path / "bare.pt").network()
+    torch.save({**torch.load(tmp_path / "run" / "last.pt"), "state_dict": {}}, tmp_path / "empty.pt")
+    with pytest.raises(
+        InputError, match=r"empty\.pt: state_dict: found tensors of another network, expected those of its recipe"
+    ):
+        checkpoint.read(tmp_path / "empty.pt").network()
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"other\.pt: found another or a damaged file"):
         checkpoint.read(tmp_path / "other.pt")
@@ -148,12 +151,12 @@ def test_a_checkpoint_that_is_damaged_missing_or_something_else_is_named(data, t
         checkpoint.read(tmp_path / "hyperparameter.pt")
 
 
-def test_a_folder_that_is_taken_is_not_touched(data, tmp_path):
+def test_a_folder_that_is_not_empty_is_not_written_to(data, tmp_path):
     with pytest.raises(OutputError, match="something there already"):
         train(QUICK, load(data), tmp_path)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(data, tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(data, tmp_path):
     with pytest.raises(ExecutionError, match="validation loss: found nan, expected a number. Lower the learning rate"):
         train(dataclasses.replace(QUICK, loss="mse", learning_rate=1e30), load(data), tmp_path / "run")
 
@@ -161,31 +164,32 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(data, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "bce", "output": "tanh"}, "loss bce: found output tanh, expected loss mse or gaussian, or sigmoid"),
+        ({"loss": "bce", "output": "tanh"}, "loss bce: found output tanh, expected loss mse or gaussian"),
         ({"loss": "l1"}, "loss: found l1, expected one of bce, mse, gaussian"),
         ({"kind": "dae"}, "kind dae: found no corruption, expected one of gaussian, masking"),
         ({"corruption": "masking"}, "kind ae: found a corruption, expected kind dae"),
         ({"beta": 2}, "kind ae: found a beta, expected latent_l2, or kind vae"),
         ({"kind": "vae", "loss": "mse"}, "kind vae: found loss mse, no likelihood, expected bce or gaussian"),
         ({"kind": "vae", "latent_l2": 1}, "kind vae: found a latent_l2, expected beta"),
-        ({"strength": [0.5, 0.1]}, "strength: found .0.5, 0.1., expected two numbers from 0 to 1, the smaller first"),
+        ({"strength": [0.5, 0.1]}, "strength: found .0.5, 0.1., expected two numbers, the smaller first"),
+        ({"strength": [0.5, 1.1]}, "strength: found .0.5, 1.1., expected 2 numbers from 0 to 1"),
         ({"colour": 1}, "recipe: colour: found an unknown hyperparameter, expected one of batch_size"),
-        ({"latent_dim": 0}, "latent_dim: found 0, expected a number from 1"),
-        ({"widths": [8, 0]}, "widths"),
+        ({"latent_dim": 0}, "latent_dim: found 0, expected a whole number from 1 to 65,536"),
+        ({"widths": [8, 0]}, "widths: found .8, 0., expected whole numbers from 1 to 65,536"),
         ({"epochs": 2.5}, "epochs: found 2.5, expected a whole number"),
-        ({"learning_rate": -1}, "learning_rate: found -1.0, expected a positive number"),
+        ({"learning_rate": -1}, "learning_rate: found -1.0, expected a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate"),
-        ({"warmup": 1}, "warmup"),
+        ({"warmup": 1}, "warmup: found 1.0, expected a number from 0 to below 1"),
         ({"seed": -1}, "seed"),
         ({"seed": True}, "seed: found True"),
     ],
 )
-def test_an_unusable_recipe_names_the_knob(settings, message):
+def test_an_unusable_recipe_is_an_error_that_names_the_hyperparameter(settings, message):
     with pytest.raises(InputError, match=message):
         recipe_from(settings, "recipe")
 
 
-def test_the_rate_rises_then_falls_to_nothing():
+def test_the_learning_rate_rises_then_falls_to_zero():
     rate = warm_cosine(0.1, 100)
     values = [rate(step) for step in range(101)]
     assert np.argmax(values) == 10
@@ -195,10 +199,16 @@ def test_the_rate_rises_then_falls_to_nothing():
     assert values[100] == pytest.approx(0)
 
 
-def test_the_command_line_has_every_knob():
-    assert [flag for flag, _ in OPTIONS] == [
-        f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Recipe)
-    ]
+def test_every_network_and_corruption_that_a_recipe_can_name_exists():
+    assert tuple(ARCHITECTURES) == NETWORKS
+    assert ("none", *CORRUPTION_FUNCTIONS) == CORRUPTIONS
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_that_a_recipe_can_name_exists(loss):
+    recipe = Recipe(loss=loss)
+    objective = Objective(build(recipe, (1, 2, 2)), recipe)
+    assert objective.reconstruction_error(torch.zeros(3, 1, 2, 2), torch.rand(3, 1, 2, 2)).isfinite()
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -210,7 +220,7 @@ def test_a_shipped_recipe_is_a_file_that_can_be_copied_and_edited(name, tmp_path
     assert named_recipe(name, latent_dim=7).latent_dim == 7
 
 
-def test_a_recipe_that_is_missing_or_damaged_is_named(tmp_path):
+def test_a_recipe_that_is_missing_or_damaged_is_an_error_that_names_it(tmp_path):
     with pytest.raises(
         NotFoundError, match="recipe 'gan': found no such name or file, expected ae, conv, dae, vae, or a TOML"
     ):
@@ -247,7 +257,7 @@ def test_every_kind_learns_with_every_network(tmp_path, bars, kind, network):
     assert checkpoint.read(tmp_path / "run").network().encode(torch.zeros(2, 3, 8, 4)).shape == (2, 3)
 
 
-def test_a_vae_tells_its_parts(tmp_path, data):
+def test_the_loss_of_a_vae_is_the_sum_of_its_reported_parts(tmp_path, data):
     recipe = dataclasses.replace(QUICK, kind="vae", beta=0.5)
     for epoch in train(recipe, load(data), tmp_path / "run"):
         assert epoch.validation_loss == pytest.approx(epoch.reconstruction + 0.5 * epoch.penalty)
@@ -256,7 +266,7 @@ def test_a_vae_tells_its_parts(tmp_path, data):
         assert 0 <= epoch.active_units <= 3
 
 
-def test_the_kl_divergence_is_torch_s():
+def test_the_kl_divergence_equals_that_of_torch_distributions():
     mean, logvar = torch.randn(50, 4), torch.randn(50, 4)
     posterior = torch.distributions.Normal(mean, torch.exp(0.5 * logvar))
     expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).mean(0)
@@ -275,7 +285,7 @@ def test_the_gaussian_loss_is_a_log_density_and_learns_its_sigma(tmp_path, data)
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS[1:])
-def test_a_corruption_spoils_as_much_as_it_says_and_repeats(kind):
+def test_a_corruption_changes_as_many_pixels_as_its_strength_says_and_is_reproducible(kind):
     images = 0.25 + 0.5 * torch.rand(400, 3, 12, 8, generator=torch.Generator().manual_seed(1))
     noisy, again = (corrupt(images, kind, (0.4, 0.4), torch.Generator().manual_seed(2)) for _ in range(2))
     assert torch.equal(noisy, again)
@@ -283,8 +293,8 @@ def test_a_corruption_spoils_as_much_as_it_says_and_repeats(kind):
     assert noisy.max() <= 1
     assert torch.equal(corrupt(images, kind, (0.0, 0.0), torch.Generator().manual_seed(2)), images)
     changed = (noisy != images).float().mean().item()
-    share = {"gaussian": 1, "masking": 0.4, "salt-pepper": 0.4, "occlusion": 5 * 3 / 96, "mixed": 0.49}[kind]
-    assert changed == pytest.approx(share, abs=0.04)
+    expected = {"gaussian": 1, "masking": 0.4, "salt-pepper": 0.4, "occlusion": 5 * 3 / 96, "mixed": 0.49}[kind]
+    assert changed == pytest.approx(expected, abs=0.04)
     if kind == "salt-pepper":
         assert (noisy == 1).float().mean().item() == pytest.approx(0.2, abs=0.02)
     if kind == "gaussian":
@@ -292,12 +302,12 @@ def test_a_corruption_spoils_as_much_as_it_says_and_repeats(kind):
         assert (noisy - images)[inside].std().item() == pytest.approx(0.3, abs=0.1)
 
 
-def test_strengths_are_drawn_for_each_image():
+def test_each_image_has_a_strength_of_its_own():
     noisy = corrupt(torch.ones(500, 1, 20, 20), "masking", (0.2, 0.8), torch.Generator().manual_seed(0))
-    shares = (noisy == 0).float().mean((1, 2, 3))
-    assert shares.min() < 0.3
-    assert shares.max() > 0.7
-    assert shares.mean().item() == pytest.approx(0.5, abs=0.03)
+    fractions = (noisy == 0).float().mean((1, 2, 3))
+    assert fractions.min() < 0.3
+    assert fractions.max() > 0.7
+    assert fractions.mean().item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_convolutional_network_needs_sides_divisible_by_four(tmp_path, data):
@@ -306,20 +316,20 @@ def test_a_convolutional_network_needs_sides_divisible_by_four(tmp_path, data):
 
 
 @pytest.mark.parametrize("kind", ["ae", "vae", "dae"])
-def test_a_resumed_run_equals_one_that_was_never_cut_off(tmp_path, data, kind):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, data, kind):
     recipe = dataclasses.replace(QUICK, epochs=4, kind=kind, corruption="mixed" if kind == "dae" else "none")
 
     def stop(epoch):
         if epoch.epoch == 2:
-            raise RuntimeError("cut off")
+            raise RuntimeError("interrupted")
 
     whole = train(recipe, load(data), tmp_path / "whole")
-    with pytest.raises(RuntimeError, match="cut off"):
-        train(recipe, load(data), tmp_path / "cut", report=stop)
-    resumed = train(recipe, load(data), tmp_path / "cut", resume=checkpoint.read(tmp_path / "cut" / "last.pt"))
+    with pytest.raises(RuntimeError, match="interrupted"):
+        train(recipe, load(data), tmp_path / "resumed", report=stop)
+    resumed = train(recipe, load(data), tmp_path / "resumed", resume=checkpoint.read(tmp_path / "resumed" / "last.pt"))
     assert [epoch.validation_loss for epoch in resumed] == [epoch.validation_loss for epoch in whole]
     for file in ("best.pt", "last.pt"):
-        first, second = (checkpoint.read(tmp_path / run / file) for run in ("whole", "cut"))
+        first, second = (checkpoint.read(tmp_path / run / file) for run in ("whole", "resumed"))
         assert all(torch.equal(first.state_dict[name], second.state_dict[name]) for name in first.state_dict)
 
 
@@ -357,65 +367,45 @@ def test_two_processes_train_one_network(tmp_path, data):
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_two_processes_follow_the_path_of_one(tmp_path, data):
-    """Without noise in the loss, sharing a batch changes nothing but rounding."""
-    hyperparameters = ["--data", data, "--widths", "8", "--latent-dim", "3", "--epochs", "2", "--batch-size", "32"]
+@pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])  # also with fewer rows than processes
+def test_two_processes_compute_what_one_computes(tmp_path, bars, images, batch_size):
+    """Without noise in the loss, splitting a batch changes nothing but rounding."""
+    np.savez(tmp_path / "bars.npz", images=bars(images, (6, 5)))
+    options = "--data bars.npz --widths 8 --latent-dim 3 --epochs 2 --batch-size"
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    shared = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for command, run in (([sys.executable], "one"), (shared, "two")):
-        subprocess.run(
-            [*command, "-m", "aegen.train", *hyperparameters, "-o", run],
-            cwd=tmp_path,
-            env=env,
-            check=True,
-            capture_output=True,
-        )
+    two_processes = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for command, run in (([sys.executable], "one"), (two_processes, "two")):
+        arguments = [*command, "-m", "aegen.train", *options.split(), str(batch_size), "-o", run]
+        subprocess.run(arguments, cwd=tmp_path, env=env, check=True, capture_output=True)
     one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
     assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)
 
 
-def test_a_batch_smaller_than_the_number_of_processes_counts_each_row_once(tmp_path, bars):
-    np.savez(tmp_path / "few.npz", images=bars(24, (6, 5)))
-    hyperparameters = ["--data", "few.npz", "--widths", "4", "--latent-dim", "2", "--epochs", "1", "--batch-size", "1"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    shared = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for command, run in (([sys.executable], "one"), (shared, "two")):
-        subprocess.run(
-            [*command, "-m", "aegen.train", *hyperparameters, "-o", run],
-            cwd=tmp_path,
-            env=env,
-            check=True,
-            capture_output=True,
-        )
-    one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
-    assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)
-
-
-def test_a_process_without_a_row_of_a_batch_counts_nothing(monkeypatch):
+def test_a_process_without_a_row_of_a_batch_counts_no_row(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     counted = []
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
-        rows, count = processes.share(np.array([7, 9]))
+        rows, count = processes.rows_of_process(np.array([7, 9]))
         assert len(rows) == 1
         counted += rows[:count].tolist()
     assert counted == [7, 9]
 
 
-def test_a_seed_leaves_every_random_state_of_the_caller_as_it_was():
-    drawn = []
+def test_seeding_leaves_the_random_states_of_the_caller_unchanged():
+    samples = []
     for state in (1, 2):
         torch.manual_seed(state)
         before = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
         with processes.seeded(5):
-            drawn.append(torch.rand(3))
+            samples.append(torch.rand(3))
         after = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
         assert all(map(torch.equal, before, after))
-    assert torch.equal(*drawn)
+    assert torch.equal(*samples)
 
 
-def test_interrupting_keeps_the_last_whole_epoch(start, data, tmp_path):
+def test_ctrl_c_keeps_the_last_complete_epoch(start, data, tmp_path):
     process = start("train", "--data", data, "--epochs", "100000", "-o", "run")
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120

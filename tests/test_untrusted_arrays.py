@@ -1,4 +1,4 @@
-"""Arrays from outside: only what is asked for is opened, no more is inflated than declared, and damage is one error."""
+"""Untrusted arrays: only requested ones are opened, no more is inflated than declared, and damage is one error."""
 
 import io
 import struct
@@ -92,7 +92,7 @@ def numbers(n=3) -> bytes:
     return stream.getvalue()
 
 
-def test_names_and_headers_are_told_without_opening_what_is_not_asked_for():
+def test_names_and_headers_are_read_without_opening_other_arrays():
     stream = archive(("a.npy", numbers()), ("b.npy", b"not an array"))
     assert npz_names(stream, "some.npz") == ("a", "b")
     assert npz_header(stream, "some.npz", "a") == ((3,), np.dtype(np.int64))
@@ -108,7 +108,7 @@ def test_only_stored_and_deflated_members_are_opened(method):
     assert len(read_npz(archive(("a.npy", numbers()), compression=zipfile.ZIP_DEFLATED), "some.npz")["a"]) == 3
 
 
-def test_a_name_that_comes_twice_is_refused():
+def test_a_name_that_occurs_twice_is_refused():
     with pytest.warns(UserWarning, match="Duplicate name"):
         stream = archive(("a.npy", numbers()), ("a.npy", numbers(4)))
     with pytest.raises(InputError, match="two arrays a"):
@@ -118,8 +118,8 @@ def test_a_name_that_comes_twice_is_refused():
 def test_a_member_that_announces_more_than_its_bytes_can_hold_is_refused_before_it_is_inflated():
     stream = archive(("a.npy", numbers(100_000)), compression=zipfile.ZIP_DEFLATED)
     content = bytearray(stream.getvalue())
-    place = content.rindex(b"PK\x01\x02")
-    content[place + 24 : place + 28] = struct.pack("<I", 2_000_000_000)
+    offset = content.rindex(b"PK\x01\x02")
+    content[offset + 24 : offset + 28] = struct.pack("<I", 2_000_000_000)
     with pytest.raises(InputError, match="2,000,000,000 bytes announced in"):
         read_npz(io.BytesIO(bytes(content)), "some.npz")
 
@@ -173,7 +173,7 @@ STATISTICS = [
 @pytest.mark.parametrize("tiny", ["grey"], indirect=True)
 @pytest.mark.parametrize(("change", "words"), STATISTICS)
 @pytest.mark.filterwarnings("error")
-def test_statistics_that_are_rightly_declared_and_make_no_prior_are_one_error(alter, copy, change, words):
+def test_declared_statistics_that_make_no_prior_are_one_error(alter, copy, change, words):
     with np.load(copy / "latents.npz") as arrays:
         stored = dict(arrays)
     change(stored)

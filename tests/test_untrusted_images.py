@@ -1,4 +1,4 @@
-"""An image source is refused by its headers, in little memory and in one line, and says everything that is wrong."""
+"""A bad image source is refused by its headers, in little memory, with one line that says everything that is wrong."""
 
 import gzip
 import io
@@ -12,11 +12,12 @@ import zlib
 import numpy as np
 import pytest
 from aegen.data.datasets import load
-from aegen.images.reading import read_image_array, read_latents
+from aegen.images.latents import read_latents
+from aegen.images.reading import read_images
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, ShapeError
 from PIL import Image
 
-LIMIT = 60_000_000  # bytes that a refusal may take
+LIMIT = 60_000_000  # bytes of memory that a refusal may take
 
 
 def idx_header(*shape: int) -> bytes:
@@ -42,7 +43,7 @@ def test_a_refused_idx_file_is_not_held_in_memory(tmp_path, header, data, messag
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=message):
-            read_image_array(tmp_path / "x.gz", shape=(1, 28, 28))
+            read_images(tmp_path / "x.gz", shape=(1, 28, 28))
         assert tracemalloc.get_traced_memory()[1] < LIMIT
     finally:
         tracemalloc.stop()
@@ -54,7 +55,7 @@ def test_a_refused_archive_is_not_inflated(tmp_path):
     tracemalloc.start()
     try:
         with pytest.raises(ShapeError, match="grey images of 29x28 pixels"):
-            read_image_array(tmp_path / "x.npz", shape=(1, 28, 28))
+            read_images(tmp_path / "x.npz", shape=(1, 28, 28))
         with pytest.raises(InputError, match="dtype int64"):
             load(str(tmp_path / "y.npz"))
         assert tracemalloc.get_traced_memory()[1] < LIMIT
@@ -65,47 +66,47 @@ def test_a_refused_archive_is_not_inflated(tmp_path):
 MEASURED = """
 import pathlib, re, sys, warnings
 warnings.simplefilter("error")
-from aegen.images.reading import read_image_array
+from aegen.images.reading import read_images
 from aegen.runtime.errors import AegenError
 import PIL.Image, PIL.PngImagePlugin
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 before = peak()
 try:
-    print(read_image_array(sys.argv[1], shape=(1, 28, 28), resize=sys.argv[2] == "resize").shape)
+    print(read_images(sys.argv[1], shape=(1, 28, 28), resize=sys.argv[2] == "resize").images.shape)
 except AegenError as error:
     print(error)
 print((peak() - before) // 1024)
 """
 
 
-def measured(path, how: str) -> tuple[str, int]:
-    """What reading says, and the MB that it took."""
-    done = subprocess.run([sys.executable, "-c", MEASURED, path, how], capture_output=True, text=True, timeout=60)
+def measured(path, mode: str) -> tuple[str, int]:
+    """The output of reading an image, and the MB of memory that reading took."""
+    done = subprocess.run([sys.executable, "-c", MEASURED, path, mode], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     text, memory = done.stdout.strip().splitlines()
     return text, int(memory)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
-def test_a_large_image_is_made_smaller_in_bounded_memory(tmp_path):
+def test_a_large_image_is_reduced_in_bounded_memory(tmp_path):
     Image.new("RGBA", (4000, 4000), (10, 200, 30, 128)).save(tmp_path / "large.png", compress_level=1)
     text, memory = measured(tmp_path / "large.png", "resize")
     assert text == "(1, 28, 28)"
-    assert memory < 1.7 * 4 * 16  # four bytes for each pixel, and less than that for all else
+    assert memory < 1.7 * 4 * 16  # four bytes for each pixel, and less than that for everything else
     text, memory = measured(tmp_path / "large.png", "refuse")
     assert "found grey images of 4000x4000 pixels" in text
     assert memory < 50
 
 
-def test_making_smaller_in_strips_gives_what_making_smaller_at_once_gives(tmp_path):
-    random = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)  # few pixels, so that large ones are smooth
+def test_reducing_in_strips_gives_the_result_of_reducing_at_once(tmp_path):
+    random = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)  # few, so that enlargements are smooth
     for name, mode in (("rgba", "RGBA"), ("rgb", "RGB"), ("grey", "L")):
         image = Image.fromarray(random).convert(mode)
         image.resize((2000, 2400), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png", compress_level=1)
         image.resize((200, 240), Image.Resampling.BICUBIC).save(tmp_path / f"{name}-small.png")
         large, small = (
-            read_image_array(tmp_path / f"{name}{end}.png", shape=(3, 12, 10), resize=True).astype(int)
+            read_images(tmp_path / f"{name}{end}.png", shape=(3, 12, 10), resize=True).images.astype(int)
             for end in ("", "-small")
         )
         assert np.abs(large - small).max() <= 3
@@ -122,12 +123,12 @@ def announced(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [10_001, 15_000, 2_000_000])
-def test_no_warning_and_no_foreign_error_of_too_many_pixels(tmp_path, side):
+def test_too_many_pixels_give_a_library_error_and_no_warning(tmp_path, side):
     (tmp_path / "x.png").write_bytes(announced(side, side))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(InputError, match="pixels, expected at most"):
-            read_image_array(tmp_path / "x.png", shape=(1, 28, 28), resize=True)
+            read_images(tmp_path / "x.png", shape=(1, 28, 28), resize=True)
     assert caught == []
 
 
@@ -138,7 +139,7 @@ def test_all_bad_files_of_a_folder_are_named_at_once(tmp_path):
     (tmp_path / "3.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "7.png").write_bytes(b"")
     Image.fromarray(np.zeros((6, 5), np.uint8)).save(tmp_path / "9.png", format="TIFF")
-    for read in (read_image_array, lambda folder: load(str(folder))):
+    for read in (read_images, lambda folder: load(str(folder))):
         with pytest.raises(InputError, match="3 of 20 image files: found ") as caught:
             read(tmp_path)
         assert all(name in str(caught.value) for name in ("3.png", "7.png", "9.png"))
@@ -151,21 +152,21 @@ def test_ten_files_of_another_size_are_named_and_the_rest_counted(tmp_path):
     with pytest.raises(
         ShapeError, match=r"15 of 25 image files: found 10\.png, .*19\.png and 5 more, expected images of"
     ):
-        read_image_array(tmp_path)
+        read_images(tmp_path)
 
 
 @pytest.mark.parametrize(
     "end", ["[-:]", "[:-]", "[1:2:3]", "[]", "[--1]", "[" + "9" * 400 + "]", "[:" + "9" * 5000 + "]", "[\u0663]"]
 )
-def test_an_odd_slice_is_refused(tmp_path, end):
+def test_an_invalid_slice_is_refused(tmp_path, end):
     np.save(tmp_path / "x.npy", np.zeros((4, 6, 5), np.uint8))
     with pytest.raises(InputError, match="expected one like") as caught:
-        read_image_array(f"{tmp_path / 'x.npy'}{end}")
+        read_images(f"{tmp_path / 'x.npy'}{end}")
     assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("path", ["a" * 300, "a" * 300 + ".npy[3]", "x\0.png", "\ud800.png", "a/" * 3000, ""])
-@pytest.mark.parametrize("read", [read_image_array, read_latents, load], ids=["images", "latents", "set"])
+@pytest.mark.parametrize("read", [read_images, read_latents, load], ids=["images", "latents", "set"])
 def test_a_path_that_no_file_can_have_is_one_clear_error(tmp_path, monkeypatch, read, path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AegenError) as caught:
@@ -174,13 +175,13 @@ def test_a_path_that_no_file_can_have_is_one_clear_error(tmp_path, monkeypatch, 
     assert len(str(caught.value)) < 600
 
 
-def test_a_folder_is_no_file_of_latents(tmp_path):
+def test_latents_are_not_read_from_a_folder(tmp_path):
     with pytest.raises(NotFoundError, match="found a folder, expected a file"):
         read_latents(tmp_path)
 
 
-def test_a_damaged_orientation_does_not_refuse_an_image(tmp_path):
+def test_an_image_with_a_damaged_orientation_is_read(tmp_path):
     stream = io.BytesIO()
     Image.fromarray(np.zeros((6, 5), np.uint8)).save(stream, "JPEG", exif=b"Exif\0\0ME\0*\0\0\0\x08")
     (tmp_path / "x.jpg").write_bytes(stream.getvalue())
-    assert read_image_array(tmp_path / "x.jpg").shape == (1, 6, 5)
+    assert read_images(tmp_path / "x.jpg").images.shape == (1, 6, 5)

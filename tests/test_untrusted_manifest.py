@@ -1,4 +1,4 @@
-"""A manifest that says what cannot be is one ArtifactError in one short line."""
+"""An impossible manifest is refused with an ArtifactError of one short line."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def first(manifest):
     return manifest["latents"][0]
 
 
-BAD = [
+IMPOSSIBLE = [
     lambda m: first(m).update(dtype="float99"),
     lambda m: first(m).update(dtype="object"),
     lambda m: first(m).update(shape=[1] * 65),
@@ -47,14 +47,16 @@ BAD = [
     lambda m: m.update(labels=[1, 1]),
     lambda m: m.update(class_names=["cat"]),
     lambda m: m.update(priors=["gmm", "gmm"]),
-    lambda m: m["graphs"]["decoder.onnx"]["outputs"][0].update(name="image"),
+    lambda m: m["graphs"]["decoder.onnx"]["outputs"][0].update(name="pixels"),
     lambda m: m["graphs"]["decoder.onnx"]["outputs"][0].update(dtype="float64"),
     lambda m: m.update(kind="x" * 100_000, latent_dim="y" * 100_000),
+    lambda m: m["operators"].update({"decoder.onnx": ["x" * 100_000]}),
+    lambda m: m["learned_priors"].update({"x" * 100_000: {"graph": "y" * 100_000, "evaluations": 1}}),
 ]
 
 
-@pytest.mark.parametrize("change", BAD, ids=range(len(BAD)))
-def test_a_manifest_that_cannot_be_is_refused_in_one_short_line(alter, change):
+@pytest.mark.parametrize("change", IMPOSSIBLE, ids=range(len(IMPOSSIBLE)))
+def test_an_impossible_manifest_is_refused_in_one_short_line(alter, change):
     with pytest.raises(ArtifactError, match=r"manifest\.json") as caught:
         aegen.load(alter(change=change))
     assert len(str(caught.value)) < 800

@@ -1,4 +1,4 @@
-"""Rows are shared out to threads: all of them, in order, no more at once than promised, and nothing when idle."""
+"""Rows are divided among threads: all of them, in order, few parts ahead, and no work when idle."""
 
 import subprocess
 import sys
@@ -9,26 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.workers import MAX_ROWS, MIN_ROWS, PART_MACS, Workers
+from aegen.runtime.workers import MAX_ROWS, MIN_ROWS, PART_MIN_MACS, Workers
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 @given(
-    n=st.integers(0, 5000), threads=st.integers(1, 9), work=st.integers(0, 10**9), size=st.none() | st.integers(1, 900)
+    n=st.integers(0, 5000), threads=st.integers(1, 9), macs=st.integers(0, 10**9), size=st.none() | st.integers(1, 900)
 )
-def test_parts_are_all_rows_in_order_and_alike(n, threads, work, size):
-    parts = list(Workers(threads).cut(n, work, size))
+def test_parts_hold_all_rows_in_order_and_have_one_size_but_for_the_last(n, threads, macs, size):
+    parts = list(Workers(threads).cut(n, macs, size))
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
     lengths = [part.stop - part.start for part in parts]
     assert len(set(lengths[:-1])) <= 1
     assert max(lengths, default=0) <= (size or MAX_ROWS)
-    assert size or work < 10**6 or max(lengths, default=0) <= MIN_ROWS
+    assert size or macs < 10**6 or max(lengths, default=0) <= MIN_ROWS
 
 
-def test_every_thread_has_as_much_to_do_where_that_is_worth_its_waking():
-    assert [part.stop - part.start for part in Workers(4).cut(600, PART_MACS)] == [150] * 4
-    assert [part.stop - part.start for part in Workers(4).cut(64, PART_MACS // 64)] == [64]
+def test_every_thread_gets_an_equal_part_where_that_is_worth_waking_it():
+    assert [part.stop - part.start for part in Workers(4).cut(600, PART_MIN_MACS)] == [150] * 4
+    assert [part.stop - part.start for part in Workers(4).cut(64, PART_MIN_MACS // 64)] == [64]
 
 
 def test_results_come_in_order_and_parts_are_not_taken_far_ahead():
@@ -50,7 +50,7 @@ def test_results_come_in_order_and_parts_are_not_taken_far_ahead():
     assert results == list(range(40))
 
 
-def test_an_error_in_one_part_is_the_callers_and_ends_the_others():
+def test_an_error_in_one_part_reaches_the_caller_and_ends_the_others():
     ran = []
 
     def run(part):
@@ -64,7 +64,7 @@ def test_an_error_in_one_part_is_the_callers_and_ends_the_others():
     assert len(ran) < 20
 
 
-def test_who_asks_works_too_and_all_together_are_as_many_as_asked_for():
+def test_the_calling_thread_works_too_and_the_number_of_threads_is_exact():
     names, all_at_once = set(), threading.Barrier(3)
 
     def run(part):
@@ -77,7 +77,7 @@ def test_who_asks_works_too_and_all_together_are_as_many_as_asked_for():
     assert len(names) == 3
 
 
-def test_results_before_an_error_are_given_though_it_came_first():
+def test_results_before_an_error_are_returned_though_the_error_came_first():
     def run(part):
         if part == 1:
             raise ValueError("part 1")
@@ -90,19 +90,19 @@ def test_results_before_an_error_are_given_though_it_came_first():
         next(results)
 
 
-def test_bulk_work_is_shared_and_the_same_from_four_threads_at_once():
+def test_bulk_work_is_divided_and_gives_the_same_from_four_threads_at_once():
+    before = set(threading.enumerate())
     model = aegen.load("mnist-ae", threads=2)
     images = model.sample(3000, seed=1, dtype="uint8")
     expected = model.encode(images)
-    assert any(thread.name.startswith("aegen") for thread in threading.enumerate())
-    assert model._workers._pool is not None
+    assert any(thread.name.startswith("aegen_") for thread in set(threading.enumerate()) - before)
     with ThreadPoolExecutor(4) as pool:
         for latents in pool.map(lambda _: model.encode(images), range(8)):
             assert np.array_equal(latents, expected)
     assert np.allclose(expected, aegen.load("mnist-ae", threads=1).encode(images), atol=1e-5)
 
 
-def test_a_model_at_rest_burns_nothing():
+def test_an_idle_model_uses_no_processor_time():
     model = aegen.load("mnist-ae", threads=2)
     model.sample(3000, seed=1)
     before = time.process_time()
@@ -110,7 +110,7 @@ def test_a_model_at_rest_burns_nothing():
     assert time.process_time() - before < 0.1
 
 
-LONG = """
+LOAD_AND_SAMPLE = """
 import os, sys, threading, aegen
 model = aegen.load("mnist-ae", threads=2)
 chunks = model.iter_sample(6000, seed=1, batch_size=256)
@@ -123,8 +123,8 @@ chunks = model.iter_sample(6000, seed=1, batch_size=256)
         "threading.Thread(target=lambda: print(sum(map(len, chunks)))).start()",
         "next(chunks)\nif os.fork():\n    os.wait()\nelse:\n    print(256 + sum(map(len, chunks)))",
     ],
-    ids=["the main thread has ended", "the process was forked on the way"],
+    ids=["the_main_thread_has_ended", "the_process_was_forked_between_two_chunks"],
 )
-def test_what_was_begun_is_finished_although(use):
-    done = subprocess.run([sys.executable, "-c", LONG + use], capture_output=True, text=True, timeout=60)
+def test_a_sample_is_finished_although(use):
+    done = subprocess.run([sys.executable, "-c", LOAD_AND_SAMPLE + use], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["6000"], done.stderr

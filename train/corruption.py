@@ -1,4 +1,4 @@
-"""What a denoising autoencoder is shown in place of a image.
+"""Corruptions: what is done to the input images of a denoising autoencoder.
 
 Every function takes images (n, C, H, W) in [0, 1] and strengths (n,), one for each image, and returns images of the
 same shape in [0, 1]. All randomness comes from the generator.
@@ -14,7 +14,10 @@ Corruption = Callable[[Tensor, Tensor, Generator], Tensor]
 
 
 def corrupt(images: Tensor, kind: str, strength: tuple[float, float], random: Generator) -> Tensor:
-    """Images with a corruption of `kind`, each of a strength drawn evenly between the two; "none" changes nothing."""
+    """Images (n, C, H, W) with a corruption of CORRUPTIONS, each image with a strength uniform in a range.
+
+    kind "none" changes nothing.
+    """
     if kind == "none":
         return images
     low, high = strength
@@ -23,59 +26,60 @@ def corrupt(images: Tensor, kind: str, strength: tuple[float, float], random: Ge
 
 
 def gaussian(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Normal noise of standard deviation sigma on every value, cut to [0, 1]."""
+    """Normal noise of standard deviation sigma on every value, clipped to [0, 1]."""
     noise = torch.randn(images.shape, generator=random, device=images.device)
-    return (images + _for_pixels(strengths) * noise).clamp(0, 1)
+    return (images + _per_image(strengths) * noise).clamp(0, 1)
 
 
 def masking(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A share of the pixels turned black."""
-    return torch.where(_chosen_pixels(images, strengths, random), 0.0, images)
+    """A fraction of the pixels turned black."""
+    return torch.where(_random_mask(images, strengths, random), 0.0, images)
 
 
 def salt_pepper(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A share of the pixels turned black or white, as often the one as the other."""
-    chosen = _chosen_pixels(images, strengths, random)
-    white = _pixel_draws(images, random) < 0.5
-    return torch.where(chosen, white.to(images.dtype), images)
+    """A fraction of the pixels turned black or white, with equal probability."""
+    mask = _random_mask(images, strengths, random)
+    white = _uniform_pixels(images, random) < 0.5
+    return torch.where(mask, white.to(images.dtype), images)
 
 
 def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A black block, its sides a share of the image's, at a random place inside it."""
+    """A black block at a random position; its sides are a fraction of the image's sides."""
     inside = torch.ones((len(images), 1, *images.shape[2:]), dtype=torch.bool, device=images.device)
     for axis, length in ((2, images.shape[2]), (3, images.shape[3])):
         side = torch.round(strengths * length)
         start = torch.floor(torch.rand(len(images), generator=random, device=images.device) * (length - side + 1))
-        place = torch.arange(length, device=images.device).view([-1 if dim == axis else 1 for dim in range(4)])
-        inside = inside & (place >= _for_pixels(start)) & (place < _for_pixels(start + side))
+        position = torch.arange(length, device=images.device).view([-1 if dim == axis else 1 for dim in range(4)])
+        inside = inside & (position >= _per_image(start)) & (position < _per_image(start + side))
     return torch.where(inside, 0.0, images)
 
 
 def mixed(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """One of the four for each image."""
+    """One of the single corruptions for each image, all with equal probability."""
     choice = torch.randint(len(SINGLE), (len(images),), generator=random, device=images.device)
-    corrupted = torch.stack([one(images, strengths, random) for one in SINGLE])
+    corrupted = torch.stack([corruption(images, strengths, random) for corruption in SINGLE.values()])
     return corrupted[choice, torch.arange(len(images), device=images.device)]
 
 
-SINGLE: tuple[Corruption, ...] = (gaussian, masking, salt_pepper, occlusion)
-CORRUPTIONS: dict[str, Corruption] = {
+SINGLE: dict[str, Corruption] = {
     "gaussian": gaussian,
     "masking": masking,
     "salt-pepper": salt_pepper,
     "occlusion": occlusion,
-    "mixed": mixed,
 }
+CORRUPTIONS: dict[str, Corruption] = {**SINGLE, "mixed": mixed}
 
 
-def _chosen_pixels(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    return _pixel_draws(images, random) < _for_pixels(strengths)
+def _random_mask(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
+    """A mask, bool (n, 1, H, W), True for a fraction `strengths` (n,) of each image's pixels on average."""
+    return _uniform_pixels(images, random) < _per_image(strengths)
 
 
-def _pixel_draws(images: Tensor, random: Generator) -> Tensor:
-    """One number in [0, 1) for every pixel, shared by its channels."""
+def _uniform_pixels(images: Tensor, random: Generator) -> Tensor:
+    """Uniform numbers (n, 1, H, W) in [0, 1), one for every pixel and shared by its channels."""
     return torch.rand((len(images), 1, *images.shape[2:]), generator=random, device=images.device)
 
 
-def _for_pixels(values: Tensor) -> Tensor:
+def _per_image(values: Tensor) -> Tensor:
+    """(n,) -> (n, 1, 1, 1), to broadcast over the pixels of n images."""
     return values.view(-1, 1, 1, 1)

@@ -1,7 +1,7 @@
-"""The running mean of a network's weights, which does better than the weights at any one step."""
+"""Exponential moving average (EMA) of a network's weights, which usually generalises better than the last weights."""
 
 import copy
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -9,16 +9,25 @@ from torch import nn
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def ema_of(network: Module) -> Module:
-    """Where the mean starts: a copy that is not trained."""
-    return copy.deepcopy(network).requires_grad_(False)
+class EMA(Generic[Module]):
+    """The moving average of a module's weights; `module` is an untrained copy that holds it."""
 
+    def __init__(self, module: Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.decay = decay
 
-def update_ema(average: nn.Module, network: nn.Module, share: float, step: int) -> None:
-    """Move the mean towards a network's weights after a step, from 1, in place.
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move the average towards the weights of `module` after training step `step`, counted from 1.
 
-    share: of its past that the mean keeps; less in the first steps, or a short run would end with a mean of weights
-    that were never any good.
-    """
-    kept = min(share, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - kept)
+        The decay warms up, so that early weights are not averaged in.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged weights, by name."""
+        return self.module.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from averaged weights."""
+        self.module.load_state_dict(state)

@@ -1,160 +1,210 @@
-"""A prior that is learned: a flow that carries normal noise to the latents of real images.
+"""The network of the flow prior: a velocity field that moves standard normal noise to the latents of real images.
 
-The flow follows a velocity v(x, t) from noise at t = 0 to a code at t = 1.
+A path x(t) starts at noise x_0 at time t = 0, follows the velocity v(x, t), and ends at a latent x_1 at t = 1.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..recipes.flow import FlowRecipe
+from ..recipes.learned_priors import FlowRecipe
+from .prior_network import PriorNetwork, UnrolledPrior
+
+EMBEDDING_DIM = 128
+FREQUENCIES = 32  # of the sines and cosines that embed time
+MAX_FREQUENCY = 100.0
 
 
-class Flow(nn.Module):
-    """The velocity of the flow, in coordinates in which the latents have mean 0 and covariance I.
+class Flow(PriorNetwork):
+    """The velocity of the flow. It works on normalised latents x, which have mean 0 and covariance I.
 
-    mean (d,) and factor (d, d), lower triangular, lead back: z = mean + factor x. labels: how many there are.
+    mean (d,) and factor (d, d), lower triangular, of the training latents: z = mean + factor x.
     """
 
-    def __init__(self, mean: Tensor, factor: Tensor, labels: int, recipe: FlowRecipe) -> None:
+    def __init__(self, mean: Tensor, factor: Tensor, num_classes: int, recipe: FlowRecipe) -> None:
         super().__init__()
-        d = len(mean)
+        self.latent_dim = len(mean)
+        self.num_classes = num_classes
         self.mean, self.factor = (nn.Parameter(fixed, requires_grad=False) for fixed in (mean, factor))
-        self.labels = labels
-        self.condition = Condition(labels)
-        self.input_proj = nn.Linear(d, recipe.width)
+        self.embedding = Embedding(num_classes)
+        self.input_proj = nn.Linear(self.latent_dim, recipe.width)
         self.blocks = nn.ModuleList(Block(recipe.width) for _ in range(recipe.blocks))
-        self.leave = nn.Linear(recipe.width, d)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        self.output_proj = nn.Linear(recipe.width, self.latent_dim)
+        nn.init.zeros_(self.output_proj.weight)
+        nn.init.zeros_(self.output_proj.bias)
 
-    def trained(self) -> list[Tensor]:
+    def trained_parameters(self) -> list[Tensor]:
         """The parameters that training changes: all but mean and factor."""
         return [parameter for name, parameter in self.named_parameters() if name not in ("mean", "factor")]
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Velocity (n, d) at places x (n, d), times t (n,) or (1,) in [0, 1] and labels (n,), all 0 without labels."""
-        condition = self.condition(t, label)
+    def forward(self, x: Tensor, t: Tensor, class_indices: Tensor) -> Tensor:
+        """Points x (n, d), times t (n,) or (1,) in [0, 1] and classes (n,) -> velocities (n, d).
+
+        Without classes, all class indices are 0.
+        """
+        embedding = self.embedding(t, class_indices)
+        modulations = (block.modulation(embedding) for block in self.block_list())
+        return self.velocity(x, modulations)
+
+    def velocity(self, x: Tensor, modulations: Iterable["Modulation"]) -> Tensor:
+        """Velocity (n, d) at points x (n, d), given the modulation of each block."""
         hidden = self.input_proj(x)
-        for block in self.chain():
-            hidden = block(hidden, condition)
-        return self.exit(hidden)
-
-    def chain(self) -> "list[Block]":
-        """The blocks, in order."""
-        return cast("list[Block]", list(self.blocks))
-
-    def exit(self, hidden: Tensor) -> Tensor:
-        """The velocity (n, d) that the last block's units (n, width) amount to."""
-        velocity: Tensor = self.leave(functional.silu(hidden))
+        for block, modulation in zip(self.block_list(), modulations, strict=True):
+            hidden = block.modulated(hidden, *modulation)
+        velocity: Tensor = self.output_proj(functional.silu(hidden))
         return velocity
 
-    def whiten(self, latents: Tensor) -> Tensor:
-        """Latents (n, d) in the flow's coordinates."""
-        white: Tensor = torch.linalg.solve_triangular(self.factor, (latents - self.mean).T, upper=False)
-        return white.T
+    def block_list(self) -> "list[Block]":
+        """The residual blocks, in order."""
+        return cast("list[Block]", list(self.blocks))
 
-    def unwhiten(self, x: Tensor) -> Tensor:
-        """The flow's coordinates (n, d) as latents."""
+    def normalise(self, latents: Tensor) -> Tensor:
+        """Latents (n, d) -> x (n, d), with mean 0 and covariance I over the training latents."""
+        x: Tensor = torch.linalg.solve_triangular(self.factor, (latents - self.mean).T, upper=False)
+        return x.T
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """Normalised latents x (n, d) -> latents (n, d)."""
         latents: Tensor = self.mean + x @ self.factor.T
         return latents
 
-    def carry(self, x: Tensor, label: Tensor, steps: int) -> Tensor:
-        """Noise (n, d) carried to latents (n, d), for labels (n,), in `steps` evaluations of the velocity."""
+    def integrate(self, noise: Tensor, class_indices: Tensor, steps: int) -> Tensor:
+        """Noise (n, d) and classes (n,) -> latents (n, d), in `steps` evaluations of the velocity."""
 
         def velocity(x: Tensor, step: int) -> Tensor:
-            time = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
-            return self.forward(x, time, label)
+            t = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
+            return self.forward(x, t, class_indices)
 
-        return self.unwhiten(integrate(velocity, x, steps))
+        return self.denormalise(adams_bashforth(velocity, noise, steps))
+
+    def log_density(self, latents: Tensor, class_indices: Tensor, steps: int = 50) -> Tensor:
+        """Log density (n,) in nats of latents (n, d) given their classes (n,).
+
+        Integrates from the latents back to noise by the midpoint method, and sums the divergence of the velocity.
+        Source: R. Chen et al., Neural Ordinary Differential Equations, 2018, equation 8.
+        """
+        x = self.normalise(latents)
+
+        def velocity_of_one(point: Tensor, t: Tensor, class_index: Tensor) -> Tensor:
+            return self.forward(point[None], t, class_index[None])[0]
+
+        jacobian = torch.func.vmap(torch.func.jacrev(velocity_of_one), in_dims=(0, None, 0))
+        divergence = torch.zeros(len(x))
+        for step in range(steps, 0, -1):
+            t, middle = torch.full((1,), step / steps), torch.full((1,), (step - 0.5) / steps)
+            halfway = x - self.forward(x, t, class_indices) / (2 * steps)
+            divergence = divergence + torch.einsum("nii->n", jacobian(halfway, middle, class_indices)) / steps
+            x = x - self.forward(halfway, middle, class_indices) / steps
+        log_normal = -0.5 * (x**2).sum(1) - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        density: Tensor = log_normal - divergence - torch.log(torch.diagonal(self.factor)).sum()
+        return density
+
+    def unrolled(self, evaluations: int) -> "UnrolledFlow":
+        """The integration as one graph."""
+        return UnrolledFlow(self, evaluations)
 
 
-def integrate(velocity: Callable[[Tensor, int], Tensor], x: Tensor, steps: int) -> Tensor:
-    """Follow a velocity from time 0 to 1 in equal steps of the two-step Adams-Bashforth method.
+def adams_bashforth(velocity: Callable[[Tensor, int], Tensor], x_0: Tensor, steps: int) -> Tensor:
+    """Integrate a velocity from x_0 (n, d) at time 0 to x_1 (n, d) at time 1, in equal steps.
 
-    velocity: of a place and the number of a step, from 0. Each step costs one evaluation, and the error falls with the
-    square of their number. Source: E. Hairer, S. Norsett, G. Wanner, Solving Ordinary Differential Equations I,
-    section III.1.
+    velocity: of points (n, d) and the number of the step, from 0. The two-step Adams-Bashforth method evaluates it once
+    per step, and its error falls with the square of the number of steps.
+    Source: E. Hairer, S. Norsett, G. Wanner, Solving Ordinary Differential Equations I, section III.1.
     """
-    before = velocity(x, 0)
-    x = x + before / steps
+    previous = velocity(x_0, 0)
+    x = x_0 + previous / steps
     for step in range(1, steps):
-        now = velocity(x, step)
-        x = x + (1.5 * now - 0.5 * before) / steps
-        before = now
+        current = velocity(x, step)
+        x = x + (1.5 * current - 0.5 * previous) / steps
+        previous = current
     return x
 
 
-def log_density(flow: Flow, latents: Tensor, labels: Tensor, steps: int = 50) -> Tensor:
-    """Log density of latents (n, d) of labels (n,), in nats (n,).
+class Embedding(nn.Module):
+    """Time and class -> one vector (n, EMBEDDING_DIM)."""
 
-    The flow is followed back to the noise it would have come from, and what it spreads or gathers on the way adds up.
-    Source: R. Chen et al., Neural Ordinary Differential Equations, 2018, equation 8.
-    """
-    x = flow.whiten(latents)
-    d = x.shape[1]
-
-    def at_one(place: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        return flow.forward(place[None], time, label[None])[0]
-
-    jacobian = torch.func.vmap(torch.func.jacrev(at_one), in_dims=(0, None, 0))
-    gathered = torch.zeros(len(x))
-    for step in range(steps, 0, -1):
-        time, middle = torch.full((1,), step / steps), torch.full((1,), (step - 0.5) / steps)
-        halfway = x - flow.forward(x, time, labels) / (2 * steps)
-        gathered = gathered + torch.einsum("nii->n", jacobian(halfway, middle, labels)) / steps
-        x = x - flow.forward(halfway, middle, labels) / steps
-    normal = -0.5 * (x**2).sum(1) - 0.5 * d * math.log(2 * math.pi)
-    density: Tensor = normal - gathered - torch.log(torch.diagonal(flow.factor)).sum()
-    return density
-
-
-class Condition(nn.Module):
-    """Time and label as one vector (n, WIDTH)."""
-
-    FREQUENCIES = 32
-    WIDTH = 128
-
-    def __init__(self, labels: int) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.time = nn.Sequential(
-            nn.Linear(2 * self.FREQUENCIES, self.WIDTH), nn.SiLU(), nn.Linear(self.WIDTH, self.WIDTH)
+            nn.Linear(2 * FREQUENCIES, EMBEDDING_DIM), nn.SiLU(), nn.Linear(EMBEDDING_DIM, EMBEDDING_DIM)
         )
-        self.label = nn.Embedding(max(labels, 1), self.WIDTH)
+        self.classes = nn.Embedding(max(num_classes, 1), EMBEDDING_DIM)
 
-    def forward(self, t: Tensor, label: Tensor) -> Tensor:
-        """Times (1,) or (n,) and labels (n,) -> (n, WIDTH)."""
-        angles = t[:, None] * torch.exp(torch.linspace(0, math.log(100), self.FREQUENCIES, device=t.device))
+    def forward(self, t: Tensor, class_indices: Tensor) -> Tensor:
+        """Times (1,) or (n,) in [0, 1] and classes (n,) -> (n, EMBEDDING_DIM)."""
+        frequencies = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), FREQUENCIES, device=t.device))
+        angles = t[:, None] * frequencies
         waves = torch.cat([torch.cos(angles), torch.sin(angles)], 1)
-        vector: Tensor = functional.silu(self.time(waves) + self.label(label))
+        vector: Tensor = functional.silu(self.time(waves) + self.classes(class_indices))
         return vector
 
 
+Modulation = tuple[Tensor, Tensor, Tensor]  # scale, shift and gate, each (n, width)
+
+
 class Block(nn.Module):
-    """A residual block that time and label scale and shift (W. Peebles, S. Xie, 2023, adaLN-Zero)."""
+    """A residual block that time and class modulate.
+
+    Source: W. Peebles, S. Xie, Scalable Diffusion Models with Transformers, 2023, section 3.2, adaLN-Zero.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(Condition.WIDTH, 3 * width)
-        self.change = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation_proj = nn.Linear(EMBEDDING_DIM, 3 * width)
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        nn.init.zeros_(self.modulation_proj.weight)
+        nn.init.zeros_(self.modulation_proj.bias)
 
-    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
-        """(n, width) and a condition (n, WIDTH) -> (n, width)."""
-        return self.modulated(hidden, *self.modulation_of(condition))
-
-    def modulation_of(self, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What a condition (n, WIDTH) says to this block: scale, shift and gate, each (n, width)."""
-        scale, shift, gate = self.modulation(condition).chunk(3, dim=1)
+    def modulation(self, embedding: Tensor) -> Modulation:
+        """Embedding (n, EMBEDDING_DIM) -> scale, shift and gate, each (n, width)."""
+        scale, shift, gate = self.modulation_proj(embedding).chunk(3, dim=1)
         return 1 + scale, shift, gate
 
     def modulated(self, hidden: Tensor, scale: Tensor, shift: Tensor, gate: Tensor) -> Tensor:
-        """All (n, width) -> (n, width)."""
-        changed: Tensor = hidden + gate * self.change(self.norm(hidden) * scale + shift)
+        """A hidden layer (n, width) and its modulation -> the next one (n, width)."""
+        changed: Tensor = hidden + gate * self.mlp(self.norm(hidden) * scale + shift)
         return changed
+
+
+class UnrolledFlow(UnrolledPrior):
+    """A flow's integration as one graph, every evaluation written out.
+
+    The times of all evaluations are known, so each block's modulation depends on the class alone. It is stored as a
+    table with one row per class, and costs no arithmetic.
+    """
+
+    def __init__(self, flow: Flow, evaluations: int) -> None:
+        super().__init__()
+        self.network: Flow = flow
+        self.evaluations = evaluations
+        classes = torch.arange(max(flow.num_classes, 1))
+        with torch.no_grad():
+            embeddings = [flow.embedding(torch.full((1,), step / evaluations), classes) for step in range(evaluations)]
+            tables = [
+                table
+                for embedding in embeddings
+                for block in flow.block_list()
+                for table in block.modulation(embedding)
+            ]
+        self.tables = nn.ParameterList(nn.Parameter(table.contiguous(), requires_grad=False) for table in tables)
+
+    def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d)."""
+        tables = iter(self.tables)  # three for every block in every evaluation
+
+        def row_of_class(table: Tensor) -> Tensor:
+            return table if label is None else torch.index_select(table, 0, label)
+
+        def velocity(x: Tensor, step: int) -> Tensor:
+            modulations = [
+                (row_of_class(next(tables)), row_of_class(next(tables)), row_of_class(next(tables)))
+                for _ in self.network.blocks
+            ]
+            return self.network.velocity(x, modulations)
+
+        return self.network.denormalise(adams_bashforth(velocity, noise, self.evaluations))

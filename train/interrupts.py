@@ -1,4 +1,4 @@
-"""Work that a signal must not cut in two."""
+"""Blocks of work that a signal does not interrupt half-way."""
 
 import signal
 import threading
@@ -6,36 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-HELD_BACK = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+DEFERRED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Signals that end a program wait for the end of the block: Ctrl-C, SIGTERM and SIGHUP.
+    """Defer the signals that end a program (Ctrl-C, SIGTERM, SIGHUP) until the block has ended.
 
-    Those that are ignored, or that end the process before Python hears of them, are left as they are.
+    Signals that are ignored, or that end the process without Python's help, are left as they are.
     """
-    handlers = {number: signal.getsignal(number) for number in HELD_BACK}
-    usual = {number: handler for number, handler in handlers.items() if callable(handler)}
-    if threading.current_thread() is not threading.main_thread() or not usual:  # nothing would interrupt it
+    current = {number: signal.getsignal(number) for number in DEFERRED}
+    handlers = {number: handler for number, handler in current.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread() or not handlers:  # nothing would interrupt the block
         yield
         return
     pending: list[int] = []
-    held = True
+    deferring = True
 
-    def hold(number: int, frame: FrameType | None) -> None:
-        if held:
+    def defer(number: int, frame: FrameType | None) -> None:
+        if deferring:
             pending.append(number)
-        else:  # between the end of the block and the return of its own handler
-            usual[number](number, frame)
+        else:  # the block has ended, and the original handler is not yet restored
+            handlers[number](number, frame)
 
     try:
-        for number in usual:
-            signal.signal(number, hold)
+        for number in handlers:
+            signal.signal(number, defer)
         yield
     finally:
-        held = False
-        for number, handler in usual.items():
+        deferring = False
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     for number in pending:
-        usual[number](number, None)
+        handlers[number](number, None)

@@ -1,4 +1,4 @@
-"""Moment matching: how flow and decoder are taught that what they draw looks, in the mean, like real images.
+"""Moment matching: flow and decoder learn to give samples whose features have the moments of real images' features.
 
 Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, 2019, equation 5.
 """
@@ -6,159 +6,202 @@ Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Pe
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import ExecutionError
-from .archives import restoring
-from .ema import ema_of, update_ema
+from .archives import State, Stateful, restore_states, restoring, states_of
+from .ema import EMA
+from .feature_moments import MomentTarget
 from .flow import Flow
-from .flow_matching import matching_error
+from .flow_prior import velocity_loss
 from .objectives import Objective
-from .perception import Critic
-from .schedule import warm_cosine
+from .updates import Updates
 
-EVERY = 250  # steps between two reports
-State = dict[str, Any]
-CLIP, FLOW_CLIP = 100.0, 1.0  # largest norm of a gradient, of decoder and flow; the first ones are the longest
+REPORT_INTERVAL = 250  # steps
+MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # norms; the first gradients are the largest
+BETAS = (0.5, 0.999)  # of Adam
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where refinement stands.
+    """A report of a refinement.
 
-    mismatch: mean squared difference of the moments from those of real images, in units of a feature's spread,
-    summed over depths, the mean over classifiers. reconstruction_error: of training images, in the units of the
-    recipe's loss. flow_error: of training latents, mean squared error of the velocity, per axis. Both are means since
-    the last report.
+    moment_gap: squared norm of the averaged moment gaps, in squared stds of a feature, summed over depths, averaged
+    over classifiers. reconstruction_error: of training images, in the units of the recipe's loss. flow_loss: mean
+    squared error of the velocity on training latents. The last two are means since the last report.
     """
 
     step: int
-    mismatch: float
+    moment_gap: float
     reconstruction_error: float
-    flow_error: float
+    flow_loss: float
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """The real images of a refinement. latents: float32 (n, d). class_indices: int64 (n,). Both on the device.
+
+    images: from rows int64 (m,) to images (m, C, H, W) in the recipe's pixel range, on the device.
+    """
+
+    latents: Tensor
+    class_indices: Tensor
+    images: Callable[[Tensor], Tensor]
 
 
 def match_moments(
     objective: Objective,
     flow: Flow,
     recipe: RefinementRecipe,
-    latents: Tensor,
-    labels: Tensor,
-    images: Callable[[Tensor], Tensor],
-    critics: Sequence[Critic],
+    real: RealImages,
+    targets: Sequence[MomentTarget],
     *,
     resume: State | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> None:
-    """Train a flow and the decoder of an objective's network, in place; encoder and norms' statistics stay as they are.
+    """Train a flow and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
 
-    latents (n, d), labels (n,): of real images; images: of rows of them, in the recipe's pixel range. critics: what
-    compares them with images that are drawn. report: called every so many steps, and keep: with all that going on
-    from there needs, which is what resume takes.
-    The same arguments give the same weights on one machine with one number of threads, resumed or not.
-    Raises InputError when `resume` is of another recipe, ExecutionError when an error is no longer a number.
+    targets: the classifiers and moments to match. report: called every REPORT_INTERVAL steps. keep: called with the
+    whole state at the same steps; resume: such a state, to continue from. The same arguments give the same weights on
+    one machine with one number of threads, resumed or not.
+    Raises InputError when `resume` is of another recipe, ExecutionError when a loss is not finite.
     """
-    network = objective.network.eval()
-    drawer = nn.ModuleDict({"flow": flow, "decoder": network.decoder})
-    average = ema_of(drawer)
-    trained = [*flow.trained(), *network.decoder.parameters()]
-    optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(recipe.warmup, recipe.steps))
-    low, high = objective.pixel_range
-    white = flow.whiten(latents)
-    device = latents.device
-    random = Generator(device).manual_seed(recipe.seed)
-    mismatch = _Mismatch(recipe.moment_ema_decay)
-    parts: State = {
-        "drawer": drawer,
-        "average": average,
-        "optimiser": optimiser,
-        "schedule": schedule,
-        "mismatch": mismatch,
-    }
-    done = 0
+    matching = MomentMatching(objective, flow, recipe, real, targets)
     if resume is not None:
         with restoring("refinement", "one of its recipe and run"):
-            for name, one in parts.items():
-                one.load_state_dict(resume[name])
-            random.set_state(resume["random"])
-            done = int(resume["step"])
-    n, size = len(latents), (recipe.batch_size,)
-    totals = np.zeros(2)
-    steps = range(done + 1, recipe.steps + 1)
+            matching.load_state_dict(resume)
+    steps = range(matching.step + 1, recipe.steps + 1)
     for step in (bar := tqdm(steps, desc="refine", unit=" steps", leave=False, disable=None)):
-        rows, likes = (torch.randint(n, size, generator=random, device=device) for _ in range(2))
-        noise = torch.randn((*size, latents.shape[1]), generator=random, device=device)
-        asked = labels[likes]
-        drawn = flow.carry(noise, asked, recipe.flow_steps)
-        made, given_back = network.decoder(torch.cat([drawn, latents[rows]])).chunk(2)
-        batch_images = (network.activation(made) - low) / (high - low)
-        pull = mismatch.pull([one for critic in critics for one in critic.differences(batch_images, asked)])
-        # What keeps decoder and flow what they are: images are given back, and latents are where those of images are.
-        reconstruction_error = objective.reconstruction_error(given_back, images(rows))
-        flow_error = matching_error(flow, white[rows], labels[rows], random)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(
-            recipe.moment_loss_weight / len(critics) * pull
+        matching.update()
+        if step % REPORT_INTERVAL == 0 or step == recipe.steps:
+            progress = matching.progress()
+            keep(matching.state_dict())
+            report(progress)
+            bar.set_postfix(moment_gap=f"{progress.moment_gap:.4f}", refresh=False)
+    matching.sampler.load_state_dict(matching.ema.state_dict())
+
+
+class MomentMatching:
+    """Flow and decoder with all that refinement changes: optimiser, averaged weights, averaged gaps, random numbers."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        flow: Flow,
+        recipe: RefinementRecipe,
+        real: RealImages,
+        targets: Sequence[MomentTarget],
+    ) -> None:
+        self.objective, self.flow, self.recipe, self.real, self.targets = objective, flow, recipe, real, targets
+        self.network = objective.network.eval()
+        self.sampler = nn.ModuleDict({"flow": flow, "decoder": self.network.decoder})
+        self.ema = EMA(self.sampler, recipe.ema_decay)
+        self.gap_ema = GapEMA(recipe.moment_ema_decay)
+        self.random = Generator(real.latents.device).manual_seed(recipe.seed)
+        self.normalised = flow.normalise(real.latents)
+        trained = [*flow.trained_parameters(), *self.network.decoder.parameters()]
+        optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=BETAS, fused=True)
+        self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
+        self.losses: list[tuple[float, float]] = []  # reconstruction error and flow loss, since the last report
+
+    @property
+    def step(self) -> int:
+        """Number of training steps so far."""
+        return self.updates.step
+
+    def update(self) -> None:
+        """One training step."""
+        recipe, size = self.recipe, (self.recipe.batch_size,)
+        device, n = self.random.device, len(self.real.latents)
+        rows = torch.randint(n, size, generator=self.random, device=device)
+        class_rows = torch.randint(n, size, generator=self.random, device=device)
+        noise = torch.randn((*size, self.flow.latent_dim), generator=self.random, device=device)
+        class_indices = self.real.class_indices[class_rows]
+
+        sampled = self.flow.integrate(noise, class_indices, recipe.flow_steps)
+        sample_logits, logits = self.network.decoder(torch.cat([sampled, self.real.latents[rows]])).chunk(2)
+        samples = self._unit(self.network.activation(sample_logits))
+        gaps = [gap for target in self.targets for gap in target.gaps(samples, class_indices)]
+        moment_loss = self.gap_ema.surrogate_loss(gaps)
+        # These two keep decoder and flow close to what training made them.
+        reconstruction_error = self.objective.reconstruction_error(logits, self.real.images(rows))
+        flow_loss = velocity_loss(self.flow, self.normalised[rows], self.real.class_indices[rows], self.random)
+        loss = (
+            recipe.moment_loss_weight / len(self.targets) * moment_loss
             + reconstruction_error
-            + recipe.flow_loss_weight * flow_error
+            + recipe.flow_loss_weight * flow_loss
         )
-        torch.nn.utils.clip_grad_norm_(network.decoder.parameters(), CLIP)
-        torch.nn.utils.clip_grad_norm_(flow.trained(), FLOW_CLIP)
-        optimiser.step()
-        schedule.step()
-        update_ema(average, drawer, recipe.ema_decay, step)
-        totals += reconstruction_error.item(), flow_error.item()
-        if step % EVERY and step != recipe.steps:
-            continue
-        errors = (totals / ((step - 1) % EVERY + 1)).tolist()
-        progress = _finite(Progress(step, float(mismatch) / len(critics), *errors))
-        states = {name: one.state_dict() for name, one in parts.items()}
-        keep({"step": step, "random": random.get_state(), **states})
-        report(progress)
-        bar.set_postfix(mismatch=f"{progress.mismatch:.4f}", refresh=False)
-        totals[:] = 0
-    drawer.load_state_dict(average.state_dict())
+        self.updates.apply(
+            loss,
+            (self.network.decoder.parameters(), MAX_DECODER_GRADIENT),
+            (self.flow.trained_parameters(), MAX_FLOW_GRADIENT),
+        )
+        self.ema.update(self.sampler, self.step)
+        self.losses.append((reconstruction_error.item(), flow_loss.item()))
+
+    def progress(self) -> Progress:
+        """The means since the last report. Raises ExecutionError when one of them is not finite."""
+        reconstruction_error, flow_loss = (sum(values) / len(values) for values in zip(*self.losses, strict=True))
+        self.losses = []
+        moment_gap = self.gap_ema.squared_norm() / len(self.targets)
+        total = moment_gap + reconstruction_error + flow_loss
+        if not math.isfinite(total):
+            remedy = "Lower the learning rate."
+            raise ExecutionError(f"step {self.step}: loss", found=total, expected="a number", remedy=remedy)
+        return Progress(self.step, moment_gap, reconstruction_error, flow_loss)
+
+    def state_dict(self) -> State:
+        """The whole state after a report."""
+        return {"random": self.random.get_state(), **states_of(self._parts())}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a state."""
+        restore_states(self._parts(), state)
+        self.random.set_state(state["random"])
+
+    def _parts(self) -> dict[str, Stateful]:
+        """Everything that has a state, by name."""
+        names = ("sampler", "ema", "updates", "gap_ema")
+        return {name: getattr(self, name) for name in names}
+
+    def _unit(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W) in the recipe's pixel range -> the same in [0, 1]."""
+        low, high = self.objective.pixel_range
+        return (images - low) / (high - low)
 
 
-def _finite(progress: Progress) -> Progress:
-    found = progress.mismatch + progress.reconstruction_error + progress.flow_error
-    if not math.isfinite(found):
-        remedy = "Lower the learning rate."
-        raise ExecutionError(f"step {progress.step}: error", found=found, expected="a number", remedy=remedy)
-    return progress
+class GapEMA:
+    """Moving averages of moment gaps. One batch estimates a moment badly, so the loss follows the averages."""
 
-
-class _Mismatch:
-    """The running mean of the moments' differences. A batch says little of a moment, so what pulls is that mean."""
-
-    def __init__(self, memory: float) -> None:
-        self.memory = memory
-        self.seen = 0
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
         self.means: list[Tensor] = []
 
-    def pull(self, differences: list[Tensor]) -> Tensor:
-        """What has the gradient of the mean's square, once the differences of a batch are part of it."""
-        self.seen += 1
-        keep = min(self.memory, self.seen / (self.seen + 10))
-        new = [one.detach() for one in differences]
-        self.means = [torch.lerp(one, mean, keep) for one, mean in zip(new, self.means or new, strict=True)]
-        return torch.stack([2 * (mean * one).sum() for mean, one in zip(self.means, differences, strict=True)]).sum()
+    def surrogate_loss(self, gaps: list[Tensor]) -> Tensor:
+        """Surrogate loss, a scalar, whose gradient is that of the squared EMA moment gap. Updates the averages first.
 
-    def __float__(self) -> float:
+        gaps: of one batch, tensors of any shape. The decay warms up, so that early gaps are soon forgotten.
+        """
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 10))
+        new = [gap.detach() for gap in gaps]
+        self.means = [torch.lerp(gap, mean, decay) for gap, mean in zip(new, self.means or new, strict=True)]
+        return torch.stack([2 * (mean * gap).sum() for mean, gap in zip(self.means, gaps, strict=True)]).sum()
+
+    def squared_norm(self) -> float:
+        """Sum of the squares of all averaged gaps."""
         return sum(float((mean**2).sum()) for mean in self.means)
 
     def state_dict(self) -> State:
-        """What it is, for load_state_dict."""
-        return {"seen": self.seen, "means": self.means}
+        """The averages and how often they were updated."""
+        return {"updates": self.updates, "means": self.means}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from there."""
-        self.seen, self.means = state["seen"], state["means"]
+        """Continue from a state."""
+        self.updates, self.means = state["updates"], state["means"]

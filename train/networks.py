@@ -1,7 +1,9 @@
-"""The networks, each written so that it reads as its own diagram."""
+"""The networks, each written so that it reads as its own diagram. ARCHITECTURES lists them by name."""
 
 import itertools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,9 @@ ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder and a decoder, joined at the code.
+    """An encoder (images -> latents) and a decoder (latents -> logits of images).
 
-    The decoder ends in logits, on which losses are stable; `decode` adds the activation that makes them a image.
+    Losses are computed from logits, which is numerically stable; `decode` adds the final activation.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, output: str) -> None:
@@ -36,7 +38,7 @@ class EncoderDecoder(nn.Module):
 
 
 class Variational(EncoderDecoder):
-    """An encoder that gives a diagonal Gaussian q(z|x) for every image, and a decoder of its samples."""
+    """An encoder whose output is a diagonal Gaussian q(z|x) for each image, and a decoder of its samples."""
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W) -> mean and log variance of q(z|x), each (n, d)."""
@@ -52,27 +54,37 @@ class Variational(EncoderDecoder):
         return self.posterior(images)[1]
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """A pair of networks that `Recipe.network` can name.
+
+    encoder: of a recipe, the shape (C, H, W) of images and the number of outputs. decoder: of a recipe and the shape.
+    side_multiple: the number that the sides of the images must be divisible by.
+    """
+
+    encoder: Callable[[Recipe, Shape, int], nn.Module]
+    decoder: Callable[[Recipe, Shape], nn.Module]
+    side_multiple: int = 1
+
+
 def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
     """The recipe's networks for images of `shape` (C, H, W), with initial weights from torch's random state.
 
-    Raises ShapeError when a convolutional network cannot halve the sides twice.
+    Raises ShapeError when the networks cannot take images of this shape.
     """
+    architecture, (_, height, width) = ARCHITECTURES[recipe.network], shape
+    if height % architecture.side_multiple or width % architecture.side_multiple:
+        found, expected = f"images of {width}x{height}", f"sides divisible by {architecture.side_multiple}"
+        remedy = "Choose network mlp, or other images."
+        raise ShapeError(f"network {recipe.network}", found=found, expected=expected, remedy=remedy)
     variational = recipe.kind == "vae"
-    outputs = recipe.latent_dim * (2 if variational else 1)
-    if recipe.network == "conv":
-        if shape[1] % 4 or shape[2] % 4:
-            found, remedy = f"images of {shape[2]}x{shape[1]}", "Choose network mlp, or other images."
-            raise ShapeError("network conv", found=found, expected="sides divisible by 4", remedy=remedy)
-        encoder = conv_encoder(shape, recipe.channels, outputs)
-        decoder = conv_decoder(recipe.latent_dim, recipe.channels, shape)
-    else:
-        encoder = mlp_encoder(shape, recipe.widths, outputs)
-        decoder = mlp_decoder(recipe.latent_dim, tuple(reversed(recipe.widths)), shape)
+    outputs = 2 * recipe.latent_dim if variational else recipe.latent_dim
+    encoder, decoder = architecture.encoder(recipe, shape, outputs), architecture.decoder(recipe, shape)
     return (Variational if variational else EncoderDecoder)(encoder, decoder, recipe.output)
 
 
 def mlp_encoder(shape: Shape, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Image -> code.
+    """Image -> latent.
 
     image (n, 1, 28, 28) -> (n, 784) -> (n, 256) -> (n, 64) -> latent (n, d)
     """
@@ -80,75 +92,93 @@ def mlp_encoder(shape: Shape, widths: tuple[int, ...], outputs: int) -> nn.Seque
 
 
 def mlp_decoder(latent_dim: int, widths: tuple[int, ...], shape: Shape) -> nn.Sequential:
-    """Code -> logits of an image.
+    """Latent -> logits of an image.
 
     latent (n, d) -> (n, 64) -> (n, 256) -> (n, 784) -> (n, 1, 28, 28)
     """
     return nn.Sequential(*dense(latent_dim, *widths, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def conv_encoder(shape: Shape, width: int, outputs: int) -> nn.Sequential:
-    """Image -> code, halving the side twice.
+def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
+    """Image -> latent, halving the side twice; c is `channels`.
 
-    image (n, 1, 28, 28) -> (n, w, 14, 14) -> (n, 2w, 7, 7) -> latent (n, d)
+    image (n, 1, 28, 28) -> (n, c, 14, 14) -> (n, 2c, 7, 7) -> latent (n, d)
     """
-    channels, height, rows = shape[0], shape[1] // 4, shape[2] // 4
+    image_channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
     return nn.Sequential(
-        downsample(channels, width), residual(width),
-        downsample(width, 2 * width), residual(2 * width),
-        nn.Flatten(), nn.Linear(2 * width * height * rows, outputs),
+        downsample(image_channels, channels), residual(channels),
+        downsample(channels, 2 * channels), residual(2 * channels),
+        nn.Flatten(), nn.Linear(2 * channels * height * width, outputs),
     )  # fmt: skip
 
 
-def conv_decoder(latent_dim: int, width: int, shape: Shape) -> nn.Sequential:
-    """Code -> logits of an image, doubling the side twice.
+def conv_decoder(latent_dim: int, channels: int, shape: Shape) -> nn.Sequential:
+    """Latent -> logits of an image, doubling the side twice; c is `channels`.
 
-    latent (n, d) -> (n, 2w, 7, 7) -> (n, w, 14, 14) -> (n, 1, 28, 28)
+    latent (n, d) -> (n, 2c, 7, 7) -> (n, c, 14, 14) -> (n, 1, 28, 28)
     """
-    channels, height, rows = shape[0], shape[1] // 4, shape[2] // 4
+    image_channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
     return nn.Sequential(
-        nn.Linear(latent_dim, 2 * width * height * rows), nn.Unflatten(1, (2 * width, height, rows)),
-        residual(2 * width), upsample(2 * width, width),
-        residual(width), upsample(width, channels),
+        nn.Linear(latent_dim, 2 * channels * height * width), nn.Unflatten(1, (2 * channels, height, width)),
+        residual(2 * channels), upsample(2 * channels, channels),
+        residual(channels), upsample(channels, image_channels),
     )  # fmt: skip
+
+
+ARCHITECTURES = {
+    "mlp": Architecture(
+        lambda recipe, shape, outputs: mlp_encoder(shape, recipe.widths, outputs),
+        lambda recipe, shape: mlp_decoder(recipe.latent_dim, tuple(reversed(recipe.widths)), shape),
+    ),
+    "conv": Architecture(
+        lambda recipe, shape, outputs: conv_encoder(shape, recipe.channels, outputs),
+        lambda recipe, shape: conv_decoder(recipe.latent_dim, recipe.channels, shape),
+        side_multiple=4,
+    ),
+}
 
 
 def dense(*sizes: int) -> list[nn.Module]:
-    """Linear layers from one size to the next, with a ReLU between two of them."""
+    """Linear layers from each size to the next, with ReLUs between them: (n, sizes[0]) -> (n, sizes[-1])."""
     layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU()]
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return layers[:-1]
 
 
-def downsample(before: int, after: int) -> nn.Sequential:
-    """(n, before, 2h, 2w) -> (n, after, h, w): every 2x2 block becomes channels, so no pixel is skipped."""
-    return nn.Sequential(nn.PixelUnshuffle(2), *conv_norm(4 * before, after), nn.ReLU())
+def downsample(inputs: int, outputs: int) -> nn.Sequential:
+    """(n, inputs, 2h, 2w) -> (n, outputs, h, w): each 2x2 block becomes channels, so no pixel is skipped."""
+    return nn.Sequential(nn.PixelUnshuffle(2), *conv_norm(4 * inputs, outputs), nn.ReLU())
 
 
-def upsample(before: int, after: int) -> nn.Sequential:
-    """(n, before, h, w) -> (n, after, 2h, 2w): channels become 2x2 blocks, free of a transposed conv's checkers."""
-    return nn.Sequential(nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2))
+def upsample(inputs: int, outputs: int) -> nn.Sequential:
+    """(n, inputs, h, w) -> (n, outputs, 2h, 2w): channels become 2x2 blocks.
+
+    A transposed convolution would leave checkerboard patterns.
+    """
+    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
 
 
 class Residual(nn.Module):
-    """x + f(x): the block learns what to change."""
+    """relu(x + f(x)): the block learns a change of its input."""
 
     def __init__(self, change: nn.Module) -> None:
         super().__init__()
         self.change = change
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features of any shape that `change` keeps."""
-        changed: Tensor = torch.relu(features + self.change(features))
-        return changed
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape that `change` keeps -> the same shape."""
+        return torch.relu(x + self.change(x))
 
 
-def residual(width: int) -> Residual:
-    """(n, w, h, w) -> the same shape, through two convolutions."""
-    return Residual(nn.Sequential(*conv_norm(width, width), nn.ReLU(), *conv_norm(width, width)))
+def residual(channels: int) -> Residual:
+    """(n, channels, h, w) -> the same shape, through two convolutions."""
+    return Residual(nn.Sequential(*conv_norm(channels, channels), nn.ReLU(), *conv_norm(channels, channels)))
 
 
-def conv_norm(before: int, after: int) -> tuple[nn.Module, nn.Module]:
-    """A 3x3 convolution and the batch norm that onnxruntime folds into it, so that it costs nothing after training."""
-    return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)
+def conv_norm(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
+    """(n, inputs, h, w) -> (n, outputs, h, w): a 3x3 convolution and its batch norm.
+
+    onnxruntime folds the norm into the convolution, so it costs nothing after training.
+    """
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)

@@ -1,4 +1,4 @@
-"""What training minimises: sums over pixels and latent dimensions, means over the batch."""
+"""The losses that training minimises: sums over pixels and latent dimensions, means over the batch."""
 
 import math
 
@@ -11,9 +11,9 @@ from .networks import EncoderDecoder, Variational
 
 
 class Objective(nn.Module):
-    """The recipe's loss as a function of what a network is shown and what it is to give back.
+    """A network with the recipe's loss.
 
-    A module, because the gaussian loss has a parameter of its own: the logarithm of the one sigma of all pixels.
+    A module, because the gaussian loss has a parameter: the logarithm of sigma, one number for all pixels.
     """
 
     def __init__(self, network: EncoderDecoder, recipe: Recipe) -> None:
@@ -21,28 +21,34 @@ class Objective(nn.Module):
         self.network = network
         self.loss = recipe.loss
         self.pixel_range = recipe.pixel_range
-        self.weight = recipe.beta if recipe.kind == "vae" else recipe.latent_l2
+        self.penalty_weight = recipe.beta if recipe.kind == "vae" else recipe.latent_l2
         if recipe.loss == "gaussian":
             self.log_sigma = nn.Parameter(torch.zeros(()))
 
-    def forward(self, seen: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction error, penalty (KL in nats, or half a squared length) and loss, scalars.
+    def forward(
+        self, images: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction error, penalty (KL in nats, or half a squared norm) and loss; three scalars.
 
-        seen, target: images (n, C, H, W) in the recipe's pixel range. noise: standard normal (n, d), for the samples
-        z = mean + std * noise of a VAE. ramp: share of the penalty's weight that counts by now.
+        images: the input (n, C, H, W), which may be corrupted. target: the images to reconstruct. Both are in the
+        recipe's pixel range. noise: standard normal (n, d), for a VAE's z = mean + std * noise. ramp: factor of the
+        penalty's weight, in [0, 1].
         """
         if isinstance(self.network, Variational):
-            mean, logvar = self.network.posterior(seen)
+            mean, logvar = self.network.posterior(images)
             latents = mean + torch.exp(0.5 * logvar) * noise
             penalty = kl_per_dimension(mean, logvar).sum()
         else:
-            latents = self.network.encode(seen)
+            latents = self.network.encode(images)
             penalty = 0.5 * torch.sum(latents**2) / len(latents)
         reconstruction = self.reconstruction_error(self.network.decoder(latents), target)
-        return reconstruction, penalty, reconstruction + ramp * self.weight * penalty
+        return reconstruction, penalty, reconstruction + ramp * self.penalty_weight * penalty
 
     def reconstruction_error(self, logits: Tensor, target: Tensor) -> Tensor:
-        """-log p(x|z) in nats for the losses bce and gaussian, squared error for mse; a scalar."""
+        """The decoder's logits against images, both (n, C, H, W) -> a scalar.
+
+        -log p(x|z) in nats for the losses bce and gaussian, squared error for mse.
+        """
         if self.loss == "bce":
             return cross_entropy(logits, target)
         error = squared_error(self.network.activation(logits), target)
@@ -53,21 +59,20 @@ class Objective(nn.Module):
 
 
 def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
-    """Binary cross-entropy in nats; a pixel in [0, 1] is the probability of white.
+    """Binary cross entropy in nats of images (n, C, H, W) in [0, 1]; a pixel is the probability of white.
 
-    Computed from the logits, where log sigmoid(x) does not overflow. For pixels that are neither black nor white its
-    least value is their entropy, not 0.
+    Computed from the logits, where log sigmoid(x) does not overflow. For grey pixels the minimum is their entropy.
     """
     return functional.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
 
 
 def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
-    """Sum of squared differences, in squared units of the pixel range."""
+    """Sum of squared differences of images (n, C, H, W), averaged over the batch."""
     return torch.sum((reconstructions - images) ** 2) / len(images)
 
 
 def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(q(z|x) || N(0, I)) of each latent dimension in nats (d,), averaged over the batch.
+    """KL(q(z|x) || N(0, I)) of each latent dimension in nats (d,), averaged over the batch; mean and logvar are (n, d).
 
     Source: D. Kingma, M. Welling, Auto-Encoding Variational Bayes, 2014, appendix B.
     """

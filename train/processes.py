@@ -1,4 +1,4 @@
-"""Where training runs: on a GPU where there is one, and in several processes when torchrun starts them."""
+"""Where training runs: on a GPU if there is one, and in several processes if torchrun starts them."""
 
 import atexit
 import contextlib
@@ -22,7 +22,7 @@ def rank() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes files and talks."""
+    """Whether this is the process that writes files and messages."""
     return rank() == 0
 
 
@@ -35,42 +35,42 @@ def device() -> torch.device:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """In the block torch's random numbers, of the CPU and of this process's GPU, start at a seed from 0 to 2^63 - 1.
+    """Seed torch's global random numbers, of the CPU and of this process's GPU, within the block; 0 <= seed < 2^63.
 
-    Afterwards the caller's random states are as they were. torch.manual_seed would reseed the GPUs that are not kept.
+    Afterwards the caller's random states are restored. torch.manual_seed would also reseed the other GPUs.
     """
-    own = device()
-    on_gpu = own.type == "cuda"
-    with torch.random.fork_rng(devices=[own.index] if on_gpu else []):
+    current = device()
+    on_gpu = current.type == "cuda"
+    with torch.random.fork_rng(devices=[current.index] if on_gpu else []):
         torch.default_generator.manual_seed(seed)
         if on_gpu:
-            torch.cuda.default_generators[own.index].manual_seed(seed)
+            torch.cuda.default_generators[current.index].manual_seed(seed)
         yield
 
 
 def precision() -> contextlib.AbstractContextManager[object]:
-    """bfloat16 for matrix products on a GPU; everything as it is on a CPU."""
+    """bfloat16 for matrix products on a GPU; float32 throughout on a CPU."""
     if torch.cuda.is_available():
         return torch.autocast("cuda", torch.bfloat16)
     return contextlib.nullcontext()
 
 
-def shared(module: nn.Module) -> nn.Module:
-    """The module, made to average its gradients over all processes where there are several."""
+def distribute(module: nn.Module) -> nn.Module:
+    """The module, wrapped so that its gradients are averaged over all processes if there are several."""
     if count() == 1:
         return module
     _join()
     return DistributedDataParallel(module)
 
 
-def share(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """The rows of a batch (n,), n from 1, that this process takes, and how many of them count.
+def rows_of_process(rows: np.ndarray) -> tuple[np.ndarray, int]:
+    """The rows of a batch (n,), n >= 1, that this process computes, and how many of them count.
 
-    Of a batch with fewer rows than processes, those without a row take one that counts 0, so that none falls out of
-    step.
+    If a batch has fewer rows than there are processes, some processes get a row that counts 0, so that all of them
+    take the same number of steps.
     """
-    own = rows[rank() :: count()]
-    return (own, len(own)) if len(own) else (rows[:1], 0)
+    assigned = rows[rank() :: count()]
+    return (assigned, len(assigned)) if len(assigned) else (rows[:1], 0)
 
 
 def total(value: float) -> float:
@@ -83,8 +83,9 @@ def total(value: float) -> float:
 
 
 def _join() -> None:
+    """Join the group of processes that torchrun has started."""
     if not distributed.is_initialized():
         if torch.cuda.is_available():
-            torch.cuda.set_device(device())  # NCCL takes the current device, which is the first one in every process
+            torch.cuda.set_device(device())  # NCCL uses the current device, which is the first GPU in every process
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(distributed.destroy_process_group)

@@ -1,8 +1,8 @@
-"""A refined run: its flow and its decoder have gone on learning from what they draw; its encoder is the same.
+"""Refinement: the flow and the decoder of a run learn from their own samples; the encoder stays as it is.
 
-In training a decoder sees the latents of real images alone, and what a code leaves open it averages. What is drawn
-comes out a little too smooth, and a code that lies a little off comes out as no image at all. And a flow is taught
-the velocity everywhere, but followed in a few steps.
+In training a decoder sees only latents of real images. It averages over what a latent leaves open, so samples are a
+little too smooth, and latents between those of real images may give no sensible image. The flow learns its velocity
+everywhere, but is integrated in a few steps. Moment matching trains both on what sampling really does.
 """
 
 import copy
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.datasets import Dataset, LabelledImages
+from ..data.datasets import Dataset
+from ..data.images import LabelledImages
 from ..recipes.feature_extractor import FeatureExtractorRecipe
 from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import InputError
@@ -22,17 +23,19 @@ from ..runtime.manifest import ImageSpec
 from ..runtime.pixels import to_tensor
 from ..runtime.threads import allowed_threads
 from . import processes
+from .archives import State
 from .checkpoint import Checkpoint, read
 from .feature_extractor import UNIT, train_feature_extractor
-from .latents import encode, label_values, places
-from .moment_matching import Progress, State, match_moments
-from .perception import Critic, Perception, feature_moments
-from .priors import LearnedPrior, read_of_run, state_of
+from .feature_moments import LayerFeatures, MomentTarget, feature_moments
+from .flow import Flow
+from .latents import class_indices, encode, label_values
+from .moment_matching import Progress, RealImages, match_moments
+from .priors import LearnedPrior, read_of_run, training_state
 from .priors import read as read_prior
 
 TRAINING = "refining.pt"
 BATCH = 1000
-NARROW = {"features": 96, "channels": 16}  # a smaller classifier than a feature extractor, and taught less
+CLASSIFIER_SIZE = {"features": 96, "channels": 16}  # smaller than a feature extractor, and faster to train
 
 
 def refine(
@@ -47,89 +50,102 @@ def refine(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> tuple[Checkpoint, LearnedPrior]:
-    """A run's checkpoint and prior, refined on what they draw.
+    """Refine a run's checkpoint and its flow prior, and return both.
 
-    Classifiers of the training images' labels are trained first; a feature extractor, which measures models, has no part in it.
-    Images without a label have no part in it either.
-    note: called when something begins. resume, report, keep: as of `match_moments`.
+    Classifiers of the training images are trained first. The feature extractor, which measures models, is not used.
+    Images whose label cannot be asked for are not used either.
+    note: called with a sentence when a classifier's training begins. resume, report, keep: see `match_moments`.
     The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
-    Raises InputError when `dataset` is not what the network was trained on or has no labels, or the checkpoint is
-    refined already.
+    Raises InputError when `dataset` is not what the network was trained on or has no labels, the prior is no flow, or
+    the checkpoint is refined already.
     """
     checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
+    if not isinstance(prior.network, Flow):
+        raise InputError("prior", found=prior.name, expected="a flow, which refinement can train")
     torch.set_num_threads(threads or allowed_threads())
     device = processes.device()
-    image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
-    labelled = _labelled(dataset.train)
-    objective, flow = checkpoint.objective(), copy.deepcopy(prior.flow)
-    for parameter in flow.trained():
-        parameter.requires_grad_(True)  # the mean of weights, which a prior is, was not trained itself
-    latents = encode(objective.network.eval(), labelled, np.arange(len(prior.labels)), image)
-    latent, labels = (torch.from_numpy(part).to(device) for part in (latents.latent, latents.labels))
-
-    def images(rows: Tensor, spec: ImageSpec = image) -> Tensor:
-        return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], spec)).to(device)
-
-    unit, batches = ImageSpec(checkpoint.shape, UNIT), torch.split(torch.arange(len(labels)), BATCH)
-    critics = []
+    labelled = _of_known_classes(dataset.train)
+    objective, flow = checkpoint.objective().to(device), _trainable(prior.network).to(device)
+    real = _real_images(checkpoint, labelled, len(prior.label_values), device)
+    targets = []
     for number in range(1, recipe.classifiers + 1):
         note(f"classifier {number} of {recipe.classifiers} ...")
-        classifier_epochs = FeatureExtractorRecipe(epochs=recipe.classifier_epochs, seed=recipe.seed + number, **NARROW)
-        perception = Perception(train_feature_extractor(classifier_epochs, labelled, labelled[:0], threads=threads)).to(
-            device
-        )
-        real = feature_moments(
-            perception,
-            ((images(rows, unit), labels[rows]) for rows in batches),
-            match_second_moments=recipe.match_second_moments,
-        )
-        critics.append(Critic(perception, real, recipe.class_loss_weight))
-    match_moments(
-        objective.to(device),
-        flow.to(device),
-        recipe,
-        latent,
-        labels,
-        images,
-        critics,
-        resume=resume,
-        report=report,
-        keep=keep,
-    )
+        targets.append(_moment_target(recipe, number, labelled, real.class_indices, threads))
+    match_moments(objective, flow, recipe, real, targets, resume=resume, report=report, keep=keep)
     state_dict = {name: value.cpu() for name, value in objective.state_dict().items()}
     refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, refinement=recipe)
-    return refined, dataclasses.replace(prior, flow=flow.cpu().eval(), origin=prior.fingerprint)
+    return refined, dataclasses.replace(prior, network=flow.cpu().eval(), origin=prior.fingerprint)
 
 
 def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tuple[RefinementRecipe, State]:
-    """The recipe and the state of a refinement of this checkpoint and prior that was cut off.
+    """The recipe and the state of an unfinished refinement of this checkpoint and prior.
 
     Raises NotFoundError when there is none, InputError when it is damaged or of another run or prior.
     """
-    expected, remedy = "a refinement of this run that was cut off", "Delete it, and begin anew."
-    content = read_of_run(path, checkpoint, RefinementRecipe, expected, remedy)
+    expected, remedy = "an unfinished refinement of this run", "Delete it, and begin anew."
+    content = read_of_run(path, checkpoint, expected, remedy, recipes={RefinementRecipe.stage: RefinementRecipe})
     if content.get("origin") != prior.fingerprint:
         raise InputError(str(path), found="a refinement of another prior", expected="of this run's", remedy=remedy)
-    return content["recipe"], state_of(content, path, expected)
+    return content["recipe"], training_state(content, path, expected)
 
 
 def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> bool:
-    """Whether what refining a checkpoint and its prior gives lies in these two files, whole.
+    """Whether two files hold the complete result of refining a checkpoint and its prior.
 
     Raises InputError when one of them is damaged or of another run or prior.
     """
     if not (file.is_file() and prior_file.is_file()):
         return False
-    found = read(file)
+    refined = read(file)
     if read_prior(prior_file, checkpoint).origin != prior.fingerprint:
         raise InputError(str(prior_file), found="one refined from another prior", expected="from this run's")
-    return found.refinement is not None and found.fingerprint == checkpoint.fingerprint
+    return refined.refinement is not None and refined.fingerprint == checkpoint.fingerprint
 
 
-def _labelled(images: LabelledImages) -> LabelledImages:
-    """Those whose label can be asked for, with its place among the values for a label."""
+def _of_known_classes(images: LabelledImages) -> LabelledImages:
+    """The images whose label can be asked for, with class indices as labels."""
     values = label_values(images.labels)
-    found = places(images.labels, len(images), values)
-    known = found < max(len(values), 1)
-    return LabelledImages(images.images[known], found[known] if len(values) else None)
+    classes = class_indices(images.labels, len(images), values)
+    known = classes < max(len(values), 1)
+    return LabelledImages(images.images[known], classes[known] if len(values) else None)
+
+
+def _trainable(flow: Flow) -> Flow:
+    """A copy of a flow whose parameters are trained; those of a saved prior, which are averages, are not."""
+    flow = copy.deepcopy(flow)
+    for parameter in flow.trained_parameters():
+        parameter.requires_grad_(True)
+    return flow
+
+
+def _real_images(
+    checkpoint: Checkpoint, labelled: LabelledImages, num_classes: int, device: torch.device
+) -> RealImages:
+    """The training images and their latents, on a device."""
+    image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
+    encoded = encode(checkpoint.network(), labelled, np.arange(num_classes), image)
+    latents, classes = (torch.from_numpy(part).to(device) for part in (encoded.latent, encoded.class_indices))
+    return RealImages(latents, classes, lambda rows: _tensor(labelled, rows, image))
+
+
+def _moment_target(
+    recipe: RefinementRecipe, number: int, labelled: LabelledImages, classes: Tensor, threads: int | None
+) -> MomentTarget:
+    """Train classifier `number` of a refinement, and measure the moments of the real images, of classes (n,)."""
+    size = FeatureExtractorRecipe(epochs=recipe.classifier_epochs, seed=recipe.seed + number, **CLASSIFIER_SIZE)
+    classifier = train_feature_extractor(size, labelled, labelled[:0], threads=threads)
+    features = LayerFeatures(classifier).to(classes.device)
+    image = ImageSpec(labelled.shape, UNIT)
+    batches = torch.split(torch.arange(len(classes)), BATCH)
+    moments = feature_moments(
+        features,
+        ((_tensor(labelled, rows.to(classes.device), image), classes[rows]) for rows in batches),
+        match_second_moments=recipe.match_second_moments,
+    )
+    return MomentTarget(features, moments, recipe.class_loss_weight)
+
+
+def _tensor(labelled: LabelledImages, rows: Tensor, image: ImageSpec) -> Tensor:
+    """The images of rows int64 (m,) -> float32 (m, C, H, W), on the device of the rows."""
+    return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], image)).to(rows.device)

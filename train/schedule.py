@@ -1,12 +1,13 @@
-"""How the learning rate goes, in everything that is trained here."""
+"""The learning-rate schedule of every training."""
 
 import math
 from collections.abc import Callable
 
 
 def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:
-    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to zero.
+    """Fraction of the peak learning rate at a step: a linear rise, then half a cosine down to zero.
 
+    warmup: fraction of the `steps` in which the rate rises.
     Source: I. Loshchilov, F. Hutter, SGDR, 2017, equation 5, without restarts.
     """
     rise = warmup * steps

@@ -1,5 +1,5 @@
-"""ONNX files read without the package onnx, and refused where they are more than a plain network of bounded size.
+"""A reader and checker of ONNX files without the package onnx: only plain networks of bounded cost are accepted.
 
-`protobuf` reads the wire format, `messages` what a file holds, `shapes` and `layouts` tell the sizes of results,
-`operators` lists what is emitted and accepted, and `check` holds a file against what its manifest says.
+`protobuf` reads the wire format, `messages` the contents of a file, `arithmetic` and `layouts` hold the shape rules of
+operators, `operators` lists the operators emitted and accepted, and `check` compares a file with its manifest.
 """

@@ -1,7 +1,7 @@
-"""An ONNX file is held against what its manifest says, and refused where it is more than a plain network.
+"""Check an ONNX file against its manifest, and refuse it if it is more than a plain network of bounded cost.
 
-A graph that passes has no external data, no control flow, no random operators and no functions of its own; it takes and
-gives what the manifest says; and what it computes for a row is bounded. All that is told before onnxruntime sees it.
+An accepted graph has no external data, no control flow, no random operators and no functions of its own; its inputs and
+outputs are those of the manifest; and the cost of one row is bounded. All this is known before onnxruntime reads it.
 """
 
 import math
@@ -10,19 +10,23 @@ from dataclasses import dataclass
 
 from ..errors import ArtifactError
 from ..manifest import Graph, Tensor, signature_text
-from . import shapes
+from .arithmetic import macs, workspace
 from .messages import GRAPH, REMEDY, constant, graph_span, nodes, value_info
 from .operators import CONTROL_FLOW, RANDOM, RULES
 from .protobuf import fields
-from .shapes import ROWS, Known, Node
+from .shapes import MAX_AXES, ROWS, Node, Shape, StaticTensor, UnknownSizeError, per_row, shape_text
 
 MAX_NODES = 10_000
+MAX_VALUES = 1 << 25  # values in all results of one row: 134 MB of float32
+MAX_MACS = 1 << 33  # multiply-accumulates of one row: some tenths of a second
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a graph computes. values: numbers in all results, of one row. fixed: those that do not grow with
-    the rows. macs: multiply-accumulates of one row.
+    """The cost of one run of a graph.
+
+    values: values in all results for one row. fixed: values that do not depend on the rows. macs: multiply-accumulates
+    for one row.
     """
 
     values: int
@@ -33,8 +37,8 @@ class Cost:
 def check_graph(data: bytes, where: str, expected: Graph) -> Cost:
     """Refuse an ONNX file that is more than a network with the inputs and outputs `expected`.
 
-    where: the file, for errors. Raises ArtifactError, naming what was found: external data, an operator that is not
-    accepted, other inputs or outputs, or results whose size is above a limit or cannot be told.
+    where: the file's name, for error messages. Raises ArtifactError that names what was found: external data, an
+    operator that is not accepted, other inputs or outputs, or sizes that exceed a limit or cannot be determined.
     """
     try:
         return _check(data, expected)
@@ -43,113 +47,142 @@ def check_graph(data: bytes, where: str, expected: Graph) -> Cost:
 
 
 def operators_of(data: bytes) -> frozenset[str]:
-    """The names of the operators that an ONNX file uses. Raises ArtifactError for a file that is none."""
-    return frozenset(node.op for node in nodes(data, graph_span(data)))
+    """The names of the operators in an ONNX file. Raises ArtifactError if it is no readable ONNX file."""
+    return frozenset(node.op for node in nodes(data, fields(data, *graph_span(data), GRAPH)))
 
 
 def _check(data: bytes, expected: Graph) -> Cost:
-    span = graph_span(data)
-    known: dict[str, Known] = {}
-    given: list[Tensor] = []
-    results: list[Tensor] = []
-    for number, _, start, end in fields(data, *span, GRAPH):
+    messages = fields(data, *graph_span(data), GRAPH)
+    tensors: dict[str, StaticTensor] = {}
+    dtypes: dict[str, str] = {}
+    declared: dict[int, list[Tensor]] = {11: [], 12: [], 13: []}  # inputs, outputs and intermediate tensors
+    for number, _, start, end in messages:
         if number == 5:
-            name, tensor = constant(data, start, end)
-            if name in known:
+            name, dtype, tensor = constant(data, start, end)
+            if name in tensors:
                 raise ArtifactError("graph", found=f"two tensors {name}", expected="one of each name")
-            known[name] = tensor
-        elif number in (11, 12):
-            (given if number == 11 else results).append(value_info(data, start, end))
+            tensors[name], dtypes[name] = tensor, dtype
+        elif number in declared:
+            declared[number].append(value_info(data, start, end))
         elif number == 15:
             raise ArtifactError("graph", found="sparse initializers", expected="dense ones", remedy=REMEDY)
-    given = [one for one in given if one.name not in known]
-    for side, found, wanted in (("inputs", given, expected.inputs), ("outputs", results, expected.outputs)):
+    inputs = [tensor for tensor in declared[11] if tensor.name not in tensors]
+    for side, found, wanted in (("inputs", inputs, expected.inputs), ("outputs", declared[12], expected.outputs)):
         if not _agree(found, wanted):
-            given_text, wanted_text = signature_text(Graph(tuple(found), ())), signature_text(Graph(wanted, ()))
-            raise ArtifactError(side, found=given_text, expected=f"{wanted_text}, as the manifest says")
-    known |= {one.name: Known(_rows(one.shape)) for one in expected.inputs}
-    cost = _walk(nodes(data, span), known)
-    for one in expected.outputs:
-        result = known.get(one.name)
-        if result is None or result.shape != _rows(one.shape):
-            described = "nothing" if result is None else f"shape {shapes.text(result.shape)}"
-            raise ArtifactError(f"output {one.name}", found=described, expected=f"shape {one.shape}")
+            found_text, wanted_text = signature_text(Graph(tuple(found), ())), signature_text(Graph(wanted, ()))
+            raise ArtifactError(side, found=found_text, expected=f"{wanted_text}, as the manifest says")
+    tensors |= {tensor.name: StaticTensor(_with_rows(tensor.shape)) for tensor in expected.inputs}
+    cost = _walk(nodes(data, messages), tensors)
+    _check_declared(declared[13], tensors, dtypes)
+    for output in expected.outputs:
+        result = tensors.get(output.name)
+        if result is None or result.shape != _with_rows(output.shape):
+            described = "nothing" if result is None else f"shape {shape_text(result.shape)}"
+            raise ArtifactError(f"output {output.name}", found=described, expected=f"shape {output.shape}")
     return cost
 
 
-def _walk(operators: Iterator[Node], known: dict[str, Known]) -> Cost:
-    """Follow the shapes of all results, and add up what they cost."""
+def _walk(operators: Iterator[Node], tensors: dict[str, StaticTensor]) -> Cost:
+    """Add the results of all operators to `tensors`, and add up their cost."""
     values = fixed = row_macs = fixed_macs = largest = 0
-    worst = ""
+    largest_text = ""
     for count, node in enumerate(operators, 1):
         if count > MAX_NODES:
             raise ArtifactError("graph", found=f"more than {MAX_NODES} operators", expected="fewer")
-        inputs = [known.get(name) for name in node.inputs]
+        inputs = [tensors.get(name) for name in node.inputs]
         if None in inputs:
-            _check_given(node, known)
-        results = _inferred(node, inputs)
+            _check_inputs_exist(node, tensors)
+        results = _results(node, inputs)
         for name, result in zip(node.outputs, results, strict=False):
-            if name in known:
-                raise ArtifactError(f"{node.op}: output", found=f"{name} again", expected="a name of its own")
-            if len(result.shape) > shapes.MAX_AXES:
-                expected = f"at most {shapes.MAX_AXES}"
-                raise ArtifactError(f"operator {node.op}", found=f"{len(result.shape)} axes", expected=expected)
-            size = math.prod(result.shape)
-            kept = result.values is None or len(result.values) == size
-            known[name] = result if kept else Known(result.shape)
+            size = _add_result(node, name, result, tensors)
             if size > largest:
-                largest, worst = size, f"operator {node.op}: {shapes.text(result.shape)}"
-            row, rest = shapes.per_row(size)
+                largest, largest_text = size, f"operator {node.op}: {shape_text(result.shape)}"
+            row, rest = per_row(size)
             values, fixed = values + row, fixed + rest
-        fixed += shapes.workspace(node, inputs, results)
-        row, rest = shapes.per_row(shapes.macs(node, inputs, results))
+        fixed += workspace(node, inputs, results)
+        row, rest = per_row(macs(node, inputs, results))
         row_macs, fixed_macs = row_macs + row, fixed_macs + rest
-        if values + fixed > shapes.MAX_VALUES or row_macs + fixed_macs > shapes.MAX_MACS:
-            found = f"{values + fixed:,} numbers and {row_macs + fixed_macs:,} multiply-accumulates of one row"
-            expected = f"at most {shapes.MAX_VALUES:,} and {shapes.MAX_MACS:,}"
-            raise ArtifactError(worst, found=found, expected=expected)
+        if values + fixed > MAX_VALUES or row_macs + fixed_macs > MAX_MACS:
+            found = f"{values + fixed:,} values and {row_macs + fixed_macs:,} multiply-accumulates for one row"
+            expected = f"at most {MAX_VALUES:,} and {MAX_MACS:,}"
+            raise ArtifactError(largest_text, found=found, expected=expected)
     return Cost(values, fixed, row_macs)
 
 
-def _check_given(node: Node, known: dict[str, Known]) -> None:
-    """An input without a name is left out; every other one must be there."""
-    missing = [name for name in node.inputs if name and name not in known]
+def _check_inputs_exist(node: Node, tensors: dict[str, StaticTensor]) -> None:
+    """Refuse an input that no earlier operator gives. An input without a name is an optional one that is left out."""
+    missing = [name for name in node.inputs if name and name not in tensors]
     if missing:
         raise ArtifactError(f"{node.op}: input", found=missing[0], expected="a result of an earlier operator")
 
 
-def _inferred(node: Node, inputs: list[Known | None]) -> list[Known]:
+def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor]:
+    """The outputs of an operator by its rule."""
     rule = RULES.get(node.op)
     if rule is None:
-        kind = "control flow" if node.op in CONTROL_FLOW else "random" if node.op in RANDOM else "not known here"
+        kind = "control flow" if node.op in CONTROL_FLOW else "random" if node.op in RANDOM else "unknown"
         expected = "an operator that the runtime accepts"
         raise ArtifactError("graph", found=f"operator {node.op} ({kind})", expected=expected, remedy=REMEDY)
     try:
-        found = rule(node, inputs)
-    except (shapes.UnknownSizeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        found_shapes = ", ".join("-" if one is None else shapes.text(one.shape) for one in inputs)
-        reason = f": {error}" if isinstance(error, shapes.UnknownSizeError) else ""
-        expected = "results whose size can be told"
-        raise ArtifactError(f"operator {node.op}", found=f"inputs {found_shapes}{reason}", expected=expected) from error
-    if len(found) < len(node.outputs):
-        raise ArtifactError(f"operator {node.op}", found=f"{len(node.outputs)} outputs", expected=len(found))
-    return found
+        results = rule(node, inputs)
+    except (UnknownSizeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        input_shapes = ", ".join("-" if tensor is None else shape_text(tensor.shape) for tensor in inputs)
+        found = f"inputs {input_shapes}" + (f": {error}" if isinstance(error, UnknownSizeError) else "")
+        expected = "sizes that can be determined"
+        raise ArtifactError(f"operator {node.op}", found=found, expected=expected) from error
+    if len(results) < len(node.outputs):
+        raise ArtifactError(f"operator {node.op}", found=f"{len(node.outputs)} outputs", expected=len(results))
+    return results
+
+
+def _add_result(node: Node, name: str, result: StaticTensor, tensors: dict[str, StaticTensor]) -> int:
+    """Add one output of an operator to `tensors`, and return its number of values."""
+    if name in tensors:
+        raise ArtifactError(f"{node.op}: output", found=f"{name} again", expected="a name of its own")
+    if len(result.shape) > MAX_AXES:
+        expected = f"at most {MAX_AXES}"
+        raise ArtifactError(f"operator {node.op}", found=f"{len(result.shape)} axes", expected=expected)
+    size = math.prod(result.shape)
+    keeps_values = result.values is None or len(result.values) == size
+    tensors[name] = result if keeps_values else StaticTensor(result.shape)
+    return size
+
+
+def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor], dtypes: dict[str, str]) -> None:
+    """Refuse `value_info` entries that contradict a tensor of the graph, name no tensor, or repeat a name.
+
+    dtypes: those of the initializers by name.
+    """
+    names: set[str] = set()
+    for tensor in declared:
+        result = tensors.get(tensor.name)
+        if result is None or tensor.name in names:
+            raise ArtifactError("value_info", found=tensor.name, expected="every tensor of the graph at most once")
+        names.add(tensor.name)
+        found = f"{tensor.dtype} {tensor.shape}"
+        if tensor.dtype != dtypes.get(tensor.name, tensor.dtype) or not _has_sizes(tensor.shape, result.shape):
+            expected = f"{dtypes.get(tensor.name, tensor.dtype)} {shape_text(result.shape)}"
+            raise ArtifactError(f"value_info {tensor.name}", found=found, expected=expected)
 
 
 def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Whether a graph declares these tensors; the size of an axis that it names is told by what it computes."""
-    declared = {one.name: one for one in found}
-    if len(found) != len(wanted) or set(declared) != {one.name for one in wanted}:
+    """Whether a graph declares the tensors of the manifest: names, dtypes, and the sizes of axes that are not free."""
+    declared = {tensor.name: tensor for tensor in found}
+    if len(found) != len(wanted) or set(declared) != {tensor.name for tensor in wanted}:
         return False
-    for one in wanted:
-        other = declared[one.name]
-        sizes = zip(other.shape, one.shape, strict=False)
-        if other.dtype != one.dtype or len(other.shape) != len(one.shape):
-            return False
-        if any(isinstance(axis, int) and axis != size for axis, size in sizes):
-            return False
-    return True
+    return all(
+        declared[tensor.name].dtype == tensor.dtype and _has_sizes(declared[tensor.name].shape, tensor.shape)
+        for tensor in wanted
+    )
 
 
-def _rows(shape: tuple[int | str, ...]) -> tuple[int, ...]:
-    return tuple(ROWS if isinstance(axis, str) else axis for axis in shape)
+def _has_sizes(declared: Sequence[int | str], shape: Sequence[int | str]) -> bool:
+    """Whether a declared shape fits a shape: as many axes, and equal sizes where the declared size is a number."""
+    if len(declared) != len(shape):
+        return False
+    return not any(isinstance(size, int) and size != other for size, other in zip(declared, shape, strict=True))
+
+
+def _with_rows(shape: Sequence[int | str]) -> Shape:
+    """A shape of the manifest with ROWS for its free axis."""
+    return tuple(ROWS if isinstance(size, str) else size for size in shape)

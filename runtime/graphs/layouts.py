@@ -1,312 +1,300 @@
-"""The shapes of what ONNX operators give that move, cut, join or reduce axes; see `shapes` for the rest."""
+"""Shape rules of the ONNX operators that move, cut, join or reduce axes; `arithmetic` has the others.
+
+Source: the operator specification at https://onnx.ai/onnx/operators
+"""
 
 import math
 
 import numpy as np
 
 from .shapes import (
-    ROWS,
+    HALF_ROWS,
     Inputs,
-    Known,
     Node,
+    Shape,
+    StaticTensor,
     UnknownSizeError,
-    axis,
+    axis_index,
     broadcast_shapes,
-    known,
-    letter_sizes,
-    need,
+    constant_ints,
+    is_present,
     per_row,
     positive,
+    required,
 )
 
-MAX_RESCALE = 1 << 12  # times that a side grows
+MAX_SCALE = 1 << 12  # by which Resize may multiply a side
 
 
-def reduced(node: Node, inputs: Inputs) -> list[Known]:
-    """Sums, means and their kin over axes, which stay as 1 or go."""
-    shape = need(inputs, 0).shape
+def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Sums, means and other reductions over axes, which are kept with size 1 or removed."""
+    shape = required(inputs, 0).shape
     axes = node.get("axes")
-    if axes is None and len(inputs) > 1 and inputs[1] is not None:
-        axes = known(inputs, 1)
+    if axes is None and is_present(inputs, 1):
+        axes = constant_ints(inputs, 1)
     if not axes and node.get("noop_with_empty_axes"):
-        return [Known(shape)]
-    gone = {axis(one, len(shape)) for one in axes} if axes else set(range(len(shape)))
-    return [Known(_without(shape, gone, keep=bool(node.get("keepdims", 1))))]
+        return [StaticTensor(shape)]
+    reduced = {axis_index(axis, len(shape)) for axis in axes} if axes else set(range(len(shape)))
+    return [StaticTensor(_reduced_shape(shape, reduced, keep=bool(node.get("keepdims", 1))))]
 
 
-def arg_reduced(node: Node, inputs: Inputs) -> list[Known]:
-    """ArgMax and ArgMin."""
-    shape = need(inputs, 0).shape
-    return [Known(_without(shape, {axis(node.get("axis", 0), len(shape))}, keep=bool(node.get("keepdims", 1))))]
+def arg_reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """ArgMax and ArgMin: the index along one axis, which is kept with size 1 or removed."""
+    shape = required(inputs, 0).shape
+    axis = axis_index(node.get("axis", 0), len(shape))
+    return [StaticTensor(_reduced_shape(shape, {axis}, keep=bool(node.get("keepdims", 1))))]
 
 
-def _without(shape: tuple[int, ...], gone: set[int], *, keep: bool) -> tuple[int, ...]:
+def _reduced_shape(shape: Shape, axes: set[int], *, keep: bool) -> Shape:
+    """The shape after a reduction over `axes`. keep: with size 1 instead of removed."""
     if keep:
-        return tuple(1 if place in gone else size for place, size in enumerate(shape))
-    return tuple(size for place, size in enumerate(shape) if place not in gone)
+        return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 
-def reshape(node: Node, inputs: Inputs) -> list[Known]:
-    """Reshape: 0 keeps an axis, -1 takes what is left."""
-    shape, wanted = need(inputs, 0).shape, known(inputs, 1)
-    if node.get("allowzero") and 0 in wanted:
-        raise UnknownSizeError("no numbers at all")
-    made = [shape[place] if size == 0 else size for place, size in enumerate(wanted)]
-    size, fixed = math.prod(shape), math.prod(one for one in made if one != -1)
-    if (
-        made.count(-1) > 1
-        or min(made, default=0) < -1
-        or fixed == 0
-        or size % fixed
-        or (-1 not in made and size != fixed)
-    ):
-        raise UnknownSizeError(f"shape {wanted}")
-    return [Known(tuple(size // fixed if one == -1 else one for one in made), need(inputs, 0).values)]
+def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Reshape: 0 copies the size of this axis, and one -1 takes the size that remains."""
+    tensor, requested = required(inputs, 0), constant_ints(inputs, 1)
+    if node.get("allowzero") and 0 in requested:
+        raise UnknownSizeError("an empty tensor")
+    sizes = [tensor.shape[axis] if size == 0 else size for axis, size in enumerate(requested)]
+    total, fixed = math.prod(tensor.shape), math.prod(size for size in sizes if size != -1)
+    fits = fixed > 0 and (total % fixed == 0 if -1 in sizes else total == fixed)
+    if not fits or sizes.count(-1) > 1 or min(sizes, default=0) < -1:
+        raise UnknownSizeError(f"shape {requested}")
+    return [StaticTensor(tuple(total // fixed if size == -1 else size for size in sizes), tensor.values)]
 
 
-def flatten(node: Node, inputs: Inputs) -> list[Known]:
-    """Flatten to two axes."""
-    shape = need(inputs, 0).shape
-    place = node.get("axis", 1)
-    place = place if place == len(shape) else axis(place, len(shape))
-    return [Known((math.prod(shape[:place]), math.prod(shape[place:])))]
+def flatten(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Flatten to two axes: those before an axis, and those from it on."""
+    shape = required(inputs, 0).shape
+    axis = node.get("axis", 1)
+    axis = axis if axis == len(shape) else axis_index(axis, len(shape))
+    return [StaticTensor((math.prod(shape[:axis]), math.prod(shape[axis:])))]
 
 
-def squeeze(node: Node, inputs: Inputs) -> list[Known]:
-    """Squeeze: axes of one go."""
-    given = need(inputs, 0)
-    axes = known(inputs, 1) if len(inputs) > 1 and inputs[1] is not None else None
-    gone = {axis(one, len(given.shape)) for one in axes} if axes else {i for i, s in enumerate(given.shape) if s == 1}
-    if any(given.shape[place] != 1 for place in gone):
-        raise UnknownSizeError("an axis that is not 1")
-    return [Known(_without(given.shape, gone, keep=False), given.values)]
+def squeeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Squeeze: remove axes of size 1."""
+    tensor = required(inputs, 0)
+    axes = constant_ints(inputs, 1) if is_present(inputs, 1) else None
+    if axes:
+        removed = {axis_index(axis, len(tensor.shape)) for axis in axes}
+    else:
+        removed = {axis for axis, size in enumerate(tensor.shape) if size == 1}
+    if any(tensor.shape[axis] != 1 for axis in removed):
+        raise UnknownSizeError("an axis whose size is not 1")
+    return [StaticTensor(_reduced_shape(tensor.shape, removed, keep=False), tensor.values)]
 
 
-def unsqueeze(node: Node, inputs: Inputs) -> list[Known]:
-    """Unsqueeze: axes of one come."""
-    given, axes = need(inputs, 0), known(inputs, 1)
-    count = len(given.shape) + len(axes)
-    new, old = {axis(one, count) for one in axes}, iter(given.shape)
-    if len(new) != len(axes):
-        raise UnknownSizeError("an axis twice")
-    return [Known(tuple(1 if place in new else next(old) for place in range(count)), given.values)]
+def unsqueeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Unsqueeze: insert axes of size 1."""
+    tensor, axes = required(inputs, 0), constant_ints(inputs, 1)
+    count = len(tensor.shape) + len(axes)
+    inserted, sizes = {axis_index(axis, count) for axis in axes}, iter(tensor.shape)
+    if len(inserted) != len(axes):
+        raise UnknownSizeError("the same axis twice")
+    return [StaticTensor(tuple(1 if axis in inserted else next(sizes) for axis in range(count)), tensor.values)]
 
 
-def transpose(node: Node, inputs: Inputs) -> list[Known]:
-    """Axes in another order."""
-    shape = need(inputs, 0).shape
+def transpose(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Transpose: axes in another order."""
+    shape = required(inputs, 0).shape
     order = node.get("perm", list(range(len(shape)))[::-1])
     if sorted(order) != list(range(len(shape))):
-        raise UnknownSizeError(f"order {order}")
-    return [Known(tuple(shape[place] for place in order))]
+        raise UnknownSizeError(f"axis order {order}")
+    return [StaticTensor(tuple(shape[axis] for axis in order))]
 
 
-def concat(node: Node, inputs: Inputs) -> list[Known]:
-    """Concat along an axis."""
-    given = [need(inputs, place) for place in range(len(inputs))]
-    shape = list(given[0].shape)
-    place = axis(node.get("axis"), len(shape))
-    for one in given[1:]:
-        if len(one.shape) != len(shape) or any(
-            a != b for i, (a, b) in enumerate(zip(one.shape, shape, strict=True)) if i != place
-        ):
+def concat(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Concat along one axis."""
+    tensors = [required(inputs, index) for index in range(len(inputs))]
+    shape = list(tensors[0].shape)
+    axis = axis_index(node.get("axis"), len(shape))
+    for tensor in tensors[1:]:
+        if _reduced_shape(tensor.shape, {axis}, keep=True) != _reduced_shape(tuple(shape), {axis}, keep=True):
             raise UnknownSizeError("shapes that do not fit")
-    shape[place] = sum(one.shape[place] for one in given)
-    parts = [one.values for one in given]
-    values = [value for part in parts for value in part or []] if len(shape) == 1 and None not in parts else None
-    return [Known(tuple(shape), values)]
+    shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
+    if len(shape) != 1 or any(tensor.values is None for tensor in tensors):
+        return [StaticTensor(tuple(shape))]
+    return [StaticTensor(tuple(shape), [value for tensor in tensors for value in tensor.values or []])]
 
 
-def split(node: Node, inputs: Inputs) -> list[Known]:
-    """Split along an axis, evenly or as told."""
-    shape = need(inputs, 0).shape
-    place, count = axis(node.get("axis", 0), len(shape)), len(node.outputs)
-    if len(inputs) > 1 and inputs[1] is not None:
-        sizes = known(inputs, 1)
+def split(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Split along one axis, into equal parts or parts of constant sizes."""
+    shape = required(inputs, 0).shape
+    axis, count = axis_index(node.get("axis", 0), len(shape)), len(node.outputs)
+    if is_present(inputs, 1):
+        sizes = constant_ints(inputs, 1)
     else:
-        each = -(-shape[place] // positive(node.get("num_outputs", count)))
-        sizes = [each] * (count - 1) + [shape[place] - each * (count - 1)]
-    if len(sizes) != count or sum(sizes) != shape[place] or min(sizes, default=0) < 0:
+        each = -(-shape[axis] // positive(node.get("num_outputs", count)))
+        sizes = [each] * (count - 1) + [shape[axis] - each * (count - 1)]
+    if len(sizes) != count or sum(sizes) != shape[axis] or min(sizes, default=0) < 0:
         raise UnknownSizeError(f"parts of {sizes}")
-    return [Known((*shape[:place], size, *shape[place + 1 :])) for size in sizes]
+    return [StaticTensor((*shape[:axis], size, *shape[axis + 1 :])) for size in sizes]
 
 
-def sliced(node: Node, inputs: Inputs) -> list[Known]:
-    """Slice; its ends may lie beyond an axis."""
-    given, starts, ends = need(inputs, 0), known(inputs, 1), known(inputs, 2)
-    shape = list(given.shape)
-    axes = known(inputs, 3) if len(inputs) > 3 and inputs[3] is not None else list(range(len(starts)))
-    steps = known(inputs, 4) if len(inputs) > 4 and inputs[4] is not None else [1] * len(starts)
-    values = given.values
-    for start, end, one, step in zip(starts, ends, axes, steps, strict=True):
-        place = axis(one, len(shape))
-        if step == 0 or abs(start) >= ROWS // 2:
+def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Slice; as in Python, start and end may lie outside the axis."""
+    tensor, starts, ends = required(inputs, 0), constant_ints(inputs, 1), constant_ints(inputs, 2)
+    shape = list(tensor.shape)
+    axes = constant_ints(inputs, 3) if is_present(inputs, 3) else list(range(len(starts)))
+    steps = constant_ints(inputs, 4) if is_present(inputs, 4) else [1] * len(starts)
+    values = tensor.values
+    for start, end, given_axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis = axis_index(given_axis, len(shape))
+        if step == 0 or abs(start) >= HALF_ROWS:
             raise UnknownSizeError("a slice that depends on the rows")
-        ends_before_all = step < 0 and end < -shape[place]
-        chosen = slice(start, None if ends_before_all else end, step)
-        first, last, _ = chosen.indices(shape[place])
-        shape[place] = max(0, -((first - last) // step))
-        values = values[chosen] if values is not None and len(given.shape) == 1 else None
-    return [Known(tuple(shape), values)]
+        reaches_first = step < 0 and end < -shape[axis]  # a negative step down to index 0
+        selected = slice(start, None if reaches_first else end, step)
+        first, last, _ = selected.indices(shape[axis])
+        shape[axis] = max(0, -((first - last) // step))
+        values = values[selected] if values is not None and len(tensor.shape) == 1 else None
+    return [StaticTensor(tuple(shape), values)]
 
 
-def gather(node: Node, inputs: Inputs) -> list[Known]:
-    """Gather along an axis: that axis becomes those of the indices."""
-    given, indices = need(inputs, 0), need(inputs, 1)
-    place = axis(node.get("axis", 0), len(given.shape))
-    shape = (*given.shape[:place], *indices.shape, *given.shape[place + 1 :])
-    if given.values is None or indices.values is None or len(given.shape) != 1:
-        return [Known(shape)]
-    return [Known(shape, [given.values[axis(i, len(given.values))] for i in indices.values])]
+def gather(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Gather along one axis, which is replaced by the axes of the indices."""
+    tensor, indices = required(inputs, 0), required(inputs, 1)
+    axis = axis_index(node.get("axis", 0), len(tensor.shape))
+    shape = (*tensor.shape[:axis], *indices.shape, *tensor.shape[axis + 1 :])
+    if tensor.values is None or indices.values is None or len(tensor.shape) != 1:
+        return [StaticTensor(shape)]
+    return [StaticTensor(shape, [tensor.values[axis_index(i, len(tensor.values))] for i in indices.values])]
 
 
-def gather_elements(node: Node, inputs: Inputs) -> list[Known]:
-    """GatherElements: as many as there are indices."""
-    return [Known(need(inputs, 1).shape)]
+def gather_elements(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """GatherElements: one value for each index."""
+    return [StaticTensor(required(inputs, 1).shape)]
 
 
-def gather_nd(node: Node, inputs: Inputs) -> list[Known]:
-    """GatherND."""
-    shape, indices, batch = need(inputs, 0).shape, need(inputs, 1).shape, node.get("batch_dims", 0)
-    return [Known(indices[:-1] + shape[batch + indices[-1] :])]
+def gather_nd(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """GatherND: the last axis of the indices is replaced by the axes that it does not index."""
+    shape, indices, batch = required(inputs, 0).shape, required(inputs, 1).shape, node.get("batch_dims", 0)
+    return [StaticTensor(indices[:-1] + shape[batch + indices[-1] :])]
 
 
-def expand(node: Node, inputs: Inputs) -> list[Known]:
-    """Expand to a shape."""
-    return [Known(broadcast_shapes([need(inputs, 0).shape, tuple(map(positive, known(inputs, 1)))]))]
+def expand(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Expand: broadcast to a constant shape."""
+    requested = tuple(map(positive, constant_ints(inputs, 1)))
+    return [StaticTensor(broadcast_shapes([required(inputs, 0).shape, requested]))]
 
 
-def tile(node: Node, inputs: Inputs) -> list[Known]:
-    """Tile: every axis so many times."""
-    shape, times = need(inputs, 0).shape, known(inputs, 1)
-    return [Known(tuple(size * positive(n) for size, n in zip(shape, times, strict=True)))]
+def tile(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Tile: repeat every axis a constant number of times."""
+    shape, repeats = required(inputs, 0).shape, constant_ints(inputs, 1)
+    return [StaticTensor(tuple(size * positive(n) for size, n in zip(shape, repeats, strict=True)))]
 
 
-def pad(node: Node, inputs: Inputs) -> list[Known]:
-    """Pad on both sides of axes."""
-    shape, pads = list(need(inputs, 0).shape), known(inputs, 1)
-    axes = known(inputs, 3) if len(inputs) > 3 and inputs[3] is not None else list(range(len(shape)))
-    for one, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        place = axis(one, len(shape))
-        if min(before, after) < 0 and shape[place] >= ROWS // 2:
-            raise UnknownSizeError("rows that are cut off")
-        shape[place] = positive(shape[place] + before + after)
-    return [Known(tuple(shape))]
+def pad(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Pad both ends of axes; a negative pad crops."""
+    shape, pads = list(required(inputs, 0).shape), constant_ints(inputs, 1)
+    axes = constant_ints(inputs, 3) if is_present(inputs, 3) else list(range(len(shape)))
+    for given_axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        axis = axis_index(given_axis, len(shape))
+        if min(before, after) < 0 and shape[axis] >= HALF_ROWS:
+            raise UnknownSizeError("cropped rows")
+        shape[axis] = positive(shape[axis] + before + after)
+    return [StaticTensor(tuple(shape))]
 
 
-def resize(node: Node, inputs: Inputs) -> list[Known]:
+def resize(node: Node, inputs: Inputs) -> list[StaticTensor]:
     """Resize by constant scales or to constant sizes."""
-    shape = list(need(inputs, 0).shape)
-    axes = [axis(one, len(shape)) for one in node.get("axes", range(len(shape)))]
-    if len(inputs) > 3 and inputs[3] is not None:
+    shape = list(required(inputs, 0).shape)
+    axes = [axis_index(axis, len(shape)) for axis in node.get("axes", range(len(shape)))]
+    if is_present(inputs, 3):
         if node.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
-            raise UnknownSizeError("an aspect that is kept")
-        sizes = known(inputs, 3)
+            raise UnknownSizeError("a kept aspect ratio")
+        sizes = constant_ints(inputs, 3)
     else:
-        scales = need(inputs, 2).values or []
-        if not all(0 < scale <= MAX_RESCALE for scale in scales):
+        scales = required(inputs, 2).values or []
+        if not all(0 < scale <= MAX_SCALE for scale in scales):
             raise UnknownSizeError("scales that are not constant")
-        sizes = [_scaled(shape[place], scale) for place, scale in zip(axes, scales, strict=True)]
-    for place, size in zip(axes, sizes, strict=True):
-        if (size >= ROWS // 2 or shape[place] >= ROWS // 2) and size != shape[place]:
-            raise UnknownSizeError("rows that are scaled")
-        shape[place] = positive(size)
-    return [Known(tuple(shape))]
+        sizes = [_scaled(shape[axis], scale) for axis, scale in zip(axes, scales, strict=True)]
+    for axis, size in zip(axes, sizes, strict=True):
+        if (size >= HALF_ROWS or shape[axis] >= HALF_ROWS) and size != shape[axis]:
+            raise UnknownSizeError("scaled rows")
+        shape[axis] = positive(size)
+    return [StaticTensor(tuple(shape))]
 
 
 def _scaled(size: int, scale: float) -> int:
-    """A side times a scale, in float32 as onnxruntime multiplies; rows stay as they are."""
+    """A side times a scale, in float32 as onnxruntime multiplies; the rows cannot be scaled."""
     if scale == 1:
         return size
-    if size >= ROWS // 2:
-        raise UnknownSizeError("rows that are scaled")
+    if size >= HALF_ROWS:
+        raise UnknownSizeError("scaled rows")
     return math.floor(np.float32(scale) * np.float32(size))
 
 
-def einsum(node: Node, inputs: Inputs) -> list[Known]:
-    """Einsum without an ellipsis: each letter is an axis, and has one size."""
-    sizes, result = letter_sizes(node, inputs)
-    return [Known(tuple(sizes[letter] for letter in result))]
-
-
-def grid_sample(node: Node, inputs: Inputs) -> list[Known]:
-    """GridSample: as many pixels as the grid has places."""
-    images, grid = need(inputs, 0).shape, need(inputs, 1).shape
-    if len(grid) != len(images) or grid[0] != images[0]:
-        raise UnknownSizeError("shapes that do not fit")
-    return [Known((*images[:2], *grid[1:-1]))]
-
-
-def depth_to_space(node: Node, inputs: Inputs) -> list[Known]:
-    """Channels become blocks of pixels."""
-    rows, channels, height, width = need(inputs, 0).shape
+def depth_to_space(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """DepthToSpace: (n, c * b * b, h, w) -> (n, c, h * b, w * b)."""
+    rows, channels, height, width = required(inputs, 0).shape
     block = positive(node.get("blocksize"))
-    return [Known((rows, _divided(channels, block * block), height * block, width * block))]
+    return [StaticTensor((rows, _divided(channels, block * block), height * block, width * block))]
 
 
-def space_to_depth(node: Node, inputs: Inputs) -> list[Known]:
-    """Blocks of pixels become channels."""
-    rows, channels, height, width = need(inputs, 0).shape
+def space_to_depth(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """SpaceToDepth: (n, c, h * b, w * b) -> (n, c * b * b, h, w)."""
+    rows, channels, height, width = required(inputs, 0).shape
     block = positive(node.get("blocksize"))
-    return [Known((rows, channels * block * block, _divided(height, block), _divided(width, block)))]
+    return [StaticTensor((rows, channels * block * block, _divided(height, block), _divided(width, block)))]
 
 
-def _divided(size: int, by: int) -> int:
-    if size % by:
-        raise UnknownSizeError(f"{size} in parts of {by}")
-    return size // by
+def _divided(size: int, divisor: int) -> int:
+    if size % divisor:
+        raise UnknownSizeError(f"{size} divided by {divisor}")
+    return size // divisor
 
 
-def shape_of(node: Node, inputs: Inputs) -> list[Known]:
-    """Shape: the sizes themselves, all or some of them."""
-    shape = need(inputs, 0).shape
-    part = list(shape[slice(node.get("start", 0), node.get("end"))])
-    return [Known((len(part),), part)]
+def shape_of(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Shape: the sizes of all axes, or of a slice of them."""
+    sizes = list(required(inputs, 0).shape[slice(node.get("start", 0), node.get("end"))])
+    return [StaticTensor((len(sizes),), sizes)]
 
 
-def size_of(node: Node, inputs: Inputs) -> list[Known]:
-    """Size: how many numbers there are."""
-    return [Known((), [math.prod(need(inputs, 0).shape)])]
+def size_of(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Size: the number of values."""
+    return [StaticTensor((), [math.prod(required(inputs, 0).shape)])]
 
 
-def constant(node: Node, inputs: Inputs) -> list[Known]:
-    """A constant in the graph."""
+def constant(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Constant: a tensor, a number or a list of numbers."""
     for name in ("value", "value_int", "value_ints", "value_float", "value_floats"):
         value = node.get(name)
-        if isinstance(value, Known):
+        if isinstance(value, StaticTensor):
             return [value]
         if isinstance(value, list):
-            return [Known((len(value),), value)]
+            return [StaticTensor((len(value),), value)]
         if value is not None:
-            return [Known((), [value])]
+            return [StaticTensor((), [value])]
     raise UnknownSizeError("no value")
 
 
-def constant_of_shape(node: Node, inputs: Inputs) -> list[Known]:
-    """A tensor full of one number."""
-    return [Known(tuple(map(positive, known(inputs, 0))))]
+def constant_of_shape(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """ConstantOfShape: a constant shape filled with one number."""
+    return [StaticTensor(tuple(map(positive, constant_ints(inputs, 0))))]
 
 
-def counted(node: Node, inputs: Inputs) -> list[Known]:
-    """Range of constant whole numbers."""
-    (start,), (limit,), (step,) = (known(inputs, place) for place in range(3))
+def arange(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """Range of constant integers."""
+    (start,), (limit,), (step,) = (constant_ints(inputs, index) for index in range(3))
     if any(per_row(abs(value))[0] for value in (start, step)):
         raise UnknownSizeError("a range that depends on the rows")
-    return [Known((max(0, -((start - limit) // step)),))]
+    return [StaticTensor((max(0, -((start - limit) // step)),))]
 
 
-def one_hot(node: Node, inputs: Inputs) -> list[Known]:
-    """OneHot: a new axis as long as there are classes."""
-    indices, (depth,) = need(inputs, 0).shape, known(inputs, 1)
-    place = axis(node.get("axis", -1), len(indices) + 1)
-    return [Known((*indices[:place], positive(depth), *indices[place:]))]
+def one_hot(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """OneHot: a new axis whose size is the number of classes."""
+    indices, (depth,) = required(inputs, 0).shape, constant_ints(inputs, 1)
+    axis = axis_index(node.get("axis", -1), len(indices) + 1)
+    return [StaticTensor((*indices[:axis], positive(depth), *indices[axis:]))]
 
 
-def top_k(node: Node, inputs: Inputs) -> list[Known]:
-    """The k largest along an axis, and their places."""
-    shape, (k,) = list(need(inputs, 0).shape), known(inputs, 1)
-    place = axis(node.get("axis", -1), len(shape))
-    if not 0 < k <= shape[place]:
-        raise UnknownSizeError(f"{k} of {shape[place]}")
-    shape[place] = k
-    return [Known(tuple(shape))] * 2
+def top_k(node: Node, inputs: Inputs) -> list[StaticTensor]:
+    """TopK: the k largest values along an axis, and their indices."""
+    shape, (k,) = list(required(inputs, 0).shape), constant_ints(inputs, 1)
+    axis = axis_index(node.get("axis", -1), len(shape))
+    if not 0 < k <= shape[axis]:
+        raise UnknownSizeError(f"{k} of {shape[axis]}")
+    shape[axis] = k
+    return [StaticTensor(tuple(shape))] * 2

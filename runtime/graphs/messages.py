@@ -1,64 +1,84 @@
-"""The messages of an ONNX file: as much of them as tells what a graph computes, and no network holds more.
+"""The messages of an ONNX file that describe a plain network.
 
-What a plain network has no use for is refused where it is met: other operator domains, functions, graphs within
-operators, sparse tensors, and tensors whose numbers lie in other files.
+Anything that a plain network does not need is refused here: other operator domains, functions, graphs inside operators,
+sparse tensors, and tensors stored in other files.
 
-Source: the messages and their field numbers are those of onnx.proto, IR version 8.
+Source: the messages and field numbers are those of onnx.proto, IR version 8.
 """
 
+import functools
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import ArtifactError
 from ..manifest import Tensor
-from .protobuf import BYTES, FIXED32, FIXED64, MANY, VARINT, Schema, fields, packed, packed_count, signed
-from .shapes import MAX_AXES, Known, Node, text
+from .protobuf import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    REPEATED,
+    VARINT,
+    Field,
+    fields,
+    packed,
+    packed_count,
+    schema,
+    signed,
+)  # fmt: skip
+from .shapes import MAX_AXES, Node, StaticTensor, shape_text
 
-OPSETS = range(13, 22)  # of the standard domain: forms of operators that `shapes` knows
-MAX_KNOWN = 64  # numbers in a constant whose values are kept: shapes, axes and pads are short
+OPSETS = range(13, 22)  # versions of the standard domain that the shape rules follow
+MAX_CONSTANT_VALUES = 64  # constants of more values are not kept: shapes, axes and pads are short
+MAX_CACHED_BYTES = 64  # of an attribute: most are short and repeated in many nodes
+MAX_TYPE_BYTES = 1024  # of the type of a tensor: its dtype and the sizes or names of its axes
 REMEDY = "Export the network without it."
-Span = tuple[int, int]  # the first byte of a message, and its end
 
-TEXTS, MESSAGES = BYTES | MANY, BYTES | MANY
-MODEL: Schema = {
+Span = tuple[int, int]  # start and end of a message
+Part = tuple[int, int, int]  # wire type, start and end of one occurrence of a field
+
+STRINGS = MESSAGES = BYTES | REPEATED
+MODEL = schema({
     1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 7: BYTES, 8: MESSAGES, 14: MESSAGES, 20: MESSAGES,
     25: MESSAGES,
-}  # fmt: skip
-OPSET: Schema = {1: BYTES, 2: VARINT}
-GRAPH: Schema = {
+})  # fmt: skip
+OPSET = schema({1: BYTES, 2: VARINT})
+GRAPH = schema({
     1: MESSAGES, 2: BYTES, 5: MESSAGES, 10: BYTES, 11: MESSAGES, 12: MESSAGES, 13: MESSAGES, 14: MESSAGES, 15: MESSAGES,
     16: MESSAGES,
-}  # fmt: skip
-NODE: Schema = {1: TEXTS, 2: TEXTS, 3: BYTES, 4: BYTES, 5: MESSAGES, 6: BYTES, 7: BYTES, 8: BYTES, 9: MESSAGES}
-ATTRIBUTE: Schema = {
-    1: BYTES, 2: FIXED32, 3: VARINT, 4: BYTES, 5: BYTES, 6: BYTES, 7: FIXED32 | MANY, 8: VARINT | MANY, 9: TEXTS,
-    10: MESSAGES, 11: MESSAGES, 13: BYTES, 14: BYTES, 15: MESSAGES, 20: VARINT, 21: BYTES, 22: BYTES, 23: MESSAGES,
-}  # fmt: skip
-TENSOR: Schema = {
-    1: VARINT | MANY, 2: VARINT, 3: BYTES, 4: FIXED32 | MANY, 5: VARINT | MANY, 6: TEXTS, 7: VARINT | MANY, 8: BYTES,
-    9: BYTES, 10: FIXED64 | MANY, 11: VARINT | MANY, 12: BYTES, 13: MESSAGES, 14: VARINT, 16: MESSAGES,
-}  # fmt: skip
-VALUE_INFO: Schema = {1: BYTES, 2: BYTES, 3: BYTES, 4: MESSAGES}
-TYPE: Schema = {1: BYTES, 4: BYTES, 5: BYTES, 6: BYTES, 7: BYTES, 8: BYTES, 9: BYTES}
-TENSOR_TYPE: Schema = {1: VARINT, 2: BYTES}
-SHAPE: Schema = {1: MESSAGES}
-AXIS: Schema = {1: VARINT, 2: BYTES, 3: BYTES}
+})  # fmt: skip
+NODE = schema({1: STRINGS, 2: STRINGS, 3: BYTES, 4: BYTES, 5: MESSAGES, 6: BYTES, 7: BYTES, 8: BYTES, 9: MESSAGES})
+ATTRIBUTE = schema({
+    1: BYTES, 2: FIXED32, 3: VARINT, 4: BYTES, 5: BYTES, 6: BYTES, 7: FIXED32 | REPEATED, 8: VARINT | REPEATED,
+    9: STRINGS, 10: MESSAGES, 11: MESSAGES, 13: BYTES, 14: BYTES, 15: MESSAGES, 20: VARINT, 21: BYTES, 22: BYTES,
+    23: MESSAGES,
+})  # fmt: skip
+TENSOR = schema({
+    1: VARINT | REPEATED, 2: VARINT, 3: BYTES, 4: FIXED32 | REPEATED, 5: VARINT | REPEATED, 6: STRINGS,
+    7: VARINT | REPEATED, 8: BYTES, 9: BYTES, 10: FIXED64 | REPEATED, 11: VARINT | REPEATED, 12: BYTES, 13: MESSAGES,
+    14: VARINT, 16: MESSAGES,
+})  # fmt: skip
+VALUE_INFO = schema({1: BYTES, 2: BYTES, 3: BYTES, 4: MESSAGES})
+TYPE = schema({1: BYTES, 4: BYTES, 5: BYTES, 6: BYTES, 7: BYTES, 8: BYTES, 9: BYTES})
+TENSOR_TYPE = schema({1: VARINT, 2: BYTES})
+SHAPE = schema({1: MESSAGES})
+AXIS = schema({1: VARINT, 2: BYTES, 3: BYTES})
 
+# ONNX's numbers of dtypes, and for each the bytes of one value and the tensor field that holds its values.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
-SIZES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}  # bytes of a number of each type
-HOLDERS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}  # the field of a tensor that holds numbers of each type
-WIDTHS = {4: 4, 10: 8}  # bytes of a number in these fields; in the others it is a varint
-# The field of an attribute that holds a value of each type, and the value where the field is left out.
-VALUES: dict[int, tuple[int, Any]] = {
+DTYPE_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
+DTYPE_FIELDS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}
+FIXED_FIELD_BYTES = {4: 4, 10: 8}  # bytes of one value in these tensor fields; the other fields hold varints
+# For each type of attribute: the field that holds the value, and the value where the field is left out.
+ATTRIBUTE_FIELDS: dict[int, tuple[int, Any]] = {
     1: (2, 0.0), 2: (3, 0), 3: (4, b""), 4: (5, None), 6: (7, []), 7: (8, []), 8: (9, []),
 }  # fmt: skip
-OTHERS = (5, 10)  # types of an attribute that hold graphs
+GRAPH_ATTRIBUTE_TYPES = (5, 10)  # one graph, several graphs
 
 
 def graph_span(data: bytes) -> Span:
-    """Where the graph of a model lies, its opset seen."""
+    """Start and end of the graph in a model, whose opset is checked."""
     graph, opsets = None, []
     for number, _, start, end in fields(data, 0, len(data), MODEL):
         if number == 7:
@@ -77,6 +97,7 @@ def graph_span(data: bytes) -> Span:
 
 
 def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
+    """Domain ("" for the standard one) and version."""
     domain, version = "", 0
     for number, _, first, last in fields(data, start, end, OPSET):
         if number == 1:
@@ -86,9 +107,9 @@ def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
     return "" if domain == "ai.onnx" else domain, version
 
 
-def nodes(data: bytes, span: Span) -> Iterator[Node]:
-    """The operators of a graph, in their order. Raises ArtifactError for one that no plain network has."""
-    for number, _, start, end in fields(data, *span, GRAPH):
+def nodes(data: bytes, graph: Sequence[Field]) -> Iterator[Node]:
+    """The operators in the fields of a graph, in file order. Raises ArtifactError for what no plain network has."""
+    for number, _, start, end in graph:
         if number == 1:
             yield _node(data, start, end)
 
@@ -105,7 +126,8 @@ def _node(data: bytes, start: int, end: int) -> Node:
         elif number == 4:
             op = _text(data, first, last)
         elif number == 5:
-            name, value = _attribute(data, first, last)
+            short = last - first <= MAX_CACHED_BYTES
+            name, value = _short_attribute(data[first:last]) if short else _attribute(data, first, last)
             if name in attributes:
                 raise ArtifactError(f"operator {op}", found=f"attribute {name} twice", expected="once")
             attributes[name] = value
@@ -116,49 +138,55 @@ def _node(data: bytes, start: int, end: int) -> Node:
     return Node(op, inputs, outputs, attributes)
 
 
+@functools.lru_cache(1024)
+def _short_attribute(message: bytes) -> tuple[str, Any]:
+    """`_attribute`, parsed once for equal bytes."""
+    return _attribute(message, 0, len(message))
+
+
 def _attribute(data: bytes, start: int, end: int) -> tuple[str, Any]:
-    """Name and value: a number, bytes, numbers, or the constant of a tensor."""
+    """Name and value: a number, bytes, a list of either, or a constant tensor."""
     name, kind = "", 0
-    held: dict[int, list[tuple[int, int, int]]] = {}
+    parts: dict[int, list[Part]] = {}
     for number, wire, first, last in fields(data, start, end, ATTRIBUTE):
         if number == 1:
             name = _text(data, first, last)
         elif number == 20:
             kind = first
         elif number != 13:
-            held.setdefault(number, []).append((wire, first, last))
-    if kind in OTHERS or 6 in held or 11 in held:
+            parts.setdefault(number, []).append((wire, first, last))
+    if kind in GRAPH_ATTRIBUTE_TYPES or 6 in parts or 11 in parts:
         raise ArtifactError("graph", found="a graph inside an operator (control flow)", expected="none", remedy=REMEDY)
-    place, value = VALUES.get(kind, (0, None))
-    if not place or not set(held) <= {place}:
-        found = f"attribute {name} of type {kind} with fields {sorted(held)}"
+    value_field, default = ATTRIBUTE_FIELDS.get(kind, (0, None))
+    if not value_field or not set(parts) <= {value_field}:
+        found = f"attribute {name} of type {kind} with fields {sorted(parts)}"
         raise ArtifactError("graph", found=found, expected="one value of the type that it states")
-    return name, _value(data, place, held[place]) if held else value
+    return name, _value(data, value_field, parts[value_field]) if parts else default
 
 
-def _value(data: bytes, place: int, parts: list[tuple[int, int, int]]) -> Any:
-    """What the fields of one number of an attribute hold."""
+def _value(data: bytes, number: int, parts: list[Part]) -> Any:
+    """The value of an attribute, in the occurrences of the field `number`."""
     _, first, last = parts[0]
-    if place in (2, 7):
+    if number in (2, 7):
         floats = [value for _, a, b in parts for value in struct.unpack(f"<{(b - a) // 4}f", data[a : b - (b - a) % 4])]
-        return floats if place == 7 else floats[0]
-    if place == 8:
-        return _whole_numbers(data, parts)
-    if place in (3, 5):
-        return signed(first) if place == 3 else constant(data, first, last)[1]
-    return data[first:last] if place == 4 else [data[a:b] for _, a, b in parts]
+        return floats if number == 7 else floats[0]
+    if number == 8:
+        return _integers(data, parts)
+    if number in (3, 5):
+        return signed(first) if number == 3 else constant(data, first, last)[2]
+    return data[first:last] if number == 4 else [data[a:b] for _, a, b in parts]
 
 
-def _whole_numbers(data: bytes, parts: list[tuple[int, int, int]]) -> list[int]:
+def _integers(data: bytes, parts: list[Part]) -> list[int]:
     return [value for wire, a, b in parts for value in (packed(data, a, b) if wire == BYTES else [signed(a)])]
 
 
-def constant(data: bytes, start: int, end: int) -> tuple[str, Known]:
-    """Name and shape of a tensor in the file, and its values where it is short and numbers matter."""
+def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]:
+    """Name, dtype and shape of a tensor stored in the file, with its values if they are few and may be sizes."""
     name, kind = "", 0
     dims: list[int] = []
     raw: Span | None = None
-    held: dict[int, list[tuple[int, int, int]]] = {}
+    parts: dict[int, list[Part]] = {}
     for number, wire, first, last in fields(data, start, end, TENSOR):
         if number == 1:
             dims += packed(data, first, last) if wire == BYTES else [signed(first)]
@@ -169,77 +197,88 @@ def constant(data: bytes, start: int, end: int) -> tuple[str, Known]:
         elif number == 9:
             raw = first, last
         elif number == 13 or (number == 14 and first):
-            expected = "numbers in the file itself"
+            expected = "values in the file itself"
             raise ArtifactError(f"tensor {name}", found="external data", expected=expected, remedy=REMEDY)
         elif number in (3, 4, 5, 6, 7, 10, 11):
-            held.setdefault(number, []).append((wire, first, last))
+            parts.setdefault(number, []).append((wire, first, last))
     if kind not in DTYPES or len(dims) > MAX_AXES or min(dims, default=0) < 0:
         found = f"{len(dims)} axes of type {kind}"
         expected = f"at most {MAX_AXES} of a type among {', '.join(DTYPES.values())}"
         raise ArtifactError(f"tensor {name}", found=found, expected=expected)
     size = math.prod(dims)
-    holder = HOLDERS[kind]
-    if raw is not None and not held:
-        count, rest = divmod(raw[1] - raw[0], SIZES[kind])
-    else:
-        count, rest = sum(_count(data, holder, *part) for part in held.get(holder, [])), len(set(held) - {holder})
-    if count != size or rest or (raw is not None and held):
-        found = f"{count:,} numbers for shape {text(tuple(dims))}"
+    count, is_plain = _stored_values(data, kind, raw, parts)
+    if count != size or not is_plain:
+        found = f"{count:,} values for shape {shape_text(tuple(dims))}"
         raise ArtifactError(f"tensor {name}", found=found, expected=f"{size:,} in one field")
-    return name, Known(tuple(dims), _numbers(data, kind, size, raw, held.get(holder, [])))
+    values = _constant_values(data, kind, size, raw, parts.get(DTYPE_FIELDS[kind], []))
+    return name, DTYPES[kind], StaticTensor(tuple(dims), values)
+
+
+def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, list[Part]]) -> tuple[int, bool]:
+    """How many values a tensor holds, and whether they are whole and all in the one field that fits its dtype."""
+    if raw is not None:
+        count, rest = divmod(raw[1] - raw[0], DTYPE_BYTES[kind])
+        return count, not rest and not parts
+    number = DTYPE_FIELDS[kind]
+    return sum(_count(data, number, *part) for part in parts.get(number, [])), set(parts) <= {number}
 
 
 def _count(data: bytes, number: int, wire: int, first: int, last: int) -> int:
-    """How many numbers a field of a tensor holds."""
+    """How many values one occurrence of a tensor field holds."""
     if wire == VARINT:
         return 1
-    return (last - first) // WIDTHS[number] if number in WIDTHS else packed_count(data, first, last)
+    width = FIXED_FIELD_BYTES.get(number)
+    return (last - first) // width if width else packed_count(data, first, last)
 
 
-def _numbers(
-    data: bytes, kind: int, size: int, raw: Span | None, parts: list[tuple[int, int, int]]
-) -> list[Any] | None:
-    """The values of a short constant of int64 or floats; whole numbers of 32 bits overflow in another way than here."""
-    code = {1: "f", 7: "q", 11: "d"}.get(kind)
-    if code is None or size > MAX_KNOWN:
+def _constant_values(data: bytes, kind: int, size: int, raw: Span | None, parts: list[Part]) -> list[Any] | None:
+    """The values of a short int64 or float constant, else None: int32 overflows differently than Python's integers."""
+    struct_format = {1: "f", 7: "q", 11: "d"}.get(kind)
+    if struct_format is None or size > MAX_CONSTANT_VALUES:
         return None
     if raw is not None:
-        return list(struct.unpack_from(f"<{size}{code}", data, raw[0]))
+        return list(struct.unpack_from(f"<{size}{struct_format}", data, raw[0]))
     if kind == 7:
-        return _whole_numbers(data, parts)
-    width = struct.calcsize(code)
-    return [value for _, a, b in parts for value in struct.unpack(f"<{(b - a) // width}{code}", data[a:b])]
+        return _integers(data, parts)
+    width = struct.calcsize(struct_format)
+    return [value for _, a, b in parts for value in struct.unpack(f"<{(b - a) // width}{struct_format}", data[a:b])]
 
 
 def value_info(data: bytes, start: int, end: int) -> Tensor:
-    """An input or output as the graph declares it; an axis is a size, or its name where it is free."""
-    name, kind = "", 0
-    axes: list[int | str] = []
+    """A tensor as the graph declares it; an axis has a size, or a name where it is free."""
+    name, dtype = "", "no type"
+    shape: tuple[int | str, ...] = ()
     for number, _, first, last in fields(data, start, end, VALUE_INFO):
         if number == 1:
             name = _text(data, first, last)
         elif number == 2:
-            kind, axes = _tensor_type(data, first, last)
-    return Tensor(name, DTYPES.get(kind, f"type {kind}"), tuple(axes))
+            if last - first > MAX_TYPE_BYTES:
+                expected = f"at most {MAX_TYPE_BYTES:,}"
+                raise ArtifactError(f"type of {name}", found=f"{last - first:,} bytes", expected=expected)
+            dtype, shape = _tensor_type(data[first:last])
+    return Tensor(name, dtype, shape)
 
 
-def _tensor_type(data: bytes, start: int, end: int) -> tuple[int, list[int | str]]:
+@functools.lru_cache(1024)
+def _tensor_type(message: bytes) -> tuple[str, tuple[int | str, ...]]:
+    """Dtype and axes, parsed once for equal bytes."""
     kind = 0
-    axes: list[int | str] = []
-    for number, _, first, last in fields(data, start, end, TYPE):
+    axes: tuple[int | str, ...] = ()
+    for number, _, start, end in fields(message, 0, len(message), TYPE):
         if number not in (1, 6):
-            raise ArtifactError("graph", found="an input or output that is no tensor", expected="tensors")
-        for inner, _, a, b in fields(data, first, last, TENSOR_TYPE) if number == 1 else ():
+            raise ArtifactError("graph", found="a value that is no tensor", expected="tensors")
+        for inner, _, first, last in fields(message, start, end, TENSOR_TYPE) if number == 1 else ():
             if inner == 1:
-                kind = a
+                kind = first
             else:
-                axes = [_axis(data, c, d) for _, _, c, d in fields(data, a, b, SHAPE)]
+                axes = tuple(_axis(message, a, b) for _, _, a, b in fields(message, first, last, SHAPE))
     if len(axes) > MAX_AXES:
         raise ArtifactError("graph", found=f"{len(axes)} axes", expected=f"at most {MAX_AXES}")
-    return kind, axes
+    return DTYPES.get(kind, f"type {kind}"), axes
 
 
 def _axis(data: bytes, start: int, end: int) -> int | str:
+    """The size of an axis, its name, or "?" where it has neither."""
     axis: int | str = "?"
     for number, _, first, last in fields(data, start, end, AXIS):
         if number == 1:
@@ -253,4 +292,4 @@ def _text(data: bytes, start: int, end: int) -> str:
     try:
         return data[start:end].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ArtifactError("graph", found="a name that is no UTF-8", expected="plain names") from error
+        raise ArtifactError("graph", found="a name that is not UTF-8", expected="plain names") from error

@@ -1,15 +1,15 @@
 """Two lists of ONNX operators: those that the exporter emits, and those that the runtime accepts.
 
-The runtime accepts the standard domain without control flow and random operators, and without those whose results have
-a size that only a run can tell. An operator is accepted by having a rule that tells the shapes of its results.
+The runtime accepts the standard domain without control flow, without random operators, and without operators whose
+output sizes depend on values. An operator is accepted if it has a rule for the shapes of its outputs.
 """
 
-from . import layouts, shapes
+from . import arithmetic, layouts
 from .shapes import Rule
 
 _EMITTED = """
-    Add Cast Conv DepthToSpace DequantizeLinear Div Gather Gemm LayerNormalization MatMul MaxPool
-    Mul QuantizeLinear Relu Reshape Sigmoid SpaceToDepth Split Sub Tanh Transpose
+    Add Cast Conv DequantizeLinear Div Gather Gemm LayerNormalization MatMul MaxPool
+    Mul QuantizeLinear Relu Reshape Sigmoid Split Sub Tanh Transpose
 """
 EMITTED = frozenset(_EMITTED.split())
 CONTROL_FLOW = frozenset(("If", "Loop", "Scan", "SequenceMap"))
@@ -18,33 +18,33 @@ RANDOM = frozenset(
 )
 
 _RULES: dict[Rule, str] = {
-    shapes.same: """
+    arithmetic.same_shape: """
         Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Clip Cos Cosh CumSum
         DequantizeLinear Elu Erf Exp Floor Gelu HardSigmoid HardSwish Hardmax IsInf IsNaN LRN
         LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not
         QuantizeLinear Reciprocal Relu ReverseSequence Round ScatterElements ScatterND Selu Shrink
         Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Tan Tanh ThresholdedRelu Trilu
     """,
-    shapes.normalised: "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization",
-    shapes.identity: "Identity",
-    shapes.dropout: "Dropout",
-    layouts.einsum: "Einsum",
-    layouts.grid_sample: "GridSample",
-    shapes.cast: "Cast",
-    shapes.broadcast: """
+    arithmetic.normalization: "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization",
+    arithmetic.identity: "Identity",
+    arithmetic.dropout: "Dropout",
+    arithmetic.einsum: "Einsum",
+    arithmetic.grid_sample: "GridSample",
+    arithmetic.cast: "Cast",
+    arithmetic.broadcast: """
         Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less
         LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor
     """,
-    shapes.matmul: "MatMul MatMulInteger QLinearMatMul",
-    shapes.gemm: "Gemm",
-    shapes.conv: "Conv ConvInteger ConvTranspose QLinearConv",
-    shapes.pool: "AveragePool LpPool MaxPool",
-    shapes.pool_all: "GlobalAveragePool GlobalLpPool GlobalMaxPool",
-    layouts.reduced: """
+    arithmetic.matmul: "MatMul MatMulInteger QLinearMatMul",
+    arithmetic.gemm: "Gemm",
+    arithmetic.conv: "Conv ConvInteger ConvTranspose QLinearConv",
+    arithmetic.pool: "AveragePool LpPool MaxPool",
+    arithmetic.global_pool: "GlobalAveragePool GlobalLpPool GlobalMaxPool",
+    layouts.reduce: """
         ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
         ReduceSum ReduceSumSquare
     """,
-    layouts.arg_reduced: "ArgMax ArgMin",
+    layouts.arg_reduce: "ArgMax ArgMin",
     layouts.reshape: "Reshape",
     layouts.flatten: "Flatten",
     layouts.squeeze: "Squeeze",
@@ -52,7 +52,7 @@ _RULES: dict[Rule, str] = {
     layouts.transpose: "Transpose",
     layouts.concat: "Concat",
     layouts.split: "Split",
-    layouts.sliced: "Slice",
+    layouts.slices: "Slice",
     layouts.gather: "Gather",
     layouts.gather_elements: "GatherElements",
     layouts.gather_nd: "GatherND",
@@ -66,7 +66,7 @@ _RULES: dict[Rule, str] = {
     layouts.size_of: "Size",
     layouts.constant: "Constant",
     layouts.constant_of_shape: "ConstantOfShape",
-    layouts.counted: "Range",
+    layouts.arange: "Range",
     layouts.one_hot: "OneHot",
     layouts.top_k: "TopK",
 }

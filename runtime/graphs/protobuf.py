@@ -1,8 +1,8 @@
-"""Protocol buffers' wire format, read by a strict schema: as much as ONNX files need, and no more.
+"""A strict reader of the Protocol Buffers wire format, limited to what ONNX files need.
 
-Readers of this format are lenient: they merge what comes twice, cut numbers short and skip what they do not know, each
-in its own way. What is checked here is run by another reader, so everything that the two could take differently is
-refused: fields that the schema does not have, of another wire type, or twice.
+Common readers are lenient, each in its own way: they merge repeated fields, truncate long numbers and skip unknown
+fields. onnxruntime parses a checked file again with another reader, so everything that two readers could understand
+differently is refused: unknown fields, wrong wire types, and single fields that occur twice.
 
 Source: https://protobuf.dev/programming-guides/encoding
 """
@@ -10,58 +10,74 @@ Source: https://protobuf.dev/programming-guides/encoding
 from ..errors import ArtifactError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
-WIDTHS = {FIXED64: 8, FIXED32: 4}  # bytes
-MANY = 8  # added to a wire type: the field may come more than once, and numbers may be packed
-MAX_VARINT = 10  # bytes of the longest number
-MAX_FIELDS = 200_000  # of one message
+WIDTHS = {FIXED64: 8, FIXED32: 4}  # bytes per number
+REPEATED = 8  # added to a wire type: the field may occur more than once, and its numbers may be packed
+MAX_VARINT_BYTES = 10
+MAX_FIELDS = 200_000  # per message
 
-Schema = dict[int, int]  # of each field's number its wire type, MANY added or not
-Field = tuple[int, int, int, int]  # number, wire type, and a value and 0, or the first byte of the content and its end
+# Key of a field -> field number, wire type, and whether the field must not occur twice.
+Schema = dict[int, tuple[int, int, bool]]
+Field = tuple[int, int, int, int]  # number, wire type, then (value, 0) of a varint or (start, end) of the content
+
+
+def schema(kinds: dict[int, int]) -> Schema:
+    """The schema of a message, from the wire type of each field number, with REPEATED added where it applies."""
+    keys: Schema = {}
+    for number, kind in kinds.items():
+        wire, single = kind & 7, not kind & REPEATED
+        keys[number << 3 | wire] = number, wire, single
+        if not single:
+            keys[number << 3 | BYTES] = number, BYTES, single  # packed numbers
+    return keys
 
 
 def fields(data: bytes, start: int, end: int, schema: Schema) -> list[Field]:
-    """The fields of the message that lies in data[start:end], in their order.
+    """The fields of the message data[start:end], in file order.
 
-    Raises ArtifactError for bytes that are no message of the schema.
+    Raises ArtifactError for bytes that do not match the schema.
     """
     found: list[Field] = []
-    once: set[int] = set()
+    present = 0  # bit mask of the single fields met so far
     at = start
     try:
-        while at < end:
+        while at < end and len(found) <= MAX_FIELDS:
             key = data[at]
             at += 1
             if key > 0x7F:
                 key, at = _varint(data, at - 1, end)
-            number, wire = key >> 3, key & 7
-            kind = schema.get(number)
-            if kind is None or (wire != kind & 7 and not (kind & MANY and wire == BYTES)) or key >> 32:
-                raise ArtifactError("protobuf", found=f"field {number} of wire type {wire}", expected="those of ONNX")
-            if not kind & MANY and number in once:
-                raise ArtifactError("protobuf", found=f"field {number} twice", expected="once")
-            once.add(number)
-            value = WIDTHS.get(wire, 0)
-            if not value:
+            known = schema.get(key)
+            if known is None:
+                raise ArtifactError(
+                    "protobuf", found=f"field {key >> 3} of wire type {key & 7}", expected="ONNX fields"
+                )
+            number, wire, single = known
+            if single:
+                if present >> number & 1:
+                    raise ArtifactError("protobuf", found=f"field {number} twice", expected="once")
+                present |= 1 << number
+            if wire in (BYTES, VARINT):
                 value = data[at]
                 at += 1
                 if value > 0x7F:
                     value, at = _varint(data, at - 1, end)
-            if wire == VARINT:
-                found.append((number, wire, value, 0))
+                if wire == VARINT:
+                    found.append((number, wire, value, 0))
+                    continue
             else:
-                found.append((number, wire, at, at + value))
-                at += value
-            if len(found) > MAX_FIELDS:
-                break
+                value = WIDTHS[wire]
+            found.append((number, wire, at, at + value))
+            at += value
     except IndexError:
         at = end + 1
-    if at > end or len(found) > MAX_FIELDS:
-        raise ArtifactError("protobuf", found="a field cut short, or too many", expected=f"at most {MAX_FIELDS:,}")
+    if at > end:
+        raise ArtifactError("protobuf", found="a truncated field", expected="a whole one")
+    if len(found) > MAX_FIELDS:
+        raise ArtifactError("protobuf", found="more fields", expected=f"at most {MAX_FIELDS:,} per message")
     return found
 
 
 def packed(data: bytes, start: int, end: int) -> list[int]:
-    """The numbers of a packed repeated field of whole numbers."""
+    """The signed 64-bit integers of a packed repeated field."""
     values, at = [], start
     while at < end:
         value, at = _varint(data, at, end)
@@ -70,24 +86,24 @@ def packed(data: bytes, start: int, end: int) -> list[int]:
 
 
 def packed_count(data: bytes, start: int, end: int) -> int:
-    """How many varints there are: each has one byte, its last, below 128."""
+    """How many varints a packed field holds: the last byte of each is below 128."""
     return len(data[start:end].translate(None, bytes(range(0x80, 0x100))))
 
 
 def signed(value: int) -> int:
-    """A varint as a signed number of 64 bits."""
+    """An unsigned 64-bit integer read as a signed one (two's complement)."""
     return value - (1 << 64) if value >> 63 else value
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """A number of 64 bits, and where it ends."""
+    """The unsigned 64-bit integer at `at`, and the index of the byte after it."""
     value = 0
-    for place in range(MAX_VARINT):
+    for position in range(MAX_VARINT_BYTES):
         if at >= end:
             break
         byte = data[at]
         at += 1
-        value |= (byte & 0x7F) << (7 * place)
+        value |= (byte & 0x7F) << (7 * position)
         if byte < 0x80 and value < 1 << 64:
             return value, at
     raise ArtifactError("protobuf", found="a number cut short or too long", expected="a varint of 64 bits")

@@ -1,4 +1,4 @@
-"""Arguments for the Python API that no caller should give, and some that one may."""
+"""Calls of the Python API with invalid, unusual and valid arguments."""
 
 import aegen
 import array_mutators
@@ -8,7 +8,7 @@ import oracle
 from PIL import Image
 
 LONG_TEXT = "x" * mutators.LONG
-ANYTHING = (
+ANY_VALUES = (
     None, True, False, 0, 1, 3, -1, 2.0, 0.5, float("nan"), float("inf"), -0.0, 1j, 2**63, 2**64, 10**400,
     -(10**400), 1e308, "", "3", "kde", LONG_TEXT, "\ud800", b"3", [], [3], [1, 2], (3,), {}, {3}, {"kde"}, object(),
     len, Ellipsis, slice(2), np.int64(2), np.uint8(2), np.float32(1), np.float16("nan"), np.bool_(True),
@@ -16,19 +16,20 @@ ANYTHING = (
     np.datetime64("2020-01-01"), np.str_("kde"), np.complex64(1j), range(3), bytearray(b"3"), np.zeros(0),
     np.ma.masked, [[1], [2, 3]], np.array([[3]]), np.array([True]),
 )  # fmt: skip
-GOOD = {
+VALID = {
     "n": (0, 1, 3, 5, np.int64(3)),
-    "seed": (0, 5, 2**32, 2**64, 2**128, np.int64(7)),
+    "seed": (0, 5, 2**32, 2**64 - 1, np.int64(7)),
+    "start": (0, 3, 1000, 2**40, np.int64(5)),
     "prior": ("standard", "diagonal", "gaussian", "gmm", "kde", "flow", None),
     "label": (3, 4, None, [3, 4, 3], np.array([3, 3, 4]), "left", ["left", "right", "left"]),
     "temperature": (0, 1, 0.5, None, np.float32(0.1)),
     "batch_size": (1, 2, 1000, None),
     "dtype": ("float32", "uint8", np.uint8, np.float32, np.dtype("uint8")),
     "steps": (2, 3, 10),
-    "along": ("linear", "slerp", "norm-corrected", None),
+    "method": ("linear", "slerp", "norm-corrected", None),
     "threads": (1, 2, None),
 }
-ODD = {
+INVALID = {
     "n": (2**40 + 1, 2**62),
     "dtype": (
         "float64",
@@ -55,24 +56,26 @@ ODD = {
         np.array(3),
     ),
     "threads": (257, 2**40, 0),
+    "seed": (2**64, 2**128),
+    "start": (2**62, 2**63, 2**64, -1),
 }
-LIMITS = {"steps": 100, "threads": 300}  # larger ones would be valid, or come close, and take all there is
+MAX_VALUES = {"steps": 100, "threads": 300}  # larger values may be valid, and would exhaust memory or time
 
 
 def value(trial, name):
-    """A value for an argument: most often a good one."""
+    """A value for an argument, in 60 % of the calls a valid one."""
     random = trial.random
     if random.random() < 0.6:
-        return random.choice(GOOD[name])
-    found = random.choice((*ANYTHING, *ODD.get(name, ())))
-    if isinstance(found, str | bytes):
-        trial.texts.append(str(found))
-    limit = LIMITS.get(name)
-    return 3 if limit and isinstance(found, int) and found > limit else found
+        return random.choice(VALID[name])
+    result = random.choice((*ANY_VALUES, *INVALID.get(name, ())))
+    if isinstance(result, str | bytes):
+        trial.texts.append(str(result))
+    limit = MAX_VALUES.get(name)
+    return 3 if limit and isinstance(result, int) and result > limit else result
 
 
-def odd_images(trial, shape, rows=3):
-    """Images, or what somebody may take for images."""
+def unusual_images(trial, shape, rows=3):
+    """Images (rows, *shape) in valid and invalid forms, and other objects."""
     random, numbers = trial.random, trial.numbers
     good = numbers.integers(0, 256, (rows, *shape), np.uint8)
     unit = numbers.random((rows, *shape), np.float32)
@@ -94,7 +97,7 @@ def odd_images(trial, shape, rows=3):
         lambda: random.choice(sound),
         lambda: random.choice((good, unit)),
         lambda: array_mutators.other_array(random, numbers, random.choice((good, unit))),
-        lambda: random.choice(ANYTHING),
+        lambda: random.choice(ANY_VALUES),
         lambda: unit + np.float32(random.choice((1e-7, -1e-7, 0.5, -2, 1e38))),
         lambda: random.choice(wrapped),
         lambda: random.choice(lists),
@@ -108,136 +111,137 @@ def odd_images(trial, shape, rows=3):
 
 
 def nested(depth):
-    """A list in a list in a list."""
-    found = 0.5
+    """A number inside `depth` nested lists."""
+    result = 0.5
     for _ in range(depth):
-        found = [found]
-    return found
+        result = [result]
+    return result
 
 
-def odd_latents(trial, latent_dim, rows=3):
-    """Latents, or what somebody may take for latents."""
-    return odd_images(trial, (latent_dim,), rows)
+def unusual_latents(trial, latent_dim, rows=3):
+    """Latents (rows, latent_dim) in valid and invalid forms, and other objects."""
+    return unusual_images(trial, (latent_dim,), rows)
 
 
-def call(trial, bench):
-    """One call with some odd arguments."""
+def call(trial, fixtures):
+    """One call with some unusual arguments."""
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
-    CALLS[random.choice(list(CALLS))](trial, bench.models[name], bench.paths[name])
+    CALLS[random.choice(list(CALLS))](trial, fixtures.models[name], fixtures.paths[name])
 
 
 def _some(trial, *names):
-    """Some of the named arguments, given or left out."""
+    """Values for a random choice of the named arguments."""
     return {name: value(trial, name) for name in names if trial.random.random() < 0.4}
 
 
-def _rows(given):
-    """How many rows are asked for, where that is clear."""
-    return int(given) if isinstance(given, int | np.integer) else None
+def _rows(n):
+    """The number of rows for an argument `n`, or None where it is no integer."""
+    return int(n) if isinstance(n, int | np.integer) else None
 
 
-def _images(given, shape):
-    """A check of images where dtype may have been given."""
+def _images(options, shape):
+    """A check of images of a shape, with the dtype that the options of the call ask for."""
 
     def check(result):
-        return oracle.images(shape, np.dtype(given.get("dtype", "float32")))(result)
+        return oracle.images(shape, np.dtype(options.get("dtype", "float32")))(result)
 
     return check
 
 
 def _sample(trial, model, path):
-    n, given = (
+    n, options = (
         value(trial, "n"),
-        {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature", "batch_size", "dtype")},
+        {"seed": 0, **_some(trial, "seed", "start", "prior", "label", "temperature", "batch_size", "dtype")},
     )
-    trial.call(lambda: model.sample(n, **given), _images(given, (_rows(n), *model.image_shape)))
+    trial.call(lambda: model.sample(n, **options), _images(options, (_rows(n), *model.image_shape)))
 
 
-def _iterate(trial, model, path):
-    n, given = (
+def _iter_sample(trial, model, path):
+    n, options = (
         value(trial, "n"),
-        {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature", "batch_size", "dtype")},
+        {"seed": 0, **_some(trial, "seed", "start", "prior", "label", "temperature", "batch_size", "dtype")},
     )
-    trial.call(lambda: list(model.iter_sample(n, **given)))
+    trial.call(lambda: list(model.iter_sample(n, **options)))
 
 
-def _draw(trial, model, path):
-    n, given = value(trial, "n"), {"seed": 0, **_some(trial, "seed", "prior", "label", "temperature")}
-    trial.call(lambda: model.draw(n, **given), oracle.array((_rows(n), model.latent_dim)))
+def _sample_latents(trial, model, path):
+    n, options = value(trial, "n"), {"seed": 0, **_some(trial, "seed", "start", "prior", "label", "temperature")}
+    trial.call(lambda: model.sample_latents(n, **options), oracle.array((_rows(n), model.latent_dim)))
 
 
-def _density(trial, model, path):
-    latents, given = odd_latents(trial, model.latent_dim), _some(trial, "prior", "label")
+def _log_prob(trial, model, path):
+    latents, options = unusual_latents(trial, model.latent_dim), _some(trial, "prior", "label")
     trial.call(
-        lambda: model.log_prob(latents, **given),
-        lambda found: None if found.dtype == np.float64 else f"dtype {found.dtype}",
+        lambda: model.log_prob(latents, **options),
+        lambda result: None if result.dtype == np.float64 else f"dtype {result.dtype}",
     )
 
 
 def _encode(trial, model, path):
-    images, given = odd_images(trial, model.image_shape), _some(trial, "batch_size")
-    rows = model.latent_dim
+    images, options = unusual_images(trial, model.image_shape), _some(trial, "batch_size")
+    latent_dim = model.latent_dim
     trial.call(
-        lambda: model.encode(images, **given),
-        lambda found: oracle.array((None, rows) if found.ndim == 2 else (rows,))(found),
+        lambda: model.encode(images, **options),
+        lambda result: oracle.array((None, latent_dim) if result.ndim == 2 else (latent_dim,))(result),
     )
 
 
 def _posterior(trial, model, path):
-    images = odd_images(trial, model.image_shape)
+    images = unusual_images(trial, model.image_shape)
     trial.call(lambda: model.posterior(images))
 
 
 def _decode(trial, model, path):
-    latents, given = odd_latents(trial, model.latent_dim), _some(trial, "batch_size", "dtype")
-    trial.call(lambda: model.decode(latents, **given), _of_any_rows(given, model.image_shape))
+    latents, options = unusual_latents(trial, model.latent_dim), _some(trial, "batch_size", "dtype")
+    trial.call(lambda: model.decode(latents, **options), _of_any_rows(options, model.image_shape))
 
 
 def _reconstruct(trial, model, path):
-    images, given = odd_images(trial, model.image_shape), _some(trial, "batch_size", "dtype")
-    trial.call(lambda: model.reconstruct(images, **given), _of_any_rows(given, model.image_shape))
+    images, options = unusual_images(trial, model.image_shape), _some(trial, "batch_size", "dtype")
+    trial.call(lambda: model.reconstruct(images, **options), _of_any_rows(options, model.image_shape))
 
 
-def _of_any_rows(given, shape):
-    def check(found):
-        axes = (None,) * (found.ndim - len(shape))
-        return _images(given, (*axes, *shape))(found)
+def _of_any_rows(options, shape):
+    """A check of images with any number of leading axes of any size before `shape`."""
+
+    def check(result):
+        axes = (None,) * (result.ndim - len(shape))
+        return _images(options, (*axes, *shape))(result)
 
     return check
 
 
 def _interpolate(trial, model, path):
-    a, b = (odd_images(trial, model.image_shape) for _ in range(2))
+    a, b = (unusual_images(trial, model.image_shape) for _ in range(2))
     if trial.random.random() < 0.6:
         a, b = trial.numbers.random((2, 2, *model.image_shape), np.float32)
-    given = _some(trial, "steps", "along", "batch_size", "dtype")
-    trial.call(lambda: model.interpolate(a, b, **given), _of_any_rows(given, model.image_shape))
+    options = _some(trial, "steps", "method", "batch_size", "dtype")
+    trial.call(lambda: model.interpolate(a, b, **options), _of_any_rows(options, model.image_shape))
 
 
-def _walk(trial, model, path):
+def _latent_walk(trial, model, path):
     n = value(trial, "n")
     n = 3 if isinstance(n, int) and n > 100 and n <= 2**40 else n
-    given = {"seed": 0, **_some(trial, "steps", "seed", "label", "temperature", "batch_size", "dtype")}
-    trial.call(lambda: model.latent_walk(n, **given), _of_any_rows(given, model.image_shape))
+    options = {"seed": 0, **_some(trial, "steps", "seed", "label", "temperature", "batch_size", "dtype")}
+    trial.call(lambda: model.latent_walk(n, **options), _of_any_rows(options, model.image_shape))
 
 
 def _load(trial, model, path):
     random = trial.random
-    given = _some(trial, "threads", "batch_size")
+    options = _some(trial, "threads", "batch_size")
     texts = ("nowhere", "x" * 300, LONG_TEXT, "a\0b", "~nobody/x", ".", "/dev/null", "\udcff", "\ud800", "mnist\n")
-    near = (path, str(path), f"{path}/", path / "manifest.json", path.parent, path / ".." / path.name)
-    places = (*near, *texts, *ANYTHING)
-    place = path if random.random() < 0.3 else random.choice(places)
-    if isinstance(place, str):
-        trial.texts.append(place)
-    loaded = trial.call(lambda: aegen.load(place, **given))
+    valid = (path, str(path), f"{path}/", path / "manifest.json", path.parent, path / ".." / path.name)
+    source = path if random.random() < 0.3 else random.choice((*valid, *texts, *ANY_VALUES))
+    if isinstance(source, str):
+        trial.texts.append(source)
+    loaded = trial.call(lambda: aegen.load(source, **options))
     if loaded is not None:
-        trial.call(lambda: loaded.draw(2, seed=0), oracle.array((2, loaded.latent_dim)))
+        trial.call(lambda: loaded.sample_latents(2, seed=0), oracle.array((2, loaded.latent_dim)))
 
 
 CALLS = {
-    "sample": _sample, "iter_sample": _iterate, "draw": _draw, "log_prob": _density, "encode": _encode,
-    "posterior": _posterior, "decode": _decode, "reconstruct": _reconstruct, "interpolate": _interpolate,
-    "wander": _walk, "load": _load,
+    "sample": _sample, "iter_sample": _iter_sample, "sample_latents": _sample_latents, "log_prob": _log_prob,
+    "encode": _encode, "posterior": _posterior, "decode": _decode, "reconstruct": _reconstruct,
+    "interpolate": _interpolate, "latent_walk": _latent_walk, "load": _load,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Mutations of arrays, `.npy` headers, and the zip archives that an `.npz` is."""
+"""Mutations of arrays, of `.npy` headers, and of the zip archives that hold an `.npz`."""
 
 import io
 import re
@@ -20,7 +20,7 @@ SHAPES = (
     "(True,)", "('3',)", "(3L,)", "(" + "1, " * 65 + ")", "(" + "1, " * 31 + ")", "(0, 99999999999999)", "[3]",
     "None", "(1e3,)", "(1_0,)", "(٣,)",
 )  # fmt: skip
-FIELDS = (  # of a zip archive's headers: the signature that one begins with, and places and sizes of what is in it
+ZIP_FIELDS = (  # headers of a zip archive: signature, then offset and size of each field
     (b"PK\x01\x02", ((8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (42, 4))),
     (b"PK\x03\x04", ((6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2))),
     (b"PK\x05\x06", ((8, 2), (10, 2), (12, 4), (16, 4), (20, 2))),
@@ -28,7 +28,7 @@ FIELDS = (  # of a zip archive's headers: the signature that one begins with, an
 
 
 def header(random, shape="(3,)", dtype="'<f4'", version=1):
-    """An `.npy` header, most often with something wrong in it."""
+    """An `.npy` header with one or two random changes."""
     parts = {"descr": dtype, "fortran_order": "False", "shape": shape}
     for _ in range(random.choice((1, 1, 1, 2))):
         kind = random.randrange(7)
@@ -56,7 +56,7 @@ def header(random, shape="(3,)", dtype="'<f4'", version=1):
 
 
 def other_array(random, numbers, array):
-    """An array like another one, with something about it changed: rank, length, dtype, values, order."""
+    """An array of any shape, with its rank, length, dtype, values or order changed."""
     choices = (
         lambda: array[..., None],
         lambda: array[0] if array.ndim else array,
@@ -84,7 +84,7 @@ def other_array(random, numbers, array):
 
 
 def _one_changed(random, array):
-    """One value changed; where it has no place for a number, the array itself."""
+    """An array of any shape with one value changed, unless it is empty or holds no numbers."""
     changed_array = np.array(array)
     if array.size:
         value = random.choice((np.nan, np.inf, -1, 0, 1e20, 127))
@@ -96,14 +96,14 @@ def _one_changed(random, array):
 
 
 class Members:
-    """A zip archive as a list of (name, content), written with anything wrong that one may ask for."""
+    """A zip archive as a list of (name, content), to be written with faults."""
 
     def __init__(self, arrays):
         self.items = [(f"{name}.npy", bases.save_npy(array)) for name, array in arrays.items()]
         self.method, self.bomb = zipfile.ZIP_STORED, None
 
     def mutate(self, random):
-        """One change: of a member's content, of the list of members, or of how they are held."""
+        """One random change: of a content, of the list of members, or of the compression."""
         index = random.randrange(len(self.items)) if self.items else 0
         name, content = self.items[index] if self.items else ("x.npy", b"")
         kind = random.randrange(11)
@@ -113,7 +113,7 @@ class Members:
         elif kind == 2:
             self.items[index : index + 1] = [(name, mutators.changed(random, content))]
         elif kind == 3:
-            self.items[index : index + 1] = [(name, mutators.cut(random, content))]
+            self.items[index : index + 1] = [(name, mutators.truncated(random, content))]
         elif kind == 4:
             self.items[index : index + 1] = []
         elif kind == 5:
@@ -157,24 +157,24 @@ class Members:
 
 def patched(random, data):
     """An archive with fields of a header changed: method, flags, sizes, offsets, times, counts."""
-    sign, fields = random.choice(FIELDS)
+    sign, fields = random.choice(ZIP_FIELDS)
     starts = [match.start() for match in re.finditer(re.escape(sign), data)]
     start = random.choice(starts or [0])
     offset, size = random.choice(fields)
     value = random.choice((0, 1, 8, 9, 12, 14, 99, 255, 2**16 - 1, 2**31 - 1, 2**32 - 1)) & (256**size - 1)
-    place = start + offset
-    return data[:place] + value.to_bytes(size, "little") + data[place + size :]
+    position = start + offset
+    return data[:position] + value.to_bytes(size, "little") + data[position + size :]
 
 
 def with_member(data, name, packed, size):
-    """An archive with one more member, deflated before and put last; one of the same name is left out."""
+    """An archive with one more member, already deflated, which replaces a member of the same name."""
     stream = io.BytesIO(data)
     with zipfile.ZipFile(stream) as archive:
-        items = [(one.filename, archive.read(one)) for one in archive.infolist() if one.filename != name]
+        items = [(member.filename, archive.read(member)) for member in archive.infolist() if member.filename != name]
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for one, content in dict(items).items():
-            archive.writestr(one, content)
+        for member, content in dict(items).items():
+            archive.writestr(member, content)
         info = zipfile.ZipInfo(name)
         info.header_offset, info.compress_type, info.CRC = out.tell(), zipfile.ZIP_DEFLATED, 0
         info.compress_size, info.file_size = len(packed), size
@@ -186,5 +186,5 @@ def with_member(data, name, packed, size):
 
 
 def gzip_of(packed, size):
-    """A gzip file of raw deflate, its CRC-32 left at 0."""
+    """A gzip file of raw deflate, with a CRC-32 of 0."""
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + packed + struct.pack("<II", 0, size & 0xFFFFFFFF)

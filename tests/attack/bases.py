@@ -1,4 +1,4 @@
-"""What mutations begin with: small artifacts, image files, arrays and IDX files, all made or read when a run begins."""
+"""The unmutated inputs: small artifacts, image files, arrays and IDX files, made or read when a run begins."""
 
 import gzip
 import hashlib
@@ -16,27 +16,27 @@ from PIL import Image
 
 TINY = Path(__file__).parents[1] / "tiny"
 LABELS = [3, 4]
-BOMB_MB = 700  # of zeros that inflate from less than one
+BOMB_MB = 700  # MB of zeros that deflate to less than one
 
 
 class Artifact:
-    """A manifest and the bytes of the other files. Those that trials share are not changed: they take a `copy`."""
+    """A manifest and the bytes of the other files. Trials change only copies."""
 
     def __init__(self, manifest, files):
         self.manifest, self.files = manifest, files
 
     def copy(self):
-        """One that may be changed."""
-        return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # quicker than deepcopy
+        """A copy that may be changed."""
+        return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # faster than deepcopy
 
     def seal(self, *names):
-        """Make sizes and hashes of files anew, by default of all that the manifest lists."""
+        """Update the sizes and hashes of files in the manifest, by default of all files."""
         for name in names or self.files:
             content = self.files[name]
             self.manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
     def write(self, folder, manifest=None):
-        """Write it into an empty folder. manifest: bytes to write in place of its own."""
+        """Write the artifact into an empty folder. manifest: bytes to write in place of its manifest."""
         folder.mkdir(exist_ok=True)
         text = json.dumps(self.manifest).encode("utf-8", "surrogatepass") if manifest is None else manifest
         (folder / "manifest.json").write_bytes(text)
@@ -45,13 +45,13 @@ class Artifact:
 
 
 def artifacts():
-    """The tiny grey and colour artifacts, and a variational one with labels and a learned prior."""
-    found = {name: read_artifact(TINY / name) for name in ("grey", "colour")}
-    return {**found, "flow": with_flow(found["grey"])}
+    """The tiny grey and colour artifacts, and a labelled variational one with a learned prior, by name."""
+    tiny = {name: read_artifact(TINY / name) for name in ("grey", "colour")}
+    return {**tiny, "flow": with_flow(tiny["grey"])}
 
 
 def read_artifact(folder):
-    """An artifact of a folder; the card and the preview are short, for speed."""
+    """The artifact in a folder, with its card and preview shortened for speed."""
     manifest = json.loads((folder / "manifest.json").read_text())
     artifact = Artifact(manifest, {name: (folder / name).read_bytes() for name in manifest["files"]})
     artifact.files |= {name: b"-" for name in ("README.md", "preview.png") if name in artifact.files}
@@ -60,52 +60,32 @@ def read_artifact(folder):
 
 
 def with_flow(base):
-    """A labelled artifact with log variances, statistics of classes and a learned prior, an affine map a class."""
+    """A labelled variational artifact whose learned prior is an affine map per class, of noise wider than a latent."""
     artifact = base.copy()
     manifest, d = artifact.manifest, base.manifest["latent_dim"]
-    arrays = load_npz(artifact.files["latents.npz"])
-    bandwidth, kept = arrays["kde_bandwidth"], len(arrays["kde_latents"])
-    for name in ("mean", "std", "factor", "gmm_weights", "gmm_means", "gmm_factors"):
-        arrays[f"class_{name}"] = np.stack([arrays[name]] * 2)
-    arrays["class_kde_bandwidth"] = np.stack([bandwidth] * 2)
-    arrays |= {
-        "labels": np.array(LABELS),
-        "class_fractions": np.float32([0.25, 0.75]),
-        "kde_classes": np.arange(kept) % 2,
-    }
-    set_arrays(artifact, "latents.npz", arrays)
-    shift, scale = np.float32([[0] * d, [1] * d]), np.eye(d, dtype=np.float32) * 0.5
-    nodes = [
-        helper.make_node("Gather", ["shift", "label"], ["moved"]),
-        helper.make_node("MatMul", ["noise", "scale"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "moved"], ["latent"]),
-    ]
-    free = {"noise": (TensorProto.FLOAT, ["batch", d]), "label": (TensorProto.INT64, ["batch"])}
-    graph = helper.make_graph(
-        nodes,
-        "prior",
-        [helper.make_tensor_value_info(name, *given) for name, given in free.items()],
-        [helper.make_tensor_value_info("latent", *free["noise"])],
-        [numpy_helper.from_array(shift, "shift"), numpy_helper.from_array(scale, "scale")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    onnx.checker.check_model(model)
-    artifact.files["prior.onnx"] = model.SerializeToString()
-    encoder = onnx.load_from_string(artifact.files["encoder.onnx"])
-    encoder.graph.node.append(helper.make_node("Neg", ["latent"], ["logvar"]))
-    encoder.graph.output.append(helper.make_tensor_value_info("logvar", *free["noise"]))
-    artifact.files["encoder.onnx"] = encoder.SerializeToString()
+    width = d + 1  # of the noise
+    _add_class_statistics(artifact)
     golden, random = load_npz(artifact.files["golden.npz"]), np.random.default_rng(0)
-    noise, label = (
-        random.standard_normal((manifest["golden_pairs"], d), np.float32),
-        np.arange(len(golden["latent"])) % 2,
-    )
-    golden |= {"logvar": -golden["latent"], "noise": noise, "label": label, "drawn": noise @ scale + shift[label]}
+    pairs = manifest["golden_pairs"]
+    shift, matrix = np.float32([[0] * d, [1] * d]), np.eye(width, d, dtype=np.float32) * 0.5
+    noise, label = random.standard_normal((pairs, width), np.float32), np.arange(pairs) % 2
+    artifact.files["prior.onnx"] = _affine_prior(shift, matrix)
+    artifact.files["encoder.onnx"] = _with_log_variances(artifact.files["encoder.onnx"], d)
+    golden |= {
+        "encoder.logvar": -golden["encoder.latent"],
+        "prior.noise": noise,
+        "prior.label": label,
+        "prior.latent": noise @ matrix + shift[label],
+    }
     artifact.files["golden.npz"] = save_npz(golden)
-    rows = {"name": "noise", "dtype": "float32", "shape": ["batch", d]}
-    given = [rows, {"name": "label", "dtype": "int64", "shape": ["batch"]}]
-    manifest["graphs"]["prior.onnx"] = {"inputs": given, "outputs": [{**rows, "name": "latent"}]}
-    manifest["graphs"]["encoder.onnx"]["outputs"].append({**rows, "name": "logvar"})
+    latent = {"name": "latent", "dtype": "float32", "shape": ["batch", d]}
+    label_input = {"name": "label", "dtype": "int64", "shape": ["batch"]}
+    inputs = [{**latent, "name": "noise", "shape": ["batch", width]}, label_input]
+    manifest["graphs"]["prior.onnx"] = {"inputs": inputs, "outputs": [latent]}
+    manifest["graphs"]["encoder.onnx"]["outputs"].append({**latent, "name": "logvar"})
+    manifest["operators"]["prior.onnx"] = ["Add", "Gather", "MatMul"]
+    manifest["operators"]["encoder.onnx"] = sorted({*manifest["operators"]["encoder.onnx"], "Neg"})
+    manifest["learned_priors"]["flow"] = {"graph": "prior.onnx", "evaluations": 1}
     manifest |= {
         "name": "flow",
         "kind": "vae",
@@ -114,13 +94,59 @@ def with_flow(base):
         "default_prior": "flow",
     }
     manifest["priors"].append("flow")
-    manifest["log_likelihood"]["flow"] = 6.0
     artifact.seal()
     return artifact
 
 
+def _add_class_statistics(artifact):
+    """Statistics of two classes, which are equal to those of all latents."""
+    arrays = load_npz(artifact.files["latents.npz"])
+    for name in ("mean", "std", "factor", "gmm_weights", "gmm_means", "gmm_factors", "kde_bandwidth"):
+        arrays[f"class_{name}"] = np.stack([arrays[name]] * 2)
+    arrays |= {
+        "labels": np.array(LABELS),
+        "class_fractions": np.float32([0.25, 0.75]),
+        "kde_classes": np.arange(len(arrays["kde_latents"])) % 2,
+    }
+    set_arrays(artifact, "latents.npz", arrays)
+
+
+def _affine_prior(shift, matrix):
+    """A graph from noise (batch, width) and class indices (batch,) to noise @ matrix + shift[label], (batch, d).
+
+    shift: float32 (classes, d). matrix: float32 (width, d).
+    """
+    width, d = matrix.shape
+    nodes = [
+        helper.make_node("Gather", ["shift", "label"], ["shifts"]),
+        helper.make_node("MatMul", ["noise", "matrix"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shifts"], ["latent"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "prior",
+        [
+            helper.make_tensor_value_info("noise", TensorProto.FLOAT, ["batch", width]),
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]),
+        ],
+        [helper.make_tensor_value_info("latent", TensorProto.FLOAT, ["batch", d])],
+        [numpy_helper.from_array(shift, "shift"), numpy_helper.from_array(matrix, "matrix")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _with_log_variances(content, latent_dim):
+    """An encoder with a second output, the negated latents as log variances."""
+    encoder = onnx.load_from_string(content)
+    encoder.graph.node.append(helper.make_node("Neg", ["latent"], ["logvar"]))
+    encoder.graph.output.append(helper.make_tensor_value_info("logvar", TensorProto.FLOAT, ["batch", latent_dim]))
+    return encoder.SerializeToString()
+
+
 def set_arrays(artifact, name, arrays):
-    """Give an artifact other statistics, and declare them."""
+    """Replace the statistics of an artifact, and declare them in its manifest. arrays: by name, of any shapes."""
     artifact.files[name] = save_npz(arrays)
     artifact.manifest["latents"] = [
         {"name": key, "dtype": str(array.dtype), "shape": list(array.shape)} for key, array in arrays.items()
@@ -128,27 +154,27 @@ def set_arrays(artifact, name, arrays):
 
 
 def load_npz(content):
-    """The arrays of an `.npz` that is trusted."""
+    """The arrays of a trusted `.npz` by name."""
     with np.load(io.BytesIO(content)) as arrays:
         return dict(arrays)
 
 
 def save_npz(arrays, save=np.savez):
-    """The bytes of an `.npz`."""
+    """The bytes of an `.npz` of arrays of any shapes, by name."""
     stream = io.BytesIO()
     save(stream, **arrays)
     return stream.getvalue()
 
 
 def save_npy(array):
-    """The bytes of an `.npy`."""
+    """The bytes of an `.npy` of an array of any shape."""
     stream = io.BytesIO()
     np.save(stream, array)
     return stream.getvalue()
 
 
 def image_files():
-    """Bytes of image files of many modes and forms, by a name that tells their suffix."""
+    """Bytes of image files of many modes and formats, by file name."""
     random = np.random.default_rng(0)
     files = {}
     for tag, (height, width) in {"s": (6, 5), "c": (4, 6), "l": (40, 33)}.items():
@@ -159,39 +185,39 @@ def image_files():
             files[f"{tag}-{mode}.png"] = _saved(image, "PNG")
         files[f"{tag}-16.png"] = _saved(deep, "PNG")
         files[f"{tag}-key.png"] = _saved(modes["P"], "PNG", transparency=3)
-        turned = Image.Exif()
-        turned[0x0112] = 6
-        files[f"{tag}-turned.jpg"] = _saved(modes["RGB"], "JPEG", exif=turned)
+        rotated = Image.Exif()
+        rotated[0x0112] = 6  # orientation
+        files[f"{tag}-rotated.jpg"] = _saved(modes["RGB"], "JPEG", exif=rotated)
         files[f"{tag}-grey.jpg"] = _saved(modes["L"], "JPEG")
-        files[f"{tag}-steps.jpg"] = _saved(modes["RGB"], "JPEG", progressive=True)
+        files[f"{tag}-progressive.jpg"] = _saved(modes["RGB"], "JPEG", progressive=True)
         files[f"{tag}-cmyk.jpg"] = _saved(colour.convert("CMYK"), "JPEG")
         for mode in ("RGB", "L", "P", "1"):
             files[f"{tag}-{mode}.bmp"] = _saved(modes[mode], "BMP")
         files[f"{tag}-lossy.webp"] = _saved(modes["RGB"], "WEBP")
-        files[f"{tag}-whole.webp"] = _saved(modes["RGBA"], "WEBP", lossless=True)
+        files[f"{tag}-lossless.webp"] = _saved(modes["RGBA"], "WEBP", lossless=True)
     return files
 
 
-def _saved(image, form, **options):
+def _saved(image, format_name, **options):
     stream = io.BytesIO()
-    image.save(stream, form, **options)
+    image.save(stream, format_name, **options)
     return stream.getvalue()
 
 
 def idx(array, *, magic=None):
-    """The bytes of an IDX file of a uint8 array."""
+    """The bytes of an IDX file of a uint8 array of any shape. magic: other first bytes."""
     header = struct.pack(">HBB", 0, 8, array.ndim) if magic is None else magic
     return header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
-def squeezed(content):
-    """Gzip, the same every time."""
+def gzipped(content):
+    """Gzip bytes, equal for equal content."""
     return gzip.compress(content, 1, mtime=0)
 
 
 def zeros(head=b""):
-    """BOMB_MB of zeros after a head as raw deflate, and the size of both."""
+    """A head and BOMB_MB of zeros as raw deflate, and their size uncompressed."""
     press = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = press.compress(head) + press.flush(zlib.Z_FULL_FLUSH)
-    block = press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH)  # alike each time it comes
+    block = press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH)  # the same bytes for each MB
     return start + block * BOMB_MB + press.flush(), len(head) + (BOMB_MB << 20)

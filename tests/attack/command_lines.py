@@ -1,4 +1,4 @@
-"""Command lines with values that no user should give, run in this process or in one of their own."""
+"""Command lines with invalid, unusual and valid values, run in this process or in one of their own."""
 
 import contextlib
 import os
@@ -69,16 +69,16 @@ PRIORS = ("standard", "diagonal", "gaussian", "gmm", "kde", "flow", "KDE", *TEXT
 VARIABLES = {"AEGEN_THREADS": NUMBERS, "AEGEN_MODEL": TEXTS, "COLUMNS": ("0", "-1", "1", "x", "99999")}
 OPTIONS = {
     "-o": OUTPUTS, "--columns": NUMBERS, "--scale": NUMBERS, "--threads": NUMBERS, "--seed": NUMBERS,
-    "--prior": PRIORS, "--label": LABELS, "--temperature": NUMBERS,
+    "--start": NUMBERS, "--prior": PRIORS, "--label": LABELS, "--temperature": NUMBERS,
     "--dtype": ("float32", "uint8", "float64", *TEXTS), "--noise": NUMBERS, "--steps": NUMBERS, "-n": NUMBERS,
-    "--along": ("linear", "slerp", "norm-corrected", *TEXTS), "--resize": (), "--json": (), "--unknown": TEXTS,
+    "--method": ("linear", "slerp", "norm-corrected", *TEXTS), "--resize": (), "--json": (), "--unknown": TEXTS,
     "-h": (), "--version": (),
 }  # fmt: skip
-COMMANDS = {  # how many inputs, and options
-    "sample": (0, "-n --columns --scale --threads --seed --prior --label --temperature --dtype"),
+COMMANDS = {  # number of inputs, and options
+    "sample": (0, "-n --start --columns --scale --threads --seed --prior --label --temperature --dtype"),
     "reconstruct": (1, "--columns --scale --threads --resize --dtype"),
     "denoise": (1, "--noise --seed --columns --scale --threads --resize --dtype"),
-    "interpolate": (2, "--steps --along --scale --threads --resize --dtype"),
+    "interpolate": (2, "--steps --method --scale --threads --resize --dtype"),
     "encode": (1, "--threads --resize"),
     "decode": (1, "--columns --scale --threads --dtype"),
     "info": (0, "--json"),
@@ -86,57 +86,59 @@ COMMANDS = {  # how many inputs, and options
     "verify": (0, "--json"),
 }
 WRITING = ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode")
-LIMIT = 60  # seconds for a process; the parent's limit for a trial comes first
-TOO_MANY = range(100, 2**40 + 1)  # a count in here would be valid, and long work
+MAX_SECONDS = 60  # per process; the limit of a trial is shorter
+LONG_COUNTS = range(100, 2**40 + 1)  # valid counts of a long job
 
 
-def generated(trial, bench):
-    """A command line, what standard input gives, and variables of the environment."""
+def generated(trial, fixtures):
+    """A command line as words, the bytes of standard input, and environment variables."""
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
-    _inputs(trial, bench, bench.artifacts[name])
+    _write_inputs(trial, fixtures, fixtures.artifacts[name])
     command = random.choice(list(COMMANDS)) if random.random() < 0.97 else random.choice(TEXTS)
     count, options = COMMANDS.get(command, (1, "--unknown"))
-    good = {0: [], 1: ["latents.npy" if command == "decode" else "in.npy"], 2: ["in.npy", "in.npy"]}[count]
-    given = [one if random.random() < 0.4 else _input(random) for one in good]
+    valid = {0: [], 1: ["latents.npy" if command == "decode" else "in.npy"], 2: ["in.npy", "in.npy"]}[count]
+    words = [file if random.random() < 0.4 else _input(random) for file in valid]
     for option in random.sample(options.split(), random.randrange(min(4, len(options.split()) + 1))):
-        given += [option, *_value(trial, option)]
-    if command == "sample" and "-n" not in given:
-        given += ["-n", "3"]
+        words += [option, *_value(trial, option)]
+    if command == "sample" and "-n" not in words:
+        words += ["-n", "3"]
     if command in WRITING and random.random() < 0.95:
-        given += ["-o", random.choice(OUTPUTS[:5] if random.random() < 0.6 else OUTPUTS)]
+        words += ["-o", random.choice(OUTPUTS[:5] if random.random() < 0.6 else OUTPUTS)]
     if random.random() < 0.05:
         option = random.choice(list(OPTIONS))
-        given += [option, *_value(trial, option)]
-    model = str(bench.paths[name]) if random.random() < 0.9 else random.choice((*TEXTS, "nowhere", "x/../" * 100))
-    given += ["--model", model] if command != "models" else []
+        words += [option, *_value(trial, option)]
+    model = str(fixtures.paths[name]) if random.random() < 0.9 else random.choice((*TEXTS, "nowhere", "x/../" * 100))
+    words += ["--model", model] if command != "models" else []
     variables = {}
     if random.random() < 0.1:
         variable = random.choice(list(VARIABLES))
         variables[variable] = random.choice(VARIABLES[variable])
-    trial.texts += [text for text in given if len(text) > 200]
+    trial.texts += [text for text in words if len(text) > 200]
     content = random.choice(
-        (b"", *((trial.folder / one).read_bytes() for one in ("in.npy", "in.png", "in.gz", "bad.npy", "latents.npy")))
+        (b"", *((trial.folder / file).read_bytes() for file in ("in.npy", "in.png", "in.gz", "bad.npy", "latents.npy")))
     )
-    return [command, *given], content, variables
+    return [command, *words], content, variables
 
 
 def _input(random):
+    """The name of an input, sometimes with a slice."""
     return random.choice(INPUTS) + random.choice(("", "", *SLICES))
 
 
 def _value(trial, option):
+    """The words of an option's value, none for a flag."""
     values = OPTIONS[option]
     if not values:
         return []
-    found = trial.random.choice(values)
-    if option in ("-n", "--steps") and found.strip().isdigit() and int(found[:4000]) in TOO_MANY:
-        found = "2"
-    return [found]
+    value = trial.random.choice(values)
+    if option in ("-n", "--steps") and value.strip().isdigit() and int(value[:4000]) in LONG_COUNTS:
+        value = "2"
+    return [value]
 
 
-def _inputs(trial, bench, artifact):
-    """Files to name in a folder of the trial's own: sound ones, and some that are not."""
+def _write_inputs(trial, fixtures, artifact):
+    """Write valid and invalid input files into the folder of the trial."""
     channels, height, width = artifact.manifest["image"]["shape"]
     shape = (4, height, width) if channels == 1 else (4, height, width, 3)
     images = trial.numbers.integers(0, 256, shape, np.uint8)
@@ -148,11 +150,11 @@ def _inputs(trial, bench, artifact):
     files |= {
         "in.npz": bases.save_npz({"images": images}),
         "in.idx": bases.idx(images),
-        "in.gz": bases.squeezed(bases.idx(images)),
+        "in.gz": bases.gzipped(bases.idx(images)),
     }
     files |= {"empty": b"", "bad.npy": mutators.changed(trial.random, files["in.npy"]), "taken": b"x"}
     Image.fromarray(images[0]).save(trial.folder / "in.png")
-    files["bad.png"] = image_mutators.mutated(trial.random, (trial.folder / "in.png").read_bytes(), bench.bomb[0])
+    files["bad.png"] = image_mutators.mutated(trial.random, (trial.folder / "in.png").read_bytes(), fixtures.bomb[0])
     for name, content in files.items():
         (trial.folder / name).write_bytes(content)
     (trial.folder / "many").mkdir()
@@ -160,56 +162,56 @@ def _inputs(trial, bench, artifact):
         Image.fromarray(images[number]).save(trial.folder / "many" / f"{number}.png")
 
 
-def in_process(trial, given, content=b"", variables=None):
-    """Run a command in this process, in the trial's folder, and feature extractor it."""
+def in_process(trial, words, content=b"", variables=None):
+    """Run a command in this process, in the folder of the trial, and check its output."""
     from aegen.cli import main
 
-    trial.streams(*trial.take())
-    kept = Path.cwd()
+    trial.check_output(*trial.read_output())
+    previous = Path.cwd()
     os.chdir(trial.folder)
     try:
         with standard_input(content), environment(variables):
-            code = trial.call(lambda: _exit_code(main, given))
+            code = trial.call(lambda: _exit_code(main, words))
     finally:
-        os.chdir(kept)
-    out, err = trial.take()
+        os.chdir(previous)
+    out, err = trial.read_output()
     if code is not None:
-        _judge(trial, given, code, out, err)
+        _check(trial, words, code, out, err)
 
 
-def _exit_code(main, given):
+def _exit_code(main, words):
     try:
-        main(given)
+        main(words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def as_process(trial, given, content=b"", variables=None):
-    """Run a command as a process, and feature extractor it."""
-    command = [sys.executable, "-m", "aegen", *given]
+def as_process(trial, words, content=b"", variables=None):
+    """Run a command in a process of its own, and check its output."""
+    command = [sys.executable, "-m", "aegen", *words]
     with environment(variables):
-        done = subprocess.run(command, cwd=trial.folder, input=content, capture_output=True, timeout=LIMIT)
-    _judge(trial, given, done.returncode, done.stdout, done.stderr)
+        done = subprocess.run(command, cwd=trial.folder, input=content, capture_output=True, timeout=MAX_SECONDS)
+    _check(trial, words, done.returncode, done.stdout, done.stderr)
 
 
-def _judge(trial, given, code, out, err):
-    binary = "-" in given
-    trial.command(code, out, err, binary=binary)
-    left = [file.name for file in trial.folder.rglob("*.partial")]
-    if left:
-        trial.found("left behind", f"exit {code}: {len(left)} partial files")
-    if code == 0 and "-o" in given:
-        _judge_output(trial, trial.folder / given[given.index("-o") + 1])
+def _check(trial, words, code, out, err):
+    binary = "-" in words
+    trial.check_command(code, out, err, binary=binary)
+    partial = [file.name for file in trial.folder.rglob("*.partial")]
+    if partial:
+        trial.add_finding("left behind", f"exit {code}: {len(partial)} partial files")
+    if code == 0 and "-o" in words:
+        _check_output_file(trial, trial.folder / words[words.index("-o") + 1])
 
 
-def _judge_output(trial, file):
-    """What a command wrote can be read again, and holds images or latents."""
-    if not os.path.isfile(file):  # a name too long, too
+def _check_output_file(trial, file):
+    """Check that the output of a command can be read, and holds images or latents."""
+    if not os.path.isfile(file):  # or its name is too long
         return
     if file.suffix == ".npy":
         array = np.load(file, allow_pickle=False)
         if array.dtype not in (np.uint8, np.float32) or not np.isfinite(array).all():
-            trial.found("invalid result", f"{array.dtype} {array.shape} in an output")
+            trial.add_finding("invalid result", f"{array.dtype} {array.shape} in an output")
     elif file.suffix in (".png", ".gif"):
         with Image.open(file) as image:
             image.load()
@@ -217,8 +219,8 @@ def _judge_output(trial, file):
 
 @contextlib.contextmanager
 def standard_input(content):
-    """Standard input gives these bytes: by a pipe where they fit in one, else from a file."""
-    kept, stream = os.dup(0), sys.stdin
+    """Standard input with these bytes: a pipe where they fit into one, else a file."""
+    previous, stream = os.dup(0), sys.stdin
     if len(content) < 60_000:
         reading, writing = os.pipe()
         os.write(writing, content)
@@ -235,17 +237,17 @@ def standard_input(content):
         yield
     finally:
         sys.stdin = stream
-        os.dup2(kept, 0)
-        os.close(kept)
+        os.dup2(previous, 0)
+        os.close(previous)
 
 
 @contextlib.contextmanager
 def environment(variables):
-    """Variables of the environment for a while; AEGEN_MODEL is empty unless it is among them."""
-    kept = dict(os.environ)
+    """Environment variables during a block; AEGEN_MODEL is empty unless it is among them."""
+    previous = dict(os.environ)
     os.environ.update({"AEGEN_MODEL": "", **(variables or {})})
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(previous)

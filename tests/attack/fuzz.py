@@ -1,17 +1,17 @@
-"""A seeded fuzzer of everything that reads: proves that untrusted input gives a valid result or one clear error.
+"""A seeded fuzzer of all readers: untrusted input must give a valid result or one clear error.
 
     python tests/attack/fuzz.py --trials 100000 --seed 0
     python tests/attack/fuzz.py --trials 2000 --reader graphs
     python tests/attack/fuzz.py --only 1234            # one trial again, with its traceback
 
-A trial makes an input by mutation (readers.py says of what), gives it to aegen, and passes if aegen returns a valid
-result or raises an AegenError with a short message, in ten seconds and 600 MB (200 MB where it refuses), and nothing
-else is written to the standard streams. Files of an artifact get their hashes in the manifest made anew, so that trials
-come past the hash stage. Trials run in worker processes: one that dies or hangs is recorded by reader and number, and
-replaced. The same seed and number always make the same input.
+A trial makes an input by mutation (see readers.py) and gives it to aegen. It passes if aegen returns a valid result or
+raises an AegenError with a short message, within ten seconds and 600 MB (200 MB for a refused input), and if nothing
+else is written to the standard streams. The manifest gets the new hashes of mutated files, so that trials pass the hash
+check. Trials run in worker processes; a worker that dies or hangs is recorded by reader and trial number, and replaced.
+The same seed and trial number always make the same input.
 
-Prints JSON: what was run, how trials ended, how far they came, and what was found, alike findings together. Exits with
-1 if anything was found, or if fewer than half of the trials of a reader of artifacts passed the hash stage.
+Prints JSON: the trials, their outcomes, the stages they reached, and the findings, equal ones together. Exits with 1 if
+there is any finding, or if fewer than half of the trials of an artifact reader passed the hash check.
 """
 
 import argparse
@@ -34,36 +34,36 @@ sys.path.insert(0, str(Path(__file__).parent))
 import oracle
 from tally import Tally, report
 
-LIMIT = 10.0  # seconds for a trial
+MAX_SECONDS = 10.0  # per trial
 READERS = Path(__file__).with_name("readers.py")
-START_LIMIT = 120.0  # seconds for a worker to get ready
-ROOM = 6 << 30  # bytes of address space that a worker may take beyond what it has when it is ready
+MAX_START_SECONDS = 120.0  # until a worker is ready
+MAX_EXTRA_BYTES = 6 << 30  # address space that a worker may add to what it has when it is ready
 
 
 def load(file):
-    """A module of readers: aegen's, or, to test this harness, those of another file."""
+    """The module of readers in a file; tests of this harness give another file than readers.py."""
     folder, name = str(file.parent), file.stem
     if folder not in sys.path:
         sys.path.insert(0, folder)
     return importlib.import_module(name)
 
 
-def schedule(shares):
-    """Which reader each trial is for; it begins anew when all have had their share."""
-    names = [name for name, share in shares.items() for _ in range(share)]
+def schedule(counts):
+    """Reader names in a fixed random order, each as often as `counts` says; trial i has the reader i modulo length."""
+    names = [name for name, count in counts.items() for _ in range(count)]
     random.Random(0).shuffle(names)
     return names
 
 
 class Worker:
-    """A process that runs every `step`-th trial from `first`, and tells of each through a pipe."""
+    """A process that runs every `step`-th trial from `first`, and reports each through a pipe."""
 
     def __init__(self, options, first, step):
         self.options, self.first, self.step = options, first, step
         self.start(first)
 
     def start(self, first):
-        """Begin, or begin again after a trial that was the end of the process before."""
+        """Start the process, or start it again after a trial that ended it. first: number of its first trial."""
         self.pipe, writing = os.pipe()
         command = [sys.executable, __file__, "--report", str(writing), "--first", str(first), "--step", str(self.step)]
         for name in ("trials", "seed", "reader", "readers", "folder"):
@@ -74,7 +74,7 @@ class Worker:
         self.buffer, self.current, self.since = b"", None, time.monotonic()
 
     def lines(self):
-        """What it has told since the last time; None at the end."""
+        """The reports since the last call; None when the process has ended."""
         content = os.read(self.pipe, 1 << 20)
         if not content:
             return None
@@ -82,19 +82,19 @@ class Worker:
         return [json.loads(line) for line in whole]
 
     def stuck(self):
-        """Whether it is beyond its time."""
-        return time.monotonic() - self.since > (START_LIMIT if self.current is None else self.options.limit)
+        """Whether the current trial, or the start, has exceeded its time."""
+        return time.monotonic() - self.since > (MAX_START_SECONDS if self.current is None else self.options.limit)
 
     def kill(self):
-        """End it, and all that it has started."""
+        """Kill the process and all that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def run(options, module):
-    """All trials in worker processes; the report."""
-    began, tally = time.monotonic(), Tally()
-    plan = schedule(module.SHARES)
+    """Run all trials in worker processes, and return the report."""
+    start, tally = time.monotonic(), Tally()
+    plan = schedule(module.TRIALS_PER_THOUSAND)
     watched = selectors.DefaultSelector()
     workers = [Worker(options, first, options.workers) for first in range(options.workers)]
     for worker in workers:
@@ -104,15 +104,15 @@ def run(options, module):
         for key, _ in watched.select(timeout=0.5):
             failed_starts += _listen(key.data, watched, workers, tally, plan)
         if failed_starts > 3:
-            raise SystemExit("Workers cannot get ready; see what they wrote.")
+            raise SystemExit("Workers cannot start; see their messages on standard error.")
         for worker in workers:
             if worker.stuck():
                 worker.kill()
-    return report(options, tally, module, time.monotonic() - began)
+    return report(options, tally, module, time.monotonic() - start)
 
 
 def _listen(worker, watched, workers, tally, plan):
-    """Take what a worker tells; replace it if a trial has ended it. Whether it ended before its first trial."""
+    """Read a worker's reports, and replace it if a trial ended it. Returns whether it ended before its first trial."""
     lines = worker.lines()
     for line in lines or ():
         worker.since = time.monotonic()
@@ -145,7 +145,7 @@ def _listen(worker, watched, workers, tally, plan):
 
 
 class Runner:
-    """Runs trials one after the other in this process."""
+    """Runs trials in this process, one after the other."""
 
     def __init__(self, module, seed, folder=None, trace=False):
         self.module, self.seed, self.trace = module, seed, trace
@@ -153,59 +153,59 @@ class Runner:
         root = Path(self.scratch.name)
         self.folder = root / "trial"
         self.folder.mkdir()
-        self.bench = module.Bench(root)
-        self.plan = schedule(module.SHARES)
+        self.fixtures = module.Fixtures(root)
+        self.plan = schedule(module.TRIALS_PER_THOUSAND)
         self.streams, self.memory = oracle.Streams(), oracle.Memory()
-        warnings.simplefilter("always")  # not the first of a kind alone
+        warnings.simplefilter("always")  # not only the first of each kind
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
-        for reader in module.WARM:  # modules are loaded and memory is taken before anything is measured
+        for reader in module.WARM:  # load modules and allocate memory before measuring
             self._run(oracle.Trial("warm", 0, reader, self.folder))
         self.baseline = self.memory.read()[0]
 
     def trial(self, number):
-        """One trial, judged."""
+        """Run one trial. Returns it and its report."""
         trial = oracle.Trial(self.seed, number, self.plan[number % len(self.plan)], self.folder, self.trace)
-        trial.measure, began = self.memory, time.perf_counter()
+        trial.measure, start = self.memory, time.perf_counter()
         self._run(trial)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         after, peak = self.memory.read()
         peak = peak if self.memory.measured else after
-        trial.memory(peak, self.baseline)
+        trial.check_memory(peak, self.baseline)
         return trial, {
             "number": number,
             "reader": trial.reader,
             "outcome": trial.outcome,
             "stage": oracle.STAGES[trial.stage],
             "seconds": round(seconds, 4),
-            "peak": round(0.0 if trial.before is None else peak - trial.before, 1),  # what the trial added
+            "peak": round(0.0 if trial.before is None else peak - trial.before, 1),  # MB added by the trial
             "growth": round(after - self.baseline, 1),
             "findings": trial.findings,
         }
 
     def _run(self, trial):
-        trial.take = self.streams.taken
-        self.bench.trial = trial
+        trial.read_output = self.streams.read
+        self.fixtures.trial = trial
         try:
-            self.module.READERS[trial.reader](trial, self.bench)
+            self.module.READERS[trial.reader](trial, self.fixtures)
         except Exception:
             error = traceback.format_exc()
-            trial.found("fault of the harness", error.splitlines()[-1], error[-500:])
+            trial.add_finding("fault of the harness", error.splitlines()[-1], error[-500:])
         oracle.settle()
-        self.bench.trial = None
-        trial.streams(*self.streams.taken())
+        self.fixtures.trial = None
+        trial.check_output(*self.streams.read())
         self.streams.attach()
         shutil.rmtree(self.folder)
         self.folder.mkdir()
 
 
 def work(options):
-    """In a worker: run the trials that it is given, and tell of each before and after."""
+    """In a worker process: run its trials, and report the number of each before it and the result after it."""
     import resource
 
     runner = Runner(load(options.readers), options.seed, options.folder)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, taken + ROOM))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + MAX_EXTRA_BYTES, used + MAX_EXTRA_BYTES))
     with os.fdopen(options.report, "w", buffering=1) as report_file:
         for number in range(options.first, options.trials, options.step):
             if options.reader and runner.plan[number % len(runner.plan)] not in options.reader.split(","):
@@ -217,7 +217,7 @@ def work(options):
 
 
 def again(options):
-    """One trial with its tracebacks; the exit code."""
+    """Run one trial again, print its tracebacks, and return the exit code."""
     runner = Runner(load(options.readers), options.seed, trace=True)
     trial, result = runner.trial(options.only)
     runner.streams.detach()
@@ -229,18 +229,18 @@ def again(options):
 
 
 def main():
-    """Run what the options ask for, and exit with 0 where nothing was found."""
+    """Run the trials of the options, and exit with 0 if there are no findings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100_000, help="Numbers of trials, from 0.")
+    parser.add_argument("--trials", type=int, default=100_000, help="Number of trials.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--reader", help="Only these readers, of the same numbers; names with commas between them.")
+    parser.add_argument("--reader", help="Only trials of these readers, separated by commas.")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--only", type=int, metavar="TRIAL", help="Run one trial in this process and show its tracebacks."
     )
-    parser.add_argument("--limit", type=float, default=LIMIT, help="Seconds for a trial.")
+    parser.add_argument("--limit", type=float, default=MAX_SECONDS, help="Seconds per trial.")
     parser.add_argument(
-        "--readers", type=Path, default=READERS, help="Attack those of another file: to test this harness."
+        "--readers", type=Path, default=READERS, help="A file with other readers, to test this harness."
     )
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     for name in ("report", "first", "step"):
@@ -251,13 +251,13 @@ def main():
     if options.only is not None:
         sys.exit(again(options))
     module = load(options.readers)
-    unknown = set((options.reader or "").split(",")) - {"", *module.SHARES}
+    unknown = set((options.reader or "").split(",")) - {"", *module.TRIALS_PER_THOUSAND}
     if unknown:
-        parser.error(f"readers are {', '.join(module.SHARES)}")
-    with oracle.scratch() as options.folder:  # of all workers: one that is killed removes nothing
-        found = run(options, module)
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
-    sys.exit(0 if found["passed"] else 1)
+        parser.error(f"readers are {', '.join(module.TRIALS_PER_THOUSAND)}")
+    with oracle.scratch() as options.folder:  # here, because a killed worker removes nothing
+        result = run(options, module)
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    sys.exit(0 if result["passed"] else 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Mutations of ONNX graphs: of the messages through the package onnx, and of their bytes."""
+"""Mutations of ONNX graphs: of their messages through the package onnx, and of their bytes."""
 
 import struct
 
@@ -23,7 +23,7 @@ INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
 
 
 def mutated(random, content):
-    """Other bytes for a graph."""
+    """The bytes of a graph with some random changes."""
     kind = random.randrange(10)
     if kind == 0:
         return mutators.changed(random, content)
@@ -34,20 +34,20 @@ def mutated(random, content):
         random.choice(CHANGES)(random, model)
     try:
         return model.SerializeToString()
-    except ValueError:  # text that is no UTF-8
+    except ValueError:  # a text that is not UTF-8
         return content
 
 
 def _wire(random, content):
-    """Changes that only the wire format knows: fields that come twice, unknown ones, long numbers, other files."""
+    """Changes of the wire format: repeated fields, unknown fields, long numbers, and other file types."""
     return random.choice(
         (
             lambda: content + content,
-            lambda: content + mutators.cut(random, content),
-            lambda: mutators.cut(random, content),
+            lambda: content + mutators.truncated(random, content),
+            lambda: mutators.truncated(random, content),
             lambda: content + b"\x3a\x02\x0a\x00",  # a second graph
             lambda: b"\x3a" + b"\xff" * 9 + b"\x01" + content,
-            lambda: content + b"\xfa\x3f\x03abc",  # a field that nobody knows
+            lambda: content + b"\xfa\x3f\x03abc",  # an unknown field
             lambda: content + b"\x0b\x0c",  # a group
             lambda: content + b"\x08" + b"\x80" * 9 + b"\x01",
             lambda: b"ORTM" + content,
@@ -71,7 +71,7 @@ def _node(random, model):
 
 
 def other_operator(random, model):
-    """Replace an operator by any other of the standard domain."""
+    """Replace an operator by another one of the standard domain."""
     node = _node(random, model)
     node.op_type = random.choice(STANDARD)
     if random.random() < 0.3:
@@ -90,7 +90,7 @@ def removed_node(random, model):
 
 
 def repeated_node(random, model):
-    """The same operator again, under other names or the same, in its place or elsewhere."""
+    """Repeat an operator, with other or equal output names, and shuffle the order sometimes."""
     copy = model.graph.node.add()
     copy.CopyFrom(_node(random, model))
     if random.random() < 0.5:
@@ -103,24 +103,24 @@ def repeated_node(random, model):
 
 
 def other_wires(random, model):
-    """An input or output of an operator is another name, is left out, or is one more."""
+    """Rename, leave out or add an input or output of an operator."""
     node = _node(random, model)
     side = random.choice((node.input, node.output))
-    names = [name for one in model.graph.node for name in (*one.input, *one.output)] + ["", "nothing", "x" * 300]
+    names = [name for other in model.graph.node for name in (*other.input, *other.output)] + ["", "nothing", "x" * 300]
     if side and random.random() < 0.7:
         side[random.randrange(len(side))] = random.choice(names)
     else:
         side.append(random.choice(names))
 
 
-def before_the_end(random, model):
-    """One more operator before an output, which may change its values, its shape or its size."""
+def inserted_operator(random, model):
+    """Insert an operator before an output, which may change its values, shape or size."""
     if not model.graph.output:
         return
-    name = random.choice([one.name for one in model.graph.output])
+    name = random.choice([output.name for output in model.graph.output])
     for node in model.graph.node:
         node.output[:] = ["inside" if output == name else output for output in node.output]
-    node = random.choice(ENDS)(random, model, name)
+    node = random.choice(INSERTED)(random, model, name)
     model.graph.node.append(node)
 
 
@@ -136,7 +136,7 @@ def _inner(name="result"):
 
 
 def _loop(random, model, out):
-    """A loop of one pass."""
+    """A loop of one iteration."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["inside"], ["result"])],
         "body",
@@ -170,23 +170,23 @@ def _scaled(random, model, out):
 
 
 def _grown(random, model, out):
-    """An operator whose result is as large as a constant says."""
+    """An operator whose output size is a constant."""
     size = random.choice((1, 2, 2**16, 2**20, 2**33, -1))
     rank = random.choice((1, 2, 3, 4))
     op = random.choice(("Tile", "Expand", "Reshape", "Pad", "Resize", "ConstantOfShape", "Range", "OneHot"))
     sizes = [random.choice((1, 1, size)) for _ in range(rank)]
-    given = {
+    inputs = {
         "Pad": ["inside", _constant(model, sizes * 2)],
         "Resize": ["inside", "", "", _constant(model, sizes)],
         "ConstantOfShape": [_constant(model, sizes)],
         "Range": [_constant(model, 0), _constant(model, size), _constant(model, random.choice((1, 0, -1)))],
         "OneHot": ["inside", _constant(model, size), _constant(model, [0, 1])],
     }
-    return helper.make_node(op, given.get(op, ["inside", _constant(model, sizes)]), [out])
+    return helper.make_node(op, inputs.get(op, ["inside", _constant(model, sizes)]), [out])
 
 
 def _picked(random, model, out):
-    """An operator that takes values at places, some of which are not there."""
+    """An operator with indices, some of them out of range."""
     op = random.choice(("Gather", "GatherElements", "GatherND", "Slice", "TopK", "Compress", "Split", "CumSum"))
     values = [random.choice(SIZES) for _ in range(random.choice((1, 1, 2)))]
     more = [_constant(model, values)] * (2 if op == "Slice" else 1)
@@ -202,11 +202,11 @@ def _einsum(random, model, out):
     return helper.make_node("Einsum", ["inside"], [out], equation=equation)
 
 
-ENDS = (_loop, _choice, _random, _unary, _unary, _scaled, _scaled, _grown, _grown, _picked, _cast, _einsum)
+INSERTED = (_loop, _choice, _random, _unary, _unary, _scaled, _scaled, _grown, _grown, _picked, _cast, _einsum)
 
 
 def other_attribute(random, model):
-    """An attribute is another value, another kind, or gone; or there is one more."""
+    """Change, retype, remove or add an attribute."""
     node = _node(random, model)
     if not node.attribute or random.random() < 0.15:
         name = random.choice(ATTRIBUTES)
@@ -230,7 +230,7 @@ def other_attribute(random, model):
 
 
 def other_tensor(random, model):
-    """An initializer of another shape, type or length, or with other values."""
+    """Change the shape, type, length, values or name of an initializer."""
     tensor = _initializer(random, model)
     kind = random.randrange(7)
     if kind == 0:
@@ -238,7 +238,7 @@ def other_tensor(random, model):
     elif kind == 1:
         tensor.data_type = random.randrange(31)
     elif kind == 2:
-        tensor.raw_data = mutators.cut(random, tensor.raw_data or b"\0" * 8)
+        tensor.raw_data = mutators.truncated(random, tensor.raw_data or b"\0" * 8)
     elif kind == 3 and len(tensor.raw_data) >= 4:
         at = 4 * random.randrange(len(tensor.raw_data) // 4)
         tensor.raw_data = tensor.raw_data[:at] + struct.pack("<f", random.choice(FLOATS)) + tensor.raw_data[at + 4 :]
@@ -247,11 +247,11 @@ def other_tensor(random, model):
     elif kind == 5:
         tensor.dims[:] = list(tensor.dims)[::-1]
     else:
-        tensor.name = random.choice((*(one.name for one in model.graph.initializer), "other", ""))
+        tensor.name = random.choice((*(other.name for other in model.graph.initializer), "other", ""))
 
 
 def external_data(random, model):
-    """Weights that lie in another file, which does not exist."""
+    """Declare that weights are stored in another file, which does not exist."""
     tensor = _initializer(random, model)
     if random.random() < 0.8:
         tensor.data_location = TensorProto.EXTERNAL
@@ -265,36 +265,36 @@ def external_data(random, model):
     ):
         if random.random() < 0.8:
             tensor.external_data.add(key=key, value=value)
-    if random.random() < 0.3:  # the same in an attribute, where no list of initializers names it
+    if random.random() < 0.3:  # in an attribute too, which is in no list of initializers
         node = model.graph.node.add(op_type="Constant", output=["elsewhere"])
         node.attribute.append(helper.make_attribute("value", tensor))
 
 
 def other_signature(random, model):
-    """An input or output is declared as another type, shape or name, twice, or not at all."""
-    side = random.choice((model.graph.input, model.graph.output))
-    one = random.choice(side) if side else side.add(name="lone")
+    """Change, repeat or remove the declaration of an input, output or intermediate tensor."""
+    side = random.choice((model.graph.input, model.graph.output, model.graph.value_info))
+    declared = random.choice(side) if side else side.add(name=random.choice(("lone", "latent", "weight")))
     kind = random.randrange(7)
-    shape = one.type.tensor_type.shape
+    shape = declared.type.tensor_type.shape
     if kind == 0 and shape.dim:
         shape.dim[random.randrange(len(shape.dim))].dim_value = random.choice(SIZES)
     elif kind == 1 and shape.dim:
         shape.dim[random.randrange(len(shape.dim))].dim_param = random.choice(("n", "", "x" * 300))
     elif kind == 2:
-        one.type.tensor_type.elem_type = random.randrange(31)
+        declared.type.tensor_type.elem_type = random.randrange(31)
     elif kind == 3:
-        one.name = random.choice(("latent", "image", "other", "", "x" * 300))
+        declared.name = random.choice(("latent", "image", "other", "", "x" * 300))
     elif kind == 4:
-        side.add().CopyFrom(one)
+        side.add().CopyFrom(declared)
     elif kind == 5:
-        side.remove(one)
+        side.remove(declared)
     else:
-        random.choice((one.type.tensor_type.ClearField, one.type.sequence_type.ClearField))("elem_type")
+        random.choice((declared.type.tensor_type.ClearField, declared.type.sequence_type.ClearField))("elem_type")
         shape.dim.add().dim_value = random.choice(SIZES)
 
 
 def other_model(random, model):
-    """Versions, domains, functions, settings and all that lies around a graph."""
+    """Change versions, domains, functions, settings or other fields outside the graph."""
     kind = random.randrange(9)
     if kind == 0:
         model.ir_version = random.choice((0, 1, 3, 9, 10, 11, 13, 99, 2**40))
@@ -324,7 +324,7 @@ def other_model(random, model):
 
 
 CHANGES = (
-    other_operator, other_operator, removed_node, repeated_node, other_wires, before_the_end, before_the_end,
-    before_the_end, other_attribute, other_attribute, other_tensor, other_tensor, external_data, other_signature,
+    other_operator, other_operator, removed_node, repeated_node, other_wires, inserted_operator, inserted_operator,
+    inserted_operator, other_attribute, other_attribute, other_tensor, other_tensor, external_data, other_signature,
     other_model,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Mutations of image files: of any bytes, and of a PNG's chunks with their CRC made anew."""
+"""Mutations of image files: of their bytes, and of the chunks of a PNG with updated CRCs."""
 
 import contextlib
 import struct
@@ -27,7 +27,7 @@ KINDS = (
 
 
 def mutated(random, content, bomb):
-    """Other bytes for an image file. bomb: raw deflate that inflates to much."""
+    """Mutated bytes of an image file. bomb: raw deflate that inflates to BOMB_MB."""
     if content.startswith(HEAD) and random.random() < 0.7:
         parts = chunks(content)
         for _ in range(random.choice((1, 1, 2, 4))):
@@ -35,24 +35,24 @@ def mutated(random, content, bomb):
         return joined(parts)
     kind = random.randrange(8)
     if kind == 0:
-        return mutators.cut(random, content)
+        return mutators.truncated(random, content)
     if kind == 1:
         return content + random.choice((b"\0", b"PK\x03\x04", content))
     return mutators.changed(random, content)
 
 
 def chunks(content):
-    """The chunks of a sound PNG, [kind, data]."""
-    found, at = [], len(HEAD)
+    """The chunks of a valid PNG, [kind, data] each."""
+    parts, at = [], len(HEAD)
     while at < len(content):
         (length,) = struct.unpack_from(">I", content, at)
-        found.append([content[at + 4 : at + 8], content[at + 8 : at + 8 + length]])
+        parts.append([content[at + 4 : at + 8], content[at + 8 : at + 8 + length]])
         at += 12 + length
-    return found
+    return parts
 
 
 def joined(parts):
-    """A PNG of chunks."""
+    """The bytes of a PNG of these chunks."""
     packed = (
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
@@ -60,23 +60,24 @@ def joined(parts):
 
 
 def _change(random, parts, bomb):
-    """One change of a list of chunks, in place."""
+    """Change a list of chunks in place."""
     if not parts:
         return
     index = random.randrange(len(parts))
     kind, data = parts[index]
-    change = random.choice((_head, _head, _text, "changed", "cut", "gone", "again", "moved", "more", _rows))
+    names = ("changed", "truncated", "removed", "repeated", "shuffled", "inserted")
+    change = random.choice((_head, _head, _text, *names, _rows))
     if callable(change):
         change(random, parts, index, bomb)
     elif change == "changed":
         parts[index][1] = mutators.changed(random, data)
-    elif change == "cut":
-        parts[index][1] = mutators.cut(random, data)
-    elif change == "gone":
+    elif change == "truncated":
+        parts[index][1] = mutators.truncated(random, data)
+    elif change == "removed":
         del parts[index]
-    elif change == "again":
+    elif change == "repeated":
         parts.insert(random.randrange(len(parts) + 1), [kind, data])
-    elif change == "moved":
+    elif change == "shuffled":
         random.shuffle(parts)
     else:
         other = [random.choice(KINDS), random.choice((b"", data, random.randbytes(20)))]
@@ -84,28 +85,28 @@ def _change(random, parts, bomb):
 
 
 def _head(random, parts, index, bomb):
-    """Another width, height, depth or colour type."""
-    head, place = bytearray(parts[0][1]), random.randrange(7)
+    """Change the width, height, bit depth or another field of the header."""
+    head, field = bytearray(parts[0][1]), random.randrange(7)
     if len(head) != 13:
         return
-    if place < 2:
+    if field < 2:
         side = random.choice((0, 1, 5, 6, 7, 999, 9999, 30_000, 2**31 - 1, 2**32 - 1))
-        head[4 * place : 4 * place + 4] = struct.pack(">I", side)
+        head[4 * field : 4 * field + 4] = struct.pack(">I", side)
     else:
-        head[6 + place] = random.choice((0, 1, 2, 3, 4, 6, 8, 16, 255))
+        head[6 + field] = random.choice((0, 1, 2, 3, 4, 6, 8, 16, 255))
     parts[0][1] = bytes(head)
 
 
 def _text(random, parts, index, bomb):
-    """A text or a profile that inflates to much."""
+    """Insert a text or profile that inflates to a large size."""
     kind = random.choice((b"iCCP", b"zTXt", b"iTXt"))
     flags = b"\x01\0\0\0" if kind == b"iTXt" else b"\0"
-    squeezed = b"\x78\x9c" + bomb[: random.choice((2000, len(bomb)))]
-    parts.insert(1, [kind, b"name\0" + flags + squeezed])
+    compressed = b"\x78\x9c" + bomb[: random.choice((2000, len(bomb)))]
+    parts.insert(1, [kind, b"name\0" + flags + compressed])
 
 
 def _rows(random, parts, index, bomb):
-    """Other pixels, filters or lengths of rows, compressed anew."""
+    """Change the pixels, filters or row lengths before compression."""
     for part in parts:
         if part[0] == b"IDAT":
             with contextlib.suppress(zlib.error):

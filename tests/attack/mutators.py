@@ -1,11 +1,11 @@
-"""Mutations of bytes and of JSON, each chosen by a generator that is given."""
+"""Random mutations of bytes and of decoded JSON. random: a random.Random in all functions."""
 
 import copy
 import json
 import struct
 
 LONG = 100_000
-WORDS = (
+STRINGS = (
     "", " ", "nan", "../x", "C:\\x", "a\nb", "\t", "é" * 5, "名" * 300, "x" * 300, "y" * LONG, "\ud800", "\x00",
     "0x1", "%s%n", "1e5", "-", "[0:2]", "mnist", "float32", "latent", "flow", "kde", "batch", "\u202e", "1️⃣", "{}",
     "'", '"',
@@ -13,11 +13,11 @@ WORDS = (
 NUMBERS = (-1, 0, 1, 2, 3, 7, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32, 2**40, 2**53, 2**63 - 1, 2**63, 2**64,
            -(2**31), -(2**63), -(2**64), 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e38, 1e39, 1e308, -1e308,
            float("nan"), float("inf"), float("-inf"))  # fmt: skip
-DEEP = "deep nesting goes here"
+DEEP_MARK = "deep nesting goes here"
 
 
 def changed(random, content):
-    """Bytes with a few random changes: flips, cuts, insertions, repeats, or another beginning."""
+    """Bytes with a few random changes: flipped bits, deletions, insertions and repetitions."""
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 5, 20))):
         at = random.randrange(len(data) + 1)
@@ -42,47 +42,47 @@ def changed(random, content):
     return bytes(data)
 
 
-def cut(random, content):
-    """The first bytes alone, often none or nearly all."""
+def truncated(random, content):
+    """The first bytes only: none, some or nearly all."""
     return content[: random.choice((0, 1, 4, len(content) - 1, random.randrange(len(content) + 1)))]
 
 
-def places(value, path=()):
-    """Every place in decoded JSON, as a path of keys and indices."""
+def paths(value, path=()):
+    """All values in decoded JSON, as paths of keys and indices."""
     yield path
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from places(item, (*path, key))
+            yield from paths(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from places(item, (*path, index))
+            yield from paths(item, (*path, index))
 
 
-def at(value, path):
-    """What is at a place."""
+def value_at(value, path):
+    """The value at a path."""
     for key in path:
         value = value[key]
     return value
 
 
 def hostile(random, old):
-    """Another value for a place in JSON: any kind of thing."""
+    """Another JSON value of any type."""
     return random.choice(
         (
             lambda: random.choice((None, True, False, [], {}, "", [[]], {"": {}})),
             lambda: random.choice(NUMBERS),
-            lambda: random.choice(WORDS),
+            lambda: random.choice(STRINGS),
             lambda: [old] * random.choice((2, 17, 1000)),
             lambda: {str(number): old for number in range(random.choice((1, 3, 500)))},
             lambda: [random.choice(NUMBERS) for _ in range(4)],
-            lambda: DEEP,
+            lambda: DEEP_MARK,
             lambda: str(old),
         )
     )()
 
 
 def similar(random, old):
-    """Another value of the same kind."""
+    """Another JSON value of the same type."""
     if old is None or isinstance(old, bool):
         return random.choice((True, False, 0.5)) if old is None else not old
     if isinstance(old, int):
@@ -98,7 +98,7 @@ def similar(random, old):
     return dict(random.sample(list(old.items()), len(old)))
 
 
-FREE = (
+INDEPENDENT_KEYS = (
     "name", "licence", "recipe", "commands", "versions", "quality", "notes", "data", "seed", "epoch", "opset",
     "ir_version", "macs", "sigma", "precision", "log_likelihood", "parity", "default_prior",
     "default_temperature",
@@ -106,20 +106,20 @@ FREE = (
 
 
 def gentle(random, manifest):
-    """A change in a part of a manifest that no other file depends on."""
+    """Change a key of a manifest that no other file depends on."""
     manifest |= random.choice(({}, {"notes": "n"}, {"sigma": 0.5}, {"macs": {"encoder.onnx": 5}}, {"unknown": [1]}))
-    key = random.choice([key for key in FREE if key in manifest])
-    path = random.choice([(key, *rest) for rest in places(manifest[key])])
-    holder = at(manifest, path[:-1])
+    key = random.choice([key for key in INDEPENDENT_KEYS if key in manifest])
+    path = random.choice([(key, *rest) for rest in paths(manifest[key])])
+    holder = value_at(manifest, path[:-1])
     holder[path[-1]] = similar(random, holder[path[-1]])
 
 
 def violent(random, manifest):
-    """Any change at any place of decoded JSON; the whole, which may be another thing."""
-    path = random.choice(list(places(manifest)))
+    """Decoded JSON with any change anywhere, or another value instead of the whole."""
+    path = random.choice(list(paths(manifest)))
     if not path:
         return random.choice((manifest, [manifest], None, {}, 5, "manifest"))
-    holder, key = at(manifest, path[:-1]), path[-1]
+    holder, key = value_at(manifest, path[:-1]), path[-1]
     kind = random.randrange(6)
     if kind <= 2:
         holder[key] = hostile(random, holder[key])
@@ -128,18 +128,18 @@ def violent(random, manifest):
     elif kind == 4:
         holder[key] = similar(random, holder[key])
     elif isinstance(holder, dict):
-        holder[random.choice(WORDS)] = holder.pop(key)
+        holder[random.choice(STRINGS)] = holder.pop(key)
     else:
-        holder.insert(key, copy.deepcopy(at(manifest, random.choice(list(places(manifest))))))
+        holder.insert(key, copy.deepcopy(value_at(manifest, random.choice(list(paths(manifest))))))
     return manifest
 
 
 def json_bytes(random, value):
-    """Decoded JSON as bytes, in one of the forms that decoders may meet."""
+    """Decoded JSON as bytes, in a random form: indents, escapes, nesting and encoding."""
     text = json.dumps(value, ensure_ascii=random.random() < 0.5, indent=random.choice((None, None, 1)))
     depth = random.choice((1, 50, 900, LONG))
     text = text.replace(
-        f'"{DEEP}"', random.choice(("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth, "[" * depth))
+        f'"{DEEP_MARK}"', random.choice(("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth, "[" * depth))
     )
     content = text.encode("utf-8", "surrogatepass")
     if random.random() < 0.03:

@@ -1,4 +1,4 @@
-"""What a trial must keep to: a valid result or an error of aegen, quiet streams, short messages and bounded memory."""
+"""The rules of a trial: a valid result or an AegenError, quiet streams, short messages and bounded memory."""
 
 import contextlib
 import fcntl
@@ -14,30 +14,30 @@ from pathlib import Path
 import numpy as np
 from aegen import AegenError
 
-MAX_MESSAGE = 1000  # characters of an error's message
-MAX_ECHO = 200  # characters of any input in it
-MEMORY_MB = 600  # over the worker's baseline
-REFUSED_MB = 200  # the same, where the input was refused
-NOTICED_MB = 50  # a trial that adds less is not the one that took the memory
-MAX_REMARKS = 12  # lines on the standard error of a command that succeeds
-SIGNS = (
+MAX_MESSAGE = 1000  # characters of an error message
+MAX_ECHO = 200  # consecutive characters of the input in a message
+MAX_MEMORY_MB = 600  # above the baseline of the worker
+MAX_REFUSED_MB = 200  # the same for a refused input
+MIN_NOTICED_MB = 50  # a trial that adds less is not blamed for the total
+MAX_NOTICES = 12  # lines on standard error of a successful command
+FOREIGN_SIGNS = (
     b"Traceback",
     b"unexpected ",
     b"EP Error",
     b"E:onnxruntime:",
     b"W:onnxruntime:",
     b"Warning",
-)  # of software that was not meant to speak
-KEPT = 300_000  # bytes of an input that are looked for in messages
+)  # text of other software on standard error
+MAX_REMEMBERED = 300_000  # bytes of an input that are searched for in messages
 STAGES = ("given", "parsed", "hash passed", "graph checked", "session opened", "ran")
 
 
 class Trial:
-    """One trial: what it is given, how far it came, and what it broke.
+    """One trial: its input, the stage it reached, and the rules it broke.
 
-    random, numbers: its generators, from the seed alone. folder: an empty scratch folder. texts: long values that it
-    passes, of which a message may show MAX_ECHO characters. stage: a place in STAGES. outcome: "accepted", or the class
-    of the first error. findings: (kind, text).
+    random, numbers: random generators that depend on seed, trial number and reader alone. folder: an empty folder.
+    texts: values passed to aegen, of which a message may show MAX_ECHO characters. stage: an index of STAGES.
+    outcome: "accepted", or the class of the first error. findings: (kind, what, example) of each broken rule.
     """
 
     def __init__(self, seed, number, reader, folder, trace=False):
@@ -46,25 +46,25 @@ class Trial:
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         self.texts = []
         self.stage, self.outcome, self.findings = 0, "accepted", []
-        self.measure, self.before = None, None  # Memory, and how much there was when the input had been made
-        self.spoke = False  # whether output of this trial has been judged already
+        self.measure, self.before = None, None  # a Memory, and the MB in use when the input was ready
+        self.is_output_checked = False  # whether the output of this trial has been checked
         self.trace = trace
 
     def reached(self, stage):
-        """The trial came to a stage, or was there already."""
+        """Record that the trial has reached a stage."""
         self.stage = max(self.stage, STAGES.index(stage))
 
     def remember(self, content):
-        """Bytes that are given, of which a message may show MAX_ECHO at most."""
-        self.texts += {content[:KEPT].decode(encoding, "replace") for encoding in ("utf-8", "latin-1")}
+        """Record input bytes, of which a message may show at most MAX_ECHO characters."""
+        self.texts += {content[:MAX_REMEMBERED].decode(encoding, "replace") for encoding in ("utf-8", "latin-1")}
 
-    def found(self, kind, what, example=""):
-        """Something that must not be; `what` is the same for alike ones, and counts once in a trial."""
+    def add_finding(self, kind, what, example=""):
+        """Record a broken rule. Findings of equal kind and `what` count once per trial."""
         if not any(finding[:2] == (kind, what) for finding in self.findings):
             self.findings.append((kind, str(what)[:500], str(example)[:500]))
 
     def call(self, function, check=lambda result: None):
-        """The result of `function`, held against `check`; None where aegen refuses, or for an error of another kind."""
+        """The result of `function`, or None if it raises. check: gives a fault of the result, or None."""
         if self.measure and self.before is None:
             self.measure.reset()
             self.before = self.measure.read()[0]
@@ -73,14 +73,14 @@ class Trial:
             fault = check(result)
         except AegenError as error:
             self._refused(type(error).__name__, error)
-            self._judge_message(str(error), error)
+            self._check_message(str(error), error)
             return None
         except Exception as error:
             self._refused(f"foreign {type(error).__name__}", error)
-            self.found("foreign error", *signature(error))
+            self.add_finding("foreign error", *signature(error))
             return None
         if fault:
-            self.found("invalid result", plain(fault), fault)
+            self.add_finding("invalid result", plain(fault), fault)
         return result
 
     def _refused(self, name, error):
@@ -89,70 +89,70 @@ class Trial:
         if self.trace:
             self.findings.append(("traceback", "".join(traceback.format_exception(error)), ""))
 
-    def _judge_message(self, message, error):
+    def _check_message(self, message, error):
         where = last_frame(error)
         if len(message) > MAX_MESSAGE:
-            self.found("long message", where, f"{len(message)} characters: {message[:200]!r}")
+            self.add_finding("long message", where, f"{len(message)} characters: {message[:200]!r}")
         if "\n" in message:
-            self.found("message of several lines", where, message[:300])
+            self.add_finding("message of several lines", where, message[:300])
         if echoed(message, self.texts):
-            self.found("echo", where, message)
+            self.add_finding("echo", where, message)
         try:
             message.encode()
         except UnicodeEncodeError:
-            self.found("message that cannot be printed", where, ascii(message))
+            self.add_finding("message that cannot be printed", where, ascii(message))
 
-    def command(self, code, out, err, *, binary=False):
-        """Feature extractor what a command gave. binary: standard output holds arrays."""
-        self.spoke = True
+    def check_command(self, code, out, err, *, binary=False):
+        """Check the exit code and output of a command. binary: standard output holds arrays."""
+        self.is_output_checked = True
         message = err.decode(errors="replace")
         if code not in (0, 1, 2):
-            self.found("exit code", code, message[-300:])
+            self.add_finding("exit code", code, message[-300:])
         if code and self.outcome == "accepted":
             self.outcome = f"exit {code}"
-        for sign in SIGNS:
+        for sign in FOREIGN_SIGNS:
             if sign in err or (sign in out and not binary):
                 text = err if sign in err else out
                 last = text[-400:].decode(errors="replace")
-                self.found("foreign words", f"exit {code}: {sign.decode()} {plain(last)[:80]}", last)
+                self.add_finding("foreign text", f"exit {code}: {sign.decode()} {plain(last)[:80]}", last)
                 break
         if code and len(message) > MAX_MESSAGE:
-            self.found("long message", f"exit {code}", f"{len(message)} characters: {message[:200]!r}")
+            self.add_finding("long message", f"exit {code}", f"{len(message)} characters: {message[:200]!r}")
         if code and echoed(message, self.texts):
-            self.found("echo", f"exit {code}", message)
+            self.add_finding("echo", f"exit {code}", message)
         lines = message.count("\n")
         if code == 1 and lines > 1:
-            self.found("message of several lines", "exit 1", message)
-        if code == 0 and lines > MAX_REMARKS:
-            self.found("message of several lines", "exit 0", message)
+            self.add_finding("message of several lines", "exit 1", message)
+        if code == 0 and lines > MAX_NOTICES:
+            self.add_finding("message of several lines", "exit 0", message)
         if code == 2 and not message.startswith("Usage: "):
-            self.found("usage error without usage", "exit 2", message)
+            self.add_finding("usage error without usage", "exit 2", message)
         if code == 1 and not message.strip():
-            self.found("silent failure", "exit 1 without a line on standard error")
+            self.add_finding("silent failure", "exit 1 without a line on standard error")
 
-    def streams(self, out, err):
-        """What came on the standard streams of a trial that is no command."""
-        if not self.spoke and (out or err):
+    def check_output(self, out, err):
+        """Check the standard streams of a trial that runs no command."""
+        if not self.is_output_checked and (out or err):
             text = (err or out)[:400].decode(errors="replace")
-            self.found("output leak", f"{'stderr' if err else 'stdout'}: {plain(text)[:80]}", text)
+            self.add_finding("output leak", f"{'stderr' if err else 'stdout'}: {plain(text)[:80]}", text)
 
-    def memory(self, peak, baseline):
-        """Megabytes at the trial's peak, and of the worker when it began."""
+    def check_memory(self, peak, baseline):
+        """Check the memory of a trial. peak: MB during the trial. baseline: MB of the worker before all trials."""
         before = peak if self.before is None else self.before
-        allowed = MEMORY_MB if self.outcome == "accepted" else REFUSED_MB
-        if peak - before > NOTICED_MB and peak - baseline > MEMORY_MB:
-            self.found("memory", f"more than {MEMORY_MB} MB, outcome {self.outcome}")
+        allowed = MAX_MEMORY_MB if self.outcome == "accepted" else MAX_REFUSED_MB
+        if peak - before > MIN_NOTICED_MB and peak - baseline > MAX_MEMORY_MB:
+            self.add_finding("memory", f"more than {MAX_MEMORY_MB} MB, outcome {self.outcome}")
         elif peak - before > allowed:
-            self.found("memory", f"more than {allowed} MB for what is refused: {self.outcome}")
+            self.add_finding("memory", f"more than {allowed} MB for a refused input: {self.outcome}")
 
 
 def plain(text):
-    """A text whose numbers and scratch paths are alike in every trial."""
+    """A text without numbers and scratch paths, which differ between trials."""
     return re.sub(r"\d+", "#", re.sub(r"/[\w./-]*aegen-attack[\w./-]*/", "", text)).strip()
 
 
 def echoed(message, texts):
-    """Whether more than MAX_ECHO characters in a row come from one of the texts."""
+    """Whether more than MAX_ECHO consecutive characters of a message come from one of the texts."""
     long = [text for text in texts if len(text) > MAX_ECHO]
     if not long or len(message) <= MAX_ECHO:
         return False
@@ -161,53 +161,53 @@ def echoed(message, texts):
 
 
 def signature(error):
-    """What an error is and where in aegen it came from, in words that are alike for alike errors; and what it said."""
+    """Class and origin of an error, equal for equal errors, and its message."""
     return f"{type(error).__name__} from {last_frame(error)}", ascii(str(error)[:400])
 
 
 def last_frame(error):
-    """The innermost function of aegen that an error came through, with its folder."""
+    """File and name of the innermost function of aegen in a traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     root = Path(sys.modules["aegen"].__file__).parent
-    own = [one for one in frames if Path(one.filename).is_relative_to(root) and "attack" not in one.filename]
-    if not own:
+    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(root) and "attack" not in frame.filename]
+    if not inside:
         return "outside aegen"
-    return f"{Path(own[-1].filename).relative_to(root)}:{own[-1].name}"
+    return f"{Path(inside[-1].filename).relative_to(root)}:{inside[-1].name}"
 
 
 class Streams:
-    """File descriptors 1 and 2 lead into files, where what anything writes can be seen, onnxruntime's C++ included."""
+    """File descriptors 1 and 2 redirected into files, so that output of C++ libraries is captured too."""
 
     def __init__(self):
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in range(2)]  # noqa: SIM115
-        for file in self._files:  # what is written comes at the end, wherever that is by then
+        for file in self._files:  # append, because `read` truncates the files
             fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
         self._kept = [os.dup(1), os.dup(2)]
         self.attach()
 
     def attach(self):
-        """Point the descriptors at the files, whatever has been done to them."""
+        """Redirect the descriptors into the files, again if a trial has changed them."""
         for target, file in enumerate(self._files, 1):
             os.dup2(file.fileno(), target)
 
     def detach(self):
-        """Give the descriptors back."""
-        self.taken()
+        """Restore the descriptors."""
+        self.read()
         for target, kept in enumerate(self._kept, 1):
             os.dup2(kept, target)
 
-    def taken(self):
-        """What was written since the last time, (standard output, standard error)."""
+    def read(self):
+        """The bytes written since the last call: (standard output, standard error)."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        found = []
+        contents = []
         for file in self._files:
             size = os.fstat(file.fileno()).st_size
-            found.append(os.pread(file.fileno(), min(size, 1 << 24), 0) if size else b"")
+            contents.append(os.pread(file.fileno(), min(size, 1 << 24), 0) if size else b"")
             if size:
                 os.ftruncate(file.fileno(), 0)
-        return tuple(found)
+        return tuple(contents)
 
 
 class Memory:
@@ -218,7 +218,7 @@ class Memory:
         self.measured = self.reset()
 
     def reset(self):
-        """Forget the peak. Whether the system lets us."""
+        """Reset the peak. Returns whether the system supports that."""
         try:
             with Path("/proc/self/clear_refs").open("wb", buffering=0) as file:
                 file.write(b"5")
@@ -227,31 +227,31 @@ class Memory:
         return True
 
     def read(self):
-        """(now, peak)."""
+        """MB in use: (now, peak)."""
         text = os.pread(self._status.fileno(), 8192, 0)
         now, peak = (int(re.search(name + rb":\s+(\d+) kB", text)[1]) / 1024 for name in (b"VmRSS", b"VmHWM"))
         return now, peak
 
 
 def scratch(within=None):
-    """A new folder for files, by default in memory where the system has such a place."""
+    """A new temporary folder, by default in /dev/shm where that exists."""
     shared = Path("/dev/shm")
     within = within or (shared if os.access(shared, os.W_OK) else None)
     return tempfile.TemporaryDirectory(prefix="aegen-attack-", dir=within)
 
 
 def settle():
-    """Wait for threads that aegen began and nobody has waited for, so that each trial is alone."""
+    """Wait for networks that are still being opened in the background, so that trials do not overlap."""
     for thread in threading.enumerate():
         if thread.name == "aegen-opening":
             thread.join()
 
 
-# What results must be; each gives a fault in words, or None.
+# Checks of results. Each returns a fault as text, or None.
 
 
 def images(shape, dtype=np.float32):
-    """A check of images: of this shape (None: any number of rows), this dtype, finite, and floats in [0, 1]."""
+    """A check of images: their shape with None for any size, dtype, finite values, and floats in [0, 1]."""
 
     def check(result):
         fault = array(shape, dtype)(result)
@@ -263,41 +263,41 @@ def images(shape, dtype=np.float32):
 
 
 def array(shape, dtype=np.float32):
-    """A check of an array: of this shape, None standing for any size, this dtype, and finite."""
+    """A check of an array: its shape with None for any size, dtype, and finite values."""
 
     def check(result):
         if not isinstance(result, np.ndarray | np.generic):
-            return f"a {type(result).__name__} in place of an array"
+            return f"a {type(result).__name__} instead of an array"
         if result.dtype != dtype:
-            return f"dtype {result.dtype} in place of {np.dtype(dtype)}"
+            return f"dtype {result.dtype} instead of {np.dtype(dtype)}"
         if len(result.shape) != len(shape) or any(b not in (None, a) for a, b in zip(result.shape, shape, strict=True)):
-            return f"shape {result.shape} in place of {shape}"
+            return f"shape {result.shape} instead of {shape}"
         return None if np.isfinite(result).all() else "values that are not finite"
 
     return check
 
 
-def densities(shape):
-    """A check of log densities: float64, no NaN, and none of them infinitely likely."""
+def log_densities(shape):
+    """A check of log densities: float64 of a shape, neither NaN nor +inf."""
 
     def check(result):
         if result.dtype != np.float64 or result.shape != shape:
-            return f"{result.dtype} {result.shape} in place of float64 {shape}"
+            return f"{result.dtype} {result.shape} instead of float64 {shape}"
         return None if not np.isnan(result).any() and (result < np.inf).all() else "densities that are NaN or infinite"
 
     return check
 
 
-def read_image_set(result):
-    """Images as a reader gives them: uint8 or float, with rows, and not empty."""
+def image_set(result):
+    """A check of images (n, H, W) or (n, H, W, 3) from a reader: integer or float, and not empty."""
     if not isinstance(result, np.ndarray) or result.dtype.kind not in "uifb":
-        return f"{getattr(result, 'dtype', type(result))} in place of images"
+        return f"{getattr(result, 'dtype', type(result))} instead of images"
     if result.ndim not in (3, 4) or result.size == 0:
-        return f"shape {result.shape} in place of images"
+        return f"shape {result.shape} instead of images"
     return None
 
 
 def verified(result):
-    """A verification that says something."""
+    """A check of a Verification: its numbers are not NaN."""
     numbers = [*result.largest_difference.values(), result.rtol, result.atol]
     return "differences that are NaN" if any(np.isnan(number) for number in numbers) else None

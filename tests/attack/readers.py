@@ -1,4 +1,4 @@
-"""The readers that are attacked: each makes an input from its trial's generator, has aegen read it, and feature extractors that."""
+"""The attacked readers: each makes an input from the generator of its trial, and checks what aegen makes of it."""
 
 import json
 import struct
@@ -16,11 +16,11 @@ from aegen.runtime import artifact as artifacts
 from aegen.runtime import session
 from user_files import array, dataset, idx, image, stdin
 
-ROWS = 3  # of what is sampled, encoded and decoded
+ROWS = 3  # images and latents per call
 
 
-class Bench:
-    """What all trials of a worker share: originals, open models of them, and which trial is going on."""
+class Fixtures:
+    """Shared by all trials of a worker: unmutated inputs, open models of them, and the current trial."""
 
     def __init__(self, folder):
         self.artifacts = bases.artifacts()
@@ -38,27 +38,27 @@ class Bench:
         self._watch()
 
     def _watch(self):
-        """Let the trial know how far it comes: aegen's own functions tell, after they have done their work."""
+        """Wrap functions of aegen so that they record the stage that the current trial has reached."""
 
-        def telling(function, stage):
-            def wrapper(*given, **named):
-                result = function(*given, **named)
+        def recording(function, stage):
+            def wrapper(*args, **kwargs):
+                result = function(*args, **kwargs)
                 if self.trial is not None:
                     self.trial.reached(stage)
                 return result
 
             return wrapper
 
-        artifacts.read_manifest = telling(artifacts.read_manifest, "parsed")
-        artifacts.Artifact.open = classmethod(telling(artifacts.Artifact.open.__func__, "hash passed"))
-        session.check_graph = telling(session.check_graph, "graph checked")
-        session.open_session = telling(session.open_session, "session opened")
-        session.Network.outputs = telling(session.Network.outputs, "ran")
+        artifacts.read_manifest = recording(artifacts.read_manifest, "parsed")
+        artifacts.Artifact.open = classmethod(recording(artifacts.Artifact.open.__func__, "hash passed"))
+        session.check_graph = recording(session.check_graph, "graph checked")
+        session.open_session = recording(session.open_session, "session opened")
+        session.Network.outputs = recording(session.Network.outputs, "ran")
 
 
-def manifest(trial, bench):
-    """`manifest.json`: half of the changes are such that the files still fit."""
-    random, artifact = trial.random, bench.artifacts[trial.random.choice(list(bench.artifacts))].copy()
+def manifest(trial, fixtures):
+    """`manifest.json`; about half of the changes keep it consistent with the other files."""
+    random, artifact = trial.random, fixtures.artifacts[trial.random.choice(list(fixtures.artifacts))].copy()
     value, kind = artifact.manifest, random.randrange(20)
     if kind <= 12:
         for _ in range(random.choice((1, 1, 2))):
@@ -72,7 +72,7 @@ def manifest(trial, bench):
     if kind == 18:
         content = mutators.changed(random, content)
     elif kind == 19:
-        content = mutators.cut(random, content)
+        content = mutators.truncated(random, content)
     trial.remember(content)
     folder = trial.folder / "artifact"
     artifact.write(folder, content)
@@ -83,24 +83,24 @@ def manifest(trial, bench):
         )
 
 
-def latents(trial, bench):
-    """`latents.npz`: its arrays, rightly declared or not, and its bytes."""
-    _arrays(trial, bench, "latents.npz")
+def latents(trial, fixtures):
+    """`latents.npz`: its arrays, declared correctly or not, and its bytes."""
+    _arrays(trial, fixtures, "latents.npz")
 
 
-def golden(trial, bench):
+def golden(trial, fixtures):
     """`golden.npz`, which `verify` reads."""
-    _arrays(trial, bench, "golden.npz")
+    _arrays(trial, fixtures, "golden.npz")
 
 
-def _arrays(trial, bench, name):
-    random, artifact = trial.random, bench.artifacts[trial.random.choice(list(bench.artifacts))].copy()
+def _arrays(trial, fixtures, name):
+    random, artifact = trial.random, fixtures.artifacts[trial.random.choice(list(fixtures.artifacts))].copy()
     declared = artifact.manifest["latents"]
     arrays, kind = bases.load_npz(artifact.files[name]), random.randrange(10)
     if kind <= 3:
         changed = random.sample(list(arrays), random.choice((1, 1, 2)))
-        for one in changed:
-            arrays[one] = array_mutators.other_array(random, trial.numbers, arrays[one])
+        for key in changed:
+            arrays[key] = array_mutators.other_array(random, trial.numbers, arrays[key])
         if name == "latents.npz" and random.random() < 0.8:
             for tensor in declared:
                 if tensor["name"] in changed:
@@ -111,7 +111,7 @@ def _arrays(trial, bench, name):
         members = array_mutators.Members(arrays)
         for _ in range(random.choice((1, 1, 2))):
             members.mutate(random)
-        artifact.files[name] = members.content(random, random.choice((bench.bomb, bench.array_bomb)))
+        artifact.files[name] = members.content(random, random.choice((fixtures.bomb, fixtures.array_bomb)))
     elif kind == 8:
         artifact.files[name] = mutators.changed(random, artifact.files[name])
     else:
@@ -122,20 +122,20 @@ def _arrays(trial, bench, name):
         )
         trial.texts.append(str(tensor[key]))
         if random.random() < 0.3:
-            artifact.files[name] = mutators.cut(random, artifact.files[name])
+            artifact.files[name] = mutators.truncated(random, artifact.files[name])
     artifact.seal(name)
     folder = trial.folder / "artifact"
     artifact.write(folder, mutators.json_bytes(random, artifact.manifest) if kind == 9 else None)
     use_artifact(trial, folder, ("verify",) if name == "golden.npz" else PRIOR_CALLS)
 
 
-def graphs(trial, bench):
-    """The ONNX files, with hashes made anew."""
-    random, artifact = trial.random, bench.artifacts[trial.random.choice(list(bench.artifacts))].copy()
+def graphs(trial, fixtures):
+    """The ONNX files, with updated hashes."""
+    random, artifact = trial.random, fixtures.artifacts[trial.random.choice(list(fixtures.artifacts))].copy()
     name = random.choice([name for name in artifact.files if name.endswith(".onnx")])
     artifact.files[name] = graph_mutators.mutated(random, artifact.files[name])
     trial.remember(artifact.files[name])
-    if random.random() < 0.05:  # the signature in the manifest goes along
+    if random.random() < 0.05:  # change the signature in the manifest too
         tensor = random.choice(artifact.manifest["graphs"][name][random.choice(("inputs", "outputs"))])
         key = random.choice(list(tensor))
         tensor[key] = mutators.similar(random, tensor[key])
@@ -146,15 +146,16 @@ def graphs(trial, bench):
 
 
 def use_artifact(trial, folder, calls=None):
-    """Open an artifact and ask some things of it."""
+    """Load an artifact and make some calls. calls: names in CALLS, by default three random ones."""
     model = trial.call(lambda: aegen.load(folder, threads=trial.random.choice((1, 1, 1, 2))))
     if model is None:
         return
     trial.call(lambda: repr(model))
     chosen = calls or trial.random.sample(list(CALLS), 3)
-    offered = {"posterior": model.manifest.kind == "vae", "walk": "flow" in model.priors}
-    for call in (one for one in chosen if offered.get(one, True)):
-        CALLS[call](trial, model)
+    offered = {"posterior": model.manifest.kind == "vae", "latent_walk": bool(model.manifest.learned_priors)}
+    for name in chosen:
+        if offered.get(name, True):
+            CALLS[name](trial, model)
 
 
 def _sample(trial, model):
@@ -162,7 +163,7 @@ def _sample(trial, model):
     trial.call(lambda: model.sample(ROWS, seed=0, prior=prior), oracle.images((ROWS, *model.image_shape)))
 
 
-def _iterate(trial, model):
+def _iter_sample(trial, model):
     shape = (ROWS, *model.image_shape)
     trial.call(
         lambda: np.concatenate(list(model.iter_sample(ROWS, seed=1, batch_size=2, dtype="uint8"))),
@@ -170,28 +171,29 @@ def _iterate(trial, model):
     )
 
 
-def _draw(trial, model):
+def _sample_latents(trial, model):
     for prior in trial.random.sample(model.priors, min(3, len(model.priors))):
         label = trial.random.choice((None, None, *model.manifest.labels[:2]))
         temperature = trial.random.choice((None, 0, 2.5))
         trial.call(
-            lambda: model.draw(ROWS, seed=0, prior=prior, label=label, temperature=temperature),  # noqa: B023
+            lambda: model.sample_latents(ROWS, seed=0, prior=prior, label=label, temperature=temperature),  # noqa: B023
             oracle.array((ROWS, model.latent_dim)),
         )
 
 
-def _density(trial, model):
+def _log_prob(trial, model):
     prior, label = trial.random.choice(model.priors), trial.random.choice((None, *model.manifest.labels[:2]))
     latents = np.zeros((ROWS, model.latent_dim), np.float32)
-    trial.call(lambda: model.log_prob(latents, prior=prior, label=label), oracle.densities((ROWS,)))
+    trial.call(lambda: model.log_prob(latents, prior=prior, label=label), oracle.log_densities((ROWS,)))
 
 
-def _given(trial, model):
+def _random_images(trial, model):
+    """Random images, uint8 (ROWS, H, W) or (ROWS, H, W, 3)."""
     return trial.numbers.integers(0, 256, (ROWS, *model.image_shape), np.uint8)
 
 
 def _encode(trial, model):
-    trial.call(lambda: model.encode(_given(trial, model)), oracle.array((ROWS, model.latent_dim)))
+    trial.call(lambda: model.encode(_random_images(trial, model)), oracle.array((ROWS, model.latent_dim)))
 
 
 def _decode(trial, model):
@@ -200,21 +202,21 @@ def _decode(trial, model):
 
 
 def _reconstruct(trial, model):
-    given = _given(trial, model)
-    trial.call(lambda: model.reconstruct(given, dtype="uint8"), oracle.images(given.shape, np.uint8))
+    images = _random_images(trial, model)
+    trial.call(lambda: model.reconstruct(images, dtype="uint8"), oracle.images(images.shape, np.uint8))
 
 
 def _posterior(trial, model):
     check = oracle.array((ROWS, model.latent_dim))
-    trial.call(lambda: model.posterior(_given(trial, model)), lambda both: check(both[0]) or check(both[1]))
+    trial.call(lambda: model.posterior(_random_images(trial, model)), lambda both: check(both[0]) or check(both[1]))
 
 
 def _interpolate(trial, model):
-    a, b = _given(trial, model)[:2]
+    a, b = _random_images(trial, model)[:2]
     trial.call(lambda: model.interpolate(a, b, steps=4), oracle.images((4, *model.image_shape)))
 
 
-def _walk(trial, model):
+def _latent_walk(trial, model):
     trial.call(lambda: model.latent_walk(2, steps=3, seed=0), oracle.images((2, 3, *model.image_shape)))
 
 
@@ -223,46 +225,47 @@ def _verify(trial, model):
 
 
 CALLS = {
-    "sample": _sample, "iterate": _iterate, "draw": _draw, "density": _density, "encode": _encode, "decode": _decode,
-    "reconstruct": _reconstruct, "posterior": _posterior, "interpolate": _interpolate, "walk": _walk, "verify": _verify,
+    "sample": _sample, "iter_sample": _iter_sample, "sample_latents": _sample_latents, "log_prob": _log_prob,
+    "encode": _encode, "decode": _decode, "reconstruct": _reconstruct,
+    "posterior": _posterior, "interpolate": _interpolate, "latent_walk": _latent_walk, "verify": _verify,
 }  # fmt: skip
-PRIOR_CALLS = ("draw", "density", "sample")
+PRIOR_CALLS = ("sample_latents", "log_prob", "sample")
 CALLS_OF = {
     "encoder.onnx": ("encode", "posterior", "verify"),
     "decoder.onnx": ("decode", "sample"),
-    "prior.onnx": ("draw", "walk"),
+    "prior.onnx": ("sample_latents", "latent_walk"),
 }
 
 
-def api(trial, bench):
+def api(trial, fixtures):
     """Arguments of the Python API."""
-    arguments.call(trial, bench)
+    arguments.call(trial, fixtures)
 
 
-def command(trial, bench):
+def command(trial, fixtures):
     """Command lines, in this process."""
-    given, content, variables = command_lines.generated(trial, bench)
-    command_lines.in_process(trial, given, content, variables)
+    words, content, variables = command_lines.generated(trial, fixtures)
+    command_lines.in_process(trial, words, content, variables)
 
 
-def process(trial, bench):
-    """Command lines, as processes of their own."""
-    given, content, variables = command_lines.generated(trial, bench)
-    command_lines.as_process(trial, given, content, variables)
+def process(trial, fixtures):
+    """Command lines, each in a process of its own."""
+    words, content, variables = command_lines.generated(trial, fixtures)
+    command_lines.as_process(trial, words, content, variables)
 
 
 READERS = {
     reader.__name__: reader
     for reader in (manifest, latents, golden, graphs, image, array, idx, stdin, dataset, api, command, process)
 }
-ARTIFACT_READERS = ("manifest", "latents", "golden", "graphs")  # those whose trials have hashes to pass
-SHARES = {  # trials of each reader in a thousand
+ARTIFACT_READERS = ("manifest", "latents", "golden", "graphs")  # their trials must pass the hash check
+TRIALS_PER_THOUSAND = {
     "manifest": 190, "latents": 130, "golden": 50, "graphs": 200, "image": 110, "array": 90, "idx": 50, "stdin": 45,
     "dataset": 30, "api": 62, "command": 40, "process": 3,
 }  # fmt: skip
-WARM = tuple(reader for reader in SHARES if reader != "process")  # run once by each worker before anything is measured
+WARM = tuple(reader for reader in TRIALS_PER_THOUSAND if reader != "process")  # each worker runs them before measuring
 
 
 def stages_of(reader):
-    """The stages that trials of a reader may come to."""
+    """The stages that trials of a reader can reach."""
     return oracle.STAGES if reader in ARTIFACT_READERS else ("given", "parsed", "ran")

@@ -1,11 +1,11 @@
-"""Threads and forks that use one model at once, for as long as is asked for; prints what happened as JSON.
+"""Threads and forks use one model at once for a given time; prints the counts as JSON.
 
     python tests/attack/soak.py --seconds 600 --seed 0
 
-Threads sample, encode and decode with one shared model, and load and drop models of their own, while the main thread
-forks children that do the same, by os.fork and by multiprocessing. Beside them, fresh processes fork while a thread
-uses aegen for the first time. Every result is compared with one that was computed alone, and every child has a time
-limit. Exits with 1 if a child hung, a result was wrong, or anything raised an error.
+Threads sample, encode and decode with one shared model, and load and drop models of their own. Meanwhile the main
+thread forks children that do the same, by os.fork and by multiprocessing, and fresh processes fork while a thread uses
+aegen for the first time. Every result is compared with a reference from a single thread, and every child has a time
+limit. Exits with 1 if a child hangs, a result is wrong, or anything raises an error.
 """
 
 import argparse
@@ -25,16 +25,16 @@ import traceback
 from pathlib import Path
 
 TINY = Path(__file__).parents[1] / "tiny" / "grey"
-THREADS = 3  # that use the model while it is forked
-LIMIT = 30.0  # seconds for a child, many times what it needs on a busy machine
-SAMPLES = 700  # in a call: several parts for the threads of a model
-COLD_EVERY = 4.0  # seconds from one fresh process to the next
-WARM = 0.2  # fraction of the time after which memory is first measured
-OK, WRONG, RAISED = 0, 3, 4  # exit latents of a child
+THREADS = 3  # use the model during forks
+MAX_SECONDS = 30.0  # per child, many times what it needs on a busy machine
+SAMPLES = 700  # per call: several parts for the threads of a model
+FRESH_INTERVAL = 4.0  # seconds between fresh processes
+WARM_UP = 0.2  # fraction of the time before memory is first measured
+OK, WRONG, RAISED = 0, 3, 4  # exit codes of a child
 
 
 class Calls:
-    """What is asked of a model, and the results that are right."""
+    """Calls of a model and their expected results."""
 
     def __init__(self, path):
         import aegen
@@ -50,8 +50,8 @@ class Calls:
         self.latents = {seed: model.encode(self.samples[self.priors[0], seed]) for seed in self.seeds}
         self.images = {seed: model.decode(self.latents[seed]) for seed in self.seeds}
 
-    def one(self, model, choose):
-        """One call at random: whether its result is right."""
+    def check_one(self, model, choose):
+        """Make one random call. Returns whether its result is right."""
         import numpy as np
 
         kind, seed, prior = choose.choice(["sample", "iterate", "encode", "decode"]), choose.choice(self.seeds), None
@@ -59,18 +59,18 @@ class Calls:
             prior = choose.choice(self.priors)
             expected = self.samples[prior, seed]
         if kind == "sample":
-            found = model.sample(SAMPLES, prior=prior, seed=seed, batch_size=choose.choice([None, 100]))
+            result = model.sample(SAMPLES, prior=prior, seed=seed, batch_size=choose.choice([None, 100]))
         elif kind == "iterate":
-            found = np.concatenate(list(model.iter_sample(SAMPLES, prior=prior, seed=seed, batch_size=100)))
+            result = np.concatenate(list(model.iter_sample(SAMPLES, prior=prior, seed=seed, batch_size=100)))
         elif kind == "encode":
-            found, expected = model.encode(self.samples[self.priors[0], seed]), self.latents[seed]
+            result, expected = model.encode(self.samples[self.priors[0], seed]), self.latents[seed]
         else:
-            found, expected = model.decode(self.latents[seed]), self.images[seed]
-        return np.allclose(found, expected, atol=1e-4, rtol=1e-4)
+            result, expected = model.decode(self.latents[seed]), self.images[seed]
+        return np.allclose(result, expected, atol=1e-4, rtol=1e-4)
 
 
 class Soak:
-    """One run: `counts` is what happened."""
+    """One run. counts: numbers of calls, children and faults by name."""
 
     def __init__(self, path, seed):
         import aegen
@@ -80,38 +80,38 @@ class Soak:
         self.seed, self.counts = seed, collections.Counter()
         self.errors, self.stop = [], threading.Event()
 
-    def run(self, seconds, cold):
-        """Until `seconds` have passed. cold: whether fresh processes are started too."""
+    def run(self, seconds, *, fresh):
+        """Run for `seconds`. fresh: whether fresh processes are started too. Returns the memory growth in MB."""
         threads = [threading.Thread(target=self._use, args=(number,)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
-        if cold:
+        if fresh:
             threads.append(threading.Thread(target=self._fresh_processes))
             threads[-1].start()
-        began, warm = time.monotonic(), None
+        start, warm = time.monotonic(), None
         choose = random.Random(f"{self.seed} main")
-        while (passed := time.monotonic() - began) < seconds:
-            if warm is None and passed > WARM * seconds:
+        while (passed := time.monotonic() - start) < seconds:
+            if warm is None and passed > WARM_UP * seconds:
                 warm = resident()
             (self._fork if choose.random() < 0.7 else self._fork_by_multiprocessing)(choose.randrange(2**32))
         growth = resident() - (resident() if warm is None else warm)
         self.stop.set()
         for thread in threads:
-            thread.join(2 * LIMIT)
+            thread.join(2 * MAX_SECONDS)
             self.counts["hung threads"] += thread.is_alive()
         return round(growth, 1)
 
     def _use(self, number):
-        """What a thread does meanwhile."""
+        """Use the model until the run stops, in a thread."""
         import aegen
 
         choose = random.Random(f"{self.seed} {number}")
-        own = None
+        private = None
         while not self.stop.is_set():
             try:
                 if choose.random() < 0.2:
-                    own = None if own else aegen.load(self.calls.path, threads=2)
-                self.counts["wrong"] += not self.calls.one(own or self.shared, choose)
+                    private = None if private else aegen.load(self.calls.path, threads=2)
+                self.counts["wrong"] += not self.calls.check_one(private or self.shared, choose)
                 self.counts["calls"] += 1
             except Exception:
                 self.errors.append(traceback.format_exc())
@@ -122,7 +122,7 @@ class Soak:
         choose = random.Random(seed)
         try:
             model = aegen.load(self.calls.path, threads=2) if choose.random() < 0.3 else self.shared
-            return OK if all(self.calls.one(model, choose) for _ in range(choose.randint(1, 3))) else WRONG
+            return OK if all(self.calls.check_one(model, choose) for _ in range(choose.randint(1, 3))) else WRONG
         except Exception:
             traceback.print_exc()
             return RAISED
@@ -136,7 +136,7 @@ class Soak:
     def _fork_by_multiprocessing(self, seed):
         child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(self._in_child(seed)))
         child.start()
-        child.join(LIMIT)
+        child.join(MAX_SECONDS)
         hung = child.is_alive()
         if hung:
             child.kill()
@@ -144,7 +144,7 @@ class Soak:
         self._count("multiprocessing", hung, child.exitcode)
 
     def _ended(self, how, child):
-        deadline, found = time.monotonic() + LIMIT, (0, 0)
+        deadline, found = time.monotonic() + MAX_SECONDS, (0, 0)
         while found[0] == 0 and time.monotonic() < deadline:
             found = os.waitpid(child, os.WNOHANG)
             time.sleep(0.001)
@@ -161,13 +161,13 @@ class Soak:
 
     def _fresh_processes(self):
         choose = random.Random(f"{self.seed} fresh")
-        while not self.stop.wait(COLD_EVERY):
+        while not self.stop.wait(FRESH_INTERVAL):
             self._fresh_process(choose.randrange(2**32))
 
     def _fresh_process(self, seed):
-        """Forks beside a thread that imports what it needs for the first time."""
+        """Run `first_use` in a fresh process, and add its counts."""
         command = [sys.executable, __file__, "--first-use", "--seed", str(seed), "--model", self.calls.path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20 * LIMIT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20 * MAX_SECONDS)
         self.counts["first uses"] += 1
         if done.returncode or done.stderr:
             self.errors.append(done.stderr)
@@ -177,8 +177,8 @@ class Soak:
 
 
 def first_use(path, seed):
-    """Fork again and again while a thread uses aegen for the first time: how many children, and how many hung."""
-    import aegen  # imports nothing else yet
+    """Fork repeatedly while a thread uses aegen for the first time. Returns counts of children and faults."""
+    import aegen  # which imports nothing heavy yet
 
     choose, counts = random.Random(seed), collections.Counter()
     thread = threading.Thread(target=lambda: aegen.load(path, threads=2).sample(3, seed=0))
@@ -190,7 +190,7 @@ def first_use(path, seed):
             os._exit(OK if aegen.load(path, threads=2).sample(3, seed=0).shape[0] == 3 else WRONG)
         children.append(child)
         time.sleep(choose.uniform(0, 0.06))
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + MAX_SECONDS
     for child in children:
         found = os.waitpid(child, os.WNOHANG)
         while found[0] == 0 and time.monotonic() < deadline:
@@ -206,13 +206,13 @@ def first_use(path, seed):
 
 
 def resident():
-    """Memory of this process that is in use, in MB; 0 where the system does not tell."""
+    """Resident memory of this process in MB, or 0 where /proc does not exist."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if statm.exists() else 0.0
 
 
 def main():
-    """Run, print, and exit with 1 if anything was wrong."""
+    """Run, print the report, and exit with 1 if there was any fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -225,7 +225,7 @@ def main():
         sys.stdout.write(json.dumps(first_use(options.model, options.seed)))
         return
     soak = Soak(options.model, options.seed)
-    growth = soak.run(options.seconds, cold=True)
+    growth = soak.run(options.seconds, fresh=True)
     names = ("calls", "fork", "multiprocessing", "first uses", "first-use children")
     faults = ("hangs", "hung threads", "wrong", "failed children")
     report = {

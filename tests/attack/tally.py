@@ -1,14 +1,14 @@
-"""What has happened in the trials of a run, and the report of it."""
+"""Counts of the trials of a run, and their report."""
 
 import collections
 
 import oracle
 
-EXAMPLES = 5  # trials that are named with a finding
+MAX_EXAMPLES = 5  # trial numbers listed with a finding
 
 
 class Tally:
-    """What has happened in all trials."""
+    """Outcomes, stages, times, memory and findings of all trials."""
 
     def __init__(self):
         self.outcomes = collections.defaultdict(collections.Counter)
@@ -20,7 +20,7 @@ class Tally:
         self.growth = 0.0
 
     def add(self, result):
-        """One trial that came to its end."""
+        """Add the result of a finished trial."""
         reader = result["reader"]
         self.outcomes[reader][result["outcome"]] += 1
         self.stages[reader][result["stage"]] += 1
@@ -30,23 +30,23 @@ class Tally:
         self.seconds[reader] += result["seconds"]
         self.slowest[reader] = max(self.slowest[reader], result["seconds"])
         for kind, what, example in result["findings"]:
-            self.found(kind, reader, result["number"], what, example)
+            self.add_finding(kind, reader, result["number"], what, example)
 
     def ended(self, kind, reader, number, text=""):
-        """A trial that took its worker with it."""
+        """Add a trial that ended its worker process."""
         self.outcomes[reader][kind] += 1
         self.stages[reader]["given"] += 1
-        self.found(kind, reader, number, text)
+        self.add_finding(kind, reader, number, text)
 
-    def found(self, kind, reader, number, what, example=""):
-        """Count a finding with those that are like it."""
+    def add_finding(self, kind, reader, number, what, example=""):
+        """Count a finding together with equal ones."""
         entry = self.findings.setdefault((kind, reader, what), {"count": 0, "trials": [], "example": example})
         entry["count"] += 1
-        if len(entry["trials"]) < EXAMPLES:
+        if len(entry["trials"]) < MAX_EXAMPLES:
             entry["trials"].append(number)
 
     def depth(self, stages_of):
-        """Of each reader, how many trials came to each of its stages or beyond it."""
+        """By reader and stage, how many trials reached the stage."""
         return {
             reader: {
                 stage: sum(counts[later] for later in oracle.STAGES[oracle.STAGES.index(stage) :])
@@ -57,7 +57,7 @@ class Tally:
 
 
 def report(options, tally, module, seconds):
-    """What is printed, and whether it is free of findings."""
+    """The report of a run, as JSON values."""
     depth = tally.depth(module.stages_of)
     hashes = {
         reader: round(depth[reader]["hash passed"] / max(1, depth[reader]["given"]), 3)
@@ -68,7 +68,7 @@ def report(options, tally, module, seconds):
     kinds = collections.Counter()
     for (kind, _, _), entry in findings:
         kinds[kind] += entry["count"]
-    deep = all(share >= 0.5 for share in hashes.values())
+    deep = all(fraction >= 0.5 for fraction in hashes.values())
     return {
         "seed": options.seed,
         "trials": sum(sum(counts.values()) for counts in tally.outcomes.values()),
@@ -76,7 +76,7 @@ def report(options, tally, module, seconds):
         "trials of each reader": {reader: sum(counts.values()) for reader, counts in sorted(tally.outcomes.items())},
         "outcomes": {reader: dict(counts.most_common()) for reader, counts in sorted(tally.outcomes.items())},
         "depth": {reader: depth[reader] for reader in sorted(depth)},
-        "share that passed the hash stage": hashes,
+        "fraction that passed the hash stage": hashes,
         "half passed the hash stage": deep,
         "milliseconds of a trial": {
             r: round(1e3 * s / sum(tally.outcomes[r].values()), 1) for r, s in sorted(tally.seconds.items())

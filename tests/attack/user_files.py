@@ -1,4 +1,4 @@
-"""Files that users give: images, arrays, IDX files and data sets, by a path or on standard input."""
+"""Input files of users: images, arrays, IDX files and data sets, from a path or standard input."""
 
 import itertools
 
@@ -10,67 +10,68 @@ import mutators
 import numpy as np
 import oracle
 from aegen.data import datasets
-from aegen.images import reading as images
+from aegen.images.latents import read_latents
+from aegen.images.reading import read_images
 
 
-def image(trial, bench):
+def image(trial, fixtures):
     """Image files."""
     random = trial.random
-    name = random.choice(list(bench.images))
+    name = random.choice(list(fixtures.images))
     file = trial.folder / name
-    content = image_mutators.mutated(random, bench.images[name], bench.bomb[0])
+    content = image_mutators.mutated(random, fixtures.images[name], fixtures.bomb[0])
     file.write_bytes(content)
     trial.remember(content)
-    read_and_encode(trial, bench, str(file), {"s": "grey", "c": "colour"}.get(name[0]))
+    read_and_encode(trial, fixtures, str(file), {"s": "grey", "c": "colour"}.get(name[0]))
 
 
-def read_and_encode(trial, bench, source, name=None):
-    """Read images as commands do, and encode what a model takes; name: of the model that they should fit."""
+def read_and_encode(trial, fixtures, source, name=None):
+    """Read images as commands do, and encode those that fit a model. name: the model that they were made for."""
     random = trial.random
     name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
-    model = bench.models[name]
+    model = fixtures.models[name]
     shape, resize = random.choice(
         ((None, False), (model.manifest.image.shape, False), (model.manifest.image.shape, True))
     )
-    found = trial.call(lambda: images.read_image_array(source, shape=shape, resize=resize), oracle.read_image_set)
-    if found is None:
+    images = trial.call(lambda: read_images(source, shape=shape, resize=resize).images, oracle.image_set)
+    if images is None:
         return
     trial.reached("parsed")
-    if shape is not None and found.shape[1:] != model.image_shape:
-        trial.found("invalid result", f"images of another shape than was asked for: {found.shape[1:]}")
+    if shape is not None and images.shape[1:] != model.image_shape:
+        trial.add_finding("invalid result", f"images of another shape than requested: {images.shape[1:]}")
     elif shape is not None:
-        part = found[:50]
+        part = images[:50]
         trial.call(lambda: model.encode(part), oracle.array((len(part), model.latent_dim)))
 
 
-def array(trial, bench):
-    """`.npy` and `.npz` files that users give, as images or as latents."""
+def array(trial, fixtures):
+    """`.npy` and `.npz` files of images or latents."""
     random = trial.random
     file = trial.folder / random.choice(("x.npy", "x.npz", "x", "x.png"))
     kind = random.choice(("grey", "grey", "colour", "latents"))
-    content = array_bytes(trial, bench, kind)
+    content = array_bytes(trial, fixtures, kind)
     file.write_bytes(content)
     trial.remember(content)
     source = str(file) + _slice(trial)
     if kind != "latents":
-        read_and_encode(trial, bench, source, kind)
+        read_and_encode(trial, fixtures, source, kind)
         return
-    latents = trial.call(lambda: images.read_latents(source))
+    latents = trial.call(lambda: read_latents(source).latents)
     if latents is not None:
         trial.reached("parsed")
-        model, part = bench.models["grey"], latents[:50]
+        model, part = fixtures.models["grey"], latents[:50]
         trial.call(lambda: model.decode(part), oracle.images((len(part), *model.image_shape)))
 
 
 def _slice(trial):
-    """What is written behind a path: most often nothing."""
-    found = trial.random.choice(("", "", "", "[0:2]", "[1]", trial.random.choice(command_lines.SLICES)))
-    trial.texts.append(found)
-    return found
+    """A slice after a path, most often none."""
+    text = trial.random.choice(("", "", "", "[0:2]", "[1]", trial.random.choice(command_lines.SLICES)))
+    trial.texts.append(text)
+    return text
 
 
-def array_bytes(trial, bench, form):
-    """An `.npy` or `.npz` of images or latents with something wrong in it, or nothing."""
+def array_bytes(trial, fixtures, contents):
+    """An `.npy` or `.npz` of images or latents, most often with faults."""
     random, numbers, kind = trial.random, trial.numbers, trial.random.randrange(12)
     good = random.choice(
         {
@@ -80,7 +81,7 @@ def array_bytes(trial, bench, form):
             ),
             "colour": (lambda: numbers.integers(0, 256, (3, 4, 6, 3), np.uint8), lambda: numbers.random((3, 4, 6, 3))),
             "latents": (lambda: numbers.standard_normal((5, 3), np.float32), lambda: numbers.standard_normal((3, 3))),
-        }[form]
+        }[contents]
     )()
     if kind <= 1:
         return bases.save_npy(array_mutators.other_array(random, numbers, good))
@@ -89,10 +90,10 @@ def array_bytes(trial, bench, form):
     if kind == 4:
         return mutators.changed(random, bases.save_npy(good))
     if kind == 5:
-        return mutators.cut(random, bases.save_npy(good))
+        return mutators.truncated(random, bases.save_npy(good))
     if kind == 6:
         return bases.save_npy(good)
-    names = ["latents" if form == "latents" else "images"]
+    names = ["latents" if contents == "latents" else "images"]
     if random.random() < 0.4:
         names = random.sample(
             ("images", "latents", "latents", "labels", "arr_0", "x_train", "x" * 300), random.choice((1, 1, 2, 3))
@@ -100,18 +101,18 @@ def array_bytes(trial, bench, form):
     members = array_mutators.Members(dict.fromkeys(names, good))
     for _ in range(random.choice((0, 1, 1, 2))):
         members.mutate(random)
-    return members.content(random, random.choice((bench.bomb, bench.array_bomb)))
+    return members.content(random, random.choice((fixtures.bomb, fixtures.array_bomb)))
 
 
-def idx(trial, bench):
-    """IDX files, gzip or not."""
+def idx(trial, fixtures):
+    """IDX files, with and without gzip."""
     file = trial.folder / trial.random.choice(("t-images-idx3-ubyte", "x.gz", "x.idx"))
-    file.write_bytes(idx_bytes(trial, bench))
-    read_and_encode(trial, bench, str(file) + _slice(trial), "grey")
+    file.write_bytes(idx_bytes(trial, fixtures))
+    read_and_encode(trial, fixtures, str(file) + _slice(trial), "grey")
 
 
-def idx_bytes(trial, bench):
-    """An IDX file with something wrong in it, or nothing."""
+def idx_bytes(trial, fixtures):
+    """An IDX file, most often with faults."""
     random = trial.random
     shape = random.choice(((4, 6, 5), (4, 6, 5), (4, 6, 5), (2, 28, 28), (9,), (3, 4, 6, 3), (0, 6, 5)))
     good = trial.numbers.integers(0, 256, shape, np.uint8)
@@ -120,7 +121,7 @@ def idx_bytes(trial, bench):
     if kind == 0:
         content = mutators.changed(random, content)
     elif kind == 1:
-        content = mutators.cut(random, content)
+        content = mutators.truncated(random, content)
     elif kind == 2:
         magic = random.choice((0, 0, 1)), 0, random.choice((8, 9, 11, 13, 14, 0)), random.choice((0, 1, 3, 4, 255))
         content = bases.idx(good, magic=bytes(magic))
@@ -129,57 +130,56 @@ def idx_bytes(trial, bench):
         content = content[:at] + random.choice((b"\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0")) + content[at + 1 :]
     elif kind == 4:
         content += random.choice((b"\0", content))
-    return _squeezed(trial, bench, content) if random.random() < 0.5 else content
+    return _gzipped(trial, fixtures, content) if random.random() < 0.5 else content
 
 
-def _squeezed(trial, bench, content):
-    """Gzip of it, half of the time with something wrong."""
+def _gzipped(trial, fixtures, content):
+    """Gzip bytes, half of the time with a fault."""
     random = trial.random
-    content, change = bases.squeezed(content), trial.random.randrange(8)
+    content, change = bases.gzipped(content), trial.random.randrange(8)
     if change == 0:
         return mutators.changed(random, content)
     if change == 1:
-        return mutators.cut(random, content)
+        return mutators.truncated(random, content)
     if change == 2:
         return content + random.choice((content, b"\0" * 10, b"x"))
     if change == 3:
-        return array_mutators.gzip_of(*random.choice((bench.bomb, *bench.idx_bombs)))
+        return array_mutators.gzip_of(*random.choice((fixtures.bomb, *fixtures.idx_bombs)))
     return content
 
 
-def stdin(trial, bench):
-    """Standard input, a pipe or a file."""
+def stdin(trial, fixtures):
+    """Standard input, as a pipe or a file."""
     random = trial.random
     kind = random.choice(("grey", "grey", "latents"))
-    make = random.choice(
-        (lambda: array_bytes(trial, bench, kind), lambda: idx_bytes(trial, bench), lambda: _image_bytes(trial, bench))
-    )
-    content = array_bytes(trial, bench, kind) if kind == "latents" else make()
+    make = random.choice((lambda *_: array_bytes(trial, fixtures, kind), idx_bytes, _image_bytes))
+    content = array_bytes(trial, fixtures, kind) if kind == "latents" else make(trial, fixtures)
     trial.remember(content)
     source = random.choice(("-", "-", "-[0:2]", "/dev/stdin"))
     with command_lines.standard_input(content):
         if kind != "latents":
-            read_and_encode(trial, bench, source, kind)
-        elif trial.call(lambda: images.read_latents(source)) is not None:
+            read_and_encode(trial, fixtures, source, kind)
+        elif trial.call(lambda: read_latents(source).latents) is not None:
             trial.reached("parsed")
 
 
-def _image_bytes(trial, bench):
-    return image_mutators.mutated(trial.random, trial.random.choice(list(bench.images.values())), bench.bomb[0])
+def _image_bytes(trial, fixtures):
+    """The bytes of a mutated image file."""
+    return image_mutators.mutated(trial.random, trial.random.choice(list(fixtures.images.values())), fixtures.bomb[0])
 
 
-def dataset(trial, bench):
-    """Data sets to train on: folders of images, of IDX files, and archives of arrays."""
+def dataset(trial, fixtures):
+    """Data sets for training: folders of images, folders of IDX files, and archives of arrays."""
     random = trial.random
     folder = trial.folder / "set"
-    source = random.choice((_image_folder, _idx_folder, _archive))(trial, bench, folder)
-    result = trial.call(lambda: datasets.load(str(source)), _sound)
+    source = random.choice((_image_folder, _idx_folder, _archive))(trial, fixtures, folder)
+    result = trial.call(lambda: datasets.load(str(source)), _split_fault)
     if result is not None:
         trial.reached("parsed")
 
 
-def _sound(dataset):
-    """Splits whose images and labels fit together."""
+def _split_fault(dataset):
+    """A check of a data set: images and labels of its splits fit together."""
     for part in (dataset.train, dataset.validation, dataset.test):
         if (
             part.images.dtype != np.uint8
@@ -192,17 +192,19 @@ def _sound(dataset):
     return None
 
 
-def _image_folder(trial, bench, folder):
+def _image_folder(trial, fixtures, folder):
     random = trial.random
     folder.mkdir()
     tags = random.choice(("s", "s", "s", "c", "c", "sc"))
-    files = {name: content for name, content in bench.images.items() if name[0] in tags}
+    files = {name: content for name, content in fixtures.images.items() if name[0] in tags}
     if random.random() < 0.8:  # of one size
-        files = {name: content for name, content in files.items() if "turned" not in name}
+        files = {name: content for name, content in files.items() if "rotated" not in name}
     groups = random.choice((("",), ("0", "1"), ("0", "10", "9"), ("a", "b", ""), ("x" * 250, "名"), ("train", "test")))
     for group, number in itertools.product(groups, range(random.choice((1, 8, 8)))):
         name = random.choice(list(files))
-        content = files[name] if random.random() < 0.97 else image_mutators.mutated(random, files[name], bench.bomb[0])
+        content = (
+            files[name] if random.random() < 0.97 else image_mutators.mutated(random, files[name], fixtures.bomb[0])
+        )
         (folder / group).mkdir(exist_ok=True)
         (folder / group / f"{number}{name}").write_bytes(content)
     if random.random() < 0.3:
@@ -214,7 +216,7 @@ def _image_folder(trial, bench, folder):
     return folder
 
 
-def _idx_folder(trial, bench, folder):
+def _idx_folder(trial, fixtures, folder):
     random = trial.random
     folder.mkdir()
     n = random.choice((0, 12, 12, 12, 30))
@@ -227,14 +229,14 @@ def _idx_folder(trial, bench, folder):
                 (f"{part}-labels-idx1-ubyte", bases.idx(labels)),
             ):
                 written = mutators.changed(random, content) if random.random() < 0.1 else content
-                (folder / (what + suffix)).write_bytes(bases.squeezed(written) if suffix else written)
+                (folder / (what + suffix)).write_bytes(bases.gzipped(written) if suffix else written)
     if random.random() < 0.2:
         (folder / "train-images-idx3-ubyte").with_suffix(".d").mkdir()
-        (folder / "x-images-idx3-ubyte").write_bytes(idx_bytes(trial, bench))
+        (folder / "x-images-idx3-ubyte").write_bytes(idx_bytes(trial, fixtures))
     return folder
 
 
-def _archive(trial, bench, folder):
+def _archive(trial, fixtures, folder):
     random = trial.random
     file = folder.with_suffix(random.choice((".npz", ".npz", ".npz", ".npy", ".csv", ".zip", "")))
     n = random.choice((3, 12, 30, 30))
@@ -247,11 +249,11 @@ def _archive(trial, bench, folder):
     if random.random() < 0.4:
         arrays[name] = array_mutators.other_array(random, trial.numbers, arrays[name])
     if file.suffix == ".npy":
-        content = bases.save_npy(good) if random.random() < 0.3 else array_bytes(trial, bench, "grey")
+        content = bases.save_npy(good) if random.random() < 0.3 else array_bytes(trial, fixtures, "grey")
     else:
         members = array_mutators.Members(arrays)
         if random.random() < 0.5:
             members.mutate(random)
-        content = members.content(random, random.choice((bench.bomb, bench.array_bomb)))
+        content = members.content(random, random.choice((fixtures.bomb, fixtures.array_bomb)))
     file.write_bytes(content)
     return file

@@ -2,8 +2,9 @@
 
 python tests/tiny/generate.py [FOLDER]
 
-Both are trained and exported as any model is, on images of one bright bar each. Their sides differ, so that rows
-taken for columns fail a test; `colour` is RGB and works in [-1, 1], so that a forgotten range does.
+Both are trained and exported like any model, on images of one bright bar each. Their sides differ, so that a test fails
+where rows and columns are confused. `colour` is RGB and works in [-1, 1], so that a test fails where the range is
+forgotten.
 """
 
 import shutil
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from aegen.data.datasets import load
-from aegen.export.bundle import export
+from aegen.export.artifact import export
+from aegen.export.options import ExportOptions
 from aegen.recipes.training import Recipe
 from aegen.train import checkpoint
 from aegen.train.loop import train
@@ -26,7 +28,7 @@ RECIPES = {
 
 
 def bars(n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """n images of one bright row or column on a dark ground, uint8."""
+    """Images of one bright row or column on a dark ground, uint8 (n, *shape); shape: (H, W) or (H, W, 3)."""
     random = np.random.default_rng(0)
     images = random.integers(0, 40, (n, *shape), np.uint8)
     for image in images:
@@ -36,13 +38,16 @@ def bars(n: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def generate(folder: Path) -> None:
+    """Write the folders `grey` and `colour` in a folder."""
     for name, shape in SHAPES.items():
         with tempfile.TemporaryDirectory() as scratch:
             data, run = Path(scratch, "bars.npz"), Path(scratch, "run")
             np.savez(data, images=bars(600, shape))
-            train(RECIPES[name], load(str(data)), run)
+            dataset = load(str(data))
+            train(RECIPES[name], dataset, run)
             shutil.rmtree(folder / name, ignore_errors=True)
-            export(checkpoint.read(run), load(str(data)), folder / name, name=name, licence="CC0", components=3)
+            options = ExportOptions(name=name, licence="CC0", components=3)
+            export(checkpoint.read(run), dataset, folder / name, options=options)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""Options that are generated from the hyperparameters of recipes, so that each of them is written down once."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args, get_origin
+
+import click
+
+from ..recipes.hyperparameters import Hyperparameter, Hyperparameters, hyperparameters
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+MAX_SHOWN_LIMIT = 10_000
+
+
+def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) -> Callable[[Command], Command]:
+    """Add an option for every hyperparameter of recipes; hyperparameters of the same name share one option.
+
+    An option that is not given is None: the recipe then has its default. Recipes check the values.
+    """
+    unique = {each.name: each for recipe in reversed(recipes) for each in hyperparameters(recipe)}
+
+    def add(command: Command) -> Command:
+        for each in reversed(unique.values()):
+            flag, text = f"--{each.name.replace('_', '-')}", _help(each, show_default=show_defaults)
+            command = click.option(flag, help=text, **_settings(each))(command)
+        return command
+
+    return add
+
+
+def chosen_hyperparameters(options: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that were set on the command line, by name."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _settings(each: Hyperparameter) -> dict[str, Any]:
+    """How click reads the option of a hyperparameter."""
+    if each.limits.choices:
+        return {"type": click.Choice(each.limits.choices)}
+    if get_origin(each.kind) is not tuple:
+        return {"type": each.kind}
+    number, *rest = get_args(each.kind)
+    return {"callback": _numbers(number), "metavar": "N,N,..." if rest == [Ellipsis] else "LOW,HIGH"}
+
+
+def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
+    """A callback that reads numbers with commas between them, such as `256,64`, as a tuple."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[Any, ...] | None:
+        try:
+            return None if value is None else tuple(number(part) for part in value.split(",") if part)
+        except ValueError:
+            raise click.BadParameter("expected numbers with commas between them") from None
+
+    return read
+
+
+def _help(each: Hyperparameter, *, show_default: bool) -> str:
+    """The help of an option: meaning, default and range. Upper limits that only catch typing errors are not shown."""
+    default = ",".join(map(str, each.default)) if isinstance(each.default, tuple) else str(each.default).lower()
+    limits = each.limits
+    if limits.at_most > MAX_SHOWN_LIMIT:
+        limits = dataclasses.replace(limits, at_most=math.inf)
+    shown_range = "" if limits.choices else str(limits)
+    facts = "; ".join(fact for fact in (f"default: {default}" if show_default else "", shown_range) if fact)
+    return f"{each.meaning}  [{facts}]" if facts else each.meaning

@@ -1,0 +1,63 @@
+"""What metrics are computed from: images to score, with the results that several metrics share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .bins import BinDifference, bin_difference
+from .feature_extractor import ExtractedFeatures
+from .likelihood import LikelihoodBound
+from .neighbours import Support, support
+from .reference import ReferenceSet, as_points
+from .similarity import Similarity, similarity
+
+
+@dataclass(frozen=True)
+class ScoredImages:
+    """Images to score against a reference set. Results that several metrics share are computed once, when needed.
+
+    images: uint8 (n, H, W[, 3]). labels: int64 (n,), the label that each image was generated for, or None.
+    """
+
+    reference: ReferenceSet
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    @cached_property
+    def extracted(self) -> ExtractedFeatures:
+        """Features, class probabilities and predicted labels of the images."""
+        return self.reference.extractor.extract(self.images)
+
+    @cached_property
+    def support(self) -> Support:
+        """Precision, recall, density and coverage against the test images."""
+        return support(self.reference.test_features.features, self.extracted.features)
+
+    @cached_property
+    def bin_difference(self) -> BinDifference:
+        """Difference of the bins that the test images and these images fall into."""
+        reference = self.reference
+        return bin_difference(as_points(reference.test_images), as_points(self.images), reference.bin_centres)
+
+    @cached_property
+    def similarity(self) -> Similarity:
+        """Similarity to the test images, image by image: for reconstructions."""
+        return similarity(self.reference.test_images, self.images)
+
+
+@dataclass(frozen=True)
+class MetricInputs:
+    """Everything that metrics are computed from. A field is None where a model does not offer it.
+
+    samples: as many as there are test images. reconstructions: of the test images, in their order. labelled_samples:
+    equally many of every class. grey_likelihood, binary_likelihood: bounds for test images as they are, and binarised.
+    classifier_accuracy: on the test images, of a classifier trained on the labelled samples.
+    """
+
+    samples: ScoredImages | None = None
+    reconstructions: ScoredImages | None = None
+    labelled_samples: ScoredImages | None = None
+    grey_likelihood: LikelihoodBound | None = None
+    binary_likelihood: LikelihoodBound | None = None
+    classifier_accuracy: float | None = None

@@ -1,0 +1,160 @@
+"""Score a model: every metric that applies to it, beside the reference value, which is what real images score."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..runtime.autoencoder import Autoencoder
+from ..runtime.errors import InputError
+from .likelihood import has_binary_likelihood, has_likelihood, likelihood_bound
+from .metric_inputs import MetricInputs, ScoredImages
+from .metrics import METRICS, Direction
+from .reference import ReferenceSet
+
+MAX_LIKELIHOOD_IMAGES = 1000  # test images that a likelihood bound is averaged over
+
+
+@dataclass(frozen=True)
+class Score:
+    """The value of one metric. reference: what real training images score, or None where they have no such score."""
+
+    value: float
+    reference: float | None
+    better: Direction
+
+
+Scores = dict[str, Score]  # by the name of the metric, in the order of METRICS
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of a model with one prior.
+
+    samples: how many were scored, and as many test images. data, split: names of the real images.
+    feature_extractor: its name and the SHA-256 of its network. importance_samples: of a likelihood bound.
+    megabytes: size of the artifact, 10^6 bytes each. macs: multiply-accumulates for one image, by graph.
+    """
+
+    model: str
+    prior: str
+    temperature: float
+    samples: int
+    seed: int
+    data: str
+    split: str
+    feature_extractor: dict[str, str]
+    importance_samples: int
+    megabytes: float
+    macs: dict[str, int]
+    metrics: Scores
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Scores models against one reference set, whose own scores are computed once.
+
+    data, split: names of the real images, for the report. seed: of samples and likelihood bounds.
+    importance_samples: latents for each image in a VAE's likelihood bound. classifier_accuracy: trains a classifier on
+    images uint8 (n, H, W[, 3]) and labels int64 (n,) and returns its accuracy on the test images; None leaves out the
+    classification accuracy score.
+    """
+
+    reference: ReferenceSet
+    data: str
+    split: str = "test"
+    seed: int = 0
+    importance_samples: int = 100
+    classifier_accuracy: Callable[[np.ndarray, np.ndarray], float] | None = None
+
+    def report(
+        self,
+        model: Autoencoder,
+        *,
+        prior: str | None = None,
+        temperature: float | None = None,
+        reconstruction: MetricInputs | None = None,
+    ) -> Report:
+        """Scores of a model's reconstructions, and of its samples from one of its priors.
+
+        prior, temperature: by default the artifact's. reconstruction: the result of `reconstruction` for this model,
+        to save the time where several priors are compared. Raises InputError for a prior that the model lacks.
+        """
+        manifest, record = model.manifest, self.reference.extractor.record
+        prior = manifest.default_prior if prior is None else prior
+        inputs = self._with_samples(reconstruction or self.reconstruction(model), model, prior, temperature)
+        return Report(
+            model=model.name,
+            prior=prior,
+            temperature=manifest.default_temperature if temperature is None else temperature,
+            samples=len(self.reference),
+            seed=self.seed,
+            data=self.data,
+            split=self.split,
+            feature_extractor={"name": record.name, "sha256": record.graph.sha256},
+            importance_samples=self.importance_samples,
+            megabytes=manifest.total_bytes / 1e6,
+            macs=manifest.macs,
+            metrics=self.scores(inputs),
+        )
+
+    def reconstruction(self, model: Autoencoder) -> MetricInputs:
+        """A model's reconstructions of the test images and their likelihood bounds; the same for all of its priors."""
+        reconstructions = model.reconstruct(self.reference.test_images, dtype="uint8")
+        few = self.reference.test_images[:MAX_LIKELIHOOD_IMAGES]
+        grey, binary = (
+            likelihood_bound(model, few, samples=self.importance_samples, binarise=binarise, seed=self.seed)
+            if applies
+            else None
+            for binarise, applies in ((False, has_likelihood(model)), (True, has_binary_likelihood(model)))
+        )
+        images = ScoredImages(self.reference, reconstructions)
+        return MetricInputs(reconstructions=images, grey_likelihood=grey, binary_likelihood=binary)
+
+    def scores(self, inputs: MetricInputs) -> Scores:
+        """Every metric that `inputs` allow, by name, each beside its reference value."""
+        values, references = metric_values(inputs), self._reference_values
+        return {
+            metric.name: Score(values[metric.name], references.get(metric.name), metric.better)
+            for metric in METRICS
+            if metric.name in values
+        }
+
+    @cached_property
+    def _reference_values(self) -> dict[str, float]:
+        """The metrics of the real training images, scored as if they were samples."""
+        real_images, real_labels = self.reference.real_images, self.reference.real_labels
+        inputs = MetricInputs(samples=ScoredImages(self.reference, real_images, real_labels))
+        return metric_values(self._with_labelled(inputs, inputs.samples if real_labels is not None else None))
+
+    def _with_samples(
+        self, inputs: MetricInputs, model: Autoencoder, prior: str, temperature: float | None
+    ) -> MetricInputs:
+        """The inputs together with samples, and labelled samples where there are some, of one prior."""
+        n = len(self.reference)
+        samples = model.sample(n, seed=self.seed, prior=prior, temperature=temperature, dtype="uint8")
+        inputs = replace(inputs, samples=ScoredImages(self.reference, samples))
+        if not model.manifest.labels or self.reference.real_labels is None:
+            return inputs
+        labels = np.repeat(model.manifest.labels, max(1, n // len(model.manifest.labels)))
+        try:
+            images = model.sample(
+                len(labels), seed=self.seed, prior=prior, label=labels, temperature=temperature, dtype="uint8"
+            )
+        except InputError:  # a prior without classes
+            return inputs
+        return self._with_labelled(inputs, ScoredImages(self.reference, images, labels))
+
+    def _with_labelled(self, inputs: MetricInputs, labelled: ScoredImages | None) -> MetricInputs:
+        """The inputs together with labelled samples, and the accuracy of a classifier trained on them if wanted."""
+        accuracy = None
+        if labelled is not None and labelled.labels is not None and self.classifier_accuracy is not None:
+            accuracy = self.classifier_accuracy(labelled.images, labelled.labels)
+        return replace(inputs, labelled_samples=labelled, classifier_accuracy=accuracy)
+
+
+def metric_values(inputs: MetricInputs) -> dict[str, float]:
+    """Every metric that `inputs` allow, by name."""
+    available = {metric: getattr(inputs, metric.needs) for metric in METRICS}
+    return {metric.name: metric.compute(value) for metric, value in available.items() if value is not None}

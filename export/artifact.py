@@ -1,0 +1,279 @@
+"""A checkpoint and its data -> an artifact folder, complete and with proof of parity, or nothing."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.datasets import Dataset
+from ..files.atomic import new_folder, require_parent
+from ..files.partial import exists_nonempty
+from ..images.encoding import image_bytes
+from ..images.grid import tile
+from ..runtime import artifact
+from ..runtime.arrays import npz_bytes
+from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
+from ..runtime.autoencoder import Autoencoder
+from ..runtime.errors import AegenError, OutputError, ParityError
+from ..runtime.graphs.check import operators_of
+from ..runtime.manifest import FORMAT, FP16, FP32, INT8, ImageSpec, Manifest, Parity, Tensor
+from ..runtime.pixels import to_tensor, unit_pixels
+from ..train.checkpoint import Checkpoint
+from ..train.latents import EncodedLatents, encode, label_values
+from ..train.networks import EncoderDecoder
+from ..train.priors import LearnedPrior
+from .card import model_card
+from .commands import recorded_commands
+from .graphs import IR_VERSION, OPSET, TorchGraph, decoder, encoder, macs, onnx_bytes, signature
+from .half_precision import rounded, stored_as_halves
+from .learned_priors import ExportedPrior, exported_prior, log_likelihood
+from .options import ExportOptions
+from .parity import golden_images, golden_pairs, inputs_of, onnxruntime_outputs, prove
+from .quantised import all_quantised
+from .statistics import fit, likelihood_latents, log_likelihoods
+from .versions import versions
+
+PREVIEW_IMAGES = 64
+CALIBRATION_IMAGES = 5000  # training images that the ranges of 8-bit activations are taken from
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an artifact is made from. network: with the weights that all else is computed with."""
+
+    checkpoint: Checkpoint
+    dataset: Dataset
+    options: ExportOptions
+    network: EncoderDecoder
+    prior: ExportedPrior | None
+    image: ImageSpec
+    labels: np.ndarray  # label values by class index, int64 (c,)
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs of an artifact. contents: ONNX files by name. golden: the arrays of `golden.npz`.
+
+    quantisation_error: by file name, the root mean square change of the outputs that computing in 8 bits causes.
+    """
+
+    torch: tuple[TorchGraph, ...]
+    contents: dict[str, bytes]
+    golden: dict[str, np.ndarray]
+    parity: Parity
+    quantisation_error: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Latents of the training and the validation images, by the network of a Source."""
+
+    training: EncodedLatents
+    held_out: EncodedLatents
+
+
+def export(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    target: Path,
+    *,
+    learned: LearnedPrior | None = None,
+    options: ExportOptions | None = None,
+    report: Report = lambda step: None,
+) -> Manifest:
+    """Write the artifact `target` from a trained network and the images that it was trained on.
+
+    learned: a prior trained on the network's latents. report: called with the name of each step as it begins.
+    Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
+    Raises InputError for unusable options or if the data is not what the network was trained on, OutputError if
+    `target` exists and may not be replaced, ParityError if onnxruntime and torch differ.
+    """
+    options = options or ExportOptions()
+    options.check(checkpoint.recipe.network, learned)
+    _check_target(target, options.overwrite)
+    notes = options.notes_text()
+    checkpoint.check_same_data(dataset)
+    source = _source(checkpoint, dataset, learned, options)
+    report("graphs and parity")
+    graphs = _graphs(source)
+    parts = (dataset.train, dataset.validation)
+    latents = Latents(*(encode(source.network, part, source.labels, source.image) for part in parts))
+    if options.precision == INT8:
+        report("8 bits")
+        graphs = _in_8_bits(graphs, source, latents)
+    statistics = fit(
+        latents.training.latent,
+        latents.held_out.latent,
+        dataset.train.labels,
+        components=options.components,
+        report=report,
+    )
+    manifest = _manifest(source, graphs, statistics, _likelihoods(source, statistics, latents.held_out))
+    manifest = dataclasses.replace(manifest, name=options.name or target.resolve().name, notes=notes)
+    manifest = dataclasses.replace(manifest, commands=_commands(source, manifest))
+    contents = {**graphs.contents, LATENTS: npz_bytes(statistics), GOLDEN: npz_bytes(graphs.golden)}
+    with new_folder(target, overwrite=options.overwrite) as folder:
+        write_artifact(folder, manifest, contents)
+        report("preview and card")
+        model = Autoencoder(folder)
+        manifest = dataclasses.replace(manifest, quality=_quality(model, dataset, checkpoint))
+        contents |= {PREVIEW: preview(model), CARD: model_card(manifest).encode()}
+        manifest = write_artifact(folder, manifest, contents)
+        _check_complete(folder)
+    return manifest
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Refuse a target before the work, not after it."""
+    require_parent(target)
+    if exists_nonempty(target) and not overwrite:
+        expected, remedy = "a free name", "Choose another name, or allow that the artifact is overwritten."
+        raise OutputError(str(target), found="something there already", expected=expected, remedy=remedy)
+    if exists_nonempty(target) and not _holds_only_an_artifact(target):
+        found, remedy = "something else than an artifact", "Choose another name."
+        raise OutputError(str(target), found=found, expected="an artifact to overwrite", remedy=remedy)
+
+
+def _holds_only_an_artifact(target: Path) -> bool:
+    """Whether a folder may be replaced: it has a manifest of aegen's, which lists every other file in it."""
+    try:
+        manifest = artifact.read_manifest(target)
+    except AegenError:
+        return False
+    return {file.name for file in target.iterdir()} <= {artifact.MANIFEST, *manifest.files}
+
+
+def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | None, options: ExportOptions) -> Source:
+    labels = label_values(dataset.train.labels)
+    network, prior = checkpoint.network(), None
+    if learned is not None:
+        halves = options.precision != FP32
+        prior = exported_prior(learned, checkpoint, tuple(labels.tolist()), options.flow_steps, halves=halves)
+    if options.precision == FP16:
+        network = rounded(network)
+    image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
+    return Source(checkpoint, dataset, options, network, prior, image, labels)
+
+
+def _graphs(source: Source) -> Graphs:
+    """The graphs in single or half precision, compared with torch."""
+    sampler = () if source.prior is None else (source.prior.sampler,)
+    latent_dim = source.checkpoint.recipe.latent_dim
+    graphs = (encoder(source.network, source.checkpoint.shape), decoder(source.network, latent_dim), *sampler)
+    contents = {graph.file: onnx_bytes(graph) for graph in graphs}
+    halved = {FP32: (), FP16: graphs, INT8: sampler}[source.options.precision]
+    contents |= {graph.file: stored_as_halves(contents[graph.file]) for graph in halved}
+    images = source.dataset.test.images
+    parity = prove(graphs, contents, images, source.image)
+    golden = golden_pairs(graphs, golden_images(images), source.image)
+    return Graphs(graphs, contents, golden, parity, {})
+
+
+def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
+    """Encoder and decoder in 8 bits, with golden outputs of onnxruntime, because torch does not compute them."""
+    training, validation = source.dataset.train[:CALIBRATION_IMAGES], source.dataset.validation
+    calibration = {ENCODER: to_tensor(training.images, source.image), DECODER: latents.training.latent}
+    held_out = {ENCODER: to_tensor(validation.images, source.image), DECODER: latents.held_out.latent}
+    contents, errors = all_quantised(graphs.contents, calibration, held_out)
+    golden = dict(graphs.golden)
+    for graph in graphs.torch:
+        if graph.file in calibration:
+            inputs = inputs_of(graph, golden, source.image)
+            golden |= onnxruntime_outputs(graph, contents[graph.file], inputs, source.image)
+    return dataclasses.replace(graphs, contents=contents, golden=golden, quantisation_error=errors)
+
+
+def _likelihoods(source: Source, statistics: dict[str, np.ndarray], held_out: EncodedLatents) -> dict[str, float]:
+    """Mean log density in nats of the same held-out latents under every prior that has a density."""
+    compared = likelihood_latents(held_out, len(source.labels))
+    likelihoods = log_likelihoods(statistics, compared.latent)
+    if source.prior is not None:
+        learned = log_likelihood(source.prior, compared, statistics.get("class_fractions", np.empty(0)))
+        likelihoods |= {} if learned is None else {source.prior.learned.name: learned}
+    return likelihoods
+
+
+def _manifest(
+    source: Source, graphs: Graphs, statistics: dict[str, np.ndarray], likelihoods: dict[str, float]
+) -> Manifest:
+    """All facts but name, notes, commands, quality and files, which are known later."""
+    checkpoint, options, data = source.checkpoint, source.options, source.dataset.facts
+    recipe, names = checkpoint.recipe, source.dataset.class_names
+    learned = {} if source.prior is None else {source.prior.learned.name: source.prior.record}
+    likeliest = max(likelihoods, key=lambda name: likelihoods[name])
+    refined = next(iter(learned), None) if checkpoint.refinement else None
+    return Manifest(
+        format=FORMAT,
+        name="",
+        kind=recipe.kind,
+        image=source.image,
+        latent_dim=recipe.latent_dim,
+        graphs={file: signature(content) for file, content in graphs.contents.items()},
+        operators={file: tuple(sorted(operators_of(content))) for file, content in graphs.contents.items()},
+        opset=OPSET,
+        ir_version=IR_VERSION,
+        priors=(*(name for name in likelihoods if name not in learned), *learned),
+        learned_priors=learned,
+        default_prior=options.prior or refined or likeliest,
+        default_temperature=options.temperature,
+        log_likelihood=likelihoods,
+        labels=tuple(source.labels.tolist()),
+        class_names=tuple(names[label] for label in source.labels) if names else (),
+        latents=tuple(Tensor(name, array.dtype.name, array.shape) for name, array in statistics.items()),
+        golden_pairs=len(graphs.golden["images"]),
+        data=dataclasses.replace(data, licence=options.licence or data.licence),
+        recipe=dataclasses.asdict(recipe),
+        seed=recipe.seed,
+        epoch=checkpoint.epoch,
+        commands=(),
+        versions=versions(),
+        precision=options.precision,
+        macs={graph.file: macs(graph) for graph in graphs.torch},
+        parity=graphs.parity,
+        quality={},
+        files={},
+        sigma=checkpoint.sigma,
+        quantisation_error=graphs.quantisation_error,
+    )
+
+
+def _commands(source: Source, manifest: Manifest) -> tuple[str, ...]:
+    """The commands that make the artifact again."""
+    learned, evaluations = (None, None) if source.prior is None else (source.prior.learned, source.prior.evaluations)
+    settings = source.options.recorded(manifest.default_prior, evaluations)
+    return recorded_commands(source.checkpoint, learned, manifest.data.name, manifest.name, settings)
+
+
+def write_artifact(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Manifest:
+    """Write the files, and the manifest with their sizes and hashes. Returns the manifest as written."""
+    for file, content in contents.items():
+        (folder / file).write_bytes(content)
+    complete = dataclasses.replace(manifest, files={file: file_spec(content) for file, content in contents.items()})
+    (folder / artifact.MANIFEST).write_bytes(complete.to_json())
+    return complete
+
+
+def preview(model: Autoencoder) -> bytes:
+    """A PNG grid of samples of seed 0."""
+    return image_bytes(tile(model.sample(PREVIEW_IMAGES, seed=0), scale=2))
+
+
+def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> dict[str, float]:
+    """Measured with the exported files on test images; without test images, on the validation images."""
+    images = dataset.test.images
+    differences = model.reconstruct(images) - unit_pixels(images)
+    return {
+        "reconstruction_mse": float(np.mean(differences.astype(np.float64) ** 2)),
+        "validation_loss": checkpoint.validation_loss,
+    }
+
+
+def _check_complete(folder: Path) -> None:
+    """Open the finished folder as a user will, and replay its golden pairs. Raises ParityError."""
+    verification = Autoencoder(folder).verify()
+    if not verification.passed:
+        raise ParityError("golden pairs", found=verification.largest_difference, remedy="Nothing was exported.")

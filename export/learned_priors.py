@@ -1,0 +1,71 @@
+"""A learned prior -> the graph that an artifact holds. Everything that is particular to one kind is in `train`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..runtime import manifest
+from ..runtime.errors import InputError
+from ..train.checkpoint import Checkpoint
+from ..train.latents import EncodedLatents
+from ..train.prior_network import PriorNetwork
+from ..train.priors import LearnedPrior
+from .graphs import EXAMPLE_ROWS, TorchGraph
+from .half_precision import rounded
+
+PRIOR = "prior.onnx"  # the file of a learned prior
+DEFAULT_EVALUATIONS = 8
+
+
+@dataclass(frozen=True)
+class ExportedPrior:
+    """A learned prior with a fixed number of evaluations of its network for one latent.
+
+    network: with the weights as they are stored. sampler: `noise` float32 [batch, k], and `label` int64 [batch] (a
+    class index) if there are classes, -> `latent` float32 [batch, d].
+    """
+
+    learned: LearnedPrior
+    evaluations: int
+    network: PriorNetwork
+    sampler: TorchGraph
+
+    @property
+    def record(self) -> manifest.LearnedPrior:
+        """The prior as the manifest states it."""
+        return manifest.LearnedPrior(self.sampler.file, self.evaluations)
+
+
+def exported_prior(
+    learned: LearnedPrior, checkpoint: Checkpoint, labels: tuple[int, ...], evaluations: int | None, *, halves: bool
+) -> ExportedPrior:
+    """The graph of a learned prior.
+
+    labels: of the artifact, by class index. evaluations: by default as many as the run was refined for, or
+    DEFAULT_EVALUATIONS. halves: whether its large weights are rounded to halves. Raises InputError if the prior was
+    trained with other labels.
+    """
+    if learned.label_values != labels:
+        found, remedy = f"one trained with labels {learned.label_values}", "Run `aegen train-prior` again."
+        raise InputError("prior", found=found, expected=f"labels {labels}", remedy=remedy)
+    refined = checkpoint.refinement.flow_steps if checkpoint.refinement else DEFAULT_EVALUATIONS
+    module = learned.network.unrolled(evaluations or refined)
+    module = rounded(module) if halves else module
+    inputs = {"noise": torch.zeros(EXAMPLE_ROWS, learned.network.latent_dim)}
+    if labels:
+        inputs["label"] = torch.zeros(EXAMPLE_ROWS, dtype=torch.int64)
+    sampler = TorchGraph(PRIOR, module, inputs, ("latent",), num_classes=len(labels))
+    return ExportedPrior(learned, module.evaluations, module.network, sampler)
+
+
+def log_likelihood(prior: ExportedPrior, held_out: EncodedLatents, class_fractions: np.ndarray) -> float:
+    """Mean log density in nats of held-out latents under a learned prior.
+
+    class_fractions: (c,), or empty without classes. p(z) = sum_y fraction(y) p(z|y) is computed for the class of each
+    latent alone, because the other classes hardly contribute: a lower bound.
+    """
+    latents, classes = torch.from_numpy(held_out.latent), torch.from_numpy(held_out.class_indices)
+    with torch.no_grad():  # in inference mode torch before 2.12 computes every Jacobian as 0
+        density = float(prior.network.log_density(latents, classes).mean())
+    return density + (float(np.log(class_fractions[held_out.class_indices]).mean()) if len(class_fractions) else 0.0)

@@ -1,0 +1,63 @@
+"""Locks on folders: one process at a time uses a folder that it writes to."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..runtime.errors import OutputError
+from .output_errors import output_error
+
+
+class FolderLock:
+    """An exclusive lock on a folder. The system releases it when the process ends, also when the process is killed.
+
+    wait: wait until no other process holds the lock. Raises BlockingIOError when another process holds the lock and
+    `wait` is off, OSError when the folder cannot be opened. Where the system or the disk has no locks, `enforced` is
+    False and nothing is locked.
+    """
+
+    def __init__(self, folder: Path, *, wait: bool = False) -> None:
+        self.enforced = False
+        self._descriptor: int | None = None
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            self.enforced = True
+        except BlockingIOError:
+            self.release()
+            raise
+        except OSError:  # a disk without locks
+            pass
+
+    def release(self) -> None:
+        """Unlock the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder within the block. It is created first, and removed if it stays empty.
+
+    Raises OutputError when another process holds the lock, or when the folder cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(folder)
+    except BlockingIOError as error:
+        found, remedy = "another process that writes to it", "Wait until it has ended, or choose another folder."
+        raise OutputError(str(folder), found=found, expected="none", remedy=remedy) from error
+    except OSError as error:
+        raise output_error(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,82 @@
+"""Paths that users give: what is at a path, what is in a folder, and the slice after a path."""
+
+import re
+import stat
+from pathlib import Path
+
+from ..runtime.errors import InputError
+
+ALL_ROWS = slice(None)
+STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0")
+
+
+def path_mode(path: str | Path) -> int | None:
+    """The `st_mode` of a path, with links followed, or None when there is nothing.
+
+    Raises InputError for a name that the system rejects and for a path through a folder without permission.
+    """
+    try:
+        return Path(path).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(str(path), found=reason(error), expected="a path that can be read") from error
+    except ValueError as error:  # NUL, or a character that the file system cannot encode
+        raise InputError(repr(str(path)), found="a name that no file can have", expected="a path") from error
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder at the path. Raises InputError as `path_mode` does."""
+    mode = path_mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is a regular file at the path. Raises InputError as `path_mode` does."""
+    mode = path_mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def is_pipe(path: str) -> bool:
+    """Whether a path is standard input, a pipe or a device, which can be read only once."""
+    mode = None if path in STANDARD_INPUT else path_mode(path)
+    return path in STANDARD_INPUT or (mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """The entries of a folder, in no particular order. Raises InputError when the folder cannot be read."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InputError(str(folder), found=reason(error), expected="a folder that can be read") from error
+
+
+def split_slice(source: str) -> tuple[str, slice]:
+    """`path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)). A path that exists is never split.
+
+    Raises InputError for brackets that hold anything else.
+    """
+    match = re.fullmatch(r"(.+)\[([^\[\]]*)\]", source, re.DOTALL)
+    if match is None or _exists(source):
+        return source, ALL_ROWS
+    path, rows = match.groups()
+    if number := re.fullmatch(r"-?[0-9]{1,18}", rows):
+        index = int(number[0])
+        return path, slice(index, index + 1 if index != -1 else None)
+    if ends := re.fullmatch(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?", rows):
+        start, stop = (int(end) if end else None for end in ends.groups())
+        return path, slice(start, stop)
+    raise InputError(source, found=f"the slice [{rows}]", expected="one like [3], [0:16], [:16] or [-16:]")
+
+
+def reason(error: OSError) -> str:
+    """The system's description of an error, in lower case."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _exists(path: str) -> bool:
+    try:
+        Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    return True

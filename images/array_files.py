@@ -1,0 +1,78 @@
+"""Files that hold arrays, read through one interface: their names, their headers, and rows of one of them."""
+
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from ..files.paths import ALL_ROWS
+from ..files.sources import FileFormat, Source
+from ..runtime.arrays import map_npy_stream, npz_header, npz_names, read_npy, read_npz
+from ..runtime.errors import InputError
+from .names import NAMES
+
+UNNAMED = ""  # the array of a format that holds one array without a name
+
+
+class ArrayFile(Protocol):
+    """An open file of arrays. names: of the arrays; (UNNAMED,) in a format of a single array."""
+
+    names: tuple[str, ...]
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of an array; no values are read. Raises InputError when the file is damaged."""
+
+    def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
+        """The rows of an array (n, ...) in a window of its first axis. Raises InputError when the file is damaged."""
+
+
+class NpyFile:
+    """A `.npy`: one array without a name, mapped into memory if it is on a disk."""
+
+    names: tuple[str, ...] = (UNNAMED,)
+
+    def __init__(self, source: Source[FileFormat]) -> None:
+        self._source = source
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of the array."""
+        return self._array.shape, self._array.dtype
+
+    def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
+        """The rows (n, ...) in the window."""
+        return self._array[window]
+
+    @cached_property
+    def _array(self) -> np.ndarray:
+        source = self._source
+        if source.mappable:
+            return map_npy_stream(source.stream, source.name)
+        return read_npy(source.stream, source.size, source.name)
+
+
+class NpzFile:
+    """An `.npz`: named arrays, inflated when they are read."""
+
+    def __init__(self, source: Source[FileFormat]) -> None:
+        self._source = source
+        self.names: tuple[str, ...] = npz_names(source.stream, source.name)
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of the array of this name."""
+        return npz_header(self._source.stream, self._source.name, name)
+
+    def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
+        """The rows (n, ...) in the window of the array of this name."""
+        array = read_npz(self._source.stream, self._source.name, [name])[name]
+        return array[window] if array.ndim else array
+
+
+def array_name(names: tuple[str, ...], preferred: str, source_name: str) -> str:
+    """The array called `preferred`, or else the only array beside file names. Raises InputError if there is none."""
+    if preferred in names:
+        return preferred
+    others = [name for name in names if name != NAMES]
+    if len(others) == 1:
+        return others[0]
+    expected = f"one array, or one called {preferred!r}"
+    raise InputError(source_name, found=f"arrays {', '.join(names)}", expected=expected)

@@ -1,0 +1,215 @@
+"""Several image files -> one array. Headers are checked before anything is decoded; one error names all bad files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..files.paths import reason
+from ..runtime.errors import InputError, ShapeError, shortened
+from ..runtime.pixels import Shape
+from .checks import RESIZE_REMEDY, size_error
+from .decoding import ImageHeader, decode, largest_level, read_header
+
+MAX_LISTED_FILES = 10  # in one message
+MAX_LISTED_LETTERS = 16  # of each file's name, when all names together are too long
+RECORDED_BITS = (8, 10, 12, 14, 16)  # that 16-bit grey levels may have been recorded with
+Note = Callable[[str], None]  # called with a sentence for the user
+Errors = dict[str, InputError]  # by the source name of a file
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file, or an open stream of one. source_name: its path, or the name of the stream in messages.
+
+    file_name: the file's name without folders; "" for a stream.
+    """
+
+    source_name: str
+    file_name: str = ""
+    stream: BinaryIO | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> "ImageFile":
+        """The image file at a path."""
+        return cls(str(path), path.name)
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """A stream of the file's bytes. Raises InputError when it cannot be opened."""
+        if self.stream is not None:
+            self.stream.seek(0)
+            yield self.stream
+            return
+        with ExitStack() as stack:
+            try:
+                stream = stack.enter_context(Path(self.source_name).open("rb"))
+            except OSError as error:
+                found = reason(error)
+                raise InputError(self.source_name, found=found, expected="a file that can be read") from error
+            yield stream
+
+
+def read_image_files(
+    files: Sequence[ImageFile], *, shape: Shape | None = None, resize: bool = False, note: Note | None = None
+) -> np.ndarray:
+    """The images of several files: uint8 (n, H, W) grey, or (n, H, W, 3) colour if any file has colour.
+
+    shape: the (C, H, W) that images must have; they are converted to grey or colour. resize: scale them to this size.
+    note: called with a sentence when 16-bit grey levels are read with fewer bits. All files use the same number of
+    bits: the smallest that holds their largest level.
+    Raises ShapeError naming the files of another size, InputError naming the files that cannot be decoded, or 16-bit
+    colour with so few levels that 8 bits would lose them.
+    """
+    size = (shape[2], shape[1]) if shape is not None and resize else None
+    headers, errors = _read_headers(files, reduced=size is not None)
+    if size is None:
+        errors |= _size_mismatches(files, headers, shape)
+    if errors:
+        raise _combined_error(errors | _decoding_errors(files, headers, errors), len(files))
+    bits = _recorded_bits(files, headers, note)
+    colour = None if shape is None else shape[0] == 3
+    images: np.ndarray | None = None
+    for i, file in enumerate(files):
+        try:
+            with file.open() as stream:
+                pixels = decode(stream, file.source_name, colour=colour, size=size, bits=bits)
+        except InputError as error:
+            errors[file.source_name] = error
+            continue
+        if images is None:
+            images = np.empty((len(files), *pixels.shape), np.uint8)
+        if pixels.shape[:2] != images.shape[1:3]:  # an orientation that is stored after the pixels
+            errors[file.source_name] = _size_error(file, pixels.shape[1::-1], images.shape[2:0:-1], files[0], shape)
+        elif not errors:
+            images = _with_image(images, i, pixels)
+    if errors or images is None:
+        raise _combined_error(errors, len(files))
+    return images
+
+
+def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[str, ImageHeader], Errors]:
+    """The headers, by source name, and the errors of the files whose header cannot be read."""
+    headers: dict[str, ImageHeader] = {}
+    errors: Errors = {}
+    for file in files:
+        try:
+            with file.open() as stream:
+                headers[file.source_name] = read_header(stream, file.source_name, reduced=reduced)
+        except InputError as error:
+            errors[file.source_name] = error
+    return headers, errors
+
+
+def _size_mismatches(files: Sequence[ImageFile], headers: dict[str, ImageHeader], shape: Shape | None) -> Errors:
+    """Errors of the files whose header states another size than `shape`, or than the first file."""
+    first = next((file for file in files if file.source_name in headers), None)
+    if first is None:
+        return {}
+    header = headers[first.source_name]
+    expected = (header.width, header.height) if shape is None else (shape[2], shape[1])
+    return {
+        file.source_name: _size_error(file, (stated.width, stated.height), expected, first, shape)
+        for file in files
+        if (stated := headers.get(file.source_name)) is not None and not stated.fits(*expected)
+    }
+
+
+def _size_error(
+    file: ImageFile, size: tuple[int, ...], expected: tuple[int, ...], first: ImageFile, shape: Shape | None
+) -> ShapeError:
+    """The error for a file of another size. size, expected: (width, height). first: the file that set `expected`."""
+    if shape is not None:
+        return size_error(file.source_name, (shape[0], size[1], size[0]), shape, RESIZE_REMEDY)
+    return ShapeError(
+        file.source_name,
+        found=f"{size[0]}x{size[1]} pixels",
+        expected=f"{expected[0]}x{expected[1]}, as {first.file_name} has",
+        remedy="Scale the images to one size.",
+    )
+
+
+def _decoding_errors(files: Sequence[ImageFile], headers: dict[str, ImageHeader], errors: Errors) -> Errors:
+    """When some headers cannot be read, the errors of the other files that cannot be decoded, for one message."""
+    if any(isinstance(error, ShapeError) for error in errors.values()):
+        return {}
+    more: Errors = {}
+    for file in files:
+        if file.source_name in headers:
+            try:
+                with file.open() as stream:
+                    decode(stream, file.source_name)
+            except InputError as error:
+                more[file.source_name] = error
+    return more
+
+
+def _combined_error(errors: Errors, count: int) -> InputError:
+    """The only error, or one that lists the first bad files and counts the others. count: of all files."""
+    first, *others = errors.values()
+    if not others:
+        return first
+    kind = ShapeError if all(isinstance(error, ShapeError) for error in errors.values()) else InputError
+    names = [Path(source_name).name for source_name in list(errors)[:MAX_LISTED_FILES]]
+    if sum(map(len, names)) > MAX_LISTED_FILES * MAX_LISTED_LETTERS:
+        names = [name if len(name) <= MAX_LISTED_LETTERS else f"...{name[3 - MAX_LISTED_LETTERS :]}" for name in names]
+    more = f" and {len(errors) - MAX_LISTED_FILES:,} more" if len(errors) > MAX_LISTED_FILES else ""
+    return kind(
+        f"{len(errors):,} of {count:,} image files",
+        found=", ".join(names) + more,
+        expected="images that can be read, of one size" if kind is InputError else "images of one size",
+        remedy=f"The first is {first}",
+    )
+
+
+def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], note: Note | None) -> int:
+    """The number of bits that 16-bit grey levels were recorded with: the smallest that holds the largest level.
+
+    Levels that are 8-bit levels times 257 count as 16-bit. Raises InputError for 16-bit colour with few levels.
+    """
+    grey = [file for file in files if headers[file.source_name].sixteen_bit == "grey"]
+    colour = [file for file in files if headers[file.source_name].sixteen_bit == "colour"]
+    largest_grey, eight_bit = _largest_level(grey)
+    largest_colour, _ = _largest_level(colour)
+    if colour and largest_colour >> 14 == 0:
+        raise InputError(
+            colour[0].source_name,
+            found=f"16 bits a channel, and no level above {largest_colour + 255:,} of 65,535",
+            expected="levels that 8 bits can hold",
+            remedy="Scale them to the whole range, or save the image with 8 bits a channel.",
+        )
+    if not grey or eight_bit:
+        return 16
+    bits = next(bits for bits in RECORDED_BITS if largest_grey < 2**bits)
+    if bits < 16 and note is not None:
+        subject = grey[0].source_name
+        if len(grey) + len(colour) > 1:
+            subject += f" and {len(grey) + len(colour) - 1:,} more"
+        note(f"{shortened(subject)}: 16-bit grey levels up to {largest_grey:,} are read as {bits}-bit ones")
+    return bits
+
+
+def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
+    """The largest level of 16-bit files, and whether all levels are 8-bit levels times 257."""
+    largest, eight_bit = 0, True
+    for file in files:
+        try:
+            with file.open() as stream:
+                level, is_eight_bit = largest_level(stream, file.source_name)
+        except InputError:  # decoding will raise it again, together with the errors of other files
+            continue
+        largest, eight_bit = max(largest, level), eight_bit and is_eight_bit
+    return largest, eight_bit
+
+
+def _with_image(images: np.ndarray, i: int, pixels: np.ndarray) -> np.ndarray:
+    """Images uint8 (n, H, W) or (n, H, W, 3) with `pixels` at index i; all become colour with the first that has it."""
+    if pixels.ndim == 3 and images.ndim == 3:
+        coloured = np.empty((*images.shape, 3), np.uint8)
+        coloured[:i] = images[:i, ..., None]
+        images = coloured
+    images[i] = pixels[..., None] if pixels.ndim < images.ndim - 1 else pixels
+    return images

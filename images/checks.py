@@ -1,0 +1,45 @@
+"""Checks of image arrays by their headers, before any value is read."""
+
+import numpy as np
+
+from ..runtime.errors import InputError, ShapeError
+from ..runtime.pixels import Shape, image_shape
+
+RESIZE_REMEDY = "Pass resize=True to scale images."
+
+
+def check_images(
+    axes: tuple[int, ...],
+    dtype: np.dtype,
+    source_name: str,
+    *,
+    required: Shape | None = None,
+    resize: bool = False,
+) -> None:
+    """Refuse an array of this shape and dtype unless it holds images (n, H, W) or (n, H, W, 3), uint8 or float.
+
+    required: the (C, H, W) that images must have; None allows any. resize: allow another size, but not other channels.
+    Raises ShapeError or InputError.
+    """
+    if len(axes) != 3 and not (len(axes) == 4 and axes[-1] == 3):
+        raise ShapeError(source_name, found=f"shape {axes}", expected="(n, H, W) grey or (n, H, W, 3) colour")
+    if 0 in axes[1:]:
+        raise ShapeError(source_name, found=f"shape {axes}", expected="images of at least one pixel")
+    if required is not None and axes[1:] != image_shape(required):
+        channels = 1 if len(axes) == 3 else 3
+        if channels != required[0] or not resize:
+            remedy = "Choose other images." if resize or channels != required[0] else RESIZE_REMEDY
+            raise size_error(source_name, (channels, *axes[1:3]), required, remedy)
+    if dtype != np.uint8 and dtype.kind != "f":
+        raise InputError(source_name, found=f"dtype {dtype}", expected="uint8, or float in [0, 1]")
+
+
+def size_error(source_name: str, found: Shape, required: Shape, remedy: str) -> ShapeError:
+    """The error for images of another (C, H, W) than the required one."""
+    return ShapeError(source_name, found=_description(found), expected=_description(required), remedy=remedy)
+
+
+def _description(shape: Shape) -> str:
+    """`grey images of 40x30 pixels` for (1, 30, 40)."""
+    channels, height, width = shape
+    return f"{'grey' if channels == 1 else 'colour'} images of {width}x{height} pixels"

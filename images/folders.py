@@ -1,0 +1,33 @@
+"""Image files in folders: which files are images, and in which order they are read."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ..files.paths import is_file, list_folder
+from ..runtime.errors import InputError
+from .formats import IMAGE_SUFFIXES
+
+
+def require_image_paths(folder: Path) -> list[Path]:
+    """The image files directly in a folder, in natural order. Raises InputError when there are none."""
+    paths = image_paths(folder)
+    if not paths:
+        raise InputError(str(folder), found="no images", expected=f"files ending in {', '.join(IMAGE_SUFFIXES)}")
+    return paths
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The image files directly in a folder, in natural order, without hidden ones, which some systems leave behind.
+
+    Raises InputError when the folder cannot be read.
+    """
+    named = (path for path in list_folder(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = (path for path in named if not path.name.startswith(".") and is_file(path))
+    return sorted(paths, key=lambda path: natural_order(path.name))
+
+
+def natural_order(name: str) -> tuple[Any, ...]:
+    """A sort key by which `2.png` comes before `10.png`."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), name

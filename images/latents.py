@@ -1,0 +1,65 @@
+"""Latents in files: read from `.npy`, `.npz` or a pipe, and written in the same formats."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..files.paths import split_slice
+from ..files.sources import open_source
+from ..runtime.errors import InputError, ShapeError
+from .array_files import ArrayFile, array_name
+from .array_output import write_arrays
+from .formats import LATENT_FORMATS
+from .names import LATENTS, NAMES
+from .outputs import latents_format
+
+
+@dataclass(frozen=True)
+class LatentSet:
+    """latents: (n, d), as stored. names: of the image files that they come from, one each, or empty."""
+
+    latents: np.ndarray
+    names: tuple[str, ...] = ()
+
+
+def read_latents(source: str | Path, latent_dim: int | None = None) -> LatentSet:
+    """The latents of a `.npy` or `.npz`, with or without a slice; `-` is standard input. One (d,) becomes (1, d).
+
+    latent_dim: the d that latents must have, checked before anything is inflated; None allows any. Raises NotFoundError
+    when there is nothing at the path, InputError or ShapeError when it does not hold latents, or holds another number
+    of names than of latents.
+    """
+    path, window = split_slice(str(source))
+    with open_source(path, LATENT_FORMATS) as opened:
+        file = opened.format.open(opened)
+        name = array_name(file.names, LATENTS, opened.name)
+        axes, _ = file.header(name)
+        if len(axes) not in (1, 2) or axes[-1] != (axes[-1] if latent_dim is None else latent_dim):
+            raise ShapeError(str(source), found=f"shape {axes}", expected=f"latents (n, {latent_dim or 'd'})")
+        latents = np.atleast_2d(file.rows(name))
+        names = _read_names(file, opened.name, len(latents))
+    if len(latents[window]) == 0:
+        raise InputError(str(source), found="no latents", expected="at least one")
+    return LatentSet(latents[window], names[window])
+
+
+def write_latents(output: str, chunks: Iterable[np.ndarray], count: int, *, names: Sequence[str] | None = None) -> None:
+    """Write `count` latents that come in chunks (n, d), as `.npy`, as `.npz`, or as `.npy` to standard output (`-`).
+
+    names: of the image files that the latents come from, one each; only an `.npz` holds them.
+    Raises InputError for any other suffix, OutputError when the output cannot be written.
+    """
+    write_arrays(output, latents_format(output), LATENTS, chunks, count, names=names)
+
+
+def _read_names(file: ArrayFile, source_name: str, count: int) -> tuple[str, ...]:
+    """The file names that are stored beside `count` latents, or none. Raises InputError for another number of them."""
+    if NAMES not in file.names:
+        return ()
+    names = file.rows(NAMES)
+    if names.shape != (count,) or names.dtype.kind != "U":
+        found, expected = f"{names.dtype} of shape {names.shape}", f"text of shape ({count},)"
+        raise InputError(f"{source_name}: {NAMES}", found=found, expected=expected)
+    return tuple(names.tolist())

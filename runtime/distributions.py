@@ -1,0 +1,222 @@
+"""Probability distributions over latents, with numpy alone.
+
+A distribution turns noise, random numbers of the places of a seed, into latents. Sums are added in an order that does
+not depend on the number of rows. The latents of a place are therefore the same, bit for bit, whatever the batch size
+and the number of threads.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .errors import InputError
+from .noise import Noise
+
+BaseNoise = tuple[np.ndarray, ...]  # arrays (n, ...) with the random numbers of n latents
+LOG_2PI = math.log(2 * math.pi)
+CHUNK = 1024  # latents whose densities are computed at once
+
+
+class Prior(Protocol):
+    """A distribution that latents are drawn from."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimension d."""
+
+    def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
+        """The random numbers of the places start to start + n, a row of every array for each place."""
+
+    def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
+        """The latents of some noise, float32 (n, d).
+
+        temperature: factor of the standard deviation around the mean, 1 as fitted; at 0 every latent is the mean. The
+        mean of a mixture or a kernel density is that of the chosen component.
+        """
+
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats at temperature 1, float64 (n,)."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian: z = mean + L e with e from N(0, I), so that the covariance is L L^T.
+
+    mean: (d,). factor: L (d, d), lower triangular.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimension d."""
+        return len(self.mean)
+
+    def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
+        """Normals (n, d)."""
+        return (stream.normals(start, n, self.latent_dim),)
+
+    def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        (normals,) = noise
+        deviation = _apply_factors(self.factor[None], normals)
+        latents: np.ndarray = self.mean + np.float32(temperature) * deviation
+        return latents
+
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,)."""
+        return _gaussian_log_prob(latents, self.mean, self.factor)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of k Gaussians with weights (k,), means (k, d) and Cholesky factors (k, d, d)."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    factors: np.ndarray
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimension d."""
+        return int(self.means.shape[1])
+
+    def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
+        """Uniforms (n,) that choose a Gaussian, and normals (n, d)."""
+        return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
+
+    def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        uniforms, normals = noise
+        chosen = choose(self.weights, uniforms)
+        deviation = _apply_factors(self.factors[chosen], normals)
+        latents: np.ndarray = self.means[chosen] + np.float32(temperature) * deviation
+        return latents
+
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,)."""
+        densities = [
+            _gaussian_log_prob(latents, *component) for component in zip(self.means, self.factors, strict=True)
+        ]
+        weights = self.weights.astype(np.float64)
+        return log_sum_exp(np.stack(densities, 1) + np.log(weights / weights.sum() + np.finfo(float).tiny))
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """A Gaussian kernel density of m centres with one bandwidth (d,).
+
+    kept: the stored centres (m, d), floats of any precision. A centre is mean + scale * kept; mean and scale are (d,)
+    or a number. Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
+    """
+
+    kept: np.ndarray
+    bandwidth: np.ndarray
+    mean: np.ndarray | float = 0.0
+    scale: np.ndarray | float = 1.0
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimension d."""
+        return int(self.kept.shape[1])
+
+    def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
+        """Uniforms (n,) that choose a centre, and normals (n, d)."""
+        return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
+
+    def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        uniforms, normals = noise
+        chosen = np.minimum((uniforms * len(self.kept)).astype(np.intp), len(self.kept) - 1)
+        centres = self.kept[chosen].astype(np.float32)
+        if isinstance(self.scale, np.ndarray):
+            centres = self.mean + self.scale * centres
+        latents: np.ndarray = centres + np.float32(temperature) * self.bandwidth * normals
+        return latents
+
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Log density of latents (n, d) in nats, float64 (n,)."""
+        width = self.bandwidth.astype(np.float64)
+        # Everything is relative to the mean: far from 0, differences of latents would lose digits.
+        centres = self.scale * self.kept.astype(np.float64) / width
+        points = (latents - self.mean) / width
+        norms = 0.5 * np.sum(centres**2, 1)
+        constant = np.sum(np.log(width)) + 0.5 * len(width) * LOG_2PI + math.log(len(centres))
+        densities = [np.empty(0)]
+        for start in range(0, len(points), CHUNK):
+            chunk = points[start : start + CHUNK]
+            exponents = chunk @ centres.T - norms - 0.5 * np.sum(chunk**2, 1)[:, None]
+            densities.append(log_sum_exp(exponents) - constant)
+        return np.concatenate(densities)
+
+
+@dataclass(frozen=True)
+class ClassConditional:
+    """The priors of several classes, for images that each have their own class.
+
+    priors: by class index. classes: class indices (n,) of the places first to first + n.
+    """
+
+    priors: Mapping[int, Prior]
+    classes: np.ndarray
+    first: int
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent dimension d."""
+        return next(iter(self.priors.values())).latent_dim
+
+    def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
+        """The noise of the class priors, which is the same for every class, and the class indices (n,)."""
+        noise = next(iter(self.priors.values())).noise(stream, start, n)
+        return *noise, self.classes[start - self.first : start - self.first + n]
+
+    def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
+        """Latents, float32 (n, d)."""
+        *numbers, classes = noise
+        latents = np.empty((len(classes), self.latent_dim), np.float32)
+        for index in np.unique(classes):
+            rows = classes == index
+            latents[rows] = self.priors[int(index)].latents(tuple(array[rows] for array in numbers), temperature)
+        return latents
+
+    def log_prob(self, latents: np.ndarray) -> np.ndarray:
+        """Raises InputError: a density is that of one class, or of all images. latents: (n, d)."""
+        raise InputError("log_prob", found="several classes", expected="one, or none")
+
+
+def choose(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """The indices, int64 (n,), that uniform numbers (n,) in [0, 1) choose, each as often as weights (k,) say."""
+    edges = np.cumsum(weights.astype(np.float64))
+    indices: np.ndarray = np.searchsorted(edges[:-1], uniforms * edges[-1], side="right")
+    return indices
+
+
+def log_sum_exp(values: np.ndarray) -> np.ndarray:
+    """log(sum(exp(values))) over the last axis, without overflow. values: (..., k); the result is (...)."""
+    maximum = values.max(-1)
+    result: np.ndarray = maximum + np.log(np.sum(np.exp(values - maximum[..., None]), -1))
+    return result
+
+
+def _apply_factors(factors: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """The products L e, (n, d), of factors L (n, d, d), or of one factor (1, d, d), and normals e (n, d).
+
+    A matrix product would be shorter, but BLAS chooses the order of its sums by the shape of the batch. The last bit of
+    a latent would then depend on the number of latents that are sampled together.
+    """
+    products: np.ndarray = (factors * normals[:, None, :]).sum(2)
+    return products
+
+
+def _gaussian_log_prob(latents: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Log density, float64 (n,), of latents (n, d) under a Gaussian of mean (d,) and Cholesky factor (d, d)."""
+    factor = factor.astype(np.float64)
+    whitened = np.linalg.solve(factor, (latents - mean).astype(np.float64).T)
+    log_determinant = np.sum(np.log(np.diag(factor)))
+    result: np.ndarray = -0.5 * np.sum(whitened**2, 0) - log_determinant - 0.5 * len(mean) * LOG_2PI
+    return result

@@ -1,0 +1,77 @@
+"""Sampling: the places of a seed's row become noise, then latents, then images, a part at a time on every thread."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arguments import Label, checked_count, checked_start, checked_steps, checked_temperature
+from .manifest import Manifest
+from .noise import Noise
+from .prior_set import PriorSet
+from .session import Network
+from .startup import open_in_background
+from .workers import Result, Workers
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What a caller asks for: the arguments of `Autoencoder.sample`, not yet checked."""
+
+    n: int
+    seed: int | None
+    start: int
+    prior: str | None
+    label: Label | None
+    temperature: float | None
+    batch_size: int | None
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Samples latents of an artifact's priors on several threads."""
+
+    manifest: Manifest
+    priors: PriorSet
+    workers: Workers
+
+    def run(
+        self,
+        request: SampleRequest,
+        finish: Callable[[np.ndarray, slice], Result],
+        networks: Sequence[Network] = (),
+        macs: int = 0,
+    ) -> Iterator[Result]:
+        """The results of `finish(latents, part)` for the parts of n latents, in order.
+
+        finish: takes latents, float32 (m, d), and the slice of 0 to n that they are; it runs on any thread. networks:
+        those that it runs. macs: multiply-accumulates of it for one latent. Raises InputError for a bad argument,
+        before anything is sampled.
+        """
+        temperature = checked_temperature(request.temperature, self.manifest.default_temperature)
+        stream, n, start = Noise(request.seed), checked_count("n", request.n), checked_start(request.start)
+        name = self.priors.name(request.prior)
+        parts = self.workers.cut(n, macs + self.priors.macs(name), request.batch_size)
+        classes = self.priors.classes(request.label, n)
+        if self.workers.threads > 1:
+            open_in_background([*self.priors.networks(name), *networks])
+        prior = self.priors.prior(name, classes, start)
+
+        def sampled(part: slice) -> Result:
+            noise = prior.noise(stream, start + part.start, part.stop - part.start)
+            return finish(self.priors.latents(prior, noise, temperature), part)
+
+        return self.workers.in_order(sampled, parts)
+
+    def walks(
+        self, n: int, steps: int, seed: int | None, label: int | str | None, temperature: float | None
+    ) -> Iterator[np.ndarray]:
+        """The latents of n paths between samples of a learned prior, float32 (steps, d) each.
+
+        Raises InputError for a bad argument or where there is no learned prior, before anything is sampled.
+        """
+        steps = checked_steps(steps)
+        scale = checked_temperature(temperature, self.manifest.default_temperature)
+        prior = self.priors.learned(self.priors.learned_name(), self.priors.class_index(label))
+        stream = Noise(seed)
+        return (prior.walk(stream, index, steps, scale) for index in range(checked_count("n", n)))

@@ -1,0 +1,144 @@
+"""Runs aegen's commands in forked children, which are watched, killed at a gap, or sent a signal."""
+
+import hashlib
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from kill_gaps import Gaps
+
+TIME_LIMIT = 120.0  # seconds for one run, many times what it takes
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+LAST_GAP = "after the last change"
+
+
+class Children:
+    """Runs commands, one at a time. scratch: a folder for the children's output, gaps and ONNX files."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.log, self.gaps_file, self.graphs = scratch / "log", scratch / "gaps.json", scratch / "graphs"
+        self.graphs.mkdir()
+
+    def run(
+        self,
+        folder: Path,
+        command: list[str],
+        *,
+        record: bool = False,
+        kill_at: int | None = None,
+        send: tuple[signal.Signals, float] | None = None,
+    ) -> int:
+        """The exit code of a command, or minus the number of the signal that ended it.
+
+        record: write the names of its gaps to `gaps_file`. kill_at: the number of the gap to kill it in. send: a
+        signal, and the seconds after which it is sent.
+        """
+        child = os.fork()
+        if child == 0:
+            self._run_in_child(folder, command, record, kill_at)
+        deadline = time.monotonic() + TIME_LIMIT
+        if send is not None:
+            time.sleep(send[1])
+            os.kill(child, send[0])
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return -signal.SIGALRM
+            time.sleep(0.002)
+
+    def output(self) -> str:
+        """Everything that the last run printed."""
+        return self.log.read_text(errors="replace")
+
+    def last_line(self) -> str:
+        """The last line that the last run printed."""
+        return (self.output().strip().splitlines() or ["nothing"])[-1]
+
+    def gap_names(self) -> list[str]:
+        """The gaps of the last recorded run; a number tells gaps of the same name apart."""
+        names: list[str] = []
+        counts: dict[str, int] = {}
+        for name in json.loads(self.gaps_file.read_text()):
+            counts[name] = counts.get(name, 0) + 1
+            names.append(f"{name} ({counts[name]})" if counts[name] > 1 else name)
+        return [*names, LAST_GAP]
+
+    def _run_in_child(self, folder: Path, command: list[str], record: bool, kill_at: int | None) -> None:
+        """Run a command in this process, and end the process."""
+        exit_code = 99
+        try:
+            for number in SIGNALS[:2]:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            os.chdir(folder)
+            output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            gaps = Gaps(folder, kill_at)
+            if record or kill_at is not None:
+                sys.addaudithook(gaps.hook)
+            exit_code = run_command(command, self.graphs)
+            gaps.paused = True
+            if exit_code == 0:
+                gaps.end_write()
+                gaps.pass_gap(LAST_GAP)
+            if record:
+                self.gaps_file.write_text(json.dumps(gaps.names[:-1]))
+        except KeyboardInterrupt:  # before or after the command
+            exit_code = 128 + signal.SIGINT
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(exit_code)
+
+
+def run_command(command: list[str], graphs_folder: Path) -> int:
+    """Exit code of an aegen command in this process. The state of training is kept after every few steps.
+
+    graphs_folder: keeps ONNX files from one run to the next.
+    """
+    from aegen import cli
+    from aegen.train import flow_prior, moment_matching
+
+    flow_prior.VALIDATION_INTERVAL, moment_matching.REPORT_INTERVAL = 20, 4
+    if command[0] == "export":
+        cache_graphs(graphs_folder)
+    try:
+        cli.main(command)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def cache_graphs(folder: Path) -> None:
+    """Let exports of this process take the ONNX file of a network from a folder if an earlier run has made it."""
+    from aegen.export import artifact
+
+    make = artifact.onnx_bytes
+
+    def cached(graph):
+        state = {name: value.numpy().tobytes() for name, value in graph.module.state_dict().items()}
+        shapes = [(name, value.shape) for name, value in graph.inputs.items()]
+        key = repr((graph.file, graph.module, state, shapes, graph.outputs))
+        file = folder / hashlib.sha256(key.encode()).hexdigest()
+        if not file.exists():
+            file.write_bytes(make(graph))
+        return file.read_bytes()
+
+    artifact.onnx_bytes = cached
+
+
+def import_early(*, exports: bool) -> None:
+    """Import in the parent what commands import, so that children need not."""
+    modules = ["torch", "torch._dynamo", "aegen.train.loop", "aegen.train.refinement"]
+    modules += [f"aegen.cli.{name}" for name in ("train", "train_prior", "refine", "export", "verify")]
+    for module in (*modules, *(("onnxscript", "aegen.export.artifact") if exports else ())):
+        importlib.import_module(module)

@@ -1,0 +1,79 @@
+"""The commands that the kill harness kills, each with the folder that it begins in and the way to continue it."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+TRAIN = (
+    "train --data data.npz -o run --recipe vae --widths 8 --latent-dim 2 --epochs 2 --learning-rate 0.02 --threads 1"
+)
+PRIOR = "train-prior run --width 8 --blocks 1 --steps 60 --batch-size 16 --threads 1"
+REFINE = (
+    "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --classifier-epochs 1 --threads 1"
+)
+EXPORT = "export run -o made --components 1 --flow-steps 1 --licence CC0"
+OVERWRITE = "export run -o made --components 2 --flow-steps 1 --licence CC0 --overwrite"
+PREPARATION = (TRAIN, PRIOR, EXPORT)  # run in this order, and as far as the wanted jobs need it
+PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}  # commands run before
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A command that is killed. Its paths are relative to the folder under test.
+
+    command: what is run first. target: the folder whose content is compared. before: the folder under test as it is
+    when the command begins. resumable: the command is resumed when one of these files exists, and resume: how.
+    artifact: whether the target is an artifact, which must be complete after every kill.
+    """
+
+    name: str
+    command: list[str]
+    target: str
+    before: Path
+    resumable: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    artifact: bool = False
+
+    def next_command(self, folder: Path) -> list[str]:
+        """What a user would run in a folder where the command was killed."""
+        return list(self.resume) if any((folder / file).exists() for file in self.resumable) else self.command
+
+
+def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]], None]) -> list[Job]:
+    """The jobs of these names. The folders that they begin in are made by the commands before them.
+
+    run: run a command in a folder.
+    """
+    stages = [scratch / "before" / str(number) for number in range(len(PREPARATION) + 1)]
+    make_data(stages[0])
+    for number in range(max(PREPARED[name] for name in wanted)):
+        shutil.copytree(stages[number], stages[number + 1])
+        run(stages[number + 1], PREPARATION[number].split())
+    prior_files = ("run/prior-training.pt", "run/prior.pt")
+    refined_files = ("refined/refining.pt", "refined/best.pt")
+    resume_train = ("train", "--resume", "run", "--threads", "1")
+    resume_prior = (*PRIOR.split()[:2], "--resume", "--threads=1")
+    resume_refine = (*REFINE.split()[:4], "--resume", "--threads=1")
+    jobs = [
+        Job("train", TRAIN.split(), "run", stages[0], ("run/last.pt",), resume_train),
+        Job("train-prior", PRIOR.split(), "run", stages[1], prior_files, resume_prior),
+        Job("refine", REFINE.split(), "refined", stages[2], refined_files, resume_refine),
+        Job("export", EXPORT.split(), "made", stages[2], ("made/manifest.json",), ("verify", "made"), artifact=True),
+        Job("export --overwrite", OVERWRITE.split(), "made", stages[3], artifact=True),
+    ]
+    return [job for job in jobs if job.name in wanted]
+
+
+def make_data(folder: Path) -> None:
+    """Write images 8x8 of two classes to a file of a new folder."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 60, (90, 8, 8), np.uint8)
+    labels = np.arange(90) % 2
+    for image, label in zip(images, labels, strict=True):
+        line = image[random.integers(8)] if label else image[:, random.integers(8)]
+        line[...] = random.integers(180, 256)
+    folder.mkdir(parents=True)
+    np.savez(folder / "data.npz", images=images, labels=labels)

@@ -1,0 +1,122 @@
+"""Moments of a classifier's features over many images, and the gap between those of samples and of real images."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .feature_extractor import FeatureNetwork
+
+MIN_STD = 0.25  # fraction of the median std: smaller ones are clamped, so that rarely active features do not dominate
+
+
+class LayerFeatures(nn.Module):
+    """Images and their classes -> features of a classifier at several depths, from shallow to deep.
+
+    These are: the features after each halving of the side, flattened; the cross entropy of the class; the final
+    features, joined with the class as a one-hot vector. Second moments of the last compare the features of each class.
+    The mean of the cross entropy compares how clearly images show their class.
+    """
+
+    def __init__(self, classifier: FeatureNetwork) -> None:
+        super().__init__()
+        self.layers = classifier.layers.eval().requires_grad_(False)
+        self.head = classifier.head.eval().requires_grad_(False)
+        self.num_classes = classifier.num_classes
+
+    def forward(self, images: Tensor, class_indices: Tensor) -> list[Tensor]:
+        """Images (n, C, H, W) in [0, 1] and classes int64 (n,) -> features (n, f) of each depth; f differs."""
+        hidden, depths = images, []
+        for layer in self.layers:
+            hidden = layer(hidden)
+            if isinstance(layer, nn.MaxPool2d):
+                depths.append(hidden.flatten(1))
+        class_loss = functional.cross_entropy(self.head(hidden), class_indices, reduction="none")
+        one_hot = functional.one_hot(class_indices, self.num_classes)
+        return [*depths, class_loss[:, None], torch.cat([hidden, one_hot], 1)]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of the features of many images at one depth.
+
+    mean, std: (f,). second: of the standardised features, the mean squares (f,), or the means of all products (f, f),
+    or None if they are not compared.
+    """
+
+    mean: Tensor
+    std: Tensor
+    second: Tensor | None
+
+    def gaps(self, features: Tensor) -> list[Tensor]:
+        """The moments of other images' features (n, f) minus these: of first order (f,), then of second order.
+
+        Each gap is divided by sqrt(f), so that its squared norm is an average over the features. Its expectation is 0
+        for images of the same distribution.
+        """
+        standard = (features - self.mean) / self.std
+        gaps = [standard.mean(0)]
+        if self.second is not None:
+            products = self.second.ndim == 2
+            second = standard.T @ standard / len(standard) if products else (standard**2).mean(0)
+            gaps.append(second - self.second)
+        return [gap / features.shape[1] ** 0.5 for gap in gaps]
+
+
+@torch.no_grad()
+def feature_moments(
+    features: LayerFeatures, batches: Iterable[tuple[Tensor, Tensor]], *, match_second_moments: bool = True
+) -> list[Moments]:
+    """Moments at every depth over batches of images (n, C, H, W) in [0, 1] and classes (n,).
+
+    match_second_moments: whether shallow depths have mean squares. The deepest always has the means of all products;
+    for the others these would be too many.
+    """
+    count = 0
+    sums: list[tuple[Tensor, Tensor]] = []
+    for images, class_indices in batches:
+        depths = [depth.double() for depth in features(images, class_indices)]
+        new = [(depth.sum(0), depth.T @ depth if depth is depths[-1] else (depth**2).sum(0)) for depth in depths]
+        sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, new, strict=True)] if sums else new
+        count += len(images)
+    *shallow, deepest = [(first / count, second / count) for first, second in sums]
+    return [
+        *(_moments(*moments, keep_second=match_second_moments) for moments in shallow),
+        _moments(*deepest, keep_second=True),
+    ]
+
+
+@dataclass(frozen=True)
+class MomentTarget:
+    """A classifier, and the moments of real images at its depths, which samples are to match.
+
+    class_loss_weight: weight of the gap in the classifier's cross entropy, where each depth has weight 1.
+    """
+
+    features: LayerFeatures
+    real: Sequence[Moments]
+    class_loss_weight: float = 0.0
+
+    def gaps(self, images: Tensor, class_indices: Tensor) -> list[Tensor]:
+        """The moment gaps of images (n, C, H, W) in [0, 1] of classes (n,), at every depth."""
+        *shallow, class_loss, deepest = zip(self.real, self.features(images, class_indices), strict=True)
+        gaps = [gap for moments, features in (*shallow, deepest) for gap in moments.gaps(features)]
+        if self.class_loss_weight:
+            moments, features = class_loss
+            gaps.append(self.class_loss_weight * moments.gaps(features)[0])
+        return gaps
+
+
+def _moments(mean: Tensor, second: Tensor, *, keep_second: bool) -> Moments:
+    """Moments from the means (f,) and the mean squares (f,), or the means of all products (f, f)."""
+    square = second.diagonal() if second.ndim == 2 else second
+    std = (square - mean**2).clamp_min(0).sqrt()
+    active = std[std > 0]
+    std = std.clamp_min(MIN_STD * active.median() if len(active) else 1.0)
+    if second.ndim == 2:
+        standard = (second - torch.outer(mean, mean)) / torch.outer(std, std)
+    else:
+        standard = (second - mean**2) / std**2
+    return Moments(mean.float(), std.float(), standard.float() if keep_second else None)

@@ -1,0 +1,215 @@
+"""The learned prior `flow`, trained by flow matching.
+
+The network learns the velocities of straight lines between random pairs of noise and latents. Their mean at each point
+and time is a velocity field that moves the distribution of the noise to the distribution of the latents.
+Source: X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023, equation 1; Y. Lipman et al., Flow Matching for
+Generative Modeling, 2023.
+"""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from ..recipes.learned_priors import FlowRecipe
+from ..runtime.errors import ExecutionError, InputError
+from ..runtime.threads import allowed_threads
+from . import processes
+from .archives import State, Stateful, restore_states, restoring, states_of
+from .ema import EMA
+from .flow import Flow
+from .latents import EncodedLatents, moments
+from .prior_network import Progress
+from .updates import Updates
+
+VALIDATION_INTERVAL = 500  # steps
+VALIDATION_PASSES = 4  # over the held-out latents, with fixed noise and times, so that validations can be compared
+
+
+def train(
+    recipe: FlowRecipe,
+    latents: EncodedLatents,
+    held_out: EncodedLatents,
+    num_classes: int,
+    *,
+    threads: int | None = None,
+    resume: State | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    keep: Callable[[State], None] = lambda state: None,
+) -> tuple[Flow, Progress]:
+    """Train a flow from N(0, I) to latents. Returns the averaged weights that did best on held-out latents.
+
+    Latents of unknown classes are left out. report: called after every validation. keep: called with the whole state
+    of the training after every validation; resume: such a state, to continue from. The same recipe and latents give the
+    same flow on one machine with one number of threads, resumed or not.
+    Raises InputError when no latent has a known class or `resume` is of another recipe, ExecutionError when the loss is
+    not finite.
+    """
+    latents, held_out = latents.of_known_classes(num_classes), held_out.of_known_classes(num_classes)
+    for part, name in ((latents, "training latents"), (held_out, "held-out latents")):
+        if not len(part.latent):
+            raise InputError(name, found="none of a known class", expected="at least one")
+    torch.set_num_threads(threads or allowed_threads())
+    training = FlowTraining(recipe, latents, held_out, num_classes)
+    if resume is not None:
+        with restoring("training of the flow", "one of its recipe and latents"):
+            training.load_state_dict(resume)
+    steps = range(training.step + 1, recipe.steps + 1)
+    for step in (bar := tqdm(steps, desc="flow", unit=" steps", leave=False, disable=None)):
+        if training.is_exhausted():
+            break
+        training.update()
+        if step % VALIDATION_INTERVAL == 0 or step == recipe.steps:
+            progress = training.validate()
+            keep(training.state_dict())
+            report(progress)
+            bar.set_postfix(held_out=f"{progress.held_out_loss:.4f}", refresh=False)
+    return training.best.cpu().eval(), training.best_progress
+
+
+def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -> Flow:
+    """A trained flow from its tensors. Raises torch's errors and KeyError when they do not fit the recipe."""
+    flow = Flow(state_dict["mean"], state_dict["factor"], num_classes, recipe)
+    flow.load_state_dict(state_dict)
+    return flow.eval()
+
+
+class FlowTraining:
+    """A flow with all that training changes: optimiser, averaged weights, batches, random numbers, best weights so far.
+
+    All latents must be of known classes.
+    """
+
+    def __init__(self, recipe: FlowRecipe, latents: EncodedLatents, held_out: EncodedLatents, num_classes: int) -> None:
+        self.recipe = recipe
+        device = processes.device()
+        with processes.seeded(recipe.seed):
+            mean, factor = (torch.from_numpy(moment.astype(np.float32)) for moment in moments(latents.latent))
+            self.flow = Flow(mean, factor, num_classes, recipe).to(device)
+        self.ema = EMA(self.flow, recipe.ema_decay)
+        self.best = copy.deepcopy(self.flow).requires_grad_(False)
+        self.best_progress = Progress(0, math.inf, math.inf)
+        self.random = Generator(device).manual_seed(recipe.seed)
+        x_1, classes = _tensors(held_out, self.flow, device)
+        self.validation_lines = [_random_lines(x_1, classes, self.random) for _ in range(VALIDATION_PASSES)]
+        self.batches = _Batches(*_tensors(latents, self.flow, device), recipe.batch_size, self.random)
+        optimiser = torch.optim.AdamW(
+            self.flow.trained_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
+        self.losses: list[float] = []  # since the last validation
+
+    @property
+    def step(self) -> int:
+        """Number of training steps so far."""
+        return self.updates.step
+
+    def update(self) -> None:
+        """One training step on the next batch."""
+        loss = velocity_loss(self.flow, *self.batches.next(), self.random)
+        self.updates.apply(loss)
+        self.ema.update(self.flow, self.step)
+        self.losses.append(loss.item())
+
+    @torch.inference_mode()
+    def validate(self) -> Progress:
+        """Measure the averaged weights, and keep them if they are the best so far.
+
+        Raises ExecutionError when the loss is not finite.
+        """
+        errors = [
+            functional.mse_loss(self.ema.module(x, t, classes), velocity).item()
+            for x, t, classes, velocity in self.validation_lines
+        ]
+        held_out_loss = float(np.mean(errors))
+        if not math.isfinite(held_out_loss):
+            subject, remedy = f"step {self.step}: held-out loss", "Lower the learning rate."
+            raise ExecutionError(subject, found=held_out_loss, expected="a number", remedy=remedy)
+        progress = Progress(self.step, sum(self.losses) / len(self.losses), held_out_loss)
+        if held_out_loss < self.best_progress.held_out_loss:
+            self.best_progress = progress
+            self.best.load_state_dict(self.ema.state_dict())
+        self.losses = []
+        return progress
+
+    def is_exhausted(self) -> bool:
+        """Whether the last `patience` validations brought no improvement."""
+        return self.step - self.best_progress.step >= self.recipe.patience * VALIDATION_INTERVAL
+
+    def state_dict(self) -> State:
+        """The whole state after a validation."""
+        return {"best_progress": dataclasses.asdict(self.best_progress), **states_of(self._parts())}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a state."""
+        restore_states(self._parts(), state)
+        self.best_progress = Progress(**state["best_progress"])
+
+    def _parts(self) -> dict[str, Stateful]:
+        """Everything that has a state, by name."""
+        names = ("flow", "ema", "best", "updates", "batches")
+        return {name: getattr(self, name) for name in names}
+
+
+def velocity_loss(flow: Flow, x_1: Tensor, class_indices: Tensor, random: Generator) -> Tensor:
+    """Mean squared error of the velocity, a scalar, on lines from random noise to normalised latents x_1 (n, d)."""
+    x, t, class_indices, velocity = _random_lines(x_1, class_indices, random)
+    return functional.mse_loss(flow(x, t, class_indices), velocity)
+
+
+def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Points on straight lines from noise x_0 at t = 0 to normalised latents x_1 (n, d) at t = 1.
+
+    Returns the points x (n, d), times t (n,), classes (n,) and the lines' velocities x_1 - x_0 (n, d). Half the times
+    are uniform over [0, 1]; the other half are denser in the middle, where the velocity is hardest to learn (P. Esser
+    et al., Scaling Rectified Flow Transformers, 2024, section 3.1).
+    """
+    n, device = len(x_1), random.device
+    x_0 = torch.randn(x_1.shape, generator=random, device=device)
+    uniform = torch.rand(n, generator=random, device=device)
+    normal = torch.randn(n, generator=random, device=device)
+    t = torch.where(torch.arange(n, device=device) % 2 == 0, uniform, torch.sigmoid(normal))
+    x = (1 - t[:, None]) * x_0 + t[:, None] * x_1
+    return x, t, class_indices, x_1 - x_0
+
+
+def _tensors(latents: EncodedLatents, flow: Flow, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Normalised latents (n, d) and their classes (n,) on a device."""
+    latent, classes = (torch.from_numpy(part).to(device) for part in (latents.latent, latents.class_indices))
+    return flow.normalise(latent), classes
+
+
+class _Batches:
+    """Endless full batches of latents x (n, d) and classes (n,), from one random order after another.
+
+    The rows at the end of an order that fill no batch are left out.
+    """
+
+    def __init__(self, x: Tensor, class_indices: Tensor, size: int, random: Generator) -> None:
+        self.x, self.class_indices = x, class_indices
+        self.size, self.random = min(size, len(x)), random
+        self.order, self.start = torch.empty(0, dtype=torch.int64), 0
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next latents (size, d) and their classes (size,)."""
+        if self.start + self.size > len(self.order):
+            self.order = torch.randperm(len(self.x), generator=self.random, device=self.random.device)
+            self.start = 0
+        rows = self.order[self.start : self.start + self.size]
+        self.start += self.size
+        return self.x[rows], self.class_indices[rows]
+
+    def state_dict(self) -> State:
+        """The position in the order, and the state of the random numbers, which training shares."""
+        return {"order": self.order, "start": self.start, "random": self.random.get_state()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a state."""
+        self.order, self.start = state["order"].to(self.x.device), state["start"]
+        self.random.set_state(state["random"])
