@@ -14,6 +14,7 @@ from .stopping import INTERRUPTED, raise_pending_signal, signals_as_exceptions
 REMEDIES = {  # advice of library errors in terms of Python, and the same as options
     "Pass resize=True": "Use --resize",
     "Give the training data": "Pass the training data with --data",
+    "allow that the artifact is overwritten": "pass --overwrite",
 }
 MAX_WORD = 400  # characters of one word in an error message; longer words come from the user's input
 
@@ -37,7 +38,7 @@ SECTIONS = {
     },
     "Make a model": {
         "train": "Train an autoencoder.",
-        "train-prior": "Train a flow prior for an autoencoder.",
+        "train-prior": "Train a prior for the latents of an autoencoder.",
         "refine": "Fine-tune flow prior and decoder on their own samples.",
         "export": "Export a training run to an artifact folder.",
         "train-features": "Train the feature extractor that measures images.",

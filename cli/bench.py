@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command(argument: str | None, model: str | None, seconds: float, threads: int | None, as_json: bool) -> None:
     """Measure how fast a model encodes, decodes and samples on this machine.
 
-    Each line is a method with a number of images in one call: median times of many calls, and their ratio to the times
-    of onnxruntime alone, which runs the same graphs on prepared arrays. Both take turns.
+    Each line shows a method at a number of images in one call: the median time of many calls, and its ratio to the time
+    of onnxruntime alone, which runs the same graphs on prepared arrays. The two take turns.
     --json prints a list of {"method", "batch", "seconds", "onnxruntime_ratio"}.
 
     \b

@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Clean noisy images with a denoising autoencoder, by default the one that ships with aegen.
 
-    A .png shows each noisy image above the cleaned one, and with --noise the original above both; other outputs
+    A grid shows each noisy image above the cleaned one, and with --noise the original above both; other outputs
     hold the cleaned images alone. Files of an output folder have the names of the image files.
 
     \b
@@ -68,10 +68,12 @@ def command(
     originals, count = image_set.images, len(image_set.images)
 
     def noisy_parts() -> Iterator[np.ndarray]:
+        """The originals with noise, in parts (k, H, W) or (k, H, W, 3)."""
         random = np.random.default_rng(seed)
         return (with_noise(part, noise, random) for part in parts(originals))
 
     def layers_above() -> list[np.ndarray]:
+        """What a grid shows above the cleaned images: arrays (n, H, W) or (n, H, W, 3)."""
         return [originals, np.concatenate(list(noisy_parts()))] if noise else [originals]
 
     inputs = noisy_parts() if noise else parts(originals)

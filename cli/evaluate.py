@@ -93,7 +93,7 @@ def command(
     as_json: bool,
     threads: int | None,
 ) -> None:
-    """Score a model's reconstructions of real images, and as many samples.
+    """Score a model's reconstructions of real images, and equally many samples.
 
     Metrics of samples stand beside their reference values: what real training images score in place of samples.
 
@@ -125,10 +125,11 @@ def command(
 def load_reference(
     data: str, split: str, extractor: str | None, count: int, threads: int | None
 ) -> "tuple[Dataset, ReferenceSet]":
-    """A data set, and the reference set for `count` samples. split: "test" or "validation". extractor: None for the
-    one that is named after the data set.
+    """A data set, and the reference set for `count` samples.
 
-    Raises InputError when that one was trained on other images, and the errors of `FeatureExtractor`.
+    split: "test" or "validation". extractor: a name or a path; None is the feature extractor named after the data set.
+    Raises InputError when the one named after the data set was trained on other images, and the errors of
+    `FeatureExtractor`.
     """
     from ..data.datasets import load
     from ..evaluation.feature_extractor import FeatureExtractor, find_feature_extractor

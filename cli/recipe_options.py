@@ -16,14 +16,21 @@ MAX_SHOWN_LIMIT = 10_000
 def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) -> Callable[[Command], Command]:
     """Add an option for every hyperparameter of recipes; hyperparameters of the same name share one option.
 
-    An option that is not given is None: the recipe then has its default. Recipes check the values.
+    An option that is not given is None: the recipe then has its default. Recipes check the values. Where recipes differ
+    in an option, its help says for each recipe, by its stage, what the option means there.
     """
-    unique = {each.name: each for recipe in reversed(recipes) for each in hyperparameters(recipe)}
+    by_name: dict[str, dict[str, Hyperparameter]] = {}  # the hyperparameters of each name, by stage
+    for recipe in recipes:
+        for each in hyperparameters(recipe):
+            by_name.setdefault(each.name, {})[recipe.stage] = each
 
     def add(command: Command) -> Command:
-        for each in reversed(unique.values()):
-            flag, text = f"--{each.name.replace('_', '-')}", _help(each, show_default=show_defaults)
-            command = click.option(flag, help=text, **_settings(each))(command)
+        for name, by_stage in reversed(by_name.items()):
+            texts = {stage: _help(each, show_default=show_defaults) for stage, each in by_stage.items()}
+            same = len(texts) == len(recipes) and len({*texts.values()}) == 1
+            text = next(iter(texts.values())) if same else "  ".join(f"{stage}: {texts[stage]}" for stage in texts)
+            settings = _settings(next(iter(by_stage.values())))
+            command = click.option(f"--{name.replace('_', '-')}", help=text, **settings)(command)
         return command
 
     return add

@@ -43,7 +43,7 @@ def command(
 ) -> None:
     """Encode images and decode them again.
 
-    A .png shows each original above its reconstruction; other outputs hold the reconstructions alone. Each of
+    A grid shows each original above its reconstruction; other outputs hold the reconstructions alone. Each of
     IMAGES may be an image file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input.
     Files of an output folder have the names of the image files.
 
@@ -84,6 +84,7 @@ def write_below(
     columns = columns or min(count, DEFAULT_COLUMNS)
 
     def layout(images: "np.ndarray") -> "np.ndarray":
+        """Images (n, H, W) or (n, H, W, 3) below the other layers, as `stacked` orders them."""
         return stacked(columns, *layers_above(), images)
 
     chunks = with_progress(chunks, count)

@@ -46,7 +46,7 @@ def command(
         recipe, state = RefinementRecipe(**overrides), None
 
     from ..files.locks import locked_folder
-    from ..files.partial import clear_partial_files
+    from ..files.temporary import clear_partial_files
     from ..train import checkpoint, priors
     from ..train.interrupts import uninterrupted
     from ..train.refinement import TRAINING, is_refined, read_training

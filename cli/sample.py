@@ -35,7 +35,7 @@ LABEL_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 @click.option(
     "--temperature",
     type=click.FloatRange(0),
-    help="Factor of the standard deviation of the latents, 1 as fitted.  [default: the model's]",
+    help="Scale of the prior's noise, 1 as fitted.  [default: the model's]",
 )
 @dtype_option
 def command(

@@ -56,8 +56,8 @@ def raise_pending_signal() -> None:
 
 def has_unfinished_output() -> bool:
     """Whether a half-written file or folder exists, which an exception removes."""
-    partial = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.partial")
-    return bool(getattr(partial, "unfinished_paths", None))  # the module may be half imported
+    temporary = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.temporary")
+    return bool(getattr(temporary, "unfinished_paths", None))  # the module may be half imported
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -65,7 +65,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     exits_at_once = callable(previous) and previous is not signal.default_int_handler
     if exits_at_once and _is_importing(frame) and not has_unfinished_output():
         previous(number, frame)
-    if number == signal.SIGINT:  # not pending: whatever catches KeyboardInterrupt has handled it
+    if number == signal.SIGINT:  # not recorded as pending, because the function that catches it handles it
         raise KeyboardInterrupt
     _pending.append(number)
     raise_pending_signal()

@@ -76,8 +76,9 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
     progress.say(
         f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out"
     )
-    for remark in () if progress.quiet else dataset.remarks:
-        note(remark)
+    if not progress.quiet:
+        for remark in dataset.remarks:
+            note(remark)
     if resume is not None:
         progress.history += resume.history
     source = data if data in KNOWN else checkpoint.PIPE if is_pipe(data) else str(Path(data).resolve())

@@ -28,15 +28,16 @@ def command(data: str, target: Path, threads: int | None, **hyperparameters: Any
     aegen train-features --data fashion-mnist -o features-fashion-mnist
     aegen train-features --data ~/images --epochs 30 -o features-images
     """
+    with usage():
+        recipe = FeatureExtractorRecipe(**chosen_hyperparameters(hyperparameters))
+
     from ..data.datasets import load
     from ..export.feature_extractor import export_feature_extractor
     from ..files.atomic import require_parent
-    from ..files.partial import exists_nonempty
+    from ..files.temporary import exists_nonempty
     from ..runtime.errors import InputError, OutputError
     from ..train.feature_extractor import train_feature_extractor
 
-    with usage():
-        recipe = FeatureExtractorRecipe(**chosen_hyperparameters(hyperparameters))
     require_parent(target)
     if exists_nonempty(target):
         found, remedy = "something there already", "Choose another."

@@ -2,8 +2,8 @@
 
 from ..files.paths import split_slice
 from ..files.sources import open_source
+from ..images.array_checks import check_images
 from ..images.array_files import UNNAMED, ArrayFile
-from ..images.checks import check_images
 from ..images.formats import READABLE_FORMATS, ArrayFormat
 from ..images.names import IMAGES, NAMES
 from ..images.reading import read_open_source

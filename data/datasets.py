@@ -18,7 +18,7 @@ from .images import LabelledImages, UnsplitDataset
 from .labels import missing_classes
 
 MAX_VALIDATION_IMAGES = 10_000
-VALIDATION_FRACTION = 6  # one image in six
+VALIDATION_DIVISOR = 6  # one training image in six is for validation
 MIN_IMAGES = 6
 SHUFFLED = "the stored order would leave a class out of training or validation: images are shuffled before the split"
 
@@ -81,7 +81,7 @@ def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) ->
         found = f"test images of shape {test.images.shape[1:]}"
         raise ShapeError(data, found=found, expected=f"{training.images.shape[1:]}, as the training images have")
     fingerprint = training.fingerprint  # of the images in the order in which they are stored
-    validation_images = min(MAX_VALIDATION_IMAGES, len(training) // VALIDATION_FRACTION)
+    validation_images = min(MAX_VALIDATION_IMAGES, len(training) // VALIDATION_DIVISOR)
     training_images = len(training) - validation_images
     incomplete = unsplit.shuffle == "if needed" and _missing_classes(training, training_images, unsplit.class_names)
     shuffled = known is None and (bool(incomplete) or unsplit.shuffle == "always")

@@ -134,10 +134,11 @@ def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) 
     import requests
 
     pooch.get_logger().setLevel("WARNING")
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
     failures = []
     for mirror in known.mirrors:
         try:
-            file = pooch.retrieve(mirror + name, checksum, name, cache, progressbar=sys.stderr.isatty())
+            file = pooch.retrieve(mirror + name, checksum, name, cache, progressbar=on_terminal)
         except requests.RequestException as error:
             failures.append(f"{mirror} gave {type(error).__name__}")
         except ValueError:  # raised by pooch for a wrong checksum

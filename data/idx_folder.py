@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..files.paths import is_file, is_folder, list_folder
-from ..images.checks import check_images
+from ..images.array_checks import check_images
 from ..images.idx import idx_header, open_idx, read_idx
 from ..runtime.errors import InputError, NotFoundError, ShapeError
 from .downloads import IDX_FILES
@@ -65,11 +65,11 @@ def read_idx_folder(folder: Path) -> UnsplitDataset:
         _refuse_labels(unread, other_part=TEST_WORDS)
     if ("test", "images") in files and ("test", "labels") not in files:
         _refuse_labels(unread, other_part=TRAINING_WORDS)
-    remarks = [f"{path} is not read, for there are labels already" for path in unread]
+    remarks = [f"{path} is not read, because there are labels already" for path in unread]
     training = _read_part(files, "train", remarks)
     test = _read_part(files, "test", remarks) if ("test", "images") in files else None
     if test is None and ("test", "labels") in files:
-        remarks.append(f"{files['test', 'labels']} is not read, for there are no images to it")
+        remarks.append(f"{files['test', 'labels']} is not read, because there are no images for it")
     return UnsplitDataset(training, test, remarks=tuple(remarks), shuffle="if needed")
 
 

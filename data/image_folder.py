@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from ..files.paths import is_folder, list_folder
-from ..images.batch import ImageFile, read_image_files
 from ..images.folders import image_paths, natural_order
 from ..images.formats import IMAGE_SUFFIXES
+from ..images.image_files import ImageFile, read_image_files
 from ..runtime.errors import InputError
 from .images import LabelledImages, UnsplitDataset
 from .labels import label_like_paths, numbered_classes, unread_tables, unreadable_labels

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.datasets import Dataset
 from ..files.atomic import new_folder, require_parent
-from ..files.partial import exists_nonempty
+from ..files.temporary import exists_nonempty
 from ..images.encoding import image_bytes
 from ..images.grid import tile
 from ..runtime import artifact

@@ -290,7 +290,8 @@ def _likelihoods(
 ) -> dict[str, float]:
     """Closed-form priors are measured anew. A learned prior keeps its number: its embedding is not in the graph."""
     labels = label_values(dataset.train.labels)
-    held_out = encode(graphs[0].module.network, dataset.validation, labels, image)
+    network: Any = graphs[0].module.network
+    held_out = encode(network, dataset.validation, labels, image)
     likelihoods = log_likelihoods(statistics, likelihood_latents(held_out, len(labels)).latent)
     before = old.facts["log_likelihood"]
     _report(
@@ -309,8 +310,8 @@ def _facts(
     learned = {}
     if PRIOR in contents:
         evaluations = sum(node.op_type == "Gather" for node in onnx.load_from_string(contents[PRIOR]).graph.node) // 3
-        blocks = len(graphs[2].module.network.blocks)
-        learned = {"flow": LearnedPrior(PRIOR, evaluations // blocks)}
+        flow: Any = graphs[2].module.network
+        learned = {"flow": LearnedPrior(PRIOR, evaluations // len(flow.blocks))}
     kept = (
         "kind",
         "latent_dim",

@@ -14,7 +14,7 @@ from ..runtime.errors import NotFoundError, OutputError
 from .exchange import exchange
 from .locks import FolderLock
 from .output_errors import checked_output, output_error, output_errors, write_errors
-from .partial import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
+from .temporary import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
 
 OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # of a rename to an existing path
 
@@ -118,7 +118,7 @@ def require_parent(path: str | Path) -> Path:
         target = Path(os.path.realpath(path))
     except FileNotFoundError as error:
         found = "that the current folder is not there any more"
-        raise NotFoundError(str(path), found=found, remedy="Change to one that is, or give a full path.") from error
+        raise NotFoundError(str(path), found=found, remedy="Change to one that exists, or give a full path.") from error
     if not target.parent.is_dir():
         raise NotFoundError(str(target.parent), found="no such folder", remedy="Create it, or write somewhere else.")
     return target

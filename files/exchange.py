@@ -8,7 +8,7 @@ EXCHANGE = 2  # RENAME_EXCHANGE of Linux, and RENAME_SWAP of macOS
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Exchange two paths on one file system in one step; False where the system cannot or does not."""
+    """Exchange two paths on one file system in one step. Returns False if the system cannot do that."""
     if os.name != "posix":
         return False
     import ctypes  # imported here because only an overwritten folder needs it

@@ -10,9 +10,9 @@ from ..runtime.errors import AegenError, OutputError
 
 # Errors of a failed write: the cause, and the remedy.
 WRITE_ERRORS = {
-    errno.ENOSPC: ("no space left on the device", "Free some, or write somewhere else."),
+    errno.ENOSPC: ("no space left on the device", "Free some space, or write somewhere else."),
     errno.EDQUOT: ("a disk quota that is used up", "Free some space, or write somewhere else."),
-    errno.EFBIG: ("that the file may not become so large", "Write less, or raise the limit on the size of files."),
+    errno.EFBIG: ("a limit on the size of files", "Write less, or raise the limit on the size of files."),
     errno.EIO: ("an input/output error", "Check the device, or write somewhere else."),
     errno.EROFS: ("a read-only file system", "Write somewhere else."),
 }

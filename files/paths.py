@@ -1,39 +1,44 @@
 """Paths that users give: what is at a path, what is in a folder, and the slice after a path."""
 
+import errno
 import re
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from ..runtime.errors import InputError
 
 ALL_ROWS = slice(None)
 STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0")
+ABSENCE_ERRORS = (errno.ENOENT, errno.ENOTDIR)  # of a path with nothing at it
+TYPE_ERRORS = (*ABSENCE_ERRORS, errno.ELOOP)  # of a path that is neither a file nor a folder
 
 
-def path_mode(path: str | Path) -> int | None:
-    """The `st_mode` of a path, with links followed, or None when there is nothing.
+def path_mode(path: str | Path, absence_errors: Collection[int] = ABSENCE_ERRORS) -> int | None:
+    """The `st_mode` of a path, with links followed, or None for the `absence_errors` of the system.
 
-    Raises InputError for a name that the system rejects and for a path through a folder without permission.
+    Raises InputError for a name that the system rejects, for a path through a folder without permission, and for links
+    that lead in a circle.
     """
     try:
         return Path(path).stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
+        if error.errno in absence_errors:
+            return None
         raise InputError(str(path), found=reason(error), expected="a path that can be read") from error
     except ValueError as error:  # NUL, or a character that the file system cannot encode
         raise InputError(repr(str(path)), found="a name that no file can have", expected="a path") from error
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is a folder at the path. Raises InputError as `path_mode` does."""
-    mode = path_mode(path)
+    """Whether there is a folder at the path. Raises InputError as `path_mode` does, but not for links in a circle."""
+    mode = path_mode(path, TYPE_ERRORS)
     return mode is not None and stat.S_ISDIR(mode)
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether there is a regular file at the path. Raises InputError as `path_mode` does."""
-    mode = path_mode(path)
+    """Whether there is a regular file at the path. Raises InputError as `is_folder` does."""
+    mode = path_mode(path, TYPE_ERRORS)
     return mode is not None and stat.S_ISREG(mode)
 
 

@@ -93,11 +93,12 @@ def read_text(path: str | Path) -> str:
     with raw:
         content = _read(raw, MAX_TEXT_BYTES + 1, name)
     if len(content) > MAX_TEXT_BYTES:
-        raise InputError(name, found=f"more than {MAX_TEXT_BYTES:,} bytes", expected="a text of at most that")
+        raise InputError(name, found=f"more than {MAX_TEXT_BYTES:,} bytes", expected="a shorter text")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(name, found="no UTF-8 text", expected=f"UTF-8, also at byte {error.start}") from error
+        found = f"no UTF-8 text: byte {error.start} is wrong"
+        raise InputError(name, found=found, expected="a text in UTF-8") from error
 
 
 def _open_binary(path: str) -> tuple[BinaryIO, str]:
@@ -135,7 +136,7 @@ def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
 
 @contextmanager
 def _copied(raw: BinaryIO, start: bytes, format: FormatT, name: str) -> Iterator[Source[FormatT]]:
-    """A seekable copy of a pipe. start: the bytes that were read from it already."""
+    """A seekable copy of a pipe. start: the bytes that have already been read from it."""
     content = start + _read(raw, MAX_MEMORY_BYTES - len(start), name)
     if len(content) < MAX_MEMORY_BYTES:
         yield Source(io.BytesIO(content), len(content), name, format, mappable=False)

@@ -44,6 +44,7 @@ class NpyFile:
 
     @cached_property
     def _array(self) -> np.ndarray:
+        """The whole array (n, ...)."""
         source = self._source
         if source.mappable:
             return map_npy_stream(source.stream, source.name)

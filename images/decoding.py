@@ -35,7 +35,7 @@ TRANSPOSES = {  # by EXIF orientation
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
-# What Pillow raises on damaged files, found by damaging some 100,000; UnidentifiedImageError is an OSError.
+# What Pillow raised for about 100,000 damaged files; UnidentifiedImageError is an OSError.
 DAMAGE_ERRORS = (
     OSError,
     SyntaxError,

@@ -73,7 +73,9 @@ def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> n
 
 
 def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
-    """Images in an order that a grid of `columns` shows as rows of the first layer, each above the other layers' rows.
+    """The images of several layers in the order that a grid of `columns` needs to show the layers above each other.
+
+    Below each row of the first layer the grid has the same row of every other layer.
 
     layers: each (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or (m, H, W, 3), where
     black images fill up the last rows.

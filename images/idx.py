@@ -34,7 +34,7 @@ GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
 MAX_RATIO = 1032  # bytes that one byte of deflate can become
-MAX_TRUSTED_BYTES = 2**26  # of compressed values; more are counted before any of them is kept
+MAX_TRUSTED_BYTES = 2**26  # of the values of a compressed file; more are counted first, before any is kept
 CHUNK_BYTES = 2**22  # inflated at a time
 REMEDY = "Download or copy it again."
 

@@ -15,11 +15,11 @@ from ..files.sources import FileFormat, Source, open_source
 from ..runtime.arrays import forget
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.pixels import Shape, grey_levels, image_shape, unit_pixels
+from .array_checks import check_images
 from .array_files import array_name
-from .batch import ImageFile, Note, read_image_files
-from .checks import check_images
 from .folders import require_image_paths
 from .formats import READABLE_FORMATS, ArrayFormat
+from .image_files import ImageFile, Note, read_image_files
 from .names import IMAGES
 
 PART_PIXELS = 2**22  # converted to grey levels at a time

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_CLASSIFIERS = 1000  # each of them has a seed of its own, so seeds end so much earlier
+MAX_CLASSIFIERS = 1000  # classifier i is trained with the seed plus i, so the largest seed is smaller by this number
 
 
 @dataclass(frozen=True)

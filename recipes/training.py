@@ -90,9 +90,9 @@ class Recipe(Hyperparameters):
 
     def _check_together(self) -> None:
         """Raise InputError for hyperparameters that are valid alone and contradict one another."""
-        corruptions = f"one of {', '.join(CORRUPTIONS[1:])}"
+        losses, corruptions = "loss mse or gaussian, or output sigmoid", f"one of {', '.join(CORRUPTIONS[1:])}"
         conflicts = [
-            (self.loss == "bce" and self.output == "tanh", "loss bce", "output tanh", "loss mse or gaussian"),
+            (self.loss == "bce" and self.output == "tanh", "loss bce", "output tanh", losses),
             (self.kind == "dae" and self.corruption == "none", "kind dae", "no corruption", corruptions),
             (self.kind != "dae" and self.corruption != "none", f"kind {self.kind}", "a corruption", "kind dae"),
             (self.kind == "vae" and self.latent_l2 > 0, "kind vae", "a latent_l2", "beta, or kind ae"),

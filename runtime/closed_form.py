@@ -108,7 +108,7 @@ def _class_kde(arrays: Arrays, c: int) -> Prior:
 
 def _kernels(arrays: Arrays, rows: slice | np.ndarray, bandwidth: np.ndarray) -> Prior:
     """A kernel density of some of the kept latents. rows: a slice, or int64 (n,). bandwidth: (d,)."""
-    mean, scale = arrays.get("kde_mean", 0.0), arrays.get("kde_scale", 1.0)
+    mean, scale = arrays["kde_mean"], arrays["kde_scale"]
     return Kernels(arrays["kde_latents"][rows], bandwidth, mean, scale)
 
 

@@ -92,7 +92,7 @@ class Mixture:
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
         """Latents, float32 (n, d)."""
         uniforms, normals = noise
-        chosen = choose(self.weights, uniforms)
+        chosen = choose(np.cumsum(self.weights, dtype=np.float64), uniforms)
         deviation = _apply_factors(self.factors[chosen], normals)
         latents: np.ndarray = self.means[chosen] + np.float32(temperature) * deviation
         return latents
@@ -189,10 +189,12 @@ class ClassConditional:
         raise InputError("log_prob", found="several classes", expected="one, or none")
 
 
-def choose(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """The indices, int64 (n,), that uniform numbers (n,) in [0, 1) choose, each as often as weights (k,) say."""
-    edges = np.cumsum(weights.astype(np.float64))
-    indices: np.ndarray = np.searchsorted(edges[:-1], uniforms * edges[-1], side="right")
+def choose(cumulative_weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """The indices, int64 (n,), that uniform numbers (n,) in [0, 1) choose, each as often as its weight says.
+
+    cumulative_weights: sums of the first 1, 2, ... k weights, float64 (k,).
+    """
+    indices: np.ndarray = np.searchsorted(cumulative_weights[:-1], uniforms * cumulative_weights[-1], side="right")
     return indices
 
 

@@ -75,7 +75,8 @@ def takes_classes(graph: Graph) -> bool:
 
 def by_fractions(fractions: np.ndarray) -> ClassIndices:
     """Classes as frequent as fractions (c,) say, nearly exactly so in every block of places."""
-    return lambda stream, start, n: choose(fractions, stream.strata(start, n))
+    cumulative = np.cumsum(fractions, dtype=np.float64)
+    return lambda stream, start, n: choose(cumulative, stream.strata(start, n))
 
 
 def always(class_index: int) -> ClassIndices:

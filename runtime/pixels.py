@@ -136,21 +136,33 @@ def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") 
 
 
 def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
-    """Tensor (n, C, H, W) in the range of `image` -> images (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8."""
+    """Tensor (n, C, H, W) in the range of `image` -> images (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8.
+
+    The tensor may be overwritten, because it is an output of a network that nobody else holds.
+    """
     low, high = image.range
     if (low, high) != (0.0, 1.0):
         # Rounding in onnxruntime's tanh gives values slightly above 1.
         tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
-    return grey_levels(tensor) if dtype == LEVELS else tensor
+    if dtype != LEVELS:
+        return tensor
+    return _rounded(np.multiply(tensor, np.float32(255), out=tensor))
 
 
 def grey_levels(images: np.ndarray) -> np.ndarray:
     """Images of any shape as uint8; floats in [0, 1] are rounded to the nearest of 256 levels."""
     if images.dtype == np.uint8:
         return images
-    levels = images * np.float32(255)
-    return np.rint(levels, out=levels).astype(np.uint8)
+    return _rounded(np.multiply(images, np.float32(255), dtype=np.float32))
+
+
+def _rounded(levels: np.ndarray) -> np.ndarray:
+    """Float32 from 0 to 255 of any shape, rounded as by np.rint, as uint8. The floats are overwritten."""
+    # From 2^23 on, float32 has no bits for fractions: the sum is rounded to an integer, which its low bits then hold.
+    # This takes half the time of np.rint.
+    levels += np.float32(2**23)
+    return levels.view(np.int32).astype(np.uint8)
 
 
 def image_dtype(dtype: DTypeLike) -> np.dtype:

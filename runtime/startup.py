@@ -62,7 +62,8 @@ def _open(network: Openable) -> None:
 def import_while_opening(run_imports: Callable[[], object]) -> None:
     """Call a function that imports modules as soon as networks begin to open in the background.
 
-    It may never be called, so the caller still imports what it uses: this only makes those imports earlier.
+    It runs once, on whichever thread opens networks first, or never. The caller therefore still imports what it uses:
+    this only makes those imports earlier.
     """
     _imports.append(run_imports)
 

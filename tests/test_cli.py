@@ -379,7 +379,7 @@ def test_output_that_cannot_be_written_is_a_failed_job(program):
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered)
-    expected = "Error: standard output: found no space left on the device. Free some, or write somewhere else.\n"
+    expected = "Error: standard output: found no space left on the device. Free some space, or write somewhere else.\n"
     assert (done.returncode, done.stderr) == (1, expected)
 
 

@@ -341,3 +341,19 @@ def test_every_published_set_has_mirrors_checksums_licence_and_source():
         assert all(checksum.startswith("md5:") and len(checksum) == 36 for checksum in known.files.values())
         assert known.licence
         assert known.source
+
+
+@pytest.mark.parametrize("classes", [False, True], ids=["IDX files", "image folder"])
+def test_links_that_lead_in_a_circle_are_ignored_in_a_folder(folder, tmp_path, classes):
+    if classes:
+        folder = tmp_path / "classes"
+        for name in ("a", "b"):
+            (folder / name).mkdir(parents=True)
+            for i in range(6):
+                Image.fromarray(TRAIN[i]).save(folder / name / f"{i}.png")
+    entries = sorted(folder.iterdir())
+    expected = load(str(folder))
+    for parent in [folder, *filter(os.path.isdir, entries)]:
+        for name in ("x-images-idx3-ubyte", "x.png"):
+            (parent / name).symlink_to(name)
+    assert np.array_equal(load(str(folder)).train.images, expected.train.images)

@@ -40,7 +40,7 @@ def test_a_file_above_the_size_limit_is_named(tmp_path, output):
     command = [sys.executable, "-m", "aegen", "sample", "-n", "3000", "--model", TINY, "--scale", "8", "-o", output]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=limited, timeout=60)
     assert done.returncode == 1
-    expected = f"Error: {output}: found that the file may not become so large. Write less, or raise the limit"
+    expected = f"Error: {output}: found a limit on the size of files. Write less, or raise the limit"
     assert done.stderr.startswith(expected), done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -80,7 +80,7 @@ for write in (
 )
 def test_a_full_device_is_named(cli, tmp_path, arguments):
     np.save(tmp_path / "one.npy", np.zeros((1, 6, 5), np.uint8))
-    expected = "Error: /dev/full: found no space left on the device. Free some, or write somewhere else.\n"
+    expected = "Error: /dev/full: found no space left on the device. Free some space, or write somewhere else.\n"
     assert failed(cli, *arguments, "--model", TINY) == expected
 
 
@@ -89,7 +89,7 @@ def test_a_full_device_is_named(cli, tmp_path, arguments):
 def test_a_full_standard_output_is_named(arguments):
     command = f"{sys.executable} -m aegen {arguments} > /dev/full"
     done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, timeout=60, env={"AEGEN_MODEL": TINY})
-    expected = "Error: standard output: found no space left on the device. Free some, or write somewhere else.\n"
+    expected = "Error: standard output: found no space left on the device. Free some space, or write somewhere else.\n"
     assert (done.returncode, done.stderr) == (1, expected)
 
 
@@ -233,5 +233,5 @@ def test_signals_know_whether_an_output_is_unfinished(tmp_path):
 
 
 def test_a_half_imported_module_is_no_error_when_a_signal_arrives(monkeypatch):
-    monkeypatch.setitem(sys.modules, "aegen.files.partial", type(sys)("aegen.files.partial"))
+    monkeypatch.setitem(sys.modules, "aegen.files.temporary", type(sys)("aegen.files.temporary"))
     assert not has_unfinished_output()

@@ -70,8 +70,8 @@ def test_python_gives_what_torch_gives(tmp_path, bars, hyperparameters, shape):
     with torch.inference_mode():
         tensor = torch.from_numpy(to_tensor(images, model.manifest.image))
         latents = network.encode(tensor)
-        images = (network.decode(latents).numpy() - low) / (high - low)
-    expected = images[:, 0] if len(shape) == 2 else images.transpose(0, 2, 3, 1)
+        decoded = (network.decode(latents).numpy() - low) / (high - low)
+    expected = decoded[:, 0] if len(shape) == 2 else decoded.transpose(0, 2, 3, 1)
     for batch in (1, 2, 3, 7, 50):
         assert np.allclose(model.encode(images, batch_size=batch), latents.numpy(), rtol=1e-4, atol=1e-5)
         assert np.allclose(model.reconstruct(images, batch_size=batch), expected, rtol=1e-4, atol=1e-5)
@@ -107,9 +107,9 @@ def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, out
     images = load(str(mnist)).test.images[:50]
     with torch.inference_mode():
         latents = network.encode(torch.from_numpy(to_tensor(images, ImageSpec((1, 28, 28), (low, high)))))
-        images = (network.decode(latents).numpy()[:, 0] - low) / (high - low)
+        decoded = (network.decode(latents).numpy()[:, 0] - low) / (high - low)
     assert np.allclose(np.load(tmp_path / "latents.npy"), latents.numpy(), rtol=1e-4, atol=1e-5)
-    assert np.allclose(np.load(tmp_path / "again.npy"), images, rtol=1e-4, atol=1e-5)
+    assert np.allclose(np.load(tmp_path / "again.npy"), decoded, rtol=1e-4, atol=1e-5)
     verified = json.loads(cli("verify", "./run-artifact", "--json").stdout)
     assert verified["passed"]
     assert verified["pairs"] == 20

@@ -2,14 +2,18 @@
 
 import dataclasses
 import re
+from dataclasses import dataclass
+from typing import ClassVar
 
+import click
 import pytest
+from aegen.cli.recipe_options import recipe_options
 from aegen.cli.refine import command as refine
 from aegen.cli.train import command as train
 from aegen.cli.train_features import command as train_features
 from aegen.cli.train_prior import command as train_prior
 from aegen.recipes.feature_extractor import FeatureExtractorRecipe
-from aegen.recipes.hyperparameters import hyperparameters
+from aegen.recipes.hyperparameters import Hyperparameters, hyperparameter, hyperparameters
 from aegen.recipes.learned_priors import LEARNED_PRIORS, FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
 from aegen.recipes.training import Recipe
@@ -36,6 +40,27 @@ def test_every_hyperparameter_is_an_option(command, recipe):
 def test_help_shows_defaults_and_ranges():
     text = re.sub(r"\s+", " ", CliRunner().invoke(train_prior, ["--help"]).output)
     assert "Decay of the weights' moving average, per step. [default: 0.999; from 0 to below 1]" in text
+
+
+def test_an_option_of_several_recipes_says_what_it_means_in_each():
+    @dataclass(frozen=True)
+    class OtherRecipe(Hyperparameters):
+        stage: ClassVar[str] = "other"
+
+        steps: int = hyperparameter(50, "Steps.", at_least=1)
+        warmup: float = hyperparameter(
+            0.05, "Fraction of all steps in which the learning rate rises.", at_least=0, below=1
+        )
+
+    @click.command
+    @recipe_options(FlowRecipe, OtherRecipe)
+    def command(**options):
+        pass
+
+    text = re.sub(r"\s+", " ", CliRunner().invoke(command, ["--help"]).output)
+    assert "flow: Training steps at most. [default: 12000; from 1] other: Steps. [default: 50; from 1]" in text
+    assert "--warmup FLOAT Fraction of all steps" in text
+    assert "--blocks INTEGER flow: Residual blocks" in text
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

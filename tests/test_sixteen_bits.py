@@ -120,3 +120,9 @@ def test_the_command_line_says_how_dark_images_were_read(cli, tmp_path):
     done = cli("reconstruct", "depth12.png", "-o", "out.png")
     assert done.returncode == 0, done.stderr
     assert "depth12.png: 16-bit grey levels up to 4,000 are read as 12-bit ones" in done.stderr
+
+
+def test_damaged_sixteen_bit_colour_is_reported_as_damaged(tmp_path):
+    (tmp_path / "cut.png").write_bytes(png(LEVELS * 257, COLOUR, 16, {})[:70])
+    with pytest.raises(InputError, match=r"cut\.png is damaged"):
+        read_images(tmp_path / "cut.png")

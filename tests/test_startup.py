@@ -56,6 +56,18 @@ def test_registered_imports_run_once_after_networks_have_begun_to_open():
     wait_for_openings()
 
 
+def test_registered_imports_run_once_each_when_several_threads_open_networks():
+    runs = []
+    for number in range(1000):
+        import_while_opening(lambda number=number: runs.append(number))
+    threads = [threading.Thread(target=open_in_background, args=([],)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(runs) == list(range(1000))
+
+
 def missing():
     raise ArtifactError("no such graph")
 

@@ -143,7 +143,7 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint without executing anything.
 
     path: its file, or a run folder, which stands for its best epoch. Raises NotFoundError when there is none,
-    InputError when the file is damaged or no checkpoint of aegen's.
+    InputError when the file is damaged or not a checkpoint of aegen.
     """
     file = path / BEST if path.is_dir() else path
     if not file.is_file():

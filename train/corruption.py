@@ -26,25 +26,28 @@ def corrupt(images: Tensor, kind: str, strength: tuple[float, float], random: Ge
 
 
 def gaussian(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Normal noise of standard deviation sigma on every value, clipped to [0, 1]."""
+    """Images (n, C, H, W) with normal noise of standard deviations `strengths` (n,), clipped to [0, 1]."""
     noise = torch.randn(images.shape, generator=random, device=images.device)
     return (images + _per_image(strengths) * noise).clamp(0, 1)
 
 
 def masking(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A fraction of the pixels turned black."""
+    """Images (n, C, H, W) with fractions `strengths` (n,) of their pixels turned black."""
     return torch.where(_random_mask(images, strengths, random), 0.0, images)
 
 
 def salt_pepper(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A fraction of the pixels turned black or white, with equal probability."""
+    """Images (n, C, H, W) with fractions `strengths` (n,) of their pixels turned black or white, equally often."""
     mask = _random_mask(images, strengths, random)
     white = _uniform_pixels(images, random) < 0.5
     return torch.where(mask, white.to(images.dtype), images)
 
 
 def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A black block at a random position; its sides are a fraction of the image's sides."""
+    """Images (n, C, H, W), each with a black block at a random position.
+
+    The block's sides are a fraction of the image's sides: `strengths` (n,).
+    """
     inside = torch.ones((len(images), 1, *images.shape[2:]), dtype=torch.bool, device=images.device)
     for axis, length in ((2, images.shape[2]), (3, images.shape[3])):
         side = torch.round(strengths * length)
@@ -55,7 +58,7 @@ def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
 
 
 def mixed(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """One of the single corruptions for each image, all with equal probability."""
+    """Images (n, C, H, W), each with one of the single corruptions, equally often. strengths: (n,)."""
     choice = torch.randint(len(SINGLE), (len(images),), generator=random, device=images.device)
     corrupted = torch.stack([corruption(images, strengths, random) for corruption in SINGLE.values()])
     return corrupted[choice, torch.arange(len(images), device=images.device)]

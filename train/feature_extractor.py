@@ -107,7 +107,7 @@ def train_feature_extractor(
 def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Generator) -> Tensor:
     """Rotate, zoom and translate each image (n, C, H, W) at random, and fill the border with black."""
 
-    def uniform(*shape: int) -> Tensor:
+    def uniform(*shape: int) -> Tensor:  # of the shape, in [-1, 1)
         return 2 * torch.rand(shape, generator=random) - 1
 
     n = len(images)

@@ -15,9 +15,9 @@ MIN_STD = 0.25  # fraction of the median std: smaller ones are clamped, so that 
 class LayerFeatures(nn.Module):
     """Images and their classes -> features of a classifier at several depths, from shallow to deep.
 
-    These are: the features after each halving of the side, flattened; the cross entropy of the class; the final
-    features, joined with the class as a one-hot vector. Second moments of the last compare the features of each class.
-    The mean of the cross entropy compares how clearly images show their class.
+    They are the features after each halving of the side, flattened; the cross entropy of the class; and the final
+    features joined with the class as a one-hot vector. The mean of the cross entropy says how clearly images show their
+    class. The products of final features and one-hot vector hold the mean features of each class.
     """
 
     def __init__(self, classifier: FeatureNetwork) -> None:

@@ -38,7 +38,7 @@ class Flow(PriorNetwork):
         nn.init.zeros_(self.output_proj.bias)
 
     def trained_parameters(self) -> list[Tensor]:
-        """The parameters that training changes: all but mean and factor."""
+        """The parameters that training changes: all but mean (d,) and factor (d, d)."""
         return [parameter for name, parameter in self.named_parameters() if name not in ("mean", "factor")]
 
     def forward(self, x: Tensor, t: Tensor, class_indices: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Flow(PriorNetwork):
     def integrate(self, noise: Tensor, class_indices: Tensor, steps: int) -> Tensor:
         """Noise (n, d) and classes (n,) -> latents (n, d), in `steps` evaluations of the velocity."""
 
-        def velocity(x: Tensor, step: int) -> Tensor:
+        def velocity(x: Tensor, step: int) -> Tensor:  # (n, d) -> (n, d)
             t = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
             return self.forward(x, t, class_indices)
 
@@ -89,7 +89,7 @@ class Flow(PriorNetwork):
         """
         x = self.normalise(latents)
 
-        def velocity_of_one(point: Tensor, t: Tensor, class_index: Tensor) -> Tensor:
+        def velocity_of_one(point: Tensor, t: Tensor, class_index: Tensor) -> Tensor:  # (d,), (1,), () -> (d,)
             return self.forward(point[None], t, class_index[None])[0]
 
         jacobian = torch.func.vmap(torch.func.jacrev(velocity_of_one), in_dims=(0, None, 0))
@@ -197,10 +197,10 @@ class UnrolledFlow(UnrolledPrior):
         """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d)."""
         tables = iter(self.tables)  # three for every block in every evaluation
 
-        def row_of_class(table: Tensor) -> Tensor:
+        def row_of_class(table: Tensor) -> Tensor:  # (classes, width) -> (n, width)
             return table if label is None else torch.index_select(table, 0, label)
 
-        def velocity(x: Tensor, step: int) -> Tensor:
+        def velocity(x: Tensor, step: int) -> Tensor:  # (n, d) -> (n, d)
             modulations = [
                 (row_of_class(next(tables)), row_of_class(next(tables)), row_of_class(next(tables)))
                 for _ in self.network.blocks

@@ -43,7 +43,7 @@ def train(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> tuple[Flow, Progress]:
-    """Train a flow from N(0, I) to latents. Returns the averaged weights that did best on held-out latents.
+    """Train a flow from N(0, I) to latents. Returns it with the averaged weights that did best on held-out latents.
 
     Latents of unknown classes are left out. report: called after every validation. keep: called with the whole state
     of the training after every validation; resume: such a state, to continue from. The same recipe and latents give the
@@ -74,7 +74,10 @@ def train(
 
 
 def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -> Flow:
-    """A trained flow from its tensors. Raises torch's errors and KeyError when they do not fit the recipe."""
+    """A trained flow from its tensors, of which `mean` (d,) gives the latent dimension.
+
+    Raises torch's errors and KeyError when they do not fit the recipe.
+    """
     flow = Flow(state_dict["mean"], state_dict["factor"], num_classes, recipe)
     flow.load_state_dict(state_dict)
     return flow.eval()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ..data.datasets import Dataset
 from ..files.atomic import write_bytes
 from ..files.locks import locked_folder
-from ..files.partial import clear_partial_files
+from ..files.temporary import clear_partial_files
 from ..recipes.training import Recipe
 from ..runtime.errors import ExecutionError, InputError
 from ..runtime.manifest import ImageSpec
@@ -94,9 +94,10 @@ def train(
 def train_epoch(
     model: nn.Module, updates: Updates, recipe: Recipe, images: np.ndarray, shape: Shape, epoch: int
 ) -> float:
-    """Train a model, the objective, for one pass over uint8 images. Returns the mean loss of an image.
+    """Train for one pass over images, uint8 (n, H, W[, 3]). Returns the mean loss of an image.
 
-    epoch: its number, from 1. Together with the seed it decides all random numbers, so a resumed run repeats them.
+    model: the objective, as `processes.distribute` returns it. shape: (C, H, W). epoch: its number, from 1. Together
+    with the seed it decides all random numbers, so a resumed run repeats them.
     """
     model.train()
     order, random = _random_numbers(recipe.seed, epoch)
@@ -135,7 +136,7 @@ class Validation:
 
 @torch.inference_mode()
 def validate(objective: Objective, recipe: Recipe, images: np.ndarray, shape: Shape) -> Validation:
-    """Measure an objective on uint8 images.
+    """Measure an objective on images, uint8 (n, H, W[, 3]). shape: (C, H, W).
 
     Corruption and a VAE's noise are drawn from the same seed every time, so that epochs can be compared.
     """
@@ -160,9 +161,9 @@ def validate(objective: Objective, recipe: Recipe, images: np.ndarray, shape: Sh
 
 
 def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """The network's input, its target, and a VAE's noise (n, d), of uint8 images.
+    """The network's input, its target, and a VAE's noise (n, d), from images uint8 (n, H, W[, 3]).
 
-    Input and target are (n, C, H, W) in the recipe's pixel range; the input is corrupted if the recipe says so.
+    Input and target are float32 (n, C, H, W) in the recipe's pixel range; the input is corrupted if the recipe says so.
     """
     low, high = recipe.pixel_range
     clean = torch.from_numpy(to_tensor(images, ImageSpec(shape, (0.0, 1.0)))).to(random.device)
@@ -175,8 +176,8 @@ def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Gene
 def _random_numbers(seed: int, epoch: int) -> tuple[np.random.Generator, Generator]:
     """Random numbers that depend on the seed and the epoch's number alone.
 
-    The first are for the order of the images, the same in every process; the second for corruption and a VAE's noise,
-    different in every process.
+    The first are for the order of the images and the same in every process. The second are for corruption and a VAE's
+    noise, and different in every process.
     """
     (noise_seed,) = np.random.SeedSequence([seed, epoch, processes.rank()]).generate_state(1, np.uint64)
     noise = Generator(processes.device()).manual_seed(int(noise_seed >> np.uint64(1)))

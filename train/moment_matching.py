@@ -43,9 +43,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class RealImages:
-    """The real images of a refinement. latents: float32 (n, d). class_indices: int64 (n,). Both on the device.
+    """The real images of a refinement. latents: float32 (n, d). class_indices: int64 (n,). Both are on the device.
 
-    images: from rows int64 (m,) to images (m, C, H, W) in the recipe's pixel range, on the device.
+    images: a function from rows int64 (m,) to images (m, C, H, W) in the recipe's pixel range, on the device.
     """
 
     latents: Tensor

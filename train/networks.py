@@ -58,8 +58,8 @@ class Variational(EncoderDecoder):
 class Architecture:
     """A pair of networks that `Recipe.network` can name.
 
-    encoder: of a recipe, the shape (C, H, W) of images and the number of outputs. decoder: of a recipe and the shape.
-    side_multiple: the number that the sides of the images must be divisible by.
+    encoder: a function of a recipe, the shape (C, H, W) of an image and the number of outputs.
+    decoder: a function of a recipe and the shape. side_multiple: a number that must divide the sides of the images.
     """
 
     encoder: Callable[[Recipe, Shape, int], nn.Module]

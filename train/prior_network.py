@@ -16,7 +16,7 @@ from torch import Tensor, nn
 class Progress:
     """A validation of a learned prior. The losses are means over latents and latent dimensions.
 
-    train_loss: since the last validation. held_out_loss: of the averaged weights on held-out latents.
+    train_loss: since the last validation. held_out_loss: on held-out latents, of the weights that would be returned.
     """
 
     step: int

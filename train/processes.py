@@ -17,7 +17,7 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Number of this process among them, from 0."""
+    """Index of this process among those that train together, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 

@@ -53,7 +53,7 @@ def refine(
     """Refine a run's checkpoint and its flow prior, and return both.
 
     Classifiers of the training images are trained first. The feature extractor, which measures models, is not used.
-    Images whose label cannot be asked for are not used either.
+    Images whose label is too rare to be asked for are not used either.
     note: called with a sentence when a classifier's training begins. resume, report, keep: see `match_moments`.
     The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
     Raises InputError when `dataset` is not what the network was trained on or has no labels, the prior is no flow, or

@@ -34,7 +34,7 @@ class Updates:
     def apply(self, loss: Tensor, *clipped: tuple[Iterable[Tensor], float]) -> None:
         """Update the weights by the gradient of a scalar loss.
 
-        clipped: parameters, and the largest norm that their gradient may have.
+        clipped: pairs of parameters and the largest norm that their gradient may have.
         """
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

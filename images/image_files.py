@@ -11,7 +11,7 @@ import numpy as np
 from ..files.paths import reason
 from ..runtime.errors import InputError, ShapeError, shortened
 from ..runtime.pixels import Shape
-from .checks import RESIZE_REMEDY, size_error
+from .array_checks import RESIZE_REMEDY, size_error
 from .decoding import ImageHeader, decode, largest_level, read_header
 
 MAX_LISTED_FILES = 10  # in one message
@@ -69,7 +69,7 @@ def read_image_files(
     if size is None:
         errors |= _size_mismatches(files, headers, shape)
     if errors:
-        raise _combined_error(errors | _decoding_errors(files, headers, errors), len(files))
+        raise _combined_error(errors | _decoding_errors(files, headers, errors, size), len(files))
     bits = _recorded_bits(files, headers, note)
     colour = None if shape is None else shape[0] == 3
     images: np.ndarray | None = None
@@ -127,13 +127,18 @@ def _size_error(
     return ShapeError(
         file.source_name,
         found=f"{size[0]}x{size[1]} pixels",
-        expected=f"{expected[0]}x{expected[1]}, as {first.file_name} has",
+        expected=f"{expected[0]}x{expected[1]}, as {first.file_name or first.source_name} has",
         remedy="Scale the images to one size.",
     )
 
 
-def _decoding_errors(files: Sequence[ImageFile], headers: dict[str, ImageHeader], errors: Errors) -> Errors:
-    """When some headers cannot be read, the errors of the other files that cannot be decoded, for one message."""
+def _decoding_errors(
+    files: Sequence[ImageFile], headers: dict[str, ImageHeader], errors: Errors, size: tuple[int, int] | None
+) -> Errors:
+    """When some headers cannot be read, the errors of the other files that cannot be decoded, for one message.
+
+    size: (width, height) that images are scaled to.
+    """
     if any(isinstance(error, ShapeError) for error in errors.values()):
         return {}
     more: Errors = {}
@@ -141,7 +146,7 @@ def _decoding_errors(files: Sequence[ImageFile], headers: dict[str, ImageHeader]
         if file.source_name in headers:
             try:
                 with file.open() as stream:
-                    decode(stream, file.source_name)
+                    decode(stream, file.source_name, size=size)
             except InputError as error:
                 more[file.source_name] = error
     return more
@@ -174,7 +179,7 @@ def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], 
     colour = [file for file in files if headers[file.source_name].sixteen_bit == "colour"]
     largest_grey, eight_bit = _largest_level(grey)
     largest_colour, _ = _largest_level(colour)
-    if colour and largest_colour >> 14 == 0:
+    if 0 <= largest_colour < 2**14:
         raise InputError(
             colour[0].source_name,
             found=f"16 bits a channel, and no level above {largest_colour + 255:,} of 65,535",
@@ -193,8 +198,8 @@ def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], 
 
 
 def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
-    """The largest level of 16-bit files, and whether all levels are 8-bit levels times 257."""
-    largest, eight_bit = 0, True
+    """The largest level of 16-bit files, -1 if none can be decoded, and whether all are 8-bit levels times 257."""
+    largest, eight_bit = -1, True
     for file in files:
         try:
             with file.open() as stream:

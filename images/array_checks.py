@@ -1,4 +1,4 @@
-"""Checks of image arrays by their headers, before any value is read."""
+"""Checks whether an array holds images, by its header and before any value is read, and the error for a wrong size."""
 
 import numpy as np
 
