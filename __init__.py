@@ -4,12 +4,12 @@
     model = aegen.load()                 # the shipped default; or a name, or a path
     images = model.sample(64, seed=0)    # float32 (64, 28, 28) in [0, 1]
 
-Importing this package imports next to nothing: numpy and onnxruntime are imported on the first use of a name (PEP 562).
+Importing this package imports almost nothing: numpy and onnxruntime are imported on the first use of a name (PEP 562).
 """
 
-from .runtime import forks  # imports next to nothing too; a fork then waits for imports in other threads
+from .runtime import forks  # imports almost nothing; it makes forks wait for imports in other threads
 
-TYPE_CHECKING = False  # as in typing, without importing it
+TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from typing import Any
 

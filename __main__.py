@@ -3,17 +3,18 @@
 import os
 import signal
 
-TYPE_CHECKING = False  # as in the module typing, without importing it
+TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from typing import NoReturn
 
-SIGNAL_EXIT = 128  # plus the number of a signal: the exit code by which shells report it
+SIGNAL_EXIT = 128  # a process that signal n ended has the exit code 128 + n in shells
 
 
 def exit_at_once(number: int, frame: object) -> "NoReturn":
-    """Signal handler that exits with the exit code of the signal, and for Ctrl-C prints one line.
+    """Signal handler that exits with the exit code of the signal, and prints one line for Ctrl-C.
 
-    While modules are imported nothing needs to be cleaned up, and an exception could be lost or replaced.
+    It raises no exception, because an import that is interrupted could catch or replace it. While modules are imported,
+    nothing needs to be cleaned up.
     """
     if number == signal.SIGINT:
         try:
@@ -26,7 +27,7 @@ def exit_at_once(number: int, frame: object) -> "NoReturn":
 def program() -> "NoReturn":
     """Run the command line, and exit without Python's orderly shutdown.
 
-    All output is written by then, and the shutdown takes a tenth of the time that sampling a grid takes.
+    All output is written by then, and the shutdown would take a tenth of the time that sampling a grid takes.
     """
     from .cli import main
 

@@ -1,6 +1,6 @@
-"""pythae's RAE-L2 and VAE beside an artifact of aegen: the same images, networks, epochs, batch size and learning rate.
+"""Compare pythae's RAE-L2 and VAE with an artifact of aegen, with equal images, networks and training hyperparameters.
 
-Needs the extra `train` and `pip install pythae==0.1.2`. Prints a table in Markdown, and JSON with --json FILE.
+Needs the extra `train` and `pip install pythae==0.1.2`. Prints a table in Markdown, and writes JSON with --json FILE.
 
     python benchmarks/against_pythae.py --like mnist-fast --data mnist --json against_pythae.json
 """
@@ -41,21 +41,21 @@ from pythae.samplers import (
 )
 from pythae.trainers import BaseTrainerConfig, CoupledOptimizerTrainerConfig
 
-COMPONENTS = 50  # of the Gaussian mixture; pythae's default is 10
-MAF_EPOCHS = 100  # of the masked autoregressive flow; pythae's default
+COMPONENTS = 50  # components of the Gaussian mixture; pythae's default is 10
+MAF_EPOCHS = 100  # training epochs of the masked autoregressive flow; pythae's default
 # Hyperparameters that pythae's models share with the artifact.
 SHARED = ("network", "widths", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")
 
 
 class Encoder(BaseEncoder):  # type: ignore[misc]
-    """aegen's encoder with pythae's interface. For a VAE it returns means and log variances."""
+    """An encoder of aegen with pythae's interface. For a VAE it returns means and log variances."""
 
     def __init__(self, network: torch.nn.Module, latent_dim: int, variational: bool) -> None:
         super().__init__()
         self.network, self.latent_dim, self.variational = network, latent_dim, variational
 
     def forward(self, images: torch.Tensor) -> ModelOutput:
-        """Images (n, 1, H, W) -> latents (n, d), and log variances (n, d) of a VAE."""
+        """Images (n, 1, H, W) -> latents (n, d); for a VAE means (n, d) and log variances (n, d)."""
         outputs = self.network(images)
         if not self.variational:
             return ModelOutput(embedding=outputs)
@@ -64,7 +64,7 @@ class Encoder(BaseEncoder):  # type: ignore[misc]
 
 
 class Decoder(BaseDecoder):  # type: ignore[misc]
-    """aegen's decoder with pythae's interface."""
+    """A decoder of aegen with pythae's interface."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -76,9 +76,10 @@ class Decoder(BaseDecoder):  # type: ignore[misc]
 
 
 def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -> BaseAE:
-    """Train pythae's model of the recipe's kind, a VAE or an RAE-L2, by pythae's pipeline, which keeps the best epoch.
+    """Train pythae's model with pythae's pipeline, and return it with the weights of the best epoch.
 
-    images: training and validation images, float32 (n, C, H, W) in [0, 1].
+    The recipe's kind selects the model: a VAE, or an RAE-L2 for any other kind. images: training and validation images,
+    float32 (n, C, H, W) in [0, 1].
     """
     shape, d = tuple(images[0].shape[1:]), recipe.latent_dim
     variational = recipe.kind == "vae"
@@ -110,7 +111,7 @@ def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -
 
 
 def samplers(model: BaseAE, images: list[torch.Tensor], seed: int, folder: Path) -> Iterator[tuple[str, BaseSampler]]:
-    """Pythae's samplers for a trained model, fitted, with their names.
+    """Fit pythae's samplers to a trained model, and yield each with its name.
 
     images: training and validation images, float32 (n, C, H, W) in [0, 1].
     """
@@ -135,7 +136,7 @@ def samplers(model: BaseAE, images: list[torch.Tensor], seed: int, folder: Path)
 
 @torch.inference_mode()
 def reconstructions(model: BaseAE, reference: ReferenceSet) -> ScoredImages:
-    """The test images, encoded and decoded by one of pythae's models."""
+    """Reconstruct the test images with one of pythae's models."""
     images = torch.from_numpy(reference.test_images[:, None] / np.float32(255))
     parts = [model.decoder(model.encoder(part).embedding).reconstruction for part in torch.split(images, 1000)]
     return ScoredImages(reference, grey_levels(torch.cat(parts)))
@@ -143,18 +144,18 @@ def reconstructions(model: BaseAE, reference: ReferenceSet) -> ScoredImages:
 
 @torch.inference_mode()
 def samples(sampler: BaseSampler, reference: ReferenceSet, seed: int) -> ScoredImages:
-    """As many samples as there are test images."""
+    """Sample as many images as there are test images."""
     torch.manual_seed(seed)
     return ScoredImages(reference, grey_levels(sampler.sample(num_samples=len(reference), batch_size=500)))
 
 
 def grey_levels(images: torch.Tensor) -> np.ndarray:
-    """Images (n, 1, H, W) in [0, 1] as uint8 (n, H, W)."""
+    """Convert images (n, 1, H, W) in [0, 1] to uint8 (n, H, W)."""
     return np.rint(images[:, 0].cpu().numpy() * 255).astype(np.uint8)
 
 
 def megabytes(model: BaseAE) -> float:
-    """Size of a model's parameters, 10^6 bytes each."""
+    """Size of a model's parameters, in units of 10^6 bytes."""
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
 
 
@@ -195,7 +196,7 @@ def main() -> None:
 
 
 def parsed_options() -> argparse.Namespace:
-    """The options of the command line."""
+    """Parse the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--like", default="mnist-fast", help="artifact that gives networks, epochs, batches and learning rate"
@@ -208,7 +209,7 @@ def parsed_options() -> argparse.Namespace:
 
 
 def write_json(file: Path, reports: list[Report], seconds: dict[str, float]) -> None:
-    """Write the reports, as `aegen evaluate --json` prints them, and the training times."""
+    """Write the reports, in the form that `aegen evaluate --json` prints, and the training times."""
     rows = [json.loads(tables.as_json(report)) for report in reports]
     file.write_text(json.dumps({"reports": rows, "training_seconds": seconds}, indent=1))
 

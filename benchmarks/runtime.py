@@ -1,14 +1,14 @@
-"""aegen's methods beside onnxruntime alone, torch, OpenVINO, numpy and the machine's matrix multiply, in one run.
+"""Compare the speed of aegen's methods with onnxruntime alone, torch, OpenVINO, numpy and a matrix product.
 
-Needs the extra `train`, and `pip install openvino` for that peer. Prints three tables in Markdown, and JSON with
+Needs the extra `train`; `pip install openvino` adds OpenVINO. Prints three tables in Markdown, and writes JSON with
 --json FILE:
 
-* encoding and decoding beside all peers: microseconds for one image, and how many times as fast as the peer aegen is
-* every method beside onnxruntime alone
+* encoding and decoding: microseconds per image of aegen and of the other libraries, and how many times as fast aegen is
+* every method: images per second, and the ratio of its time to onnxruntime alone
 * decoding by four threads that share a model
 
-The peers run the same network at the fastest of a few chunk sizes and drop their results, which aegen keeps. torch and
-numpy run with random weights, which take as long.
+The other libraries, called peers, run the same network with the fastest of a few batch sizes. They drop their results,
+which aegen keeps. torch and numpy use random weights, which take the same time.
 
     python benchmarks/runtime.py mnist-ae mnist --json runtime.json
 """
@@ -42,9 +42,9 @@ from aegen.runtime.workers import slices
 from aegen.train.networks import build
 from threadpoolctl import threadpool_limits
 
-CHUNKS = (128, 512, 2048)  # rows in one call of a peer; the fastest counts
-CALLERS, SHARED_LATENTS = 4, 8192  # threads that share a model, and latents that each of them decodes
-MATRIX_SIDE = 1024  # of the square matrices whose product gives the machine's peak
+CHUNKS = (128, 512, 2048)  # batch sizes of the other libraries, of which the fastest counts
+CALLERS, SHARED_LATENTS = 4, 8192  # number of threads that share a model, and of latents that each decodes
+MATRIX_SIDE = 1024  # side of the square matrices with which the machine's peak speed is measured
 
 Run = Callable[[np.ndarray], object]
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def beside_peers(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Print the table of encoding and decoding beside all peers, and return its rows."""
+    """Print the table that compares encoding and decoding with the other libraries, and return its rows."""
     rows: list[dict[str, Any]] = []
     for name, encode, threads, n in itertools.product(options.models, (True, False), options.threads, options.batches):
         rows.append(measure(name, encode, n, threads, options.seconds))
@@ -85,7 +85,7 @@ def beside_peers(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def beside_onnxruntime(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Print the table of every method beside onnxruntime alone, and return its rows."""
+    """Print the table that compares every method with onnxruntime alone, and return its rows."""
     print("\n| model | method | threads | batch | images/s | x onnxruntime |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     rows: list[dict[str, Any]] = []
@@ -98,7 +98,7 @@ def beside_onnxruntime(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def shared_by_threads(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Print the table of threads that share a model, and return its rows."""
+    """Print the table for several threads that share a model, and return its rows."""
     print("\n| model | threads that share it | cores | gain | same images |")
     print("| --- | ---: | ---: | ---: | --- |")
     rows = [measure_shared(name, options.seconds) for name in options.models]
@@ -108,15 +108,16 @@ def shared_by_threads(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> dict[str, Any]:
-    """Median microseconds for one image of aegen and of each peer at its best chunk size, and the ratios of speeds.
+    """Measure the microseconds per image of aegen and of the other libraries, and the ratios of their speeds.
 
-    encode: encode n images, or else decode n latents.
+    Times are medians; each other library has its best batch size. encode: encode n images if true, otherwise decode n
+    latents.
     """
     folder = find(name)
     model = aegen.load(folder, threads=threads)
     latents = model.sample_latents(n, seed=0)  # (n, d)
     floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # (n, H, W[, 3])
-    calls: dict[tuple[str, int], Call] = {  # by peer and chunk size
+    calls: dict[tuple[str, int], Call] = {  # by library and batch size; 0 is aegen's own batch size
         ("aegen", 0): lambda: model.encode(floats) if encode else model.decode(latents),
         ("aegen uint8", 0): lambda: model.encode(levels) if encode else model.decode(latents, dtype="uint8"),
     }
@@ -129,7 +130,7 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     with threadpool_limits(threads), torch.inference_mode():
         times = dict(zip(calls, interleaved(list(calls.values()), seconds), strict=True))
     medians = {key: statistics.median(values) for key, values in times.items()}
-    peak = MATRIX_SIDE**3 / medians.pop(("sgemm", 0))  # MACs a second
+    peak = MATRIX_SIDE**3 / medians.pop(("sgemm", 0))  # MACs per second
     best = {peer: min((key for key in medians if key[0] == peer), key=medians.__getitem__) for peer, _ in medians}
     macs = model.manifest.macs.get(ENCODER if encode else DECODER, 0)
     return {
@@ -149,7 +150,10 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
 
 
 def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]:
-    """The peers by name, each with a function that runs one batch of tensors: images (n, C, H, W) or latents (n, d)."""
+    """The other libraries by name, each with a function that runs one batch of tensors.
+
+    The tensors are images (n, C, H, W) or latents (n, d).
+    """
     artifact = Artifact.open(folder)
     graph, input_name, output_name = (ENCODER, "image", "latent") if encode else (DECODER, "latent", "image")
     session = open_session(artifact.read(graph), graph, threads)
@@ -181,9 +185,9 @@ def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]
 
 
 def numpy_mlp(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch: np.ndarray) -> np.ndarray:
-    """An MLP in numpy: matrix products and ReLUs, and a sigmoid at the end of a decoder.
+    """A multilayer perceptron in numpy: matrix products and ReLUs, and a final sigmoid in a decoder.
 
-    weights: matrices (a, b) and biases (b,) of the layers. batch: (n, ...). Returns latents (n, d) or pixels (n, p).
+    weights: matrix (a, b) and bias (b,) of each layer. batch: (n, ...). Returns latents (n, d) or pixels (n, p).
     """
     hidden = batch.reshape(len(batch), -1)
     for number, (matrix, bias) in enumerate(weights, 1):
@@ -194,7 +198,7 @@ def numpy_mlp(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch:
 
 
 def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
-    """A call that runs all rows (n, ...), `size` at a time, and drops the results."""
+    """A call that runs all rows (n, ...), in batches of `size`, and drops the results."""
     batches = [rows[part] for part in slices(len(rows), size)]
 
     def call() -> None:
@@ -205,7 +209,7 @@ def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
 
 
 def measure_shared(name: str, seconds: float) -> dict[str, Any]:
-    """How much faster CALLERS threads that share one model decode than one thread that does all their work."""
+    """Measure how much faster CALLERS threads that share a model decode than one thread with the same work."""
     model = aegen.load(name, threads=1)
     latents = model.sample_latents(SHARED_LATENTS, seed=0)  # (n, d)
 

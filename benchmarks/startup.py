@@ -1,4 +1,4 @@
-"""How long aegen's commands take to start, beside the imports and sessions that they need.
+"""Measure how long aegen's commands take to start, compared with the imports and sessions that they need.
 
 Prints JSON: medians in milliseconds, and ratios. Run it with the Python of an environment in which aegen is installed.
 
@@ -27,7 +27,7 @@ for graph in sys.argv[1:]:
 
 
 def main() -> None:
-    """Run each command in turn, round after round, and print the medians."""
+    """Run all commands in turn for several rounds, and print the median times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     rounds = parser.parse_args().rounds
@@ -46,7 +46,7 @@ def main() -> None:
         }
         environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
         times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(rounds + 1):  # the first round fills the caches of the disk and is not counted
+        for _ in range(rounds + 1):  # the first round fills the disk cache and is not counted
             for name, command in commands.items():
                 start = time.perf_counter()
                 subprocess.run(command, check=True, capture_output=True, env=environment)

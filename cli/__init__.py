@@ -1,4 +1,4 @@
-"""The command line. Each command is a module, imported when the command is named; libraries are imported inside it."""
+"""The command line. Each command is a module, imported only when it is used; it imports libraries when it runs."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ import click
 
 from .stopping import INTERRUPTED, raise_pending_signal, signals_as_exceptions
 
-REMEDIES = {  # advice of library errors in terms of Python, and the same as options
+REMEDIES = {  # advice in library errors, and the same advice in terms of options
     "Pass resize=True": "Use --resize",
     "Give the training data": "Pass the training data with --data",
     "allow that the artifact is overwritten": "pass --overwrite",
 }
-MAX_WORD = 400  # characters of one word in an error message; longer words come from the user's input
+MAX_WORD = 400  # characters of one word in an error message; longer words, from the user's input, are shortened
 
-# The commands by purpose, each with a short description, so that `aegen --help` imports none of them.
+# The commands by purpose. Their short descriptions are here so that `aegen --help` imports no command.
 SECTIONS = {
     "Use a model": {
         "sample": "Sample new images.",
@@ -47,7 +47,7 @@ SECTIONS = {
 
 
 class _Commands(click.Group):
-    """A group of commands, each imported when it is named; help lists them by purpose."""
+    """A group of commands. Each is imported only when it is used, and the help lists them by purpose."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for names in SECTIONS.values() for name in names]
@@ -65,7 +65,7 @@ class _Commands(click.Group):
                 raise_pending_signal()
                 return result
         except KeyboardInterrupt:
-            raise click.Abort from None  # for KeyboardInterrupt click would print an empty line
+            raise click.Abort from None  # because click prints an empty line for KeyboardInterrupt
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -85,10 +85,13 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit with 0, with 2 for wrong usage or with 1 for a failed job; errors print one line."""
+    """Run a command and exit: with 0 after success, 2 for wrong usage, 1 for another error, 130 after Ctrl-C.
+
+    An error prints one line.
+    """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a stream that the caller has closed is None
-            stream.reconfigure(errors="backslashreplace")  # characters that the encoding lacks must not fail the job
+        if isinstance(stream, TextIOWrapper):  # a stream is None if the caller has closed it
+            stream.reconfigure(errors="backslashreplace")  # escapes characters that the encoding lacks
     try:
         try:
             exit_code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
@@ -105,10 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         exit_code = INTERRUPTED
-    except BrokenPipeError:  # the program that reads the output has ended
+    except BrokenPipeError:  # the program that reads our output has ended
         _drop_output()
         exit_code = 1
-    except Exception as error:  # whatever it is, a user sees one line and no traceback
+    except Exception as error:  # for any error, the user sees one line and no traceback
         if sys.flags.dev_mode:
             raise
         click.echo(f"Error: {_one_line(error)}", err=True)
@@ -119,17 +122,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _drop_output() -> None:
-    """Send buffered output nowhere: at exit Python would try to write it again, and print the error."""
+    """Discard output that is still buffered. Python would try to write it again at exit, and print another error."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _shortened(message: str, arguments: Sequence[str] | None) -> str:
-    """A usage error as one line, with the user's values in it shortened as library errors shorten them."""
+    """The message of a usage error as one line. Long values from the user are shortened as in library errors."""
     from ..runtime.errors import shortened
 
     values = [*(sys.argv[1:] if arguments is None else arguments), *os.environ.values()]
-    values += [value.partition("=")[2] for value in values]  # of --option=value
+    values += [value.partition("=")[2] for value in values]  # the value of --option=value
     for text in sorted({*values}, key=len, reverse=True):
         for form in (text, repr(text)[1:-1]):
             if len(form) > len(shortened(form)):
@@ -138,7 +141,7 @@ def _shortened(message: str, arguments: Sequence[str] | None) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    """The message of any exception as one line, without the name of its class where the message is plain."""
+    """The message of any exception as one line. The name of its class is added if the error is unexpected."""
     from ..files.output_errors import WRITE_ERRORS, output_error
     from ..runtime.errors import AegenError
 
@@ -148,7 +151,7 @@ def _one_line(error: Exception) -> str:
             text = text.replace(in_python, as_option)
         return text
     if isinstance(error, OSError) and error.filename is None and error.errno in WRITE_ERRORS:
-        return str(output_error("standard output", error))  # errors of files have a filename
+        return str(output_error("standard output", error))  # an OSError of a file would have a filename
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

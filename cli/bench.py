@@ -1,4 +1,4 @@
-"""`aegen bench`: how fast a model is on this machine."""
+"""`aegen bench`: measure how fast a model is on this machine."""
 
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command(argument: str | None, model: str | None, seconds: float, threads: int | None, as_json: bool) -> None:
     """Measure how fast a model encodes, decodes and samples on this machine.
 
-    Each line shows a method at a number of images in one call: the median time of many calls, and its ratio to the time
-    of onnxruntime alone, which runs the same graphs on prepared arrays. The two take turns.
+    Each line is for one method and one number of images in a call. It shows the median time of many calls, and the
+    ratio of this time to that of onnxruntime alone on the same graphs and prepared arrays. Their calls alternate.
     --json prints a list of {"method", "batch", "seconds", "onnxruntime_ratio"}.
 
     \b

@@ -36,7 +36,7 @@ def command(
     """Score models and priors side by side.
 
     A model is a shipped name or the path of an artifact; `:PRIOR` after it chooses one of its priors. The last row of
-    the table holds the reference values: what real training images score in place of samples.
+    the table holds the reference values: the scores of real training images in place of samples.
     `--format json` prints a list of the objects that `aegen evaluate --json` prints.
 
     \b
@@ -50,7 +50,7 @@ def command(
     pairs = [_model_and_prior(model) for model in models]
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
-        loaded[name].sample_latents(0, prior=prior)  # raises the error of an unknown prior before the work begins
+        loaded[name].sample_latents(0, prior=prior)  # raises an error for an unknown prior before the work begins
     dataset, reference = load_reference(data, split, extractor, count, threads)
     evaluator = Evaluator(reference, dataset.facts.name, split, seed)
     reports, reconstructions = [], {}
@@ -69,7 +69,7 @@ def command(
 
 
 def _model_and_prior(model: str) -> tuple[str, str | None]:
-    """Split MODEL[:PRIOR]; a colon in the path of an existing artifact belongs to the path."""
+    """Split MODEL[:PRIOR]; the prior is None if it is missing. A colon in an existing path belongs to the path."""
     from pathlib import Path
 
     name, colon, prior = model.rpartition(":")

@@ -1,4 +1,4 @@
-"""`aegen decode`: latents to images."""
+"""`aegen decode`: turn latents into images."""
 
 import click
 
@@ -15,8 +15,8 @@ def command(
 ) -> None:
     """Turn latents into images.
 
-    LATENTS is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. The
-    files of an output folder are named after the names in an .npz.
+    LATENTS is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. If
+    an .npz holds the names of image files, the files of an output folder are named after them.
 
     \b
     aegen decode latents.npy -o images.png

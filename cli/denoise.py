@@ -1,4 +1,4 @@
-"""`aegen denoise`: noisy images to clean ones."""
+"""`aegen denoise`: remove noise from images."""
 
 from collections.abc import Iterator
 
@@ -68,12 +68,12 @@ def command(
     originals, count = image_set.images, len(image_set.images)
 
     def noisy_parts() -> Iterator[np.ndarray]:
-        """The originals with noise, in parts (k, H, W) or (k, H, W, 3)."""
+        """The original images with noise, in parts (k, H, W) or (k, H, W, 3)."""
         random = np.random.default_rng(seed)
         return (with_noise(part, noise, random) for part in parts(originals))
 
     def layers_above() -> list[np.ndarray]:
-        """What a grid shows above the cleaned images: arrays (n, H, W) or (n, H, W, 3)."""
+        """The images that a grid shows above the cleaned ones: arrays (n, H, W) or (n, H, W, 3)."""
         return [originals, np.concatenate(list(noisy_parts()))] if noise else [originals]
 
     inputs = noisy_parts() if noise else parts(originals)

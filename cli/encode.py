@@ -1,4 +1,4 @@
-"""`aegen encode`: images to latents."""
+"""`aegen encode`: turn images into latents."""
 
 import click
 
@@ -24,8 +24,8 @@ from .options import (
 def command(images: tuple[str, ...], output: str, model: str | None, threads: int | None, resize: bool) -> None:
     """Turn images into latents.
 
-    Writes float32 (images, latent dimensions) as .npy, as .npz under the name `latents`, or as .npy to standard output
-    (-). An .npz also holds the names of image files as `names`, and `aegen decode` writes files of these names.
+    Writes a float32 array (images, latent dimensions) as .npy, as .npz under the name `latents`, or as .npy to standard
+    output (-). An .npz also holds the names of image files as `names`; `aegen decode` names its output files so.
 
     \b
     aegen encode t10k-images-idx3-ubyte.gz -o latents.npy

@@ -1,4 +1,4 @@
-"""`aegen evaluate`: how good a model's reconstructions and samples are, beside what real images score."""
+"""`aegen evaluate`: score a model's reconstructions and samples, with the scores of real images for comparison."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..evaluation.reference import ReferenceSet
     from ..runtime.autoencoder import Autoencoder
 
-NEAREST_SAMPLES, NEAREST_COLUMNS = 32, 16  # of the grid that --nearest writes
+NEAREST_SAMPLES, NEAREST_COLUMNS = 32, 16  # samples and columns of the grid that --nearest writes
 
 data_option = click.option("--data", default="mnist", show_default=True, metavar="NAME|PATH", help="Real images.")
 split_option = click.option(
@@ -95,10 +95,10 @@ def command(
 ) -> None:
     """Score a model's reconstructions of real images, and equally many samples.
 
-    Metrics of samples stand beside their reference values: what real training images score in place of samples.
+    Metrics of samples are shown with reference values: the scores of real training images in place of samples.
 
     --json prints one object: {"model", "prior", "temperature", "samples", "seed", "data", "split", "feature_extractor",
-    "importance_samples", "megabytes", "macs", "metrics"}. Under "metrics" each metric that applies to the model is
+    "importance_samples", "megabytes", "macs", "metrics"}. Under "metrics" each metric that applies to the model has
     "value", "reference" (or null) and "better": lower, higher or zero.
 
     \b
@@ -125,10 +125,10 @@ def command(
 def load_reference(
     data: str, split: str, extractor: str | None, count: int, threads: int | None
 ) -> "tuple[Dataset, ReferenceSet]":
-    """A data set, and the reference set for `count` samples.
+    """Load a data set, and make the reference set for `count` samples.
 
-    split: "test" or "validation". extractor: a name or a path; None is the feature extractor named after the data set.
-    Raises InputError when the one named after the data set was trained on other images, and the errors of
+    split: "test" or "validation". extractor: the name or path of a feature extractor; None stands for the one named
+    after the data set. Raises InputError when that one was trained on other images, and the errors of
     `FeatureExtractor`.
     """
     from ..data.datasets import load
@@ -150,7 +150,7 @@ def load_reference(
 def _refuse_early(
     model: "Autoencoder", prior: str | None, temperature: float | None, nearest: str | None, train_classifier: bool
 ) -> None:
-    """Raise the errors of options that cannot work before the time-consuming part begins."""
+    """Raise errors for options that cannot work. It is called before the time-consuming part begins."""
     from ..files.atomic import require_parent
     from ..images.outputs import GRID_SUFFIXES, output_format
     from ..runtime.errors import InputError
@@ -176,7 +176,10 @@ def _refuse_early(
 def _classifier_accuracy(
     reference: "ReferenceSet", seed: int, threads: int | None
 ) -> "Callable[[np.ndarray, np.ndarray], float]":
-    """A function from images uint8 (n, H, W[, 3]) and labels int64 (n,) to a classifier's accuracy on test images."""
+    """A function that trains a classifier and returns its accuracy on the test images.
+
+    It takes the training images, uint8 (n, H, W[, 3]), and their labels, int64 (n,).
+    """
     from ..data.images import LabelledImages
     from ..recipes.feature_extractor import FeatureExtractorRecipe
     from ..runtime.errors import InputError
@@ -196,7 +199,10 @@ def _classifier_accuracy(
 def _write_nearest(
     output: str, samples: "np.ndarray", training_images: "np.ndarray", extractor: "FeatureExtractor"
 ) -> None:
-    """Write samples above the training images whose features are nearest. Both uint8, (n, H, W[, 3]) and (t, ...)."""
+    """Write a grid that shows each sample above the training image with the nearest features.
+
+    samples: uint8 (n, H, W[, 3]). training_images: uint8 (t, H, W[, 3]).
+    """
     from ..evaluation.neighbours import nearest_in_parts
     from ..images.grid import stacked
     from ..images.writing import write_images

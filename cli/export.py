@@ -1,4 +1,4 @@
-"""`aegen export`: a training run -> an artifact."""
+"""`aegen export`: make an artifact of a training run."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import click
     "--components", type=click.IntRange(1), help="Components of the Gaussian mixture.  [default: the likeliest number]"
 )
 @click.option(
-    "--flow-steps",
+    "--evaluations",
     type=click.IntRange(1),
     help="Evaluations of a learned prior for one latent.  [default: as many as in refinement, or 8]",
 )
@@ -48,7 +48,7 @@ def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
 
     RUN is the folder of a run, whose best epoch is exported, or one of its .pt files. The exported files are
     compared with torch at several batch sizes; if they differ, or anything else fails, no artifact is left behind. A
-    prior that `aegen train-prior` left in the run goes into the artifact.
+    prior that `aegen train-prior` has written to the run is exported too.
 
     \b
     aegen export runs/ae -o my-artifact
@@ -61,8 +61,8 @@ def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
 
     trained = checkpoint.read(run)
     prior_file = priors.beside(run)
-    if options["flow_steps"] and not prior_file.exists():
-        raise click.UsageError(f"--flow-steps is for a run with a learned prior: found no {prior_file}.")
+    if options["evaluations"] and not prior_file.exists():
+        raise click.UsageError(f"--evaluations is for a run with a learned prior: found no {prior_file}.")
     manifest = export(
         trained,
         load(trained.source(data)),

@@ -1,4 +1,4 @@
-"""`aegen info`: the facts of an artifact."""
+"""`aegen info`: show the facts of an artifact."""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
 
 
 def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
-    """The facts to show, by their names."""
+    """The facts to show, by name."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     data, parity = manifest.data, manifest.parity
@@ -70,14 +70,14 @@ def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
 
 
 def _prior(manifest: "Manifest", name: str) -> str:
-    """A prior with its log-likelihood, if it has one, and a learned one with its evaluations."""
+    """A line about a prior: its name, its log-likelihood if known, and the evaluations of a learned one."""
     likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)
     facts = f"{name:<9}" + (" " * 14 if likelihood is None else f" {likelihood:8.2f} nats")
     return facts.rstrip() + (f"  learned, evaluations: {learned.evaluations}" if learned else "")
 
 
 def _classes(manifest: "Manifest") -> list[str]:
-    """The labels that can be asked for, each with its class name if it has one."""
+    """The labels that a user can choose, each with its class name if it has one."""
     if not manifest.class_names:
         return list(map(str, manifest.labels))
     return [f"{label} {name}" for label, name in zip(manifest.labels, manifest.class_names, strict=True)]

@@ -1,10 +1,10 @@
-"""`aegen interpolate`: paths from one image to another through latent space."""
+"""`aegen interpolate`: make paths from one image to another through latent space."""
 
 import click
 
 from .options import done, dtype_option, model_options, note, plural, resize_option, strip_options, wants_arrays
 
-DEFAULT_PATHS = 8  # between sampled images
+DEFAULT_PATHS = 8  # number of paths without A and B
 
 
 @click.command
@@ -43,8 +43,8 @@ def command(
     """Interpolate from the images of A to those of B, or, without them, between sampled images.
 
     A and B hold equally many images. A grid shows one path in each row, a .gif shows all paths at once, and arrays are
-    (paths, steps, height, width). Paths between sampled images go through the noise of a learned prior: each image on
-    them could have been sampled.
+    (paths, steps, height, width). Paths between sampled images interpolate the noise of a learned prior, so every image
+    on them could have been sampled.
 
     \b
     aegen interpolate 't10k-images-idx3-ubyte.gz[0:8]' 't10k-images-idx3-ubyte.gz[8:16]' -o paths.png

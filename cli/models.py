@@ -1,4 +1,4 @@
-"""`aegen models`: the artifacts that ship with the package."""
+"""`aegen models`: list the artifacts that ship with the package."""
 
 from typing import Any
 

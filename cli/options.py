@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PROGRESS_DELAY = 1.0  # seconds before a progress bar appears
-PART_ROWS = 4096  # rows between two steps of a progress bar
+PART_ROWS = 4096  # images or latents between two steps of a progress bar
 
 _model = click.option(
     "--model",
@@ -74,7 +74,10 @@ def model_argument(command: Command) -> Command:
 
 
 def chosen_model(argument: str | None, model: str | None) -> str | None:
-    """The model that the argument names, else --model or AEGEN_MODEL. Raises UsageError for argument and --model."""
+    """The model named by the argument, else by --model or AEGEN_MODEL.
+
+    Raises UsageError if both the argument and --model are given.
+    """
     source = click.get_current_context().get_parameter_source("model")
     if argument and model and source == click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("Give the model once: as MODEL or as --model.")
@@ -116,7 +119,7 @@ def usage() -> Iterator[None]:
 
 
 def done(output: str, contents: str) -> None:
-    """Print on standard error what was written to a file or folder."""
+    """Print on standard error what was written to a file or folder; print nothing if that was standard output."""
     if output != "-":
         click.echo(f"{output}: {contents}", err=True)
 
@@ -132,7 +135,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
-    """Slices of PART_ROWS rows of an array (n, ...), so that of a memory map only one slice is in memory at a time."""
+    """Cut an array (n, ...) into slices of PART_ROWS rows. Of a memory-mapped file only one slice is in memory."""
     from ..runtime.arrays import forget
 
     for start in range(0, len(rows), PART_ROWS):
@@ -141,9 +144,9 @@ def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
 
 
 def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
-    """The chunks, arrays (k, ...) of `count` rows in all, with a progress bar when they take over PROGRESS_DELAY.
+    """Pass chunks (k, ...) of `count` rows in total on, with a progress bar if they take longer than PROGRESS_DELAY.
 
-    The bar is on standard error, and only where that is a terminal.
+    The bar is shown on standard error, and only if that is a terminal.
     """
     remaining, began, rows_done = iter(chunks), time.monotonic(), 0
     for chunk in remaining:
@@ -163,5 +166,5 @@ def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.nd
 
 
 def _on_terminal() -> bool:
-    """Whether standard error is a terminal; Python sets it to None when the caller has closed it."""
+    """Whether standard error is a terminal. Python sets `sys.stderr` to None when the caller has closed it."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Options that are generated from the hyperparameters of recipes, so that each of them is written down once."""
+"""Generate options from the hyperparameters of recipes, so that each hyperparameter is defined only once."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ MAX_SHOWN_LIMIT = 10_000
 
 
 def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) -> Callable[[Command], Command]:
-    """Add an option for every hyperparameter of recipes; hyperparameters of the same name share one option.
+    """Add an option for every hyperparameter of the recipes; hyperparameters of the same name get one option.
 
-    An option that is not given is None: the recipe then has its default. Recipes check the values. Where recipes differ
-    in an option, its help says for each recipe, by its stage, what the option means there.
+    An option that is not given is None, and the recipe then uses its default. Recipes check the values. If the recipes
+    differ in an option, its help describes the option for each recipe, named by its stage.
     """
-    by_name: dict[str, dict[str, Hyperparameter]] = {}  # the hyperparameters of each name, by stage
+    by_name: dict[str, dict[str, Hyperparameter]] = {}  # hyperparameters by name, then by stage
     for recipe in recipes:
         for each in hyperparameters(recipe):
             by_name.setdefault(each.name, {})[recipe.stage] = each
@@ -42,7 +42,7 @@ def chosen_hyperparameters(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(each: Hyperparameter) -> dict[str, Any]:
-    """How click reads the option of a hyperparameter."""
+    """The arguments of `click.option` for a hyperparameter."""
     if each.limits.choices:
         return {"type": click.Choice(each.limits.choices)}
     if get_origin(each.kind) is not tuple:
@@ -52,7 +52,7 @@ def _settings(each: Hyperparameter) -> dict[str, Any]:
 
 
 def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
-    """A callback that reads numbers with commas between them, such as `256,64`, as a tuple."""
+    """A callback for click that converts numbers with commas between them, such as `256,64`, to a tuple."""
 
     def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[Any, ...] | None:
         try:
@@ -64,7 +64,7 @@ def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
 
 
 def _help(each: Hyperparameter, *, show_default: bool) -> str:
-    """The help of an option: meaning, default and range. Upper limits that only catch typing errors are not shown."""
+    """The help of an option: meaning, default and range. Upper limits above MAX_SHOWN_LIMIT are not shown."""
     default = ",".join(map(str, each.default)) if isinstance(each.default, tuple) else str(each.default).lower()
     limits = each.limits
     if limits.at_most > MAX_SHOWN_LIMIT:

@@ -1,4 +1,4 @@
-"""`aegen reconstruct`: images encoded and decoded again by a model."""
+"""`aegen reconstruct`: encode images and decode them again."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from .options import (
 if TYPE_CHECKING:
     import numpy as np
 
-DEFAULT_COLUMNS = 16  # at most
+DEFAULT_COLUMNS = 16  # columns of a grid, or fewer if there are fewer images
 
 
 @click.command
@@ -73,10 +73,10 @@ def write_below(
     scale: int,
     names: Sequence[str] = (),
 ) -> None:
-    """Write `count` images that come in chunks (n, H, W) or (n, H, W, 3); a grid shows other images above them.
+    """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3); a grid shows other images above them.
 
-    layers_above: gives the other images, each array (count, H, W) or (count, H, W, 3). It is called only for a grid.
-    names: of the files that the images come from; files of an output folder have these names.
+    layers_above: returns the other images, each array (count, H, W) or (count, H, W, 3). It is called only for a grid.
+    names: the file that each image comes from; files of an output folder get the same names.
     """
     from ..images.grid import stacked
     from ..images.writing import write_images
@@ -84,7 +84,7 @@ def write_below(
     columns = columns or min(count, DEFAULT_COLUMNS)
 
     def layout(images: "np.ndarray") -> "np.ndarray":
-        """Images (n, H, W) or (n, H, W, 3) below the other layers, as `stacked` orders them."""
+        """The grid's images: the other layers, and below them `images` (n, H, W) or (n, H, W, 3)."""
         return stacked(columns, *layers_above(), images)
 
     chunks = with_progress(chunks, count)

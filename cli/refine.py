@@ -30,10 +30,10 @@ def command(
 ) -> None:
     """Train the flow prior of a run and its decoder further, on their own samples.
 
-    Samples come to resemble real images more closely. A few classifiers, trained first on the labels of the training
-    images, compare them. The run with its new decoder and prior is written to REFINED, for `aegen export REFINED`; if
-    RUN is a .pt file, the new one has the same name. An unfinished refinement leaves refining.pt; --resume continues
-    from there, with the same result as without the interruption.
+    Samples come to resemble real images more closely. They are compared by the features of a few classifiers, which are
+    first trained on the training images and their labels. The run with its new decoder and prior is written to REFINED,
+    for `aegen export REFINED`; if RUN is a .pt file, the new one has the same name. An unfinished refinement leaves
+    refining.pt; --resume continues from there, with the same result as without the interruption.
 
     \b
     aegen refine runs/vae -o runs/vae-refined
@@ -79,7 +79,7 @@ def _refine(
     training: Path,
     threads: int | None,
 ) -> "Run":
-    """Refine a run, print its progress, and keep its state in the file `training`."""
+    """Refine a run, print the progress, and save the state in the file `training`, from which it can be resumed."""
     from ..data.datasets import load
     from ..train import priors
     from ..train.refinement import refine

@@ -1,4 +1,4 @@
-"""`aegen sample`: new images."""
+"""`aegen sample`: sample new images."""
 
 import functools
 import itertools
@@ -26,7 +26,7 @@ LABEL_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
     type=click.IntRange(0, 2**53),
     default=0,
     show_default=True,
-    help="Index of the first image in the seed's row.",
+    help="Index of the first image in the seed's sequence of images, from 0 on.",
 )
 @click.option("--prior", metavar="NAME", help="Distribution of the latents (see `aegen info`).  [default: the model's]")
 @click.option(
@@ -52,9 +52,9 @@ def command(
     temperature: float | None,
     dtype: str,
 ) -> None:
-    """Draw new images from a model.
+    """Sample new images from a model.
 
-    A seed stands for one endless row of images: -n 100 --start 100 gives the second hundred.
+    A seed stands for an endless sequence of images: -n 100 --start 100 gives the second hundred of them.
 
     \b
     aegen sample -n 64 -o grid.png
@@ -69,7 +69,7 @@ def command(
         seed = int.from_bytes(os.urandom(4), "little")
     loaded = load(model, threads=threads)
     labels = [None] if label is None else requested_labels(label, loaded.manifest.class_names)
-    # One seed for every label: rows then differ by their labels alone.
+    # All labels use the same seed, so the rows of a grid differ only by label.
     chunks = [
         loaded.iter_sample(
             count,
@@ -92,9 +92,10 @@ def command(
 
 
 def requested_labels(text: str, class_names: Sequence[str]) -> list[str | int]:
-    """`7` -> ["7"], `0-3` -> [0, 1, 2, 3], `1,4` -> ["1", "4"], `cat,dog` -> ["cat", "dog"]; names win over numbers.
+    """Parse --label: `7` -> ["7"], `0-3` -> [0, 1, 2, 3], `1,4` -> ["1", "4"], `cat,dog` -> ["cat", "dog"].
 
-    Raises click.UsageError for other texts, and for more than MAX_LABELS labels.
+    A text that is a class name is never split or read as a range. Raises click.UsageError for an empty
+    label or range, and for more than MAX_LABELS labels.
     """
     labels: list[str | int] = []
     for part in [text] if text in class_names else map(str.strip, text.split(",")):
@@ -108,7 +109,7 @@ def requested_labels(text: str, class_names: Sequence[str]) -> list[str | int]:
 
 
 def _import_output(arrays: bool) -> None:
-    """Import what writes an output; for images, Pillow's usual formats too."""
+    """Import the modules that write an output; for images also Pillow's common formats."""
     from PIL import Image
 
     from ..images import writing  # noqa: F401

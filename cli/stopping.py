@@ -1,4 +1,4 @@
-"""Signals that end the program are turned into exceptions, so that unfinished output is removed or completed."""
+"""Turn signals that end the program into exceptions, so that unfinished output is removed or completed."""
 
 import signal
 import sys
@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SIGNAL_EXIT = 128  # plus the number of a signal: the exit code by which shells report it
+SIGNAL_EXIT = 128  # a shell reports the end by a signal as this number plus that of the signal
 INTERRUPTED = SIGNAL_EXIT + signal.SIGINT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
-IMPORT_FILE = "<frozen importlib._bootstrap>"  # file name of the frames in which Python imports a module
+IMPORT_FILE = "<frozen importlib._bootstrap>"  # file name in the stack frames of Python's import system
 
-_pending: list[int] = []  # signals whose exception may have been lost
+_pending: list[int] = []  # numbers of signals whose exceptions may have been lost
 _previous_handlers: dict[int, Any] = {}
 
 
 @contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Within the block Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit.
+    """Within the block, Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit.
 
-    Signals that the parent process ignores stay ignored. The previous handlers are restored after the block.
+    Signals that are already ignored, as by `nohup`, stay ignored. The previous handlers are restored after the block.
     """
     hook = sys.unraisablehook
     try:
@@ -34,7 +34,7 @@ def signals_as_exceptions() -> Iterator[None]:
 
 
 def install_signal_handlers() -> None:
-    """Turn signals into exceptions, as `signals_as_exceptions` does, until the program ends."""
+    """Turn signals into exceptions from now on, as `signals_as_exceptions` does within its block."""
     sys.unraisablehook = _record_lost_signals(sys.unraisablehook)
     for number in SIGNALS:
         previous = signal.getsignal(number)
@@ -44,9 +44,10 @@ def install_signal_handlers() -> None:
 
 
 def raise_pending_signal() -> None:
-    """Raise the exception of a signal again if Python dropped it.
+    """Raise the exception of a signal again if Python has dropped it.
 
-    Python drops exceptions raised in some callbacks, and an import runs many of those. Long jobs call this regularly.
+    Python drops exceptions that are raised in some callbacks, and an import runs many such callbacks. Long jobs call
+    this function regularly.
     """
     if _pending and _pending[0] == signal.SIGINT:
         raise KeyboardInterrupt(_pending.pop(0))
@@ -55,9 +56,9 @@ def raise_pending_signal() -> None:
 
 
 def has_unfinished_output() -> bool:
-    """Whether a half-written file or folder exists, which an exception removes."""
+    """Whether this process has a half-written file or folder, which is removed if an exception is raised."""
     temporary = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.temporary")
-    return bool(getattr(temporary, "unfinished_paths", None))  # the module may be half imported
+    return bool(getattr(temporary, "unfinished_paths", None))  # the module may be only partly imported
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -65,14 +66,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
     exits_at_once = callable(previous) and previous is not signal.default_int_handler
     if exits_at_once and _is_importing(frame) and not has_unfinished_output():
         previous(number, frame)
-    if number == signal.SIGINT:  # not recorded as pending, because the function that catches it handles it
+    if number == signal.SIGINT:  # not recorded, because the code that catches it handles it
         raise KeyboardInterrupt
     _pending.append(number)
     raise_pending_signal()
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported: an exception raised now could be lost, or look like an import error."""
+    """Whether a module is being imported. An exception could then be lost, or be mistaken for an import error."""
     while frame is not None:
         if frame.f_code.co_filename == IMPORT_FILE:
             return True
@@ -81,7 +82,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _record_lost_signals(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A hook for exceptions that Python drops: it records those of signals, and passes all others on to `usual`."""
+    """A hook for exceptions that Python drops. It records those of signals, and passes others to the hook `usual`."""
 
     def hook(lost: Any) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):

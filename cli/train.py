@@ -1,4 +1,4 @@
-"""`aegen train`: a training run."""
+"""`aegen train`: train an autoencoder."""
 
 import time
 from pathlib import Path
@@ -63,7 +63,7 @@ def command(
 
 
 def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
-    """Train, and print progress and what to do next; of several processes only the first prints."""
+    """Train, and print the progress and the next commands. If several processes train together, the first prints."""
     from ..data.datasets import load
     from ..data.downloads import KNOWN
     from ..files.paths import is_pipe
@@ -99,7 +99,7 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
 
 
 class _Progress:
-    """The epochs of a run so far, and what is printed about them. quiet: print nothing."""
+    """Collects the epochs of a run and prints the progress. quiet: print nothing."""
 
     def __init__(self, recipe: Recipe, training_images: int, *, quiet: bool) -> None:
         self.recipe, self.training_images, self.quiet = recipe, training_images, quiet
@@ -124,7 +124,7 @@ class _Progress:
         raise_pending_signal()
 
     def say_next_steps(self, run: Path) -> None:
-        """Print the best epoch, and on standard output the commands that use the run."""
+        """Print the best epoch, and on standard output the commands that export and use the run."""
         import shlex
 
         if self.quiet:

@@ -19,10 +19,9 @@ from .stopping import raise_pending_signal
 @threads_option
 @recipe_options(FeatureExtractorRecipe)
 def command(data: str, target: Path, threads: int | None, **hyperparameters: Any) -> None:
-    """Train a feature extractor: a classifier whose features `aegen evaluate` compares images by.
+    """Train a feature extractor: a classifier. `aegen evaluate` compares images by its features.
 
-    The feature extractor of MNIST ships with aegen. A feature extractor that measures a model has no part in its
-    training.
+    A feature extractor for MNIST ships with aegen. Feature extractors measure models and are never used to train them.
 
     \b
     aegen train-features --data fashion-mnist -o features-fashion-mnist

@@ -32,7 +32,7 @@ def command(
     """Train a prior for a run: a network that maps normal noise to the latents of the training images.
 
     The prior is written to RUN as prior.pt, and `aegen export RUN` puts it into the artifact. If the data has labels,
-    the prior can sample each class. Training stops early when held-out latents no longer gain from it. Unfinished
+    the prior can sample each class. Training stops early when the loss on held-out latents no longer falls. Unfinished
     training leaves prior-training.pt; --resume continues from there, with the same result as without the interruption.
 
     \b
@@ -68,7 +68,7 @@ def command(
 
 
 def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
-    """The recipe of a prior, with the hyperparameters of the command line."""
+    """The recipe of a prior, with the hyperparameters from the command line. Raises UsageError for those of others."""
     recipe = LEARNED_PRIORS[prior]
     foreign = [name for name in overrides if not hasattr(recipe, name)]
     if foreign:
@@ -79,9 +79,9 @@ def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
 def _unfinished(
     trained: "Checkpoint", training: Path, *, resume: bool
 ) -> "tuple[LearnedPriorRecipe, dict[str, Any]] | None":
-    """The recipe and the state to resume, or None.
+    """The recipe and the state of an unfinished training that is resumed, or None for a new training.
 
-    Raises OutputError for an unfinished training that is not resumed.
+    Raises OutputError when an unfinished training exists and `resume` is off.
     """
     from ..runtime.errors import OutputError
     from ..train import priors
@@ -101,7 +101,7 @@ def _train(
     training: Path,
     threads: int | None,
 ) -> "LearnedPrior":
-    """Train a prior, print its progress, and keep its state in the file `training`."""
+    """Train a prior, print the progress, and save the state in the file `training`, from which it can be resumed."""
     from ..data.datasets import load
     from ..train import priors
 

@@ -1,1 +1,1 @@
-"""Images to train and measure with: published sets, verified when they are downloaded, and a user's own images."""
+"""Data sets for training and evaluation: published ones, verified when downloaded, and a user's own images."""

@@ -1,4 +1,4 @@
-"""A data set in one file or pipe: an `.npz` with images and labels, or images alone in a `.npy`, IDX or image file."""
+"""Read a data set from one file or pipe: an `.npz` with images and labels, or a file with images alone."""
 
 from ..files.paths import split_slice
 from ..files.sources import open_source
@@ -16,10 +16,10 @@ MAX_LISTED = 10  # array names in one message
 
 
 def read_file(data: str) -> UnsplitDataset:
-    """The images of a file or a pipe, with or without a slice, and the labels of a file with named arrays.
+    """Read the images of a file or a pipe, and the labels if the file has named arrays. The path may end in a slice.
 
     Raises NotFoundError when there is nothing at the path, InputError or ShapeError when the file holds no images, or
-    an array that looks like labels and cannot be read as labels.
+    holds an array that looks like labels but cannot be read as labels.
     """
     path, window = split_slice(data)
     remarks: list[str] = []
@@ -38,7 +38,7 @@ def read_file(data: str) -> UnsplitDataset:
 
 
 def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) -> LabelledImages:
-    """The images and labels of a file with named arrays. remarks: receives a sentence on the other arrays."""
+    """The images and labels of a file with named arrays. A sentence on the other arrays is added to `remarks`."""
     if IMAGES not in file.names:
         expected = "'images' and, optionally, 'labels'"
         raise InputError(source_name, found=f"arrays {', '.join(file.names)}", expected=expected)
@@ -58,7 +58,7 @@ def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) ->
 
 
 def _labels_name(names: tuple[str, ...]) -> str | None:
-    """The array that holds the labels: `labels`, or the only one with another usual name."""
+    """The name of the array of labels: `labels`, or the only other usual name for labels. None if there is none."""
     if "labels" in names:
         return "labels"
     usual = [name for name in names if name.lower() in LABEL_NAMES]
@@ -66,7 +66,10 @@ def _labels_name(names: tuple[str, ...]) -> str | None:
 
 
 def _refuse_labels(file: ArrayFile, source_name: str, ignored: list[str], count: int) -> None:
-    """Raise InputError if an ignored array looks like labels by its name, or by as many rows as there are images."""
+    """Raise InputError if an ignored array may hold labels: by its name, or because it has one row for each image.
+
+    count: the number of images.
+    """
     for name in ignored:
         axes, dtype = file.header(name)
         if looks_like_labels(name) or axes[:1] == (count,):

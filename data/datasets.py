@@ -1,4 +1,4 @@
-"""Images to train on: a published set by name, or whatever a user has in a file or a folder."""
+"""Load a data set: a published set by name, or whatever images a user has in a file or a folder."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SHUFFLED = "the stored order would leave a class out of training or validation: 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images split for training, and the facts about them. Without a test set, `test` is `validation`.
+    """Images split into training, validation and test, and their facts. Without a test set, `test` is `validation`.
 
     class_names: by label, if labels are 0, 1, ... and have names; else empty. remarks: sentences for the user on how
     the set was read.
@@ -45,13 +45,14 @@ class Dataset:
 
 
 def load(data: str) -> Dataset:
-    """The data set `data`: one of the names in KNOWN, or a path.
+    """Load the data set `data`: one of the names in KNOWN, or a path.
 
     A path may be a folder with IDX files, as MNIST is published, compressed or not; an `.npz` with `images` and,
     optionally, `labels`; a `.npy`; a folder of images whose sub-folders are classes; a folder of images; a pipe; or
     `-` for standard input.
-    The last sixth of the training images, at most 10,000, is for validation. Images of a folder or an array are first
-    put in a fixed random order, because the last ones may be of one class only; published sets keep their order.
+    The last sixth of the training images, at most 10,000, is for validation. Image files and arrays are first put in a
+    fixed random order, because the last ones may be of one class only. Published sets keep their order, as do other
+    folders of IDX files unless training or validation would then lack a class.
     Raises NotFoundError, InputError or ShapeError, which name the file, what was found in it and what was expected.
     """
     if data in KNOWN:
@@ -72,7 +73,7 @@ def _read_known(known: KnownSet) -> UnsplitDataset:
 
 
 def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) -> Dataset:
-    """Split the training images into training and validation. data: the set in messages."""
+    """Split the training images into training and validation. data: the set's name in messages."""
     training, test, remarks = unsplit.training, unsplit.test, list(unsplit.remarks)
     known = known or _recognised(training)
     if len(training) < MIN_IMAGES:
@@ -80,7 +81,7 @@ def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) ->
     if test is not None and test.images.shape[1:] != training.images.shape[1:]:
         found = f"test images of shape {test.images.shape[1:]}"
         raise ShapeError(data, found=found, expected=f"{training.images.shape[1:]}, as the training images have")
-    fingerprint = training.fingerprint  # of the images in the order in which they are stored
+    fingerprint = training.fingerprint  # computed before shuffling, so that it identifies the stored images
     validation_images = min(MAX_VALIDATION_IMAGES, len(training) // VALIDATION_DIVISOR)
     training_images = len(training) - validation_images
     incomplete = unsplit.shuffle == "if needed" and _missing_classes(training, training_images, unsplit.class_names)
@@ -113,14 +114,14 @@ def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) ->
 
 
 def _set_name(data: str) -> str:
-    """The name of a set: that of its file or folder, in characters that a model hub accepts."""
+    """A name for a set, made from that of its file or folder, in characters that a model hub accepts."""
     if is_pipe(data):
         return "standard-input"
     return re.sub(r"[^\w.-]+", "-", Path(data).resolve().name)
 
 
 def _missing_classes(images: LabelledImages, training_images: int, class_names: tuple[str, ...]) -> list[str]:
-    """Sentences on classes without images in training (the first `training_images`) or in validation (the others)."""
+    """Sentences on classes that have no image in training (the first `training_images`) or validation (the others)."""
     if images.labels is None:
         return []
     parts = {"training": images.labels[:training_images], "validation": images.labels[training_images:]}
@@ -130,5 +131,5 @@ def _missing_classes(images: LabelledImages, training_images: int, class_names: 
 
 
 def _recognised(images: LabelledImages) -> KnownSet | None:
-    """The published set that these images are, so that its name and licence are kept."""
+    """The published set with exactly these images, whose name and licence are then kept; None if there is none."""
     return next((known for known in KNOWN.values() if known.fingerprint == images.fingerprint), None)

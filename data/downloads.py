@@ -22,10 +22,10 @@ IDX_FILES = (
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A published set. mirrors: tried in turn. files: what each mirror holds, with the checksum of each file.
+    """A published set. mirrors: addresses that are tried in turn. files: the files to download, with their checksums.
 
-    members: the files to take out of a zip archive, if `files` is one.
-    fingerprint: SHA-256 of the training images' bytes, by which a folder that holds them is recognised.
+    members: the files to unpack, if the download is a zip archive.
+    fingerprint: SHA-256 of the training images' bytes, by which a folder that holds the set is recognised.
     """
 
     name: str
@@ -107,12 +107,12 @@ KNOWN = {
 
 
 def download(known: KnownSet) -> Path:
-    """The folder in the user's cache that holds the set's IDX files; missing files are downloaded.
+    """Download a set's IDX files if they are missing. Returns the folder in the user's cache that holds them.
 
-    A downloaded file appears only when it is whole and has the right checksum; a terminal's standard error shows the
-    progress. Files that a user has put there are used unchecked.
-    Raises NotFoundError, which says where to put which files, when no mirror has them, and MissingExtraError when the
-    packages for downloads are not installed, OutputError when the cache cannot be written.
+    A downloaded file appears only when it is whole and has the right checksum. Progress is shown on standard error if
+    that is a terminal. Files that are already in the folder are used without a check of their checksums.
+    Raises NotFoundError, which says where to put which files, when no mirror has them; MissingExtraError when the
+    packages for downloads are not installed; OutputError when the cache cannot be written.
     """
     require_extra("train", f"download {known.name}; a folder with its files can be used without them")
     import pooch
@@ -129,7 +129,7 @@ def download(known: KnownSet) -> Path:
 
 
 def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) -> None:
-    """Download one file from the first mirror that has it with the right checksum."""
+    """Download one file from the first mirror that has it with the right checksum. Raises NotFoundError if none has."""
     import pooch
     import requests
 
@@ -141,7 +141,7 @@ def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) 
             file = pooch.retrieve(mirror + name, checksum, name, cache, progressbar=on_terminal)
         except requests.RequestException as error:
             failures.append(f"{mirror} gave {type(error).__name__}")
-        except ValueError:  # raised by pooch for a wrong checksum
+        except ValueError:  # pooch raises ValueError for a wrong checksum
             failures.append(f"{mirror} gave a file with another checksum")
         else:
             _unpack(Path(file), known.members)

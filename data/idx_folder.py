@@ -1,4 +1,4 @@
-"""A folder of IDX files, as MNIST and the sets modelled on it are published."""
+"""Read a folder of IDX files, the form in which MNIST and the sets modelled on it are published."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from .downloads import IDX_FILES
 from .images import LabelledImages, UnsplitDataset, as_uint8
 from .labels import idx_labels, label_like_paths, labelled, unreadable_labels
 
-# train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, qmnist-train-labels-idx2-int.gz, X_kannada_MNIST_test-idx3-ubyte
+# The pattern matches names such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, qmnist-train-labels-idx2-int.gz
+# and X_kannada_MNIST_test-idx3-ubyte.
 FILE_NAME = re.compile(r"(?P<words>.+?)[-._]idx[0-9]?([-._](ubyte|byte|short|int|float|double))?(\.gz)?", re.IGNORECASE)
 SEPARATORS = re.compile(r"[-._ ]+")
 TRAINING_WORDS, TEST_WORDS = ("train", "training"), ("t10k", "test", "testing")
@@ -29,7 +30,7 @@ PartFiles = dict[tuple[Part, Content], Path]
 
 @dataclass(frozen=True)
 class _NamedFile:
-    """An IDX file, classified by the words of its name. set_name: the words that are left, such as `qmnist`."""
+    """An IDX file, classified by the words in its name. set_name: its other words, such as `qmnist`."""
 
     path: Path
     set_name: str
@@ -38,15 +39,15 @@ class _NamedFile:
 
 
 def has_idx(folder: Path) -> bool:
-    """Whether a folder holds IDX files, by their names. Raises InputError when the folder cannot be read."""
+    """Whether a folder holds files named like IDX files. Raises InputError when the folder cannot be read."""
     return bool(_named_files(folder))
 
 
 def read_idx_folder(folder: Path) -> UnsplitDataset:
-    """Training and test images of a folder of IDX files; a test set and labels are optional.
+    """Read the training and test images in a folder of IDX files; a test set and labels are optional.
 
-    Raises NotFoundError without training images, InputError for files of several sets, for damaged files, and for a
-    file that looks like the labels of images that have none.
+    Raises NotFoundError without training images; InputError for files of several sets, for damaged files, and for
+    images without labels beside a file that looks like their labels.
     """
     named = _named_files(folder)
     files: PartFiles = {}
@@ -74,7 +75,7 @@ def read_idx_folder(folder: Path) -> UnsplitDataset:
 
 
 def _named_files(folder: Path) -> list[_NamedFile]:
-    """The IDX files of a folder, by name."""
+    """The IDX files in a folder, found and classified by their names."""
     files = []
     for path in sorted(list_folder(folder)):
         match = FILE_NAME.fullmatch(path.name)
@@ -91,7 +92,11 @@ def _named_files(folder: Path) -> list[_NamedFile]:
 
 
 def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
-    """Raise InputError if a path looks like the labels of a part that has none. other_part: words of the other part."""
+    """Raise InputError if a file may hold the missing labels of a part, training or test.
+
+    unread: the paths of unread files that look like labels. other_part: words that show that a file belongs to the
+    other part.
+    """
     for path in unread:
         if not {*SEPARATORS.split(path.name.lower())} & {*other_part}:
             found = "a folder" if is_folder(path) else "a file that looks like labels and is no IDX file"
@@ -99,7 +104,7 @@ def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
 
 
 def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImages:
-    """The images and labels of one part. remarks: receives a sentence if labels have several columns."""
+    """Read the images and labels of one part. A sentence is added to `remarks` if labels have several columns."""
     images_path, labels_path = files[part, "images"], files.get((part, "labels"))
     with open_idx(images_path) as stream:
         axes, dtype = idx_header(stream, str(images_path))
@@ -107,7 +112,7 @@ def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImag
             raise ShapeError(str(images_path), found=f"{len(axes)} axes", expected="3 (images, rows, columns)")
         check_images(axes, dtype, str(images_path))
         images = as_uint8(read_idx(stream, str(images_path)), str(images_path))
-    if images_path.name.startswith("emnist"):  # published with rows and columns exchanged
+    if images_path.name.startswith("emnist"):  # EMNIST is published with rows and columns exchanged
         images = np.ascontiguousarray(images.swapaxes(1, 2))
     if labels_path is None:
         return LabelledImages(images)

@@ -1,4 +1,4 @@
-"""A folder of image files, where each sub-folder is a class."""
+"""Read a folder of image files, where each sub-folder is a class."""
 
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from .labels import label_like_paths, numbered_classes, unread_tables, unreadabl
 
 
 def read_image_folder(folder: Path) -> UnsplitDataset:
-    """Images in sub-folders, each of them a class; or images without labels, if there are no sub-folders with images.
+    """Read images from sub-folders, each of which is a class; without sub-folders, read images without labels.
 
-    Sub-folders `0`, `1`, ... are these labels; others are numbered 0, 1, ... in natural order and give the class names.
-    The files are put in a fixed random order, because a folder's last images are of one class. Raises InputError when
-    the layout is unclear, and when a file beside images without labels looks like their labels.
+    The names of sub-folders `0`, `1`, ... are used as labels. Other sub-folders are numbered 0, 1, ... in natural
+    order, and their names become the class names. The images are put in a fixed random order, because the last ones in
+    a folder are all of one class. Raises InputError when there are no images, when images lie beside sub-folders with
+    images, and when a file beside images without labels looks like their labels.
     """
     classes = {sub_folder.name: paths for sub_folder in _sub_folders(folder) if (paths := image_paths(sub_folder))}
     unlabelled = image_paths(folder)
@@ -46,6 +47,6 @@ def read_image_folder(folder: Path) -> UnsplitDataset:
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    """The sub-folders in natural order, without hidden ones."""
+    """The sub-folders in natural order. Hidden ones are left out."""
     sub_folders = (path for path in list_folder(folder) if not path.name.startswith(".") and is_folder(path))
     return sorted(sub_folders, key=lambda path: natural_order(path.name))

@@ -9,12 +9,12 @@ import numpy as np
 
 from ..runtime.pixels import Shape, grey_levels, unit_pixels
 
-Shuffle = Literal["always", "if needed", "never"]  # needed: a part would have no image of some class
+Shuffle = Literal["always", "if needed", "never"]  # "if needed": only if a part would lack a class
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """images: uint8 (n, H, W) grey or (n, H, W, 3) colour. labels: int64 (n,), or None for images without labels."""
+    """Images, uint8 (n, H, W) grey or (n, H, W, 3) colour, with labels, int64 (n,), or None if they have no labels."""
 
     images: np.ndarray
     labels: np.ndarray | None = None
@@ -39,10 +39,11 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class UnsplitDataset:
-    """A data set as it was read. training: split later into training and validation. test: None without a test set.
+    """A data set before its `training` images are split into training and validation. test: None without a test set.
 
-    class_names: by label, if labels are 0, 1, ... and have names; else empty. remarks: sentences for the user.
-    shuffle: whether training images are shuffled before the split, because the last of them may be of one class only.
+    class_names: the names of the labels 0, 1, ..., or empty if they have none. remarks: sentences for the user on how
+    the set was read. shuffle: when training images are shuffled before the split: "always", "if needed" (if training or
+    validation would otherwise lack a class), or "never".
     """
 
     training: LabelledImages
@@ -53,8 +54,8 @@ class UnsplitDataset:
 
 
 def as_uint8(images: np.ndarray, source_name: str) -> np.ndarray:
-    """Images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1], as uint8, which takes a quarter of the memory.
+    """Convert images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1], to uint8, which takes less memory.
 
-    Raises InputError, naming the source, for floats outside [0, 1].
+    Raises InputError that names the source for floats outside [0, 1].
     """
     return grey_levels(unit_pixels(images, source_name))

@@ -12,21 +12,25 @@ from ..images.folders import natural_order
 from ..runtime.errors import InputError
 from .images import LabelledImages
 
-LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # of arrays that hold labels, in any case of letters
+LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # usual names of arrays of labels, in lower case
 LABEL_PATTERN = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".mat", ".npy", ".npz", ".parquet", ".xml", ".txt", ".pkl")
-MAX_DIGITS = 9  # of a sub-folder's name that is read as a number
-MAX_COMPARED_DIGITS = 1000  # of a name that is compared as a number
+MAX_DIGITS = 9  # sub-folder names with more digits are not read as numbers
+MAX_COMPARED_DIGITS = 1000  # names with at least this many digits are compared as text
 MAX_LISTED = 10  # class names in one message
 
 
 def looks_like_labels(name: str) -> bool:
-    """Whether a file or an array of this name probably holds labels."""
+    """Whether the name of a file or an array suggests that it holds labels."""
     return LABEL_PATTERN.search(name) is not None
 
 
 def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> LabelledImages:
-    """Images (n, ...) with their labels, integers (n,) or (n, 1). Raises InputError, naming the source, for others."""
+    """Combine images (n, ...) with their labels, integers (n,) or (n, 1).
+
+    images_name, labels_name: the names of the arrays in messages. Raises InputError for labels of another type or
+    shape, and for another number of labels than of images.
+    """
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.ndim != 1 or flat.dtype.kind not in "iu":
         raise InputError(labels_name, found=f"{labels.dtype} of shape {labels.shape}", expected="whole numbers (n,)")
@@ -39,9 +43,10 @@ def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_na
 
 
 def idx_labels(array: np.ndarray, source_name: str) -> np.ndarray:
-    """The labels of an IDX file, integers (n,), from an array (n,), (n, 1) or (n, k) of any number type.
+    """Convert the array of an IDX file, (n,), (n, 1) or (n, k) of any number type, to labels, integers (n,).
 
-    The first column of (n, k) is the class, as in QMNIST. Raises InputError for fractions, one-hot rows, and more axes.
+    The first column of (n, k) is the class, as in QMNIST. Raises InputError for numbers that are not integers, one-hot
+    rows, and other shapes.
     """
     if array.ndim == 2 and array.shape[1] > 1 and not _is_one_hot(array):
         array = array[:, 0]
@@ -57,18 +62,18 @@ def idx_labels(array: np.ndarray, source_name: str) -> np.ndarray:
 
 
 def _is_one_hot(array: np.ndarray) -> bool:
-    """Whether every row of an array (n, k) has a single 1 and else zeros."""
+    """Whether every row of an array (n, k) holds a single 1 and otherwise zeros."""
     return len(array) > 0 and bool(((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all())
 
 
 def numbered_classes(names: Sequence[str], source_name: str) -> tuple[dict[str, int], tuple[str, ...]]:
-    """The label of each class name, and the class names by label; the latter is empty if the names are just numbers.
+    """Give each class a label. Returns the label of each name, and the class names in the order of their labels.
 
-    Names that are all integers, such as the sub-folders `0` to `10`, are the labels themselves. Others are numbered
-    0, 1, ... in natural order: `class2` before `class10`. Raises InputError for names that differ only in case, in
-    Unicode form, or in leading zeros.
+    If all names are integers, such as the sub-folders `0` to `10`, they are used as labels, and there are no class
+    names. Others are numbered 0, 1, ... in natural order: `class2` before `class10`. Raises InputError for names that
+    differ only in case, in Unicode normalization, or in leading zeros.
     """
-    originals: dict[str, str] = {}  # by normalised name
+    originals: dict[str, str] = {}  # names as they were written, by their normalised form
     for name in names:
         is_number = re.fullmatch(r"[0-9]+", name) and len(name) < MAX_COMPARED_DIGITS
         normalised = str(int(name)) if is_number else unicodedata.normalize("NFC", name).casefold()
@@ -84,13 +89,13 @@ def numbered_classes(names: Sequence[str], source_name: str) -> tuple[dict[str, 
 
 
 def unreadable_labels(source_name: str, found: str, expected: str) -> InputError:
-    """The error for a file or array that looks like labels and cannot be read as labels."""
+    """The error for a file or array that looks like labels but cannot be read as labels."""
     remedy = "Without labels, train on a copy that holds the images alone."
     return InputError(source_name, found=found, expected=expected, remedy=remedy)
 
 
 def label_like_paths(folder: Path, known: Sequence[Path]) -> list[Path]:
-    """The entries of a folder that look like labels and are not among `known`, without hidden ones."""
+    """The entries of a folder that look like labels, except hidden ones and those in `known`."""
     return sorted(
         path
         for path in list_folder(folder)
@@ -99,15 +104,16 @@ def label_like_paths(folder: Path, known: Sequence[Path]) -> list[Path]:
 
 
 def unread_tables(folder: Path, known: Sequence[Path]) -> list[Path]:
-    """Other files of a folder that, by their suffix, may describe its images, without hidden ones."""
+    """The files of a folder whose suffix suggests that they describe its images, except hidden ones and `known`."""
     tables = (path for path in list_folder(folder) if path.suffix.lower() in TABLE_SUFFIXES)
     return sorted(path for path in tables if path not in known and not path.name.startswith("."))
 
 
 def missing_classes(part: str, labels: np.ndarray, all_labels: np.ndarray, names: tuple[str, ...]) -> str | None:
-    """A sentence on the classes that a part of a set has no image of, or None.
+    """A sentence on the classes that are missing in a part of a data set, or None if none is missing.
 
-    labels: int64 (n,) of the part. all_labels: int64 (m,) of the set. names: class names by label, or empty.
+    part: the part's name in the sentence. labels: int64 (n,), the labels of the part. all_labels: int64 (m,), those of
+    the whole set. names: class names by label, or empty.
     """
     missing = np.setdiff1d(all_labels, labels).tolist()
     if not missing:

@@ -1,1 +1,1 @@
-"""How good a model is, measured with numpy and onnxruntime alone."""
+"""Measure the quality and the speed of a model, with numpy and onnxruntime alone."""

@@ -1,4 +1,4 @@
-"""Bins of the image space, and whether real and generated images fall into them equally often."""
+"""Divide image space into bins, and compare how often real and generated images fall into each bin."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from .neighbours import nearest
 
-K_MEANS_ROUNDS = 20  # the bins need to be only roughly equal in size
-CRITICAL_Z = 1.96  # two-sided test at the 5 % level
+K_MEANS_ROUNDS = 20  # iterations; few are enough, because bins need only roughly equal sizes
+CRITICAL_Z = 1.96  # critical value of the two-sided z-test at the 5 % level
 
 
 @dataclass(frozen=True)
 class BinDifference:
-    """How two sets of points differ in the bins that they fall into.
+    """Differences between two sets of points in how often they fall into each bin.
 
-    ndb: fraction of bins whose proportions differ at the 5 % level (NDB / K); about 0.05 for one distribution.
-    js_divergence: Jensen-Shannon divergence of the two histograms, in nats.
+    ndb: fraction of bins with proportions that differ at the 5 % level (NDB / K); about 0.05 if both sets have the same
+    distribution. js_divergence: Jensen-Shannon divergence of the two histograms, in nats.
     """
 
     ndb: float
@@ -23,8 +23,9 @@ class BinDifference:
 
 
 def bin_difference(real: np.ndarray, generated: np.ndarray, centres: np.ndarray) -> BinDifference:
-    """Compare how real points (n, f) and generated points (m, f) fall into the bins around `centres` (k, f).
+    """Compare how often real points (n, f) and generated points (m, f) fall into each bin.
 
+    centres: (k, f). A point belongs to the bin of the nearest centre.
     Source: E. Richardson, Y. Weiss, On GANs and GMMs, 2018, section 2: NDB / K and the Jensen-Shannon divergence.
     """
     k = len(centres)
@@ -41,7 +42,7 @@ def bin_difference(real: np.ndarray, generated: np.ndarray, centres: np.ndarray)
 def class_imbalance(generated: np.ndarray, real: np.ndarray) -> float:
     """Total variation distance between the class frequencies of two sets: 0 if equal, 1 if no class is in both.
 
-    generated, real: class probabilities (n, k) and (m, k). Each row counts for its most probable class.
+    generated, real: class probabilities (n, k) and (m, k). Each image counts as its most probable class.
     """
     k = real.shape[1]
     fractions = [np.bincount(rows.argmax(1), minlength=k) / len(rows) for rows in (generated, real)]
@@ -49,7 +50,7 @@ def class_imbalance(generated: np.ndarray, real: np.ndarray) -> float:
 
 
 def k_means(points: np.ndarray, k: int, *, seed: int = 0) -> np.ndarray:
-    """Centres (k, f) float32 of k clusters of points (n, f), by Lloyd's algorithm from k random points."""
+    """Cluster points (n, f) by Lloyd's algorithm from k random points. Returns the centres, float32 (k, f)."""
     random = np.random.default_rng(seed)
     centres = points[random.choice(len(points), min(k, len(points)), replace=False)].astype(np.float32)
     for _ in range(K_MEANS_ROUNDS):

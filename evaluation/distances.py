@@ -8,12 +8,14 @@ KERNEL_SUBSETS, KERNEL_SUBSET_IMAGES = 100, 1000
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Squared Frechet distance between Gaussians fitted to features a (n, f) and b (m, f).
 
-    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)). It is biased upwards for small n, so compare equal counts only.
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), with covariances A and B. The distance is biased upwards for few
+    images, so compare only distances for equal numbers of images.
     Source: M. Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017, equation 6.
     """
     mean_a, mean_b = a.mean(0, dtype=np.float64), b.mean(0, dtype=np.float64)
     covariance_a, covariance_b = (np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (a, b))
-    # (A B)^(1/2) has the same trace as (A^(1/2) B A^(1/2))^(1/2), whose argument is symmetric: no complex numbers.
+    # (A B)^(1/2) and (A^(1/2) B A^(1/2))^(1/2) have the same trace. The second is computed, because its symmetric
+    # argument has real eigenvalues.
     root = _square_root(covariance_a)
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariance_b @ root), 0, None)).sum()
     trace = np.trace(covariance_a) + np.trace(covariance_b) - 2 * overlap
@@ -21,9 +23,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> float:
-    """Squared maximum mean discrepancy with the kernel (x.y / f + 1)^3: the mean over 100 subsets of 1000 images.
+    """Squared maximum mean discrepancy between features a (n, f) and b (m, f), with the kernel (x.y / f + 1)^3.
 
-    a, b: features (n, f) and (m, f). The estimate is unbiased: about 0, and possibly below 0, for one distribution.
+    It is the mean over 100 random subsets of up to 1000 images. The estimate is unbiased: for equal distributions it is
+    about 0, and possibly negative.
     Source: M. Binkowski et al., Demystifying MMD GANs, 2018, section 4.
     """
     size = min(KERNEL_SUBSET_IMAGES, len(a), len(b))
@@ -43,7 +46,7 @@ def _square_root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _random_rows(features: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-    """Different random rows of features (n, f), float64 (size, f)."""
+    """Random rows of features (n, f) without repetition, float64 (size, f)."""
     rows: np.ndarray = features[random.choice(len(features), size, replace=False)].astype(np.float64)
     return rows
 
@@ -52,7 +55,7 @@ def _squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
     """Unbiased estimate of the squared maximum mean discrepancy between features a (n, f) and b (n, f)."""
     n = len(a)
 
-    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # (n, f), (n, f) -> (n, n)
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # x and y (n, f) -> (n, n)
         values: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
         return values
 

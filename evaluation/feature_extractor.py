@@ -1,7 +1,7 @@
-"""The feature extractor: a classifier on onnxruntime whose features images are compared by.
+"""The feature extractor: a classifier, run by onnxruntime. Images are compared by its features.
 
-A folder with `features.json` (the record), `features.onnx` (`image` float32 [batch, C, H, W] in [0, 1] -> `features`
-[batch, f] and `logits` [batch, k]) and a card. No generator is ever trained with it.
+It is a folder with `features.json` (the record), `features.onnx` (`image` float32 [batch, C, H, W] in [0, 1] ->
+`features` [batch, f] and `logits` [batch, k]) and a model card. No generator is ever trained with it.
 """
 
 import json
@@ -23,7 +23,7 @@ from ..runtime.workers import Workers
 
 RECORD, GRAPH, CARD = "features.json", "features.onnx", "README.md"
 FORMAT = 1
-BATCH_SIZE = 100  # images in one onnxruntime call; the widest activations of larger batches do not fit the cache
+BATCH_SIZE = 100  # images per onnxruntime call; larger batches would have activations that do not fit the CPU cache
 PREFIX = "features-"
 
 
@@ -32,8 +32,8 @@ class FeatureExtractorRecord:
     """The content of `features.json`.
 
     features: number of features f. num_classes: number of classes k. accuracy: fraction of test images that are
-    classified correctly. largest_difference: between torch and onnxruntime at export. label_values: the label of each
-    class, in order; if empty, labels are 0, 1, ...
+    classified correctly. largest_difference: largest difference between outputs of torch and of onnxruntime at export.
+    label_values: the label of each class; if empty, the labels are 0 to k - 1.
     """
 
     format: int
@@ -51,16 +51,16 @@ class FeatureExtractorRecord:
     label_values: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
-        """The record as the bytes of its file."""
+        """The record as JSON, the content of `features.json`."""
         return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 @dataclass(frozen=True)
 class ExtractedFeatures:
-    """The features of n images.
+    """Features and class predictions of n images.
 
-    features: float32 (n, f). probabilities: of each class, float32 (n, k). predicted_labels: label of the most
-    probable class, int64 (n,).
+    features: float32 (n, f). probabilities: probability of each class, float32 (n, k). predicted_labels: label of the
+    most probable class, int64 (n,).
     """
 
     features: np.ndarray
@@ -69,10 +69,10 @@ class ExtractedFeatures:
 
 
 class FeatureExtractor:
-    """A feature extractor opened from its folder.
+    """A feature extractor, loaded from its folder.
 
-    threads: for onnxruntime, by default AEGEN_THREADS or the CPUs allowed.
-    Raises NotFoundError when there is none at `path`, ArtifactError when it is damaged.
+    threads: number of threads for onnxruntime, by default AEGEN_THREADS or the number of CPUs allowed.
+    Raises NotFoundError when there is no feature extractor at `path`, ArtifactError when it is damaged.
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
@@ -83,9 +83,9 @@ class FeatureExtractor:
         self._workers = Workers(chosen_threads(threads), BATCH_SIZE)
 
     def extract(self, images: ArrayLike) -> ExtractedFeatures:
-        """Features and class probabilities of images (n, H, W[, 3]), uint8 or float in [0, 1].
+        """Extract features and class probabilities of images (n, H, W[, 3]), uint8 or float in [0, 1].
 
-        Raises ShapeError when the images have another size than those the feature extractor was trained on.
+        Raises ShapeError when the images have another size than the images that the feature extractor was trained on.
         """
         batch, _ = as_batch(images, self.record.image.shape)
         row_shape = (self.record.features + self.record.num_classes,)
@@ -101,16 +101,17 @@ class FeatureExtractor:
         return np.concatenate(self._network.outputs(("features", "logits"), {"image": image}), 1)
 
     def _signature(self) -> Graph:
-        """Inputs and outputs of the network, as the record describes them."""
+        """Names, types and shapes of the network's inputs and outputs, according to the record."""
         image = Tensor("image", "float32", ("batch", *self.record.image.shape))
         features = Tensor("features", "float32", ("batch", self.record.features))
         return Graph((image,), (features, Tensor("logits", "float32", ("batch", self.record.num_classes))))
 
 
 def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
-    """The folder of a feature extractor given as a shipped name or a path.
+    """Find the folder of a feature extractor by the name of a shipped one, or by path.
 
-    None stands for `features-` and the name of the data set. Raises NotFoundError when there is no such folder.
+    None stands for the name `features-` + `data`, the name of the data set. Raises NotFoundError when there is no such
+    folder.
     """
     name = PREFIX + data if extractor is None else extractor
     shipped = SHIPPED / name
@@ -125,7 +126,7 @@ def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
 
 
 def _read_record(path: Path) -> FeatureExtractorRecord:
-    """The record in the folder of a feature extractor. Raises NotFoundError or ArtifactError."""
+    """Read the record in a feature extractor's folder. Raises NotFoundError or ArtifactError."""
     file = path / RECORD
     if not file.is_file():
         remedy = "`aegen train-features` makes one."

@@ -13,16 +13,16 @@ from ..runtime.errors import InputError
 from ..runtime.noise import Noise
 from ..runtime.pixels import as_batch, unit_pixels
 
-MAX_DECODED = 8192  # latents decoded at once; all those of one image, if they are more
-MIN_PROBABILITY = 1e-7  # of a pixel; float32 rounds a sigmoid closer to 1 than this to 1
+MAX_DECODED = 8192  # latents decoded at once; an image with more latents is decoded alone
+MIN_PROBABILITY = 1e-7  # lower limit, because float32 may round a sigmoid to 0 or 1, and log(0) is infinite
 
 
 @dataclass(frozen=True)
 class LikelihoodBound:
     """Lower bounds on log p(x).
 
-    nats: float64 (n,), one for each image. samples: number k of latents behind each bound. binarised: whether pixels
-    were first sampled to be black or white; likelihoods of grey and of binary images cannot be compared.
+    nats: one bound for each image, float64 (n,). samples: number k of latents that each bound uses. binarised: whether
+    pixels were first sampled to be black or white. Likelihoods of grey and of binary images cannot be compared.
     """
 
     nats: np.ndarray
@@ -36,21 +36,22 @@ def has_likelihood(model: Autoencoder) -> bool:
 
 
 def has_binary_likelihood(model: Autoencoder) -> bool:
-    """Whether `likelihood_bound` of binarised images means something: p(x|z) is Bernoulli."""
+    """Whether `likelihood_bound` makes sense for binarised images: p(x|z) is Bernoulli."""
     return has_likelihood(model) and not _is_gaussian(model)
 
 
 def likelihood_bound(
     model: Autoencoder, images: ArrayLike, *, samples: int = 100, binarise: bool = False, seed: int = 0
 ) -> LikelihoodBound:
-    """L_k(x) = E log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) <= log p(x), with z_i from q(z|x) and p(z) = N(0, I).
+    """Lower bounds on log p(x) of images under a VAE, by importance sampling.
 
-    images: (n, H, W[, 3]), uint8 or float in [0, 1]. samples: k; 1 gives the ELBO, larger values tighter bounds.
-    binarise: sample every pixel to be black or white with its grey level as probability (R. Salakhutdinov, I. Murray,
-    2008). The likelihood p(x|z) is the one trained with: Bernoulli, which for grey pixels is the negative
-    cross-entropy; or Gaussian, a density in the network's pixel range.
+    L_k(x) = E log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) <= log p(x), with z_i from q(z|x) and p(z) = N(0, I).
+    images: (n, H, W[, 3]), uint8 or float in [0, 1]. samples: k; 1 gives the ELBO, larger values give tighter bounds.
+    binarise: first sample every pixel to be black or white; its grey level is the probability of white (R.
+    Salakhutdinov, I. Murray, 2008). p(x|z) is the likelihood that the VAE was trained with: Bernoulli, for grey pixels
+    the negative cross entropy; or Gaussian, a density in the network's pixel range.
     Source: Y. Burda, R. Grosse, R. Salakhutdinov, Importance Weighted Autoencoders, 2016, equation 8.
-    Raises InputError when the model is no variational autoencoder.
+    Raises InputError when the model is no VAE, or was not trained with a likelihood.
     """
     batch, _ = as_batch(images, model.manifest.image.shape)
     k = checked_positive("samples", samples)
@@ -69,12 +70,12 @@ def likelihood_bound(
 
 
 def _bounds(model: Autoencoder, images: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """L_k of images (n, H, W[, 3]), float32 in [0, 1], from standard normals (n, k, d); float64 (n,)."""
+    """The bounds L_k, float64 (n,), of images (n, H, W[, 3]) float32 in [0, 1], given standard normals (n, k, d)."""
     n, k, d = normals.shape
     epsilon = normals.astype(np.float64)
     mean, logvar = (part[:, None].astype(np.float64) for part in model.posterior(images))
     latents = mean + np.exp(0.5 * logvar) * epsilon
-    # log p(z) - log q(z|x); the constants of both densities are the same and cancel.
+    # This is log p(z) - log q(z|x). Both densities have the same constant, which cancels.
     prior_over_posterior = 0.5 * np.sum(epsilon**2 + logvar - latents**2, -1)
     decoded = model.decode(latents.reshape(-1, d)).reshape(n, k, -1)
     likelihood = _log_likelihood(model, images.reshape(n, 1, -1), decoded)
@@ -82,7 +83,7 @@ def _bounds(model: Autoencoder, images: np.ndarray, normals: np.ndarray) -> np.n
 
 
 def _log_likelihood(model: Autoencoder, pixels: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    """Nats of log p(x|z) of pixels (n, 1, m) given decoded latents (n, k, m), both in [0, 1]; float64 (n, k)."""
+    """Log p(x|z) in nats, float64 (n, k), of pixels (n, 1, m) given decoded latents (n, k, m), both in [0, 1]."""
     sigma = model.manifest.sigma
     if sigma is not None:
         low, high = model.manifest.image.range

@@ -1,4 +1,4 @@
-"""What metrics are computed from: images to score, with the results that several metrics share."""
+"""Inputs of the metrics: images to score, and results that several metrics use."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +15,9 @@ from .similarity import Similarity, similarity
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """Images to score against a reference set. Results that several metrics share are computed once, when needed.
+    """Images to score against a reference set. Results that several metrics use are computed once, on first use.
 
-    images: uint8 (n, H, W[, 3]). labels: int64 (n,), the label that each image was generated for, or None.
+    images: uint8 (n, H, W[, 3]). labels: the label requested for each generated image, int64 (n,), or None.
     """
 
     reference: ReferenceSet
@@ -31,28 +31,29 @@ class ScoredImages:
 
     @cached_property
     def support(self) -> Support:
-        """Precision, recall, density and coverage against the test images."""
+        """Precision, recall, density and coverage of these images against the test images."""
         return support(self.reference.test_features.features, self.extracted.features)
 
     @cached_property
     def bin_difference(self) -> BinDifference:
-        """Difference of the bins that the test images and these images fall into."""
+        """Difference between the test images and these images in how often they fall into each bin."""
         reference = self.reference
         return bin_difference(as_points(reference.test_images), as_points(self.images), reference.bin_centres)
 
     @cached_property
     def similarity(self) -> Similarity:
-        """Similarity to the test images, image by image: for reconstructions."""
+        """Similarity between the test images and these images, which are their reconstructions."""
         return similarity(self.reference.test_images, self.images)
 
 
 @dataclass(frozen=True)
 class MetricInputs:
-    """Everything that metrics are computed from. A field is None where a model does not offer it.
+    """Everything that metrics are computed from. A field is None if it is not available for a model.
 
-    samples: as many as there are test images. reconstructions: of the test images, in their order. labelled_samples:
-    equally many of every class. grey_likelihood, binary_likelihood: bounds for test images as they are, and binarised.
-    classifier_accuracy: on the test images, of a classifier trained on the labelled samples.
+    samples: as many samples as there are test images. reconstructions: of the test images, in the same order.
+    labelled_samples: equally many samples of every class. grey_likelihood, binary_likelihood: likelihood bounds of the
+    test images as they are, and binarised. classifier_accuracy: accuracy on the test images of a classifier trained on
+    the labelled samples.
     """
 
     samples: ScoredImages | None = None

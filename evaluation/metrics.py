@@ -1,7 +1,7 @@
-"""The metrics of a model. Each is registered once, in METRICS; reports, tables, JSON and help derive from it.
+"""The metrics of a model. Each is registered once, in METRICS; reports, tables, JSON and help texts use that list.
 
-To add a metric, write its function and add an entry. A new kind of input is a new field of MetricInputs.
-Nothing heavy is imported at the top, because the command line lists the metrics in its help.
+To add a metric, write its function and add an entry to METRICS. A new kind of input needs a new field of MetricInputs.
+Modules with slow imports are imported in functions, because the help of the command line lists the metrics.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from .likelihood import LikelihoodBound
     from .metric_inputs import ScoredImages
 
-Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero": the nearest to 0
+Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero": values near 0
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric.
+    """A metric: its function and its texts.
 
-    name: its key in JSON. description: one line of help, with the source. title: its name in a report, where
-    `{importance_samples}` stands for that number. needs: the field of MetricInputs that `compute` takes.
-    column: its short title in a comparison; empty leaves it out.
+    name: key in JSON. title: name in a report, where `{importance_samples}` is replaced by that number. description:
+    one line of help, with the source. needs: name of the field of MetricInputs that `compute` takes. column: short
+    title in a comparison; empty if the comparison omits the metric.
     """
 
     name: str

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PART_ROWS = 1000  # rows whose distances to all others are in memory at once
-MIN_CELL_IMAGES = 20  # images of a cell on each side; with fewer a rank test has no power
+PART_ROWS = 1000  # rows in a part; distances are computed part by part to limit memory
+MIN_CELL_IMAGES = 20  # test images, and generated images, that a cell needs; with fewer, a rank test has no power
 
 
 @dataclass(frozen=True)
 class Support:
-    """How the supports of real and generated images overlap. All but density are fractions from 0 to 1.
+    """How much the supports of real and of generated images overlap. All but density are fractions from 0 to 1.
 
-    precision: fraction of generated images within the support of real ones. recall: fraction of real images within
-    the support of generated ones (T. Kynkaanniemi et al., Improved Precision and Recall, 2019, with k = 3).
-    density: how densely real images surround generated ones, about 1 for one distribution. coverage: fraction of real
-    images with a generated one nearby (M. Naeem et al., Reliable Fidelity and Diversity Metrics, 2020, with k = 5).
+    precision: fraction of generated images within the support of real images. recall: fraction of real images within
+    the support of generated images (T. Kynkaanniemi et al., Improved Precision and Recall, 2019, with k = 3).
+    density: how densely real images surround generated images, about 1 if both have the same distribution. coverage:
+    fraction of real images with a generated image nearby (M. Naeem et al., Reliable Fidelity and Diversity Metrics,
+    2020, with k = 5).
     """
 
     precision: float
@@ -47,11 +48,11 @@ def support(real: np.ndarray, generated: np.ndarray, *, k_recall: int = 3, k_cov
 
 
 def memorisation(training: np.ndarray, test: np.ndarray, generated: np.ndarray, centres: np.ndarray) -> float:
-    """C_T: whether generated images lie closer to training images than test images do, in standard deviations.
+    """C_T, a z-score: are generated images closer to the training images than test images are?
 
-    training (t, f), test (n, f), generated (m, f): features. centres (k, f): of the cells within which distances are
-    ranked. About 0 for new real images, far below 0 for copies of training images, far above 0 for images off the
-    data; NaN if no cell has enough images.
+    training (t, f), test (n, f), generated (m, f): features. centres (k, f): centres of cells; distances are ranked
+    within each cell. C_T is about 0 for new real images, far below 0 for copies of training images, and far above 0 for
+    images unlike the data; NaN if no cell has enough images.
     Source: C. Meehan, K. Chaudhuri, S. Dasgupta, A Non-Parametric Test to Detect Data-Copying, 2020, section 3.
     """
     test_cells, test_distances = nearest(test, centres)[0], nearest(test, training)[1]
@@ -66,7 +67,10 @@ def memorisation(training: np.ndarray, test: np.ndarray, generated: np.ndarray, 
 
 
 def nearest(features: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest row of `training` (n, f) for each row of `features` (m, f): indices int64 (m,), distances (m,)."""
+    """Find the nearest row of `training` (n, f) for each row of `features` (m, f).
+
+    Returns the rows' indices int64 (m,) and distances (m,).
+    """
     indices, distances = np.empty(len(features), np.int64), np.empty(len(features))
     for rows, squared in _squared_distances(features, training):
         indices[rows] = squared.argmin(1)
@@ -75,9 +79,9 @@ def nearest(features: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def nearest_in_parts(features: np.ndarray, parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The result of `nearest` where the training features come as consecutive parts (n_i, f).
+    """Find the nearest training row for each row of `features` (m, f), given consecutive parts (n_i, f).
 
-    Indices (m,) count rows over all parts. Of equally near rows the first wins.
+    Returns the same as `nearest` for all parts together. Among equally near rows the first one is returned.
     """
     indices, distances = np.zeros(len(features), np.int64), np.full(len(features), np.inf)
     start = 0
@@ -90,7 +94,10 @@ def nearest_in_parts(features: np.ndarray, parts: Iterable[np.ndarray]) -> tuple
 
 
 def _rank_score(a: np.ndarray, b: np.ndarray) -> float:
-    """Mann-Whitney U statistic of values a (n,) and b (m,) as a z-score; below 0 when a is smaller. Ties count half."""
+    """Mann-Whitney U statistic of values a (n,) and b (m,), as a z-score.
+
+    It is negative if values of a tend to be smaller. Ties count half.
+    """
     n, m = len(a), len(b)
     ordered = np.sort(b)
     u = 0.5 * (np.searchsorted(ordered, a, "left") + np.searchsorted(ordered, a, "right")).sum()
@@ -98,7 +105,10 @@ def _rank_score(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _squared_radii(features: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
-    """Squared distance of every row of features (n, f) to its k-th nearest other row: float32 (n,) for each k."""
+    """Squared distance of every row of features (n, f) to its k-th nearest other row.
+
+    Returns one float32 array (n,) for each k in `ks`.
+    """
     radii = [np.empty(len(features), np.float32) for _ in ks]
     for rows, squared in _squared_distances(features, features):
         squared[np.arange(len(squared)), np.arange(rows.start, rows.start + len(squared))] = np.inf
@@ -109,8 +119,11 @@ def _squared_radii(features: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances between a (n, f) and b (m, f): a slice of a's rows at a time with its float32 (rows, m)."""
-    # Centred features have smaller norms, so the difference of squares loses less to rounding.
+    """Squared distances between the rows of a (n, f) and of b (m, f), for a part of a's rows at a time.
+
+    Yields the slice of a's rows and the distances, float32 (rows, m).
+    """
+    # Centred features have smaller norms, so the subtraction below loses less precision.
     centre = b.mean(0)
     x, y = (np.ascontiguousarray(part - centre, np.float32) for part in (a, b))
     squared_norms = np.einsum("nf,nf->n", y, y)

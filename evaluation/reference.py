@@ -1,4 +1,4 @@
-"""The real images that a model is scored against, with their features, computed once."""
+"""The reference set: real images to score a model against, and their features, which are computed once."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from ..runtime.pixels import unit_pixels
 from .bins import k_means
 from .feature_extractor import ExtractedFeatures, FeatureExtractor
 
-MIN_IMAGES = 50  # test images; statistics of fewer mean little
-MAX_TRAINING_RATIO = 4  # training images searched for copies, for each generated image
-MAX_BINNED = 20_000  # training images that the bins are made from
-BINS, CELLS = 100, 10  # bins of the image space for NDB; cells of the feature space for C_T
+MIN_IMAGES = 50  # number of test images that a reference set needs; statistics of fewer are unreliable
+MAX_TRAINING_RATIO = 4  # training images to search for copies, per generated image
+MAX_BINNED = 20_000  # training images that are clustered to make the bins
+BINS, CELLS = 100, 10  # number of bins of image space, for NDB, and of cells of feature space, for C_T
 
-LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]); labels int64 (n,) or None
+LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]), and labels int64 (n,) or None
 
 
 @dataclass(frozen=True)
 class ReferenceSet:
     """Real images and their features.
 
-    test_images, test_labels, test_features: the n test images (n, H, W[, 3]) uint8, int64 (n,) or None, and features.
-    real_images, real_labels: equally many training images, scored as if they were generated.
-    training_features: float32 (t, f), of t <= 4 n other training images, which are searched for copies.
-    training_rows: int64 (t,), their rows in the data set.
-    bin_centres: float32 (100, pixels). cell_centres: float32 (10, f). Both are clusters of training images.
+    test_images, test_labels, test_features: the n test images uint8 (n, H, W[, 3]), their labels int64 (n,) or None,
+    and their features. real_images, real_labels: n training images, which are scored as if they were generated.
+    training_features: features of other training images, float32 (t, f), in which copies are searched for; t <= 4 n.
+    training_rows: indices of these images in the data set, int64 (t,). bin_centres: float32 (100, pixels), cluster
+    centres of training images. cell_centres: float32 (10, f), cluster centres of training features.
     """
 
     extractor: FeatureExtractor
@@ -44,10 +44,10 @@ class ReferenceSet:
 
 
 def reference_set(extractor: FeatureExtractor, training: LabelledArrays, test: LabelledArrays, n: int) -> ReferenceSet:
-    """The reference set for n generated images.
+    """Build the reference set for n generated images.
 
-    n is reduced to the number of test images, and to half the number of training images, so that equally many real
-    images can be scored and others are left to search for copies. Raises InputError when fewer than 50 remain.
+    n is at most the number of test images, and at most half the number of training images. Then n training images can
+    be scored as if generated, and others are left to search for copies. Raises InputError when n is below 50.
     """
     n = min(n, len(test[0]), len(training[0]) // 2)
     if n < MIN_IMAGES:
@@ -72,5 +72,5 @@ def reference_set(extractor: FeatureExtractor, training: LabelledArrays, test: L
 
 
 def as_points(images: np.ndarray) -> np.ndarray:
-    """Images (n, H, W[, 3]) uint8 as points (n, pixels) float32 in [0, 1]."""
+    """Flatten images (n, H, W[, 3]) uint8 to points (n, pixels), float32 in [0, 1]."""
     return unit_pixels(images.reshape(len(images), -1))

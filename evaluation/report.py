@@ -1,4 +1,4 @@
-"""Score a model: every metric that applies to it, beside the reference value, which is what real images score."""
+"""Score a model by every metric that applies to it, and compare with reference values, which real images score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,28 +13,29 @@ from .metric_inputs import MetricInputs, ScoredImages
 from .metrics import METRICS, Direction
 from .reference import ReferenceSet
 
-MAX_LIKELIHOOD_IMAGES = 1000  # test images that a likelihood bound is averaged over
+MAX_LIKELIHOOD_IMAGES = 1000  # number of test images for which likelihood bounds are computed
 
 
 @dataclass(frozen=True)
 class Score:
-    """The value of one metric. reference: what real training images score, or None where they have no such score."""
+    """The value of one metric. reference: the value for real training images, or None if it does not apply to them."""
 
     value: float
     reference: float | None
     better: Direction
 
 
-Scores = dict[str, Score]  # by the name of the metric, in the order of METRICS
+Scores = dict[str, Score]  # scores by name of the metric, in the order of METRICS
 
 
 @dataclass(frozen=True)
 class Report:
     """Scores of a model with one prior.
 
-    samples: how many were scored, and as many test images. data, split: names of the real images.
-    feature_extractor: its name and the SHA-256 of its network. importance_samples: of a likelihood bound.
-    megabytes: size of the artifact, 10^6 bytes each. macs: multiply-accumulates for one image, by graph.
+    samples: number of samples scored, and of test images. data, split: names of the data set and of the split that the
+    test images belong to. feature_extractor: its name and the SHA-256 of its network. importance_samples: latents per
+    image in a likelihood bound. megabytes: size of the artifact, in units of 10^6 bytes. macs: multiply-accumulates per
+    image, by graph.
     """
 
     model: str
@@ -53,12 +54,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Scores models against one reference set, whose own scores are computed once.
+    """Scores models against one reference set. The scores of the real images are computed once.
 
-    data, split: names of the real images, for the report. seed: of samples and likelihood bounds.
-    importance_samples: latents for each image in a VAE's likelihood bound. classifier_accuracy: trains a classifier on
-    images uint8 (n, H, W[, 3]) and labels int64 (n,) and returns its accuracy on the test images; None leaves out the
-    classification accuracy score.
+    data, split: names of the data set and split, for the report. seed: seed of samples and likelihood bounds.
+    importance_samples: latents per image in a VAE's likelihood bound. classifier_accuracy: a function that trains a
+    classifier on images uint8 (n, H, W[, 3]) and labels int64 (n,) and returns its accuracy on the test images; None
+    omits the classification accuracy score.
     """
 
     reference: ReferenceSet
@@ -76,10 +77,10 @@ class Evaluator:
         temperature: float | None = None,
         reconstruction: MetricInputs | None = None,
     ) -> Report:
-        """Scores of a model's reconstructions, and of its samples from one of its priors.
+        """Score a model's reconstructions, and its samples from one of its priors.
 
-        prior, temperature: by default the artifact's. reconstruction: the result of `reconstruction` for this model,
-        to save the time where several priors are compared. Raises InputError for a prior that the model lacks.
+        prior, temperature: by default the artifact's. reconstruction: what `reconstruction` returned for this model; it
+        saves time when several priors are compared. Raises InputError when the model has no such prior.
         """
         manifest, record = model.manifest, self.reference.extractor.record
         prior = manifest.default_prior if prior is None else prior
@@ -100,7 +101,10 @@ class Evaluator:
         )
 
     def reconstruction(self, model: Autoencoder) -> MetricInputs:
-        """A model's reconstructions of the test images and their likelihood bounds; the same for all of its priors."""
+        """Reconstruct the test images with a model, and compute their likelihood bounds if it has any.
+
+        The results are the same for all priors of the model.
+        """
         reconstructions = model.reconstruct(self.reference.test_images, dtype="uint8")
         few = self.reference.test_images[:MAX_LIKELIHOOD_IMAGES]
         grey, binary = (
@@ -113,7 +117,7 @@ class Evaluator:
         return MetricInputs(reconstructions=images, grey_likelihood=grey, binary_likelihood=binary)
 
     def scores(self, inputs: MetricInputs) -> Scores:
-        """Every metric that `inputs` allow, by name, each beside its reference value."""
+        """The metrics for which `inputs` has data, by name, each with its reference value."""
         values, references = metric_values(inputs), self._reference_values
         return {
             metric.name: Score(values[metric.name], references.get(metric.name), metric.better)
@@ -131,7 +135,7 @@ class Evaluator:
     def _with_samples(
         self, inputs: MetricInputs, model: Autoencoder, prior: str, temperature: float | None
     ) -> MetricInputs:
-        """The inputs together with samples, and labelled samples where there are some, of one prior."""
+        """Add samples of one prior to the inputs, and labelled samples if the model and the data have classes."""
         n = len(self.reference)
         samples = model.sample(n, seed=self.seed, prior=prior, temperature=temperature, dtype="uint8")
         inputs = replace(inputs, samples=ScoredImages(self.reference, samples))
@@ -142,12 +146,12 @@ class Evaluator:
             images = model.sample(
                 len(labels), seed=self.seed, prior=prior, label=labels, temperature=temperature, dtype="uint8"
             )
-        except InputError:  # a prior without classes
+        except InputError:  # the prior has no classes, so labelled samples are left out
             return inputs
         return self._with_labelled(inputs, ScoredImages(self.reference, images, labels))
 
     def _with_labelled(self, inputs: MetricInputs, labelled: ScoredImages | None) -> MetricInputs:
-        """The inputs together with labelled samples, and the accuracy of a classifier trained on them if wanted."""
+        """Add labelled samples to the inputs, and the accuracy of a classifier trained on them if it is wanted."""
         accuracy = None
         if labelled is not None and labelled.labels is not None and self.classifier_accuracy is not None:
             accuracy = self.classifier_accuracy(labelled.images, labelled.labels)
@@ -155,6 +159,6 @@ class Evaluator:
 
 
 def metric_values(inputs: MetricInputs) -> dict[str, float]:
-    """Every metric that `inputs` allow, by name."""
+    """The values of all metrics for which `inputs` has data, by name."""
     available = {metric: getattr(inputs, metric.needs) for metric in METRICS}
     return {metric.name: metric.compute(value) for metric, value in available.items() if value is not None}

@@ -7,10 +7,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..runtime.pixels import unit_pixels
 
-WINDOW_SIDE = 7  # pixels, of SSIM
-SSIM_CONSTANTS = (0.01**2, 0.03**2)  # for pixels in [0, 1]
-FOREGROUND = 0.5  # pixels from this grey level on are foreground
-PART_IMAGES = 500  # images compared at once
+WINDOW_SIDE = 7  # side of SSIM's windows, in pixels
+SSIM_CONSTANTS = (0.01**2, 0.03**2)  # constants c1 and c2 of SSIM, for pixels in [0, 1]
+FOREGROUND = 0.5  # smallest grey level of a foreground pixel
+PART_IMAGES = 500  # images compared at once, to limit memory
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Similarity:
     """How similar reconstructions are to originals, both in [0, 1].
 
     mse: mean squared error of a pixel. foreground_mse: the same over pixels that are bright in the original, so that
-    an empty background does not flatter. psnr: in decibels, from mse. ssim: structural similarity, 1 for equal images.
+    an empty background does not lower it. psnr: peak signal-to-noise ratio in decibels. ssim: structural similarity, 1
+    for equal images.
     """
 
     mse: float
@@ -28,7 +29,7 @@ class Similarity:
 
 
 def similarity(originals: np.ndarray, reconstructions: np.ndarray) -> Similarity:
-    """Similarity of images (n, H, W[, 3]) to originals of the same shape, uint8 or float in [0, 1]."""
+    """Compare reconstructions with originals, both (n, H, W[, 3]), uint8 or float in [0, 1]."""
     total = foreground_total = ssim_total = 0.0
     pixels = foreground_pixels = 0
     for start in range(0, len(originals), PART_IMAGES):
@@ -49,14 +50,14 @@ def similarity(originals: np.ndarray, reconstructions: np.ndarray) -> Similarity
 
 
 def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """SSIM of each pair of images (n, H, W[, 3]) in [0, 1]: the mean over all 7x7 windows; float64 (n,).
+    """SSIM of each pair of images (n, H, W[, 3]) in [0, 1], float64 (n,): the mean over all 7x7 windows.
 
     Source: Z. Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004, equation 13.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     side = min(WINDOW_SIDE, *x.shape[1:3])
     mean_x, mean_y = _window_means(x, side), _window_means(y, side)
-    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # factor from population to sample variance
+    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # turns population variance into sample variance
     variance_x = unbiased * (_window_means(x * x, side) - mean_x**2)
     variance_y = unbiased * (_window_means(y * y, side) - mean_y**2)
     covariance = unbiased * (_window_means(x * y, side) - mean_x * mean_y)
@@ -68,7 +69,7 @@ def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _window_means(images: np.ndarray, side: int) -> np.ndarray:
-    """Means over every side x side window: (n, H, W[, 3]) -> (n, H - side + 1, W - side + 1[, 3])."""
+    """Means over all windows of side x side pixels: (n, H, W[, 3]) -> (n, H - side + 1, W - side + 1[, 3])."""
     row_means = sliding_window_view(images, side, axis=1).mean(-1)
     means: np.ndarray = sliding_window_view(row_means, side, axis=2).mean(-1)
     return means

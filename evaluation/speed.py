@@ -1,4 +1,4 @@
-"""How fast a model is on this machine: its methods beside onnxruntime alone on the same graphs."""
+"""Measure how fast a model's methods are, compared with onnxruntime alone on the same graphs."""
 
 import statistics
 import time
@@ -19,21 +19,21 @@ from ..runtime.workers import slices
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-BATCHES = (1, 64, 1024, 16_384)  # images in one call
+BATCHES = (1, 64, 1024, 16_384)  # images per call
 MIN_ROUNDS = 5
 INTERPOLATION_STEPS = 8
-BASELINE_ROWS = 512  # rows in one run of onnxruntime alone: the number at which it is fastest
-MIN_SECONDS = 0.002  # faster calls are repeated until they take this long, so that clock resolution does not matter
+BASELINE_ROWS = 512  # rows per run of onnxruntime alone, which is fastest with this number
+MIN_SECONDS = 0.002  # faster calls are repeated up to this time, so that the clock's resolution does not matter
 
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Speed:
-    """The speed of one method at one batch.
+    """The speed of one method at one batch size.
 
-    batch: images in one call. seconds: median time of a call. onnxruntime_ratio: median ratio of that time to
-    onnxruntime alone, which runs the same graphs on prepared tensors and drops the results.
+    batch: images per call. seconds: median time of a call. onnxruntime_ratio: median ratio of the method's time to the
+    time of onnxruntime alone, which runs the same graphs on prepared tensors and drops the results.
     """
 
     method: str
@@ -43,16 +43,16 @@ class Speed:
 
     @property
     def images_per_second(self) -> float:
-        """Images in a call over its seconds."""
+        """Images processed per second."""
         return self.batch / self.seconds
 
 
 def speeds(
     path: str | Path, *, threads: int | None = None, batches: Sequence[int] = BATCHES, seconds: float = 1.0
 ) -> Iterator[Speed]:
-    """The speed of every method of an artifact at every batch, measured for about `seconds` each.
+    """Measure every method of an artifact at every batch size, for about `seconds` each.
 
-    The images are the model's own samples. Raises the errors of `load`.
+    The images are samples of the model. Raises the same errors as `load`.
     """
     artifact, model = Artifact.open(path), Autoencoder(path, threads=threads)
     sessions = {
@@ -66,10 +66,11 @@ def speeds(
 
 
 def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
-    """Seconds of each call, a list for each. Calls take turns, so that other load on the machine affects all alike.
+    """Measure several calls in turn. Returns, for each call, a list of its times in seconds.
 
-    seconds: for all rounds together; there are at least MIN_ROUNDS. The order changes from round to round. Before
-    each timing the same call runs once untimed, because the call before it has filled the cache with other data.
+    The calls take turns, so that other load on the machine affects all alike. Their order changes from round to round.
+    Before each measurement the same call runs once untimed, because the previous call has filled the CPU cache with
+    other data. seconds: duration of all rounds together; there are at least MIN_ROUNDS.
     """
     order = np.random.default_rng(0)
     repeats = []
@@ -86,7 +87,7 @@ def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
 
 
 def _timed(call: Call, repeat: int) -> float:
-    """Seconds of one call, the mean of `repeat` calls."""
+    """Seconds of one call, as the mean of `repeat` calls."""
     start = time.perf_counter()
     for _ in range(repeat):
         call()
@@ -94,7 +95,10 @@ def _timed(call: Call, repeat: int) -> float:
 
 
 def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: int) -> dict[str, tuple[Call, Call]]:
-    """For each method: a call with n images, and the same work by onnxruntime alone. sessions: by file name."""
+    """For each method: a call on n images, and a call that does the same work with onnxruntime alone.
+
+    sessions: onnxruntime's sessions, by file name of the graph.
+    """
     manifest = model.manifest
     latents = model.sample_latents(n, seed=0)  # (n, d)
     floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # (n, H, W[, 3])
@@ -122,7 +126,7 @@ def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: in
 
 
 def _baseline(session: "InferenceSession", **inputs: np.ndarray) -> Call:
-    """A call that computes a session's first output and nothing else. inputs: by name, n rows each."""
+    """A call that only computes a session's first output. inputs: arrays of n rows, by name of the input."""
     outputs = [session.get_outputs()[0].name]
     rows = len(next(iter(inputs.values())))
     feeds = [{name: array[part] for name, array in inputs.items()} for part in slices(rows, BASELINE_ROWS)]

@@ -1,4 +1,4 @@
-"""Reports as text, Markdown and JSON."""
+"""Format reports as text, Markdown and JSON."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ BETTER: dict[Direction, str] = {
 
 
 def report_text(report: Report) -> str:
-    """One report as lines of text: each metric, its reference value, and which values are better."""
+    """Format one report as text: a line for each metric, with its reference value and which values are better."""
     rows = [("", report.model, "reference", "")]
     for metric in METRICS:
         if metric.name in report.metrics:
@@ -34,7 +34,7 @@ def report_text(report: Report) -> str:
 
 
 def comparison(reports: Sequence[Report]) -> list[tuple[str, ...]]:
-    """Reports as the rows of a table, after a row of titles and before a row of reference values."""
+    """Rows of a table that compares reports: a row of titles, a row per report, and a row of reference values."""
     names = {name for report in reports for name in report.metrics}
     shown = [metric for metric in METRICS if metric.column and metric.name in names]
     rows = [("model", "prior", "MB", *(metric.column for metric in shown))]
@@ -48,19 +48,19 @@ def comparison(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 
 
 def as_text(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as aligned columns: the first two to the left, numbers to the right."""
+    """Format rows as aligned columns: the first two columns to the left, the others to the right."""
     widths = [_width(rows, column) for column in range(len(rows[0]))]
     return "\n".join(_aligned(row, widths, left=2).rstrip() for row in rows)
 
 
 def as_markdown(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as a Markdown table: the first two columns to the left, numbers to the right."""
+    """Format rows as a Markdown table: the first two columns to the left, the others to the right."""
     rule = ["---" if column < 2 else "---:" for column in range(len(rows[0]))]
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
 
 
 def as_json(report: Report) -> str:
-    """A report as one line of JSON. A value that is not finite becomes null."""
+    """Format a report as one line of JSON. Values that are not finite become null."""
     content = dataclasses.asdict(report)
     for score in content["metrics"].values():
         for key in ("value", "reference"):
@@ -70,7 +70,7 @@ def as_json(report: Report) -> str:
 
 
 def number(value: float) -> str:
-    """A number with four significant digits, in scientific notation only where it is very small or very large."""
+    """Format a number with about four digits, in scientific notation if it is very small or very large."""
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.3g}"
     digits = 4 - max(1, len(str(int(abs(value))))) if abs(value) >= 1 else 4
@@ -82,7 +82,7 @@ def _reference(score: Score) -> str:
 
 
 def _aligned(row: tuple[str, ...], widths: Sequence[int], *, left: int) -> str:
-    """Cells padded to their columns' widths, the first `left` of them aligned to the left."""
+    """Pad cells to the widths of their columns: the first `left` cells to the left, the others to the right."""
     cells = zip(row, widths, strict=True)
     return "  ".join(f"{cell:{'<' if i < left else '>'}{width}}" for i, (cell, width) in enumerate(cells))
 

@@ -1,4 +1,4 @@
-"""Export: a checkpoint -> an artifact folder, with proof that it computes what was trained."""
+"""Export of a checkpoint as an artifact folder, with a check that it computes what the trained network computes."""
 
 from ..runtime.extras import require_extra
 

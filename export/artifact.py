@@ -1,4 +1,4 @@
-"""A checkpoint and its data -> an artifact folder, complete and with proof of parity, or nothing."""
+"""Export of a checkpoint and its data as an artifact folder, which is complete and checked, or not written."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from ..runtime.errors import AegenError, OutputError, ParityError
 from ..runtime.graphs.check import operators_of
 from ..runtime.manifest import FORMAT, FP16, FP32, INT8, ImageSpec, Manifest, Parity, Tensor
 from ..runtime.pixels import to_tensor, unit_pixels
+from ..runtime.verification import golden_inputs
 from ..train.checkpoint import Checkpoint
 from ..train.latents import EncodedLatents, encode, label_values
 from ..train.networks import EncoderDecoder
@@ -30,7 +31,7 @@ from .graphs import IR_VERSION, OPSET, TorchGraph, decoder, encoder, macs, onnx_
 from .half_precision import rounded, stored_as_halves
 from .learned_priors import ExportedPrior, exported_prior, log_likelihood
 from .options import ExportOptions
-from .parity import golden_images, golden_pairs, inputs_of, onnxruntime_outputs, prove
+from .parity import golden_images, golden_pairs, onnxruntime_outputs, prove
 from .quantised import all_quantised
 from .statistics import fit, likelihood_latents, log_likelihoods
 from .versions import versions
@@ -43,7 +44,11 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Source:
-    """What an artifact is made from. network: with the weights that all else is computed with."""
+    """What an artifact is made from.
+
+    network: the trained network, with rounded weights for fp16; latents and golden outputs are computed with it. prior:
+    the learned prior, if there is one. image: the image tensors of the network.
+    """
 
     checkpoint: Checkpoint
     dataset: Dataset
@@ -56,9 +61,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The graphs of an artifact. contents: ONNX files by name. golden: the arrays of `golden.npz`.
+    """The graphs of an artifact.
 
-    quantisation_error: by file name, the root mean square change of the outputs that computing in 8 bits causes.
+    torch: the modules. contents: the ONNX files by name. golden: the arrays of `golden.npz`. quantisation_error: by
+    file name, the root mean square change of the outputs that computing in 8 bits causes.
     """
 
     torch: tuple[TorchGraph, ...]
@@ -70,7 +76,7 @@ class Graphs:
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents of the training and the validation images, by the network of a Source."""
+    """The latents of the training and the validation images, encoded by the network of a Source."""
 
     training: EncodedLatents
     held_out: EncodedLatents
@@ -128,7 +134,7 @@ def export(
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target before the work, not after it."""
+    """Raise OutputError, before the work begins, for a target that may not be written."""
     require_parent(target)
     if exists_nonempty(target) and not overwrite:
         expected, remedy = "a free name", "Choose another name, or allow that the artifact is overwritten."
@@ -148,11 +154,12 @@ def _holds_only_an_artifact(target: Path) -> bool:
 
 
 def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | None, options: ExportOptions) -> Source:
+    """The checkpoint, its data, its learned prior, and the network, with weights rounded to float16 for fp16."""
     labels = label_values(dataset.train.labels)
     network, prior = checkpoint.network(), None
     if learned is not None:
         halves = options.precision != FP32
-        prior = exported_prior(learned, checkpoint, tuple(labels.tolist()), options.flow_steps, halves=halves)
+        prior = exported_prior(learned, checkpoint, tuple(labels.tolist()), options.evaluations, halves=halves)
     if options.precision == FP16:
         network = rounded(network)
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
@@ -160,7 +167,7 @@ def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | No
 
 
 def _graphs(source: Source) -> Graphs:
-    """The graphs in single or half precision, compared with torch."""
+    """The graphs with their weights in fp32 or fp16, compared with torch."""
     sampler = () if source.prior is None else (source.prior.sampler,)
     latent_dim = source.checkpoint.recipe.latent_dim
     graphs = (encoder(source.network, source.checkpoint.shape), decoder(source.network, latent_dim), *sampler)
@@ -174,7 +181,7 @@ def _graphs(source: Source) -> Graphs:
 
 
 def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
-    """Encoder and decoder in 8 bits, with golden outputs of onnxruntime, because torch does not compute them."""
+    """Quantise encoder and decoder to 8 bits. onnxruntime computes their golden outputs, because torch cannot."""
     training, validation = source.dataset.train[:CALIBRATION_IMAGES], source.dataset.validation
     calibration = {ENCODER: to_tensor(training.images, source.image), DECODER: latents.training.latent}
     held_out = {ENCODER: to_tensor(validation.images, source.image), DECODER: latents.held_out.latent}
@@ -182,7 +189,7 @@ def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
     golden = dict(graphs.golden)
     for graph in graphs.torch:
         if graph.file in calibration:
-            inputs = inputs_of(graph, golden, source.image)
+            inputs = golden_inputs(graph.file, graph.inputs, golden, source.image)
             golden |= onnxruntime_outputs(graph, contents[graph.file], inputs, source.image)
     return dataclasses.replace(graphs, contents=contents, golden=golden, quantisation_error=errors)
 
@@ -200,7 +207,7 @@ def _likelihoods(source: Source, statistics: dict[str, np.ndarray], held_out: En
 def _manifest(
     source: Source, graphs: Graphs, statistics: dict[str, np.ndarray], likelihoods: dict[str, float]
 ) -> Manifest:
-    """All facts but name, notes, commands, quality and files, which are known later."""
+    """The manifest without name, notes, commands, quality and files, which are known later."""
     checkpoint, options, data = source.checkpoint, source.options, source.dataset.facts
     recipe, names = checkpoint.recipe, source.dataset.class_names
     learned = {} if source.prior is None else {source.prior.learned.name: source.prior.record}
@@ -263,7 +270,10 @@ def preview(model: Autoencoder) -> bytes:
 
 
 def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> dict[str, float]:
-    """Measured with the exported files on test images; without test images, on the validation images."""
+    """The reconstruction error of the exported files on test images, and the validation loss of training.
+
+    If the data has no test images, the reconstruction error is that of the validation images.
+    """
     images = dataset.test.images
     differences = model.reconstruct(images) - unit_pixels(images)
     return {
@@ -273,7 +283,7 @@ def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> di
 
 
 def _check_complete(folder: Path) -> None:
-    """Open the finished folder as a user will, and replay its golden pairs. Raises ParityError."""
+    """Open the finished folder as a user would, and verify it. Raises ParityError if a result differs."""
     verification = Autoencoder(folder).verify()
     if not verification.passed:
         raise ParityError("golden pairs", found=verification.largest_difference, remedy="Nothing was exported.")

@@ -1,4 +1,4 @@
-"""The commands that make an artifact again, as its manifest records them."""
+"""The commands that make an artifact again; its manifest holds them."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ from ..train.priors import LearnedPrior
 def recorded_commands(
     checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, options: dict[str, str]
 ) -> tuple[str, ...]:
-    """The commands that train, train a prior and refine, as far as that was done, and export.
+    """The commands that make an artifact: train, train-prior and refine if they were used, and export.
 
-    data: name of the training data. name: of the artifact; paths are made from it. options: of the export, by name.
+    data: the name of the training data. name: the artifact's name, from which paths are made. options: command-line
+    options of the export and their values.
     """
 
     def checkpoint_of(run: str) -> str:

@@ -1,4 +1,4 @@
-"""A trained feature extractor -> its folder, with proof that onnxruntime computes what torch computes."""
+"""Export of a trained feature extractor, with a check that onnxruntime computes what torch computes."""
 
 import dataclasses
 import shlex
@@ -27,7 +27,7 @@ COMPARED_IMAGES = 64  # test images on which onnxruntime is compared with torch
 def export_feature_extractor(
     network: FeatureNetwork, recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path
 ) -> FeatureExtractorRecord:
-    """Write the feature extractor's folder `target`, complete or not at all.
+    """Write the folder `target` of a feature extractor, completely or not at all.
 
     dataset: the labelled images that it was trained on. Raises OutputError if `target` exists, ParityError if
     onnxruntime and torch differ.
@@ -66,9 +66,9 @@ def export_feature_extractor(
 
 
 def _difference(network: FeatureNetwork, extractor: FeatureExtractor, images: np.ndarray, image: ImageSpec) -> float:
-    """Largest difference of features and probabilities between torch and onnxruntime. Raises ParityError.
+    """Largest difference of features and probabilities between torch and onnxruntime.
 
-    images: uint8 (n, H, W[, 3]).
+    images: uint8 (n, H, W[, 3]). Raises ParityError if the difference exceeds the tolerance.
     """
     with torch.inference_mode():
         features, logits = network(torch.from_numpy(to_tensor(images, image)))

@@ -1,4 +1,4 @@
-"""Networks in torch -> ONNX files: one file each, a dynamic batch axis, no trace of this machine."""
+"""Export of torch networks as ONNX files with a dynamic batch axis, without paths or names of this machine."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ from ..train.networks import EncoderDecoder, Variational
 from .pixel_shuffle import replace_depth_to_space
 
 OPSET = 18
-IR_VERSION = 8  # the newest that older and web runtimes read
+IR_VERSION = 8  # version of the ONNX format: the newest that older and web runtimes read
 EXAMPLE_ROWS = 2  # torch.export would treat a batch axis of 1 as a constant
 
 
@@ -33,8 +33,9 @@ EXAMPLE_ROWS = 2  # torch.export would treat a batch axis of 1 as a constant
 class TorchGraph:
     """A torch module that becomes one ONNX file.
 
-    file: the name of the ONNX file. inputs: an example of each input by name, EXAMPLE_ROWS rows each, in the order of
-    the module's arguments. outputs: the names of the module's outputs. num_classes: of an input `label`, else 0.
+    file: the name of the ONNX file. inputs: an example of each input by name, with EXAMPLE_ROWS rows, in the order of
+    the module's arguments. outputs: the names of the module's outputs. num_classes: the number of classes if the module
+    has an input `label`, else 0.
     """
 
     file: str
@@ -45,7 +46,10 @@ class TorchGraph:
 
 
 def encoder(network: EncoderDecoder, shape: Shape) -> TorchGraph:
-    """`image` float32 [batch, C, H, W] -> `latent` float32 [batch, d]; of a VAE the mean of q(z|x), and `logvar`."""
+    """The encoder: `image` float32 [batch, C, H, W] -> `latent` float32 [batch, d].
+
+    The latent of a VAE is the mean of q(z|x), and a second output `logvar`, of the same shape, is its log variance.
+    """
     image = {"image": torch.zeros(EXAMPLE_ROWS, *shape)}
     if isinstance(network, Variational):
         return TorchGraph(ENCODER, _Function(network, network.posterior), image, ("latent", "logvar"))
@@ -53,13 +57,13 @@ def encoder(network: EncoderDecoder, shape: Shape) -> TorchGraph:
 
 
 def decoder(network: EncoderDecoder, latent_dim: int) -> TorchGraph:
-    """`latent` float32 [batch, d] -> `image` float32 [batch, C, H, W], activation included."""
+    """The decoder, with its output activation: `latent` float32 [batch, d] -> `image` float32 [batch, C, H, W]."""
     latent = {"latent": torch.zeros(EXAMPLE_ROWS, latent_dim)}
     return TorchGraph(DECODER, _Function(network, network.decode), latent, ("image",))
 
 
 class _Function(nn.Module):
-    """A method of a network as a module, because torch exports modules only."""
+    """A module that calls one method of a network, because torch exports only modules."""
 
     def __init__(self, network: nn.Module, function: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -72,7 +76,7 @@ class _Function(nn.Module):
 
 
 def onnx_bytes(graph: TorchGraph) -> bytes:
-    """The ONNX file of a module, with a dynamic first axis `batch`.
+    """Export a module as an ONNX file with a dynamic first axis `batch`, and return the bytes of the file.
 
     Raises ExecutionError if torch's exporter gives another opset than OPSET or an operator that is not in EMITTED.
     """
@@ -104,9 +108,10 @@ def onnx_bytes(graph: TorchGraph) -> bytes:
 
 
 def checked_bytes(model: onnx.ModelProto) -> bytes:
-    """A valid model as the bytes of its file, the same for the same model. Raises onnx's errors if it is invalid.
+    """Check a model and return the bytes of its file; equal models give equal bytes.
 
-    Entries of `value_info` that name no tensor, or one a second time, are removed from the model.
+    Entries of `value_info` that name no tensor, or that repeat a name, are removed first. Raises onnx's errors if the
+    model is invalid.
     """
     graph = model.graph
     names = {name for node in graph.node for name in node.output} | {weight.name for weight in graph.initializer}
@@ -122,20 +127,20 @@ def checked_bytes(model: onnx.ModelProto) -> bytes:
 
 
 def macs(graph: TorchGraph) -> int:
-    """Multiply-accumulates of the matrix products and convolutions of a module for one row."""
+    """Multiply-accumulates of the matrix products and convolutions of a module for one row of its input."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         graph.module(*graph.inputs.values())
     return int(counter.get_total_flops()) // 2 // EXAMPLE_ROWS
 
 
 def signature(content: bytes) -> manifest.Graph:
-    """The inputs and outputs of an ONNX file, as the manifest states them."""
+    """The inputs and outputs of an ONNX file, in the manifest's form."""
     graph = onnx.load_from_string(content).graph
     return manifest.Graph(tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output)))
 
 
 def strip(message: Message) -> None:
-    """Remove what the exporter notes about the origin of nodes: source lines and paths of this machine."""
+    """Remove the exporter's notes about the origin of nodes, such as source lines and paths of this machine."""
     for field, value in message.ListFields():
         if field.name in ("doc_string", "metadata_props"):
             message.ClearField(field.name)
@@ -145,6 +150,7 @@ def strip(message: Message) -> None:
 
 
 def _tensor(value: onnx.ValueInfoProto) -> manifest.Tensor:
+    """An input or output of an ONNX file, in the manifest's form."""
     kind = value.type.tensor_type
     shape = tuple(axis.dim_param or axis.dim_value for axis in kind.shape.dim)
     return manifest.Tensor(value.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape)

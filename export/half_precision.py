@@ -1,4 +1,4 @@
-"""Weights stored in half precision: files of half the size, which still compute in single precision."""
+"""Weights stored in half precision (float16): files of half the size, which still compute in single precision."""
 
 import copy
 import itertools
@@ -21,11 +21,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def rounded(network: Module) -> Module:
-    """A copy of a network whose large weights are rounded to halves; batch norms are folded into convolutions first.
+    """A copy of a network with its large weights rounded to float16 values.
 
-    The relative error of a weight is at most 2^-11; weights below the smallest normal half become 0. Norms are folded
-    here because the exporter would fold them afterwards, and the folded weights would not be halves.
-    Raises ExecutionError for a weight beyond the range of a half.
+    The relative error of a weight is at most 2^-11; weights below the smallest normal float16 become 0. Batch norms are
+    folded into convolutions before rounding: otherwise the exporter would fold them later, and the folded weights would
+    not be float16 values. Raises ExecutionError for a weight beyond the range of float16.
     """
     halves = copy.deepcopy(network)
     fold_norms(halves)
@@ -39,9 +39,9 @@ def rounded(network: Module) -> Module:
 
 
 def nearest_halves(weight: Tensor) -> Tensor:
-    """Weights of any shape, each rounded to the nearest half, in single precision.
+    """Weights of any shape, each rounded to the nearest float16 value. The dtype of the result is float32.
 
-    Subnormal halves become 0, because some engines read them as 0 and would compute something else.
+    Subnormal float16 values become 0, because some engines read them as 0 and would compute something else.
     """
     halves = weight.half().float()
     return torch.where(halves.abs() < SMALLEST_NORMAL, torch.zeros_like(halves), halves)
@@ -57,10 +57,10 @@ def fold_norms(network: nn.Module) -> None:
 
 
 def stored_as_halves(content: bytes) -> bytes:
-    """An ONNX file that stores every large weight as halves, if the weight can be stored so without rounding.
+    """Store every large weight of an ONNX file as float16, if all its values are exact in float16.
 
-    A Cast widens the halves again, so that the graph computes the same bits as before. Engines without shape inference
-    find dtype and shape of the halves and of the widened weights in `value_info`.
+    A Cast node converts the weight back to float32, so the graph computes the same bits as before. `value_info` holds
+    the dtypes and shapes of both, for engines without shape inference.
     """
     model = onnx.load_from_string(content)
     graph = model.graph

@@ -1,4 +1,4 @@
-"""A learned prior -> the graph that an artifact holds. Everything that is particular to one kind is in `train`."""
+"""Export of a learned prior as a graph. What differs between kinds of learned priors is in `train`."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ from ..train.priors import LearnedPrior
 from .graphs import EXAMPLE_ROWS, TorchGraph
 from .half_precision import rounded
 
-PRIOR = "prior.onnx"  # the file of a learned prior
+PRIOR = "prior.onnx"  # file name of a learned prior
 DEFAULT_EVALUATIONS = 8
 
 
 @dataclass(frozen=True)
 class ExportedPrior:
-    """A learned prior with a fixed number of evaluations of its network for one latent.
+    """A learned prior that evaluates its network a fixed number of times for each latent.
 
-    network: with the weights as they are stored. sampler: `noise` float32 [batch, k], and `label` int64 [batch] (a
-    class index) if there are classes, -> `latent` float32 [batch, d].
+    network: the prior's network, with its weights as they are stored. sampler: the graph from `noise` float32 [batch,
+    k], and `label` int64 [batch] (a class index) if there are classes, to `latent` float32 [batch, d].
     """
 
     learned: LearnedPrior
@@ -40,11 +40,11 @@ class ExportedPrior:
 def exported_prior(
     learned: LearnedPrior, checkpoint: Checkpoint, labels: tuple[int, ...], evaluations: int | None, *, halves: bool
 ) -> ExportedPrior:
-    """The graph of a learned prior.
+    """Make the graph of a learned prior.
 
-    labels: of the artifact, by class index. evaluations: by default as many as the run was refined for, or
-    DEFAULT_EVALUATIONS. halves: whether its large weights are rounded to halves. Raises InputError if the prior was
-    trained with other labels.
+    labels: the artifact's label values, by class index. evaluations: network evaluations for one latent, by default as
+    many as the run was refined for, or DEFAULT_EVALUATIONS. halves: whether large weights are rounded to float16.
+    Raises InputError if the prior was trained with other labels.
     """
     if learned.label_values != labels:
         found, remedy = f"one trained with labels {learned.label_values}", "Run `aegen train-prior` again."
@@ -59,13 +59,17 @@ def exported_prior(
     return ExportedPrior(learned, module.evaluations, module.network, sampler)
 
 
-def log_likelihood(prior: ExportedPrior, held_out: EncodedLatents, class_fractions: np.ndarray) -> float:
-    """Mean log density in nats of held-out latents under a learned prior.
+def log_likelihood(prior: ExportedPrior, held_out: EncodedLatents, class_fractions: np.ndarray) -> float | None:
+    """Mean log density in nats of held-out latents under a learned prior, or None if the prior has no density.
 
-    class_fractions: (c,), or empty without classes. p(z) = sum_y fraction(y) p(z|y) is computed for the class of each
-    latent alone, because the other classes hardly contribute: a lower bound.
+    class_fractions: the fraction of images in each class (c,), or empty without classes. Of the sum p(z) = sum_y
+    fraction(y) p(z|y), only the term of the latent's own class is computed, because the other terms are small. The
+    result is therefore a lower bound.
     """
     latents, classes = torch.from_numpy(held_out.latent), torch.from_numpy(held_out.class_indices)
     with torch.no_grad():  # in inference mode torch before 2.12 computes every Jacobian as 0
-        density = float(prior.network.log_density(latents, classes).mean())
-    return density + (float(np.log(class_fractions[held_out.class_indices]).mean()) if len(class_fractions) else 0.0)
+        densities = prior.network.log_density(latents, classes)
+    if densities is None:
+        return None
+    class_nats = float(np.log(class_fractions[held_out.class_indices]).mean()) if len(class_fractions) else 0.0
+    return float(densities.mean()) + class_nats

@@ -1,4 +1,4 @@
-"""The choices of an export."""
+"""The options of an export."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from ..files.sources import read_text
 from ..runtime.closed_form import PRIORS
 from ..runtime.errors import InputError
 from ..runtime.manifest import FP16, FP32, INT8, MAX_TEMPERATURE
+from ..train.networks import ARCHITECTURES
 from ..train.priors import LearnedPrior
 
 PRECISIONS = (FP32, FP16, INT8)
@@ -14,15 +15,16 @@ PRECISIONS = (FP32, FP16, INT8)
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an artifact is exported with.
+    """The options of an export.
 
-    name: of the artifact, by default that of its folder. licence: of the data, if aegen does not know it.
-    prior, temperature: the defaults of sampling; without a prior the one that makes held-out latents likeliest, and of
-    a refined run the learned one. components: of the Gaussian mixture, by default the likeliest number.
-    flow_steps: evaluations of a learned prior for one latent, by default as many as the run was refined for.
-    precision: of the stored weights, one of PRECISIONS. With fp16 everything is made with the rounded weights; with
-    int8 with the trained ones, and a learned prior is stored as fp16. notes: a Markdown file that ends the model card.
-    overwrite: whether an existing artifact may be replaced.
+    name: the artifact's name, by default the name of its folder. licence: the licence of the data, if aegen does not
+    know it. prior: the default prior of sampling; by default the learned prior of a refined run, else the prior under
+    which held-out latents are likeliest. temperature: the default temperature of sampling. components: number of
+    components of the Gaussian mixture, by default the likeliest. evaluations: network evaluations of a learned prior
+    for one latent, by default as many as the run was refined for. precision: how weights are stored, one of PRECISIONS.
+    With fp16 latents and golden outputs are computed with the rounded weights; with int8 they are computed with the
+    trained weights, and a learned prior is stored as fp16. notes: a Markdown file that ends the model card. overwrite:
+    whether an existing artifact may be replaced.
     """
 
     name: str | None = None
@@ -30,24 +32,28 @@ class ExportOptions:
     prior: str | None = None
     temperature: float = 1.0
     components: int | None = None
-    flow_steps: int | None = None
+    evaluations: int | None = None
     precision: str = FP32
     notes: Path | None = None
     overwrite: bool = False
 
     def check(self, network: str, learned: LearnedPrior | None) -> None:
-        """Raise InputError for choices that this kind of network, or this learned prior, does not allow."""
+        """Raise InputError for an option that the network or the learned prior does not allow, or with a bad value.
+
+        network: the architecture, a name in ARCHITECTURES. learned: the run's learned prior, or None.
+        """
         known = (*PRIORS, learned.name) if learned else tuple(PRIORS)
         if self.prior is not None and self.prior not in known:
             remedy = "" if learned else "`aegen train-prior` makes a learned one."
             raise InputError("prior", found=repr(self.prior), expected=f"one of {', '.join(known)}", remedy=remedy)
-        if self.flow_steps is not None and learned is None:
-            raise InputError("flow_steps", found="no learned prior", expected="a run with one")
+        if self.evaluations is not None and learned is None:
+            raise InputError("evaluations", found="no learned prior", expected="a run with one")
         if self.precision not in PRECISIONS:
             raise InputError("precision", found=repr(self.precision), expected=f"one of {', '.join(PRECISIONS)}")
-        if self.precision == INT8 and network != "mlp":
+        if self.precision == INT8 and not ARCHITECTURES[network].int8:
+            allowed = " or ".join(name for name, architecture in ARCHITECTURES.items() if architecture.int8)
             remedy = "Choose fp16: in 8 bits convolutions would be slower."
-            raise InputError("precision int8", found=f"network {network}", expected="network mlp", remedy=remedy)
+            raise InputError("precision int8", found=f"network {network}", expected=f"network {allowed}", remedy=remedy)
         if not 0 <= self.temperature <= MAX_TEMPERATURE:
             raise InputError("temperature", found=self.temperature, expected=f"a number from 0 to {MAX_TEMPERATURE:g}")
 
@@ -56,15 +62,16 @@ class ExportOptions:
         return "" if self.notes is None else read_text(self.notes)
 
     def recorded(self, prior: str, evaluations: int | None) -> dict[str, str]:
-        """The command-line options of the same export.
+        """The command-line options that make the same export, with their values.
 
-        prior: the default prior that was chosen. evaluations: of the learned prior, if there is one.
+        prior: the default prior that was chosen. evaluations: network evaluations of the learned prior, or None without
+        one.
         """
         options: dict[str, object] = {
             "--prior": prior,
             "--temperature": f"{self.temperature:g}",
             "--components": self.components,
-            "--flow-steps": evaluations,
+            "--evaluations": evaluations,
             "--precision": None if self.precision == FP32 else self.precision,
             "--notes": None if self.notes is None else self.notes.name,
             "--licence": self.licence,

@@ -1,4 +1,4 @@
-"""Proof that exported graphs compute what torch computes, and golden pairs so that others can repeat the proof."""
+"""Comparison of exported graphs with torch, and the golden inputs and outputs with which others can repeat it."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,8 @@ from ..runtime.artifact import ENCODER
 from ..runtime.errors import ParityError
 from ..runtime.manifest import ImageSpec, Parity
 from ..runtime.noise import Noise
-from ..runtime.pixels import to_tensor
 from ..runtime.session import Network
-from ..runtime.verification import ATOL, RTOL, agree, golden_name, largest_difference
+from ..runtime.verification import ATOL, RTOL, agree, golden_inputs, golden_name, largest_difference
 from .graphs import TorchGraph, signature
 
 BATCHES = (1, 2, 3, 7, 64)
@@ -23,15 +22,17 @@ Arrays = dict[str, np.ndarray]
 def prove(graphs: Sequence[TorchGraph], contents: dict[str, bytes], images: np.ndarray, image: ImageSpec) -> Parity:
     """Compare every graph in onnxruntime with its torch module on real images, at every batch size of BATCHES.
 
-    graphs: encoder first. contents: their ONNX files by name. images: uint8 (n, H, W[, 3]), repeated as needed.
-    Raises ParityError, naming graph, batch and difference, beyond |result - torch| <= ATOL + RTOL |torch|.
+    graphs: the graphs, with the encoder first. contents: their ONNX files by name. images: uint8 (n, H, W[, 3]),
+    repeated if a batch needs more. image: the image tensors of the graphs. Raises ParityError, which names graph, batch
+    and difference, where |result - torch| <= ATOL + RTOL |torch| does not hold.
     """
     networks = {file: network(file, content, image) for file, content in contents.items()}
     worst = dict.fromkeys(contents, 0.0)
     for batch in BATCHES:
         golden = golden_pairs(graphs, images[np.arange(batch) % len(images)], image)
         for graph in graphs:
-            results = networks[graph.file].outputs(graph.outputs, inputs_of(graph, golden, image))
+            inputs = golden_inputs(graph.file, graph.inputs, golden, image)
+            results = networks[graph.file].outputs(graph.outputs, inputs)
             for output, result in zip(graph.outputs, results, strict=True):
                 expected = golden[golden_name(graph.file, output)]
                 difference = largest_difference(result, expected)
@@ -47,10 +48,11 @@ def prove(graphs: Sequence[TorchGraph], contents: dict[str, bytes], images: np.n
 
 
 def golden_pairs(graphs: Sequence[TorchGraph], images: np.ndarray, image: ImageSpec) -> Arrays:
-    """Inputs and torch's outputs for them, as `golden.npz` holds them: keys of `golden_name`, n rows each.
+    """Golden inputs, and the outputs that torch computes for them, under their names in `golden.npz`, n rows each.
 
-    graphs: encoder first. images: uint8 (n, H, W[, 3]), stored as `images`. The decoder's inputs are the latents that
-    the encoder gives. A learned prior takes the first n rows of the noise of seed 0, and every class in turn.
+    graphs: the graphs, with the encoder first. images: uint8 (n, H, W[, 3]), stored as `images`. The decoder's inputs
+    are the encoder's latents. The inputs of a learned prior are the noise of seed 0 at the indices 0 to n - 1, and each
+    class in turn.
     """
     golden = {"images": images}
     n = len(images)
@@ -63,14 +65,14 @@ def golden_pairs(graphs: Sequence[TorchGraph], images: np.ndarray, image: ImageS
                 golden[stored] = Noise(0).normals(0, n, example.shape[1])
             elif name == "label":
                 golden[stored] = np.arange(n) % graph.num_classes
-        golden |= torch_outputs(graph, inputs_of(graph, golden, image))
+        golden |= torch_outputs(graph, golden_inputs(graph.file, graph.inputs, golden, image))
     return golden
 
 
 def golden_images(images: np.ndarray) -> np.ndarray:
-    """The first GOLDEN_IMAGES of the test images, a black and a white one and two of uniform noise.
+    """The first GOLDEN_IMAGES of the test images, one black image, one white image and two of uniform noise.
 
-    images: uint8 (n, H, W[, 3]), like the result.
+    images: the test images, uint8 (n, H, W[, 3]). The result has the same dtype and image shape.
     """
     shape = images.shape[1:]
     noise = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
@@ -78,16 +80,8 @@ def golden_images(images: np.ndarray) -> np.ndarray:
     return np.concatenate([images[:GOLDEN_IMAGES], black, white, noise])
 
 
-def inputs_of(graph: TorchGraph, golden: Arrays, image: ImageSpec) -> Arrays:
-    """The golden inputs of a graph by tensor name, n rows each. Images are stored once for all graphs."""
-    return {
-        name: to_tensor(golden["images"], image) if name == "image" else golden[golden_name(graph.file, name)]
-        for name in graph.inputs
-    }
-
-
 def torch_outputs(graph: TorchGraph, inputs: Arrays) -> Arrays:
-    """What the torch module gives for inputs of n rows, by golden name, float32 with n rows each."""
+    """The outputs of a torch module, under their names in `golden.npz`. Inputs and outputs have n rows each."""
     with torch.inference_mode():
         results = graph.module(*(torch.from_numpy(inputs[name]) for name in graph.inputs))
     outputs = results if isinstance(results, tuple) else (results,)
@@ -95,14 +89,15 @@ def torch_outputs(graph: TorchGraph, inputs: Arrays) -> Arrays:
 
 
 def onnxruntime_outputs(graph: TorchGraph, content: bytes, inputs: Arrays, image: ImageSpec) -> Arrays:
-    """What onnxruntime gives for inputs of n rows, by golden name: the golden outputs of a graph in 8 bits.
+    """The outputs of an ONNX file in onnxruntime, under their names in `golden.npz`.
 
-    content: the ONNX file, which torch did not compute.
+    They are the golden outputs of an int8 graph, which torch does not compute. content: the ONNX file. inputs: arrays
+    by tensor name. Inputs and outputs have n rows each.
     """
     results = network(graph.file, content, image).outputs(graph.outputs, inputs)
     return {golden_name(graph.file, name): one for name, one in zip(graph.outputs, results, strict=True)}
 
 
 def network(file: str, content: bytes, image: ImageSpec) -> Network:
-    """An ONNX file in the runtime, which checks its results."""
+    """An ONNX file as a Network of the runtime, which checks its outputs."""
     return Network(lambda: content, file, signature(content), image.range)

@@ -14,7 +14,8 @@ def replace_depth_to_space(model: onnx.ModelProto) -> None:
     shapes = _shapes(model)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        if node.op_type == "DepthToSpace" and helper.get_node_attr_value(node, "mode") == b"CRD":
+        mode = next((attribute.s for attribute in node.attribute if attribute.name == "mode"), b"")
+        if node.op_type == "DepthToSpace" and mode == b"CRD":
             nodes += _shuffle_nodes(model.graph, node, shapes[node.input[0]])
         else:
             nodes.append(node)
@@ -25,7 +26,7 @@ def replace_depth_to_space(model: onnx.ModelProto) -> None:
 def _shuffle_nodes(
     graph: onnx.GraphProto, node: onnx.NodeProto, shape: tuple[str | int, ...]
 ) -> tuple[onnx.NodeProto, ...]:
-    """The three nodes that replace a DepthToSpace. shape: of its input, (batch, b*b*C, H, W)."""
+    """The three nodes that replace a DepthToSpace. shape: the shape of its input, (batch, b*b*C, H, W)."""
     batch, channels, height, width = shape
     block = helper.get_node_attr_value(node, "blocksize")
     result = node.output[0]

@@ -1,8 +1,8 @@
-"""Fully connected networks in 8 bits: a quarter of the size, and faster matrix products.
+"""Quantisation of fully connected networks to 8 bits: a quarter of the size, and faster matrix products.
 
-The scales are fixed at export, from the activations of real images and latents. The result of an image therefore does
-not depend on its batch, as it would if every batch set its own scales. Weights use 7 of their 8 bits, because products
-of two full 8-bit numbers overflow the sums of processors without special instructions.
+The scales are fixed at export, from the activations of real images and latents. The result for an image therefore does
+not depend on its batch; with scales chosen for each batch it would. Weights use 7 of their 8 bits, because sums of
+products of two full 8-bit numbers overflow on processors without special instructions.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ BATCH_SIZE = 250  # rows in one run of onnxruntime
 def all_quantised(
     graphs: dict[str, bytes], calibration: dict[str, np.ndarray], held_out: dict[str, np.ndarray]
 ) -> tuple[dict[str, bytes], dict[str, float]]:
-    """The graphs, those with calibration rows in 8 bits; and the root mean square changes of their first outputs.
+    """Quantise the graphs that have calibration rows. Returns all graphs, and the errors of the quantised ones.
 
-    All dictionaries have file names as keys. graphs: ONNX files. calibration, held_out: rows of each graph's input,
-    float32 (n, ...); the changes are measured on the held-out rows.
+    All dictionaries have file names as keys. graphs: ONNX files. calibration, held_out: input rows of each graph to
+    quantise, float32 (n, ...). An error is the root mean square change of the first output on the held-out rows.
     """
     in_8_bits = {file: quantised(graphs[file], rows) for file, rows in calibration.items()}
     errors = {file: _rms_difference(graphs[file], in_8_bits[file], rows) for file, rows in held_out.items()}
@@ -36,9 +36,10 @@ def all_quantised(
 
 
 def quantised(content: bytes, rows: np.ndarray) -> bytes:
-    """An ONNX file of one input with its matrix products in 8 bits; input and output stay float32.
+    """Quantise the matrix products of an ONNX file with one input to 8 bits; input and output stay float32.
 
-    rows: of the input, float32 (n, ...). They set the range of every activation; values beyond it are cut off.
+    rows: calibration rows of the input, float32 (n, ...). They set the range of every activation; values outside it
+    are clipped.
     Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference, 2018.
     """
@@ -62,7 +63,7 @@ def quantised(content: bytes, rows: np.ndarray) -> bytes:
 
 
 class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
-    """The rows of an input, float32 (n, ...), in batches."""
+    """An iterator over the calibration rows of an input, float32 (n, ...), in batches."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         self.batches = iter([{name: rows[part]} for part in slices(len(rows), BATCH_SIZE)])
@@ -84,7 +85,7 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _rms_difference(content: bytes, other: bytes, rows: np.ndarray) -> float:
-    """Root mean square difference of the first outputs of two graphs. rows: of their input, float32 (n, ...)."""
+    """Root mean square difference of the first outputs of two graphs. rows: their input, float32 (n, ...)."""
     results = []
     for graph in (content, other):
         session = open_session(graph, "a graph")

@@ -40,7 +40,7 @@ from ..runtime.manifest import FORMAT, FP16, FP32, ImageSpec, LearnedPrior, Mani
 from ..runtime.pixels import unit_pixels
 from ..runtime.records import from_json
 from ..runtime.session import open_session
-from ..runtime.verification import golden_name
+from ..runtime.verification import golden_inputs, golden_name
 from ..train.flow import Flow, UnrolledFlow
 from ..train.latents import encode, label_values
 from ..train.networks import build
@@ -50,7 +50,7 @@ from .feature_extractor import feature_extractor_card
 from .graphs import EXAMPLE_ROWS, TorchGraph, decoder, encoder, macs, onnx_bytes, signature
 from .half_precision import SMALLEST_NORMAL, fold_norms, stored_as_halves
 from .learned_priors import PRIOR
-from .parity import golden_pairs, inputs_of, prove
+from .parity import golden_pairs, prove
 from .statistics import TINY, likelihood_latents, log_likelihoods
 from .versions import versions
 
@@ -113,7 +113,9 @@ def rewrite_artifact(old_folder: Path, target: Path, dataset: Dataset) -> None:
     golden = golden_pairs(graphs, old.arrays(GOLDEN)["pictures"], image)
     golden |= _kept_pairs(old, [graph for graph in graphs if not changed[graph.file]])
     for graph in graphs:
-        _compare_results(graph, old.files[graph.file], contents[graph.file], inputs_of(graph, golden, image))
+        _compare_results(
+            graph, old.files[graph.file], contents[graph.file], golden_inputs(graph.file, graph.inputs, golden, image)
+        )
     statistics = _statistics(old)
     facts = _facts(old, dataset, graphs, contents, statistics)
     facts |= {
@@ -350,7 +352,10 @@ def _report(*parts: object) -> None:
 
 
 def _command(command: str) -> str:
-    return " ".join(OPTIONS.get(word, word) for word in command.split())
+    words = [OPTIONS.get(word, word) for word in command.split()]
+    if words[:2] == ["aegen", "export"]:
+        words = ["--evaluations" if word == "--flow-steps" else word for word in words]
+    return " ".join(words)
 
 
 def rewrite_extractor(old_folder: Path, target: Path, dataset: Dataset) -> None:

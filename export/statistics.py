@@ -1,4 +1,4 @@
-"""Closed-form priors fitted to the training latents: the arrays of `latents.npz`."""
+"""Fitting of the closed-form priors to the training latents, which gives the arrays of `latents.npz`."""
 
 import functools
 import warnings
@@ -12,13 +12,13 @@ from ..runtime.closed_form import PRIORS, stored_prior
 from ..runtime.distributions import Kernels
 from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, jitter, label_values, moments
 
-COMPONENTS = (5, 20, 50, 100)  # choices for a Gaussian mixture, compared by held-out likelihood
-SEARCH_LATENTS = 10_000  # latents that the number of components is chosen on; the chosen mixture is fitted to all
-EM_STEPS = 20  # of expectation maximisation; later steps change the third digit of the likelihood
-FINAL_EM_STEPS = 10  # from the chosen mixture on, with all latents
+COMPONENTS = (5, 20, 50, 100)  # numbers of components of a Gaussian mixture, of which the likeliest is chosen
+SEARCH_LATENTS = 10_000  # latents to choose the number of components; the chosen mixture is fitted to all
+EM_STEPS = 20  # steps of expectation maximisation; later ones change only the third digit of the likelihood
+FINAL_EM_STEPS = 10  # steps of expectation maximisation with all latents, from the chosen mixture on
 KEPT_LATENTS = 5_000  # latents stored for the kernel density
-KEPT_PER_CLASS = 5  # of each class at least, or all if it has fewer
-BANDWIDTHS = np.geomspace(0.02, 1, 18)  # choices, as fractions of the standard deviation of each latent dimension
+KEPT_PER_CLASS = 5  # latents stored of each class at least; a smaller class is stored completely
+BANDWIDTHS = np.geomspace(0.02, 1, 18)  # fractions of each dimension's std to choose from
 BANDWIDTH_LATENTS = 2_000  # held-out latents that the bandwidth is chosen by
 LIKELIHOOD_LATENTS = 1_000  # held-out latents that priors are compared by; the density of a flow takes long
 TINY = float(np.finfo(np.float32).tiny)
@@ -28,10 +28,11 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class TrainingLatents:
-    """Latents that priors are fitted to.
+    """The latents that priors are fitted to.
 
-    latents: of the training images, float64 (n, d). held_out: of the validation images, float64 (m, d). labels: int64
-    (n,), or None. components: of the Gaussian mixture, or None for the best of COMPONENTS.
+    latents: the latents of the training images, float64 (n, d). held_out: the latents of the validation images, float64
+    (m, d). labels: the label values of the training images, int64 (n,), or None. components: the number of components
+    of the Gaussian mixture, or None for the best of COMPONENTS.
     """
 
     latents: np.ndarray
@@ -41,12 +42,12 @@ class TrainingLatents:
 
     @functools.cached_property
     def label_values(self) -> np.ndarray:
-        """The label of each class, int64 (c,) in order."""
+        """The label value of each class, int64 (c,), in ascending order."""
         return label_values(self.labels)
 
     @functools.cached_property
     def kept(self) -> np.ndarray:
-        """The rows of `latents` that the kernel density stores, int64 (k,)."""
+        """The indices of the rows of `latents` that the kernel density stores, int64 (k,)."""
         return kept_rows(len(self.latents), self.labels)
 
     @functools.cached_property
@@ -57,11 +58,12 @@ class TrainingLatents:
 
 @dataclass(frozen=True)
 class Fit:
-    """How one prior is fitted.
+    """The functions that fit one prior.
 
-    to_all: all latents -> arrays of `latents.npz`. to_class: the latents of one class, float64 (n, d), those of all
-    classes and the arrays of all -> arrays of that class, each stored as one row of `class_NAME`; None for a prior
-    without classes.
+    to_all: fits the prior to all latents, and returns its arrays of `latents.npz`. to_class: fits the prior to one
+    class; None for a prior without classes. It takes the latents of the class, float64 (n, d), the latents of all
+    classes, and the arrays that were fitted to all. Each array that it returns becomes one row of the array
+    `class_NAME`.
     """
 
     to_all: Callable[[TrainingLatents], Arrays]
@@ -76,27 +78,28 @@ def fit(
     components: int | None = None,
     report: Callable[[str], None] = lambda step: None,
 ) -> Arrays:
-    """The arrays of `latents.npz`: every closed-form prior, of all training latents and of each class.
+    """The arrays of `latents.npz`: every closed-form prior, fitted to all training latents and to each class.
 
-    latents, held_out: float32 (n, d) and (m, d). labels: int64 (n,) of `latents`, or None. components: of the Gaussian
-    mixture, by default the number of COMPONENTS with the highest likelihood of `held_out`. report: called with the name
-    of each step as it begins. Fitted in float64 and returned as float32; the same input gives the same arrays.
+    latents, held_out: float32 (n, d) and (m, d). labels: the label values of `latents`, int64 (n,), or None.
+    components: the number of components of the Gaussian mixture, by default the one of COMPONENTS with the highest
+    likelihood of `held_out`. report: called with the name of each step as it begins. The fit is computed in float64;
+    the arrays are float32, or another dtype where the prior requires it. The same input gives the same arrays.
     """
     data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components)
     arrays: Arrays = {}
     for name in PRIORS:
         report(f"prior {name}")
         arrays |= FITS[name].to_all(data)
-    if labels is not None:
+    if labels is not None and len(data.label_values):
         report("classes")
         arrays |= _fitted_to_classes(data, labels, arrays)
     return {name: array if array.dtype != np.float64 else array.astype(np.float32) for name, array in arrays.items()}
 
 
 def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays) -> Arrays:
-    """The arrays of the classes, one row for each class that has at least MIN_CLASS_LATENTS latents.
+    """The arrays of the classes, with one row for each class that has at least MIN_CLASS_LATENTS latents.
 
-    labels: int64 (n,). arrays: those of all latents.
+    labels: the label values of the latents, int64 (n,). arrays: the arrays fitted to all latents.
     """
     rows: dict[str, list[np.ndarray]] = {}
     for value in data.label_values:
@@ -108,7 +111,7 @@ def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays
             rows.setdefault(f"class_{name}", []).append(array)
     fractions = np.array([np.mean(labels == value) for value in data.label_values])
     stacked = {name: np.stack(parts) for name, parts in rows.items()}
-    return {**stacked, "labels": data.label_values, "class_fractions": fractions / max(fractions.sum(), 1e-12)}
+    return {**stacked, "labels": data.label_values, "class_fractions": fractions / fractions.sum()}
 
 
 def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> dict[str, float]:
@@ -119,7 +122,7 @@ def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> d
 def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLatents:
     """The held-out latents that all priors are compared by: the first LIKELIHOOD_LATENTS of known classes.
 
-    If no latent has a known class, the first of all.
+    If no latent has a known class, these are the first LIKELIHOOD_LATENTS of all.
     """
     known = held_out.of_known_classes(num_classes)
     chosen = known if len(known.class_indices) else held_out
@@ -127,10 +130,11 @@ def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLat
 
 
 def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
-    """The rows of n latents that the kernel density stores, int64 (k,) in order: KEPT_LATENTS random ones.
+    """The indices of the latents that the kernel density stores, int64 (k,), ascending: KEPT_LATENTS random ones of n.
 
-    labels: int64 (n,), or None. KEPT_PER_CLASS of every class are among them, or all of a class that has fewer; with
-    very many classes more than KEPT_LATENTS rows are kept. The same input gives the same rows.
+    labels: label values, int64 (n,), or None. At least KEPT_PER_CLASS latents of every class are among them, or all of
+    a class that has fewer. With very many classes, more than KEPT_LATENTS are kept. The same input gives the same
+    indices.
     """
     order = np.random.default_rng(0).permutation(n)
     values = label_values(labels)
@@ -138,7 +142,7 @@ def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
         return np.sort(order[:KEPT_LATENTS])
     classes = class_indices(labels[order], n, values)
     by_class = np.argsort(classes, kind="stable")
-    rank = np.empty(n, np.int64)  # of each row within its class
+    rank = np.empty(n, np.int64)  # rank of each row within its class
     rank[by_class] = np.arange(n) - np.searchsorted(classes[by_class], classes[by_class])
     first = (rank < KEPT_PER_CLASS) & (classes < len(values))
     kept = np.concatenate([order[first], order[~first]])
@@ -146,7 +150,7 @@ def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
 
 
 def standard(data: TrainingLatents) -> Arrays:
-    """The mean (d,) alone: N(0, I) has no parameters, but a prior needs the latent dimension."""
+    """The mean (d,) alone: N(0, I) has no parameters, but the mean has the latent dimension in its shape."""
     return {"mean": data.latents.mean(0)}
 
 
@@ -175,10 +179,10 @@ def gaussian_mixture(data: TrainingLatents) -> Arrays:
 
 
 def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
-    """The mixture of one class, latents (n, d), with an equal part k of the components of the mixture of all.
+    """The mixture of the latents (n, d) of one class: weights (k,), means (k, d) and factors (k, d, d).
 
-    Weights (k,), means (k, d) and factors (k, d, d). A class with few latents gets fewer components; the others have
-    weight 0.
+    k is the number of components of the mixture of all images, divided by the number of classes. A class with few
+    latents uses fewer components; the rest have weight 0.
     """
     components, d = max(1, len(arrays["gmm_weights"]) // len(data.label_values)), latents.shape[1]
     mixture = _mixture(latents, min(components, len(latents) // MIN_CLASS_LATENTS))
@@ -191,9 +195,10 @@ def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) ->
 
 
 def kernel_density(data: TrainingLatents) -> Arrays:
-    """The kept latents, as halves relative to mean and scale (d,), the bandwidth (d,), and their class indices (k,).
+    """The kept latents (k, d), their mean, scale and bandwidth (d,), and their class indices (k,).
 
-    Halves have 11 bits and end at 65,504: of the latents themselves, rounding could exceed the bandwidth.
+    The latents are stored in float16, with the mean subtracted and divided by the scale. float16 has a precision of 11
+    bits and ends at 65,504: without mean and scale, rounding could change a latent by more than the bandwidth.
     """
     latents = data.latents
     mean, std = latents.mean(0).astype(np.float32), latents.std(0).astype(np.float32)
@@ -204,13 +209,13 @@ def kernel_density(data: TrainingLatents) -> Arrays:
         "kde_scale": scale,
         "kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY),
     }
-    if data.labels is not None:
+    if data.labels is not None and len(data.label_values):
         arrays["kde_classes"] = class_indices(data.labels[data.kept], len(data.kept), data.label_values)
     return arrays
 
 
 def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
-    """The bandwidth (d,) of one class, latents (n, d): the same fraction of their std as in the density of all."""
+    """The bandwidth (d,) for the latents (n, d) of one class: the same fraction of their std as for all latents."""
     return {"kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY)}
 
 
@@ -223,7 +228,10 @@ def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
 
 
 def _mixture(latents: np.ndarray, components: int, start: GaussianMixture | None = None) -> GaussianMixture:
-    """A mixture fitted to latents (n, d) by expectation maximisation, from k-means or from another mixture on."""
+    """A mixture fitted to latents (n, d) by expectation maximisation.
+
+    start: the mixture that the fit starts from; by default it starts from k-means.
+    """
     options = {}
     if start is not None:
         options = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
@@ -231,12 +239,12 @@ def _mixture(latents: np.ndarray, components: int, start: GaussianMixture | None
     steps = EM_STEPS if start is None else FINAL_EM_STEPS
     mixture = GaussianMixture(components, reg_covar=variance, max_iter=steps, random_state=0, **options)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a mixture that has not quite converged is compared like any other
+        warnings.simplefilter("ignore")  # a warning says that the fit has not converged, which is good enough here
         return mixture.fit(latents)
 
 
 def _factors(mixture: GaussianMixture) -> np.ndarray:
-    """Lower Cholesky factors (k, d, d) of the covariances."""
+    """Lower Cholesky factors (k, d, d) of the covariances of a mixture with k components."""
     return np.linalg.cholesky(mixture.covariances_)
 
 

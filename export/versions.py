@@ -1,4 +1,4 @@
-"""The versions that an artifact is made with."""
+"""The versions of Python and of the packages that an artifact is made with."""
 
 import platform
 from importlib.metadata import version

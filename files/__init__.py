@@ -1,1 +1,1 @@
-"""Input and output files: sources that are read, and outputs that appear whole or not at all. Standard library only."""
+"""Input files, and output files that appear whole or not at all. Only the standard library is used."""

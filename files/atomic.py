@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Write files and folders under a temporary name, and rename them, so that they appear whole or not at all."""
 
 import contextlib
 import errno
@@ -16,22 +16,22 @@ from .locks import FolderLock
 from .output_errors import checked_output, output_error, output_errors, write_errors
 from .temporary import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
 
-OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # of a rename to an existing path
+OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # raised if the target already exists
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a whole file atomically. Raises the errors of `new_file`."""
+    """Write a whole file atomically. Raises NotFoundError or OutputError, as `new_file` does."""
     with new_file(path) as stream:
         stream.write(content)
 
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file that becomes `path` when the block ends, and is removed when the block raises.
+    """Open a binary file that becomes `path` when the block ends, and is removed when the block raises.
 
     A device or pipe (`/dev/stdout`) is written in place, because a rename would replace it by a plain file.
     Raises NotFoundError when the parent folder does not exist, OutputError when `path` is a folder or cannot be
-    written; errors of the system within the block become OutputErrors that name the path.
+    written. An OSError while the file is written becomes an OutputError that names the path.
     """
     checked = checked_output(path)
     if checked.is_dir():
@@ -62,9 +62,8 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """An empty temporary folder that becomes `path` when the block ends, and is removed when the block raises.
 
     Raises OutputError when `path` exists and is not an empty folder, unless `overwrite` is on. With `overwrite` the new
-    folder and the old one exchange places, in one step where the system can do that, and the old one is removed.
-    Temporary folders that a killed process left beside `path` are removed too. Several processes may write the same
-    `path` at once; the one that ends last wins.
+    folder replaces the old one, in one step where the system can do that. If several processes overwrite the same
+    `path` at once, the last to finish wins. Temporary folders that a killed process left beside `path` are removed.
     """
     target = require_parent(path)
     if not overwrite and exists_nonempty(target):
@@ -75,10 +74,10 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         while lock is None:
             unfinished_paths.add(partial)
             with output_errors(path):
-                partial.mkdir()  # inside `try`, because a signal may arrive right after it
+                partial.mkdir()  # inside `try`, because a signal may arrive right after the folder is made
                 with contextlib.suppress(FileNotFoundError):
                     lock = FolderLock(partial, wait=True)
-            if not partial.is_dir():  # another process took it for an abandoned one before it was locked
+            if not partial.is_dir():  # another process removed it as abandoned before it was locked
                 _release(lock)
                 unfinished_paths.discard(partial)
                 partial, lock = temporary_path(target), None
@@ -97,7 +96,7 @@ def require_space(path: str | Path, needed: int) -> None:
     """Raise OutputError when the file system of `path` has fewer than `needed` bytes free.
 
     Nothing is checked for devices and pipes, or where the system does not report the free space. The size of a file
-    that is overwritten is not subtracted, because the old file stays until the new one is whole.
+    that will be overwritten does not count as free, because the old file is kept until the new one is whole.
     """
     target = checked_output(path)
     if target.exists() and not (target.is_file() or target.is_dir()):
@@ -112,7 +111,7 @@ def require_space(path: str | Path, needed: int) -> None:
 
 
 def require_parent(path: str | Path) -> Path:
-    """The absolute path of an output, with links followed. Raises NotFoundError when its parent does not exist."""
+    """The absolute path of an output, with links followed. Raises NotFoundError when its parent folder is missing."""
     checked_output(path)
     try:
         target = Path(os.path.realpath(path))
@@ -125,7 +124,7 @@ def require_parent(path: str | Path) -> Path:
 
 
 class _OutputFile(io.FileIO):
-    """A file whose errors name the output that it will become."""
+    """A file whose OSErrors become OutputErrors. They name the final output, not the temporary file."""
 
     def __init__(self, path: Path, mode: str, output: str) -> None:
         self._output = output
@@ -141,13 +140,13 @@ class _OutputFile(io.FileIO):
             super().close()
 
     def synchronise(self) -> None:
-        """Make the system write the whole file to the device."""
+        """Wait until the system has written the whole file to the disk."""
         with output_errors(self._output):
             os.fsync(self.fileno())
 
 
 def _move_folder(partial: Path, target: Path, path: str | Path, overwrite: bool) -> None:
-    """Rename a finished folder to its target. path: the target as the user gave it, for messages."""
+    """Rename a finished folder to its target. path: the target as the user wrote it, for messages."""
     if overwrite and exists_nonempty(target):
         with output_errors(path):
             _replace(partial, target)
@@ -161,7 +160,7 @@ def _move_folder(partial: Path, target: Path, path: str | Path, overwrite: bool)
 
 
 def _replace(partial: Path, target: Path) -> None:
-    """Exchange a folder with its target; where that takes more than one step, the target is moved aside first."""
+    """Exchange a folder with its target. If the system cannot do that in one step, the target is moved aside first."""
     if exchange(partial, target):
         return
     aside = temporary_path(target, "replaced")

@@ -1,10 +1,10 @@
-"""Two paths exchange places in one step, where the system can do that."""
+"""Exchange two paths in one step, where the system can do that."""
 
 import os
 from pathlib import Path
 
-AT_FDCWD = -100  # Linux: relative paths start at the current folder
-EXCHANGE = 2  # RENAME_EXCHANGE of Linux, and RENAME_SWAP of macOS
+AT_FDCWD = -100  # a constant of Linux: relative paths start at the current folder
+EXCHANGE = 2  # the value of RENAME_EXCHANGE on Linux and of RENAME_SWAP on macOS
 
 
 def exchange(first: Path, second: Path) -> bool:
@@ -15,7 +15,7 @@ def exchange(first: Path, second: Path) -> bool:
 
     system = ctypes.CDLL(None)
     paths, flags = (os.fsencode(first), os.fsencode(second)), ctypes.c_uint(EXCHANGE)
-    if hasattr(system, "renameat2"):  # Linux, glibc from 2.28 on
+    if hasattr(system, "renameat2"):  # Linux with glibc 2.28 or later
         return bool(system.renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], flags) == 0)
     if hasattr(system, "renamex_np"):
         return bool(system.renamex_np(*paths, flags) == 0)

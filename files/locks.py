@@ -1,4 +1,4 @@
-"""Locks on folders: one process at a time uses a folder that it writes to."""
+"""Locks on folders, so that only one process at a time writes to a folder."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from .output_errors import output_error
 
 
 class FolderLock:
-    """An exclusive lock on a folder. The system releases it when the process ends, also when the process is killed.
+    """An exclusive lock on a folder. The system releases it when the process ends, even if it is killed.
 
     wait: wait until no other process holds the lock. Raises BlockingIOError when another process holds the lock and
     `wait` is off, OSError when the folder cannot be opened. Where the system or the disk has no locks, `enforced` is
@@ -22,7 +22,7 @@ class FolderLock:
         self._descriptor: int | None = None
         try:
             import fcntl
-        except ImportError:  # Windows
+        except ImportError:  # Windows has no fcntl
             return
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -31,7 +31,7 @@ class FolderLock:
         except BlockingIOError:
             self.release()
             raise
-        except OSError:  # a disk without locks
+        except OSError:  # the disk does not support locks
             pass
 
     def release(self) -> None:
@@ -43,7 +43,7 @@ class FolderLock:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder within the block. It is created first, and removed if it stays empty.
+    """Hold the lock on a folder within the block. The folder is created if needed, and removed if it stays empty.
 
     Raises OutputError when another process holds the lock, or when the folder cannot be created.
     """

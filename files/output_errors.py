@@ -1,4 +1,4 @@
-"""Errors of outputs that the system refuses to write: each names the output, the cause and a remedy."""
+"""Turn errors of the system while writing into OutputErrors that name the output, the cause and a remedy."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..runtime.errors import AegenError, OutputError
 
-# Errors of a failed write: the cause, and the remedy.
+# Errors that only writing raises: for each, a description and a remedy.
 WRITE_ERRORS = {
     errno.ENOSPC: ("no space left on the device", "Free some space, or write somewhere else."),
     errno.EDQUOT: ("a disk quota that is used up", "Free some space, or write somewhere else."),
@@ -30,7 +30,7 @@ NAME_ERRORS = {
 def output_errors(output: object) -> Iterator[None]:
     """Turn an OSError within the block into an OutputError that names the output.
 
-    BrokenPipeError passes: it says that the reader of a pipe has ended, which is not an error of the output.
+    BrokenPipeError passes unchanged, because the end of the program that reads a pipe is no error of the output.
     """
     try:
         yield
@@ -42,7 +42,10 @@ def output_errors(output: object) -> Iterator[None]:
 
 @contextmanager
 def write_errors(output: object) -> Iterator[None]:
-    """Turn an OSError that only writing raises into an OutputError that names the output. Other errors pass."""
+    """Turn an OSError that only writing raises, such as a full disk, into an OutputError that names the output.
+
+    Other errors pass unchanged.
+    """
     try:
         yield
     except AegenError:
@@ -54,14 +57,14 @@ def write_errors(output: object) -> Iterator[None]:
 
 
 def output_error(output: object, error: OSError) -> OutputError:
-    """The OutputError for an output that the system refused to write."""
+    """The OutputError for an OSError that was raised while writing an output."""
     known = {**WRITE_ERRORS, **NAME_ERRORS}
     found, remedy = known.get(error.errno or 0, (error.strerror or str(error), "Write somewhere else."))
     return OutputError(str(output), found=found, remedy=remedy)
 
 
 def checked_output(output: str | os.PathLike[str]) -> Path:
-    """The path of an output. Raises OutputError for a name that no file can have."""
+    """Check the name of an output, and return its path. Raises OutputError for a name that no file can have."""
     name = os.fspath(output)
     if not name:
         raise OutputError("output", found="an empty name", expected="the name of a file or a folder")

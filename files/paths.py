@@ -1,4 +1,4 @@
-"""Paths that users give: what is at a path, what is in a folder, and the slice after a path."""
+"""Inspect paths that users give: what is at a path, what is in a folder, and which slice follows a path."""
 
 import errno
 import re
@@ -10,15 +10,15 @@ from ..runtime.errors import InputError
 
 ALL_ROWS = slice(None)
 STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0")
-ABSENCE_ERRORS = (errno.ENOENT, errno.ENOTDIR)  # of a path with nothing at it
-TYPE_ERRORS = (*ABSENCE_ERRORS, errno.ELOOP)  # of a path that is neither a file nor a folder
+ABSENCE_ERRORS = (errno.ENOENT, errno.ENOTDIR)  # errors of a path with nothing at it
+TYPE_ERRORS = (*ABSENCE_ERRORS, errno.ELOOP)  # errors of a path that is neither a file nor a folder
 
 
 def path_mode(path: str | Path, absence_errors: Collection[int] = ABSENCE_ERRORS) -> int | None:
-    """The `st_mode` of a path, with links followed, or None for the `absence_errors` of the system.
+    """The `st_mode` of a path, with links followed, or None if the system reports one of `absence_errors`.
 
-    Raises InputError for a name that the system rejects, for a path through a folder without permission, and for links
-    that lead in a circle.
+    Raises InputError for other errors: a name that the system rejects, a folder on the path without permission, or
+    links that lead in a circle.
     """
     try:
         return Path(path).stat().st_mode
@@ -26,18 +26,21 @@ def path_mode(path: str | Path, absence_errors: Collection[int] = ABSENCE_ERRORS
         if error.errno in absence_errors:
             return None
         raise InputError(str(path), found=reason(error), expected="a path that can be read") from error
-    except ValueError as error:  # NUL, or a character that the file system cannot encode
+    except ValueError as error:  # the path has a NUL, or a character that the file system cannot encode
         raise InputError(repr(str(path)), found="a name that no file can have", expected="a path") from error
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is a folder at the path. Raises InputError as `path_mode` does, but not for links in a circle."""
+    """Whether there is a folder at the path; False for links that lead in a circle.
+
+    Raises InputError for a name that the system rejects, or a folder on the path without permission.
+    """
     mode = path_mode(path, TYPE_ERRORS)
     return mode is not None and stat.S_ISDIR(mode)
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether there is a regular file at the path. Raises InputError as `is_folder` does."""
+    """Whether there is a regular file at the path. Raises InputError for the same errors as `is_folder`."""
     mode = path_mode(path, TYPE_ERRORS)
     return mode is not None and stat.S_ISREG(mode)
 
@@ -57,9 +60,9 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def split_slice(source: str) -> tuple[str, slice]:
-    """`path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)). A path that exists is never split.
+    """Split a slice from a path: `path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)).
 
-    Raises InputError for brackets that hold anything else.
+    A path that exists is never split. Raises InputError for brackets that hold neither a slice nor an index.
     """
     match = re.fullmatch(r"(.+)\[([^\[\]]*)\]", source, re.DOTALL)
     if match is None or _exists(source):

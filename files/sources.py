@@ -19,15 +19,15 @@ from ..runtime.errors import InputError, NotFoundError, OutputError
 from .paths import STANDARD_INPUT, path_mode, reason
 
 MAX_PIPE_BYTES = 2**32
-MAX_MEMORY_BYTES = 2**23  # of a pipe that is kept in memory
-MAX_TEXT_BYTES = 2**20  # of a text, such as a recipe
-CHUNK_BYTES = 2**20  # copied at a time
-SIGNATURE_BYTES = 16  # read from the start of a source to recognise its format
+MAX_MEMORY_BYTES = 2**23  # a pipe with less content is copied into memory
+MAX_TEXT_BYTES = 2**20  # limit for a text file, such as a recipe
+CHUNK_BYTES = 2**20  # bytes copied at a time
+SIGNATURE_BYTES = 16  # bytes read from the start of a source to recognise its format
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A file format. name: as messages show it. signatures: first bytes of such files, by which they are recognised.
+    """A file format. name: its name in messages. signatures: the first bytes by which such files are recognised.
 
     max_pipe_bytes: the largest file of the format that is read from a pipe.
     """
@@ -43,9 +43,9 @@ FormatT_co = TypeVar("FormatT_co", bound=FileFormat, covariant=True)
 
 @dataclass(frozen=True)
 class Source(Generic[FormatT_co]):
-    """An open source. stream: at its start, and seekable. size: in bytes. name: the source in messages.
+    """An open source. stream: seekable, and at its start. size: in bytes. name: the source's name in messages.
 
-    mappable: whether the stream is a file on a disk, which can be mapped into memory.
+    mappable: whether the stream is a file on a disk, which can be memory-mapped.
     """
 
     stream: BinaryIO
@@ -59,9 +59,9 @@ class Source(Generic[FormatT_co]):
 def open_source(path: str | Path, formats: Sequence[FormatT]) -> Iterator[Source[FormatT]]:
     """Open a file, a pipe, a device or standard input (`-`) in one of `formats`.
 
-    The format is recognised before more than the first bytes are read. Raises NotFoundError when there is nothing at
-    the path, InputError when the source cannot be read, is empty, is in another format, or is a pipe with too many
-    bytes, OutputError when the disk for temporary files is full.
+    The format is recognised by the first bytes, before more is read. Raises NotFoundError when there is no file at the
+    path, InputError when the source cannot be read, is empty, is in another format, or is a pipe with too many bytes,
+    OutputError when a pipe cannot be copied to a temporary file.
     """
     raw, name = _open_binary(str(path))
     with raw:
@@ -78,16 +78,16 @@ def open_source(path: str | Path, formats: Sequence[FormatT]) -> Iterator[Source
 
 
 def format_names(formats: Sequence[FileFormat]) -> str:
-    """`PNG, JPEG or BMP`."""
+    """List the names of formats in words, such as `PNG, JPEG or BMP`."""
     *first, last = [format.name for format in formats]
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file or a pipe, in UTF-8.
+    """The UTF-8 text of a file or a pipe.
 
-    Raises NotFoundError when there is nothing at the path, InputError when the content is not UTF-8 or has more than
-    MAX_TEXT_BYTES bytes.
+    Raises NotFoundError when there is no file at the path, InputError when the file cannot be read, is not UTF-8, or
+    has more than MAX_TEXT_BYTES bytes.
     """
     raw, name = _open_binary(str(path))
     with raw:
@@ -102,7 +102,7 @@ def read_text(path: str | Path) -> str:
 
 
 def _open_binary(path: str) -> tuple[BinaryIO, str]:
-    """A binary stream and its name in messages."""
+    """Open a path, or standard input. Returns the binary stream and its name in messages."""
     if path in STANDARD_INPUT:
         return _standard_input(), "standard input"
     mode = path_mode(path)
@@ -126,7 +126,7 @@ def _standard_input() -> BinaryIO:
 
 
 def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
-    """The format whose signature the first bytes of a source have. Raises InputError when there is none."""
+    """The format with a signature that the first bytes of a source match. Raises InputError when none matches."""
     for format in formats:
         if start.startswith(format.signatures):
             return format
@@ -136,7 +136,7 @@ def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
 
 @contextmanager
 def _copied(raw: BinaryIO, start: bytes, format: FormatT, name: str) -> Iterator[Source[FormatT]]:
-    """A seekable copy of a pipe. start: the bytes that have already been read from it."""
+    """Copy a pipe to a seekable stream. start: the bytes that have already been read from the pipe."""
     content = start + _read(raw, MAX_MEMORY_BYTES - len(start), name)
     if len(content) < MAX_MEMORY_BYTES:
         yield Source(io.BytesIO(content), len(content), name, format, mappable=False)

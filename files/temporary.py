@@ -1,4 +1,4 @@
-"""Temporary files and folders beside their target, and the removal of those that a killed process left behind."""
+"""Temporary files and folders beside an output, and the removal of those that a killed process left behind."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def temporary_path(target: Path, suffix: str = "partial") -> Path:
 
 
 def remove_abandoned_folders(target: Path, suffix: str) -> None:
-    """Remove the temporary folders of `target` that no process has locked. Folders that cannot be read stay."""
+    """Remove the temporary folders of `target` that no process has locked. Folders that cannot be opened are kept."""
     pattern = _pattern(target.name, suffix)
     try:
         abandoned = [entry for entry in target.parent.iterdir() if pattern.fullmatch(entry.name)]
@@ -31,7 +31,7 @@ def remove_abandoned_folders(target: Path, suffix: str) -> None:
             continue
         try:
             lock = FolderLock(folder)
-        except OSError:  # another process uses it, or it cannot be opened
+        except OSError:  # another process has locked it, or it cannot be opened
             continue
         if lock.enforced:
             remove(folder)
@@ -41,9 +41,9 @@ def remove_abandoned_folders(target: Path, suffix: str) -> None:
 def clear_partial_files(
     folder: Path, names: Collection[str], *, resumed: bool = False, remedy: str = "Choose another."
 ) -> None:
-    """Remove the partial files of `names` that a killed process left in its folder.
+    """Remove temporary files that a killed process left in a folder. names: the files that it was writing.
 
-    Raises OutputError, with the remedy, when nothing is resumed and the folder holds anything else.
+    Raises OutputError with `remedy` if the folder holds anything else, unless `resumed` is on.
     """
     with output_errors(folder):
         entries = set(folder.iterdir()) if folder.is_dir() else set()
@@ -63,7 +63,7 @@ def exists_nonempty(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder or a file, as far as the system allows it."""
+    """Remove a folder or a file. Errors of the system are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -72,5 +72,5 @@ def remove(path: Path) -> None:
 
 
 def _pattern(name: str, suffix: str) -> re.Pattern[str]:
-    """The pattern of the names that `temporary_path` gives."""
+    """The pattern that matches the names made by `temporary_path`."""
     return re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.{suffix}")

@@ -1,4 +1,4 @@
-"""Checks whether an array holds images, by its header and before any value is read, and the error for a wrong size."""
+"""Check, from its shape and dtype alone and before any value is read, whether an array holds images."""
 
 import numpy as np
 
@@ -16,10 +16,11 @@ def check_images(
     required: Shape | None = None,
     resize: bool = False,
 ) -> None:
-    """Refuse an array of this shape and dtype unless it holds images (n, H, W) or (n, H, W, 3), uint8 or float.
+    """Raise an error unless an array of this shape and dtype holds images (n, H, W) or (n, H, W, 3), uint8 or float.
 
-    required: the (C, H, W) that images must have; None allows any. resize: allow another size, but not other channels.
-    Raises ShapeError or InputError.
+    axes: the shape of the array. required: the (C, H, W) that the images must have; None allows any. resize: allow
+    images of another height and width, but not with other channels.
+    Raises ShapeError for a wrong shape, InputError for a wrong dtype.
     """
     if len(axes) != 3 and not (len(axes) == 4 and axes[-1] == 3):
         raise ShapeError(source_name, found=f"shape {axes}", expected="(n, H, W) grey or (n, H, W, 3) colour")
@@ -35,11 +36,11 @@ def check_images(
 
 
 def size_error(source_name: str, found: Shape, required: Shape, remedy: str) -> ShapeError:
-    """The error for images of another (C, H, W) than the required one."""
+    """The error for images whose (C, H, W) is not the required one."""
     return ShapeError(source_name, found=_description(found), expected=_description(required), remedy=remedy)
 
 
 def _description(shape: Shape) -> str:
-    """`grey images of 40x30 pixels` for (1, 30, 40)."""
+    """Describe images of a shape (C, H, W) in words: (1, 30, 40) becomes `grey images of 40x30 pixels`."""
     channels, height, width = shape
     return f"{'grey' if channels == 1 else 'colour'} images of {width}x{height} pixels"

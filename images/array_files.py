@@ -1,4 +1,4 @@
-"""Files that hold arrays, read through one interface: their names, their headers, and rows of one of them."""
+"""One interface for all files of arrays: it gives the arrays' names, shapes and dtypes, and ranges of their rows."""
 
 from functools import cached_property
 from typing import Protocol
@@ -11,11 +11,11 @@ from ..runtime.arrays import map_npy_stream, npz_header, npz_names, read_npy, re
 from ..runtime.errors import InputError
 from .names import NAMES
 
-UNNAMED = ""  # the array of a format that holds one array without a name
+UNNAMED = ""  # stands for the name of the array in a format that holds one array without a name
 
 
 class ArrayFile(Protocol):
-    """An open file of arrays. names: of the arrays; (UNNAMED,) in a format of a single array."""
+    """An open file of arrays. names: the arrays' names; (UNNAMED,) in a format that holds one array without a name."""
 
     names: tuple[str, ...]
 
@@ -23,11 +23,11 @@ class ArrayFile(Protocol):
         """Shape and dtype of an array; no values are read. Raises InputError when the file is damaged."""
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows of an array (n, ...) in a window of its first axis. Raises InputError when the file is damaged."""
+        """The rows (n, ...) that `window` selects from an array. Raises InputError when the file is damaged."""
 
 
 class NpyFile:
-    """A `.npy`: one array without a name, mapped into memory if it is on a disk."""
+    """A `.npy` file: one array without a name, memory-mapped if the file is on a disk."""
 
     names: tuple[str, ...] = (UNNAMED,)
 
@@ -39,7 +39,7 @@ class NpyFile:
         return self._array.shape, self._array.dtype
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) in the window."""
+        """The rows (n, ...) that `window` selects."""
         return self._array[window]
 
     @cached_property
@@ -52,7 +52,7 @@ class NpyFile:
 
 
 class NpzFile:
-    """An `.npz`: named arrays, inflated when they are read."""
+    """An `.npz` file: named arrays, which are decompressed when they are read."""
 
     def __init__(self, source: Source[FileFormat]) -> None:
         self._source = source
@@ -63,13 +63,16 @@ class NpzFile:
         return npz_header(self._source.stream, self._source.name, name)
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) in the window of the array of this name."""
+        """The rows (n, ...) that `window` selects from the array of this name."""
         array = read_npz(self._source.stream, self._source.name, [name])[name]
         return array[window] if array.ndim else array
 
 
 def array_name(names: tuple[str, ...], preferred: str, source_name: str) -> str:
-    """The array called `preferred`, or else the only array beside file names. Raises InputError if there is none."""
+    """The name of the array to read: `preferred` if there is one, else the only array besides that of file names.
+
+    Raises InputError if there is no such array.
+    """
     if preferred in names:
         return preferred
     others = [name for name in names if name != NAMES]

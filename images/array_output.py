@@ -1,4 +1,4 @@
-"""Arrays written a chunk at a time, as `.npy` or `.npz`, so that memory stays flat."""
+"""Write arrays as `.npy` or `.npz`, one chunk at a time, so that an array never has to be in memory as a whole."""
 
 import io
 import math
@@ -23,9 +23,9 @@ def write_arrays(
     *,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write `count` rows that come in chunks (n, ...) in a format of arrays.
+    """Write an array of `count` rows, which come in chunks (n, ...), as `.npy` or `.npz`.
 
-    name: of the array, in a format with named arrays; such a format also holds `names`, one for each row.
+    name: the array's name in an `.npz`. names: one image file name for each row, which an `.npz` stores too.
     """
     if format.kind == "npz":
         write_npz(output, name, chunks, count, names=names)
@@ -34,9 +34,10 @@ def write_arrays(
 
 
 def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
-    """Write `count` rows that come in chunks (n, ...) as one `.npy`; `-` is standard output.
+    """Write an array of `count` rows, which come in chunks (n, ...), as a `.npy` file; `-` is standard output.
 
-    Raises OutputError when the output cannot be written, or when the first chunk shows that there is too little space.
+    Raises OutputError when the output cannot be written or the disk has too little space, which is checked at the first
+    chunk; InputError when standard output is closed.
     """
     if output == STANDARD_OUTPUT:
         if sys.stdout is None:
@@ -54,9 +55,9 @@ def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
 def write_npz(
     output: str, name: str, chunks: Iterable[np.ndarray], count: int, *, names: Sequence[str] | None = None
 ) -> None:
-    """Write `count` rows that come in chunks (n, ...) as the array `name` of an uncompressed `.npz`.
+    """Write an array of `count` rows, which come in chunks (n, ...), under `name` to an uncompressed `.npz` file.
 
-    names: of the image files, one for each row, which become an array of text. Raises OutputError as `write_npy` does.
+    names: one image file name for each row, stored as an array of text. Raises OutputError as `write_npy` does.
     """
     import zipfile
 
@@ -71,7 +72,7 @@ def write_npz(
 
 
 def _with_space(output: str, chunks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """The chunks (n, ...); the first one shows how many bytes of space `count` rows need."""
+    """Pass chunks (n, ...) on, after a check at the first chunk that the disk has space for `count` rows."""
     for index, chunk in enumerate(chunks):
         if index == 0:
             require_space(output, count * math.prod(chunk.shape[1:]) * chunk.itemsize)
@@ -79,7 +80,7 @@ def _with_space(output: str, chunks: Iterable[np.ndarray], count: int) -> Iterat
 
 
 def _npy_pieces(chunks: Iterable[np.ndarray], count: int) -> Iterator[bytes]:
-    """The bytes of a `.npy` with `count` rows that come in chunks (n, ...): its header, then each chunk."""
+    """The bytes of a `.npy` file with `count` rows, which come in chunks (n, ...): the header, then each chunk."""
     for index, chunk in enumerate(chunks):
         if index == 0:
             header = io.BytesIO()

@@ -1,6 +1,7 @@
-"""One image file -> 8-bit grey or colour: its header first, then its pixels, a few rows at a time.
+"""Decode one image file to 8-bit grey or colour.
 
-Pillow holds a decoded image whole, with four bytes for a colour pixel, so it is converted and reduced in strips.
+Pillow keeps the whole decoded image in memory, with four bytes for a colour pixel. The image is converted and reduced
+in strips of a few rows, so that the copies this needs are small.
 """
 
 import math
@@ -18,14 +19,14 @@ from ..files.sources import format_names
 from ..runtime.errors import InputError
 from .formats import IMAGE_FORMATS, PILLOW_NAMES
 
-MAX_PIXELS = 100_000_000  # of an image that is made smaller while it is decoded
-MAX_KEPT_PIXELS = 64_000_000  # of an image that keeps its size
-MAX_BUFFERED_PIXELS = 25_000_000  # of a format whose decoder holds the image several times
-MIN_REDUCED_PIXELS = 4_000_000  # of an image that is reduced by whole factors before it is resized
-STRIP_PIXELS = 1_000_000  # converted at a time
-MAX_REASON_LETTERS = 120  # of Pillow's description of damage
-ORIENTATION = 0x0112  # EXIF tag
-TRANSPOSES = {  # by EXIF orientation
+MAX_PIXELS = 100_000_000  # limit for an image that is scaled while it is decoded
+MAX_KEPT_PIXELS = 64_000_000  # limit for an image that keeps its size
+MAX_BUFFERED_PIXELS = 25_000_000  # limit for formats whose decoder keeps several copies of the image
+MIN_REDUCED_PIXELS = 4_000_000  # larger images are reduced by integer factors before they are resized
+STRIP_PIXELS = 1_000_000  # pixels converted at a time
+MAX_REASON_LETTERS = 120  # letters quoted from Pillow's description of an error
+ORIENTATION = 0x0112  # EXIF tag of the orientation
+TRANSPOSES = {  # the operation that turns an image upright, by its EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -34,8 +35,8 @@ TRANSPOSES = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
-# What Pillow raised for about 100,000 damaged files; UnidentifiedImageError is an OSError.
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+# The errors that Pillow raised for about 100,000 damaged files. UnidentifiedImageError is an OSError.
 DAMAGE_ERRORS = (
     OSError,
     SyntaxError,
@@ -52,10 +53,10 @@ SixteenBit = Literal["no", "grey", "colour"]
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file states before it is decoded. width, height: in pixels, after the image is turned upright.
+    """What the header of an image file states. width, height: in pixels, after the image is turned upright.
 
-    orientation_known: False if a later EXIF chunk may still exchange width and height. sixteen_bit: whether a channel
-    has 16 bits; anything with transparency counts as colour, as Pillow opens it.
+    orientation_known: False if an EXIF chunk after the pixels may still exchange width and height. sixteen_bit: whether
+    the channels have 16 bits, and are grey or colour; grey with an alpha channel counts as colour, as Pillow opens it.
     """
 
     width: int
@@ -64,13 +65,13 @@ class ImageHeader:
     sixteen_bit: SixteenBit
 
     def fits(self, width: int, height: int) -> bool:
-        """Whether the image may have this size."""
+        """Whether the upright image has this size, or may have it because its orientation is not yet known."""
         size = (self.width, self.height)
         return size == (width, height) or (not self.orientation_known and size == (height, width))
 
 
 def read_header(stream: BinaryIO, source_name: str, *, reduced: bool) -> ImageHeader:
-    """The header of an image file; no pixels are decoded. reduced: whether the image will be made smaller.
+    """Read the header of an image file; no pixels are decoded. reduced: whether decoding will scale the image.
 
     Raises InputError when the file is no image or has too many pixels.
     """
@@ -91,18 +92,18 @@ def decode(
 ) -> np.ndarray:
     """The pixels of an image file, uint8 (H, W) or (H, W, 3), turned upright as its EXIF data says.
 
-    colour: convert to colour or to grey; None keeps what the file has. size: (width, height) to scale to. bits: the
-    number of bits that 16-bit grey levels were recorded with; of 16-bit colour the high byte is kept. Transparent
-    pixels become black. Raises InputError when the file is damaged.
+    colour: True converts to colour, False to grey; None keeps what the file has. size: (width, height) to scale to, or
+    None. bits: how many bits the values of 16-bit grey images really use; of 16-bit colour the high byte is kept.
+    Transparent pixels become black. Raises InputError when the file is damaged.
     """
     with _open(stream, source_name, reduced=size is not None) as image:
         sixteen_bit = _sixteen_bit(image, stream)
         if size is not None and image.format == "JPEG" and image.width * image.height > MIN_REDUCED_PIXELS:
-            image.draft(None, (4 * max(size), 4 * max(size)))  # decodes at a half, a quarter or an eighth of the sides
+            image.draft(None, (4 * max(size), 4 * max(size)))  # decodes at 1/2, 1/4 or 1/8 of the size
         _load(image, source_name, stream, sixteen_bit)
         orientation = _orientation(image)
         stored_size = size[::-1] if size is not None and orientation in SIDEWAYS else size
-        with _damage_errors(source_name):  # a palette that is too short, for example
+        with _damage_errors(source_name):  # a palette may be too short, for example
             if colour is None:
                 colour = _is_colour(image, sixteen_bit, stream)
             converted = _converted(image, colour, stored_size, bits)
@@ -110,9 +111,9 @@ def decode(
 
 
 def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
-    """Largest value of a 16-bit image, 0 to 65535, and whether every value is an 8-bit level times 257.
+    """The largest value of a 16-bit image, 0 to 65535, and whether every value is an 8-bit value times 257.
 
-    Pillow keeps only the high byte of 16-bit colour, so for colour the result is the largest high byte times 256.
+    Pillow keeps only the high byte of 16-bit colour, so the result for colour is the largest high byte times 256, True.
     """
     with _open(stream, source_name, reduced=True) as image:
         sixteen_bit = _sixteen_bit(image, stream)
@@ -131,7 +132,7 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
 
 @contextmanager
 def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Image.Image]:
-    """An opened image. Pillow's warnings are silenced, because a user cannot act on any of them."""
+    """Open an image with Pillow. Its warnings are silenced, because users cannot act on them. Raises InputError."""
     with warnings.catch_warnings(action="ignore"):
         stream.seek(0)
         try:
@@ -155,7 +156,7 @@ def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Imag
 
 @contextmanager
 def _damage_errors(source_name: str) -> Iterator[None]:
-    """Turn what Pillow raises on damaged files into InputErrors that name the source."""
+    """Turn the errors that Pillow raises for damaged files into InputErrors that name the source."""
     try:
         yield
     except DAMAGE_ERRORS as error:
@@ -172,7 +173,7 @@ def _is_empty(stream: BinaryIO) -> bool:
 
 
 def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: SixteenBit) -> None:
-    """Decode an image, and correct the transparent level that Pillow reports for channels of other than 8 bits."""
+    """Decode an image, and convert its transparent level to 8 bits where Pillow has converted the pixels alone."""
     bits = _png_bits(stream)
     with _damage_errors(source_name):
         image.load()
@@ -186,9 +187,9 @@ def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: S
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 when it is missing or damaged."""
+    """The EXIF orientation, 1 to 8, or 1 if it is missing or damaged."""
     try:
-        # The method of the base class: the one for PNG would decode the image.
+        # The base class's method is called, because that of the PNG class would decode the image.
         orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
     except DAMAGE_ERRORS:
         return 1
@@ -202,7 +203,7 @@ def _sixteen_bit(image: Image.Image, stream: BinaryIO) -> SixteenBit:
 
 
 def _png_bits(stream: BinaryIO) -> int:
-    """Bits of one channel of a PNG; 0 for any other file."""
+    """The number of bits per channel of a PNG; 0 for any other file."""
     return _png_header(stream)[0]
 
 
@@ -211,7 +212,7 @@ def _png_is_grey(stream: BinaryIO) -> bool:
 
 
 def _png_header(stream: BinaryIO) -> tuple[int, int]:
-    """Bits and colour type in the first chunk of a PNG, or (0, 2). The position of the stream does not change."""
+    """Bits per channel and colour type of a PNG; (0, 2) for any other file. Keeps the position of the stream."""
     position = stream.tell()
     stream.seek(0)
     start = stream.read(26)
@@ -220,25 +221,25 @@ def _png_header(stream: BinaryIO) -> tuple[int, int]:
 
 
 def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) -> bool:
-    """Whether an image has colours; a palette of greys has none."""
+    """Whether an image has colour. An image with a palette has none if all palette colours that it uses are grey."""
     if image.mode == "P":
         palette = image.getpalette("RGB") or []
         used = [i for i, count in enumerate(image.histogram()[:256]) if count]
         return any(len(set(palette[3 * i : 3 * i + 3])) > 1 for i in used)
-    if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens 16-bit grey with transparency as colour
+    if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens 16-bit grey with an alpha channel as colour
         return False
     return image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;16")
 
 
 def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, bits: int) -> Image.Image:
-    """The image in 8-bit grey or colour, scaled to `size` (width, height) if that is given.
+    """Convert an image to 8-bit grey or colour, and scale it to `size` (width, height) unless that is None.
 
-    A large image is first reduced by whole factors, strip by strip, to at least four times the size.
+    A large image is first reduced by integer factors, strip by strip, to no less than four times `size`.
     """
     factor_x = factor_y = 1
     if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
         factor_x, factor_y = (max(1, side // (4 * target)) for side, target in zip(image.size, size, strict=True))
-    # Not rounded: the last column and row of the reduced image may represent fewer pixels than the others.
+    # Not rounded, because the last column and row of the reduced image may cover fewer pixels than the others.
     width, height = image.width / factor_x, image.height / factor_y
     reduced = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
     for strip, top in _strips(image, factor_y):
@@ -249,15 +250,15 @@ def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, b
 
 
 def _strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]]:
-    """Horizontal strips of an image, each with its first row; their heights are multiples of `factor`."""
+    """Cut an image into horizontal strips, each with the index of its first row; `factor` divides all these indices."""
     rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height))), top
 
 
 def _eight_bit(strip: Image.Image, colour: bool, bits: int) -> Image.Image:
-    """A strip in 8-bit grey or colour, with transparent pixels black."""
-    if strip.mode.startswith("I;16"):  # Pillow's own conversion clips instead of scaling
+    """Convert a strip to 8-bit grey or colour; transparent pixels become black."""
+    if strip.mode.startswith("I;16"):  # Pillow's own conversion clips values instead of scaling them
         levels = np.asarray(strip)  # uint16 (rows, W)
         grey = np.minimum(levels >> (bits - 8), 255).astype(np.uint8)
         if (transparent := strip.info.get("transparency")) is not None:

@@ -1,4 +1,4 @@
-"""Images -> the bytes of an image file."""
+"""Encode images as the bytes of image files."""
 
 import io
 
@@ -12,14 +12,14 @@ FRAME_MILLISECONDS = 100
 
 
 def image_bytes(image: np.ndarray, format: OutputFormat = PNG) -> bytes:
-    """One image, uint8 (H, W) or (H, W, 3), as the bytes of a file in a grid format. PNG and WebP keep every pixel."""
+    """The bytes of a file that holds one image, uint8 (H, W) or (H, W, 3). PNG and WebP are lossless."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format.pillow_name, **format.options)
     return buffer.getvalue()
 
 
 def gif_bytes(images: np.ndarray, scale: int = 1) -> bytes:
-    """Images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1], as an endless animation.
+    """The bytes of an endlessly repeated GIF of images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1].
 
     scale: each pixel becomes scale x scale pixels.
     """

@@ -18,7 +18,7 @@ def require_image_paths(folder: Path) -> list[Path]:
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """The image files directly in a folder, in natural order, without hidden ones, which some systems leave behind.
+    """The image files directly in a folder, in natural order. Hidden files are left out.
 
     Raises InputError when the folder cannot be read.
     """
@@ -28,6 +28,6 @@ def image_paths(folder: Path) -> list[Path]:
 
 
 def natural_order(name: str) -> tuple[Any, ...]:
-    """A sort key by which `2.png` comes before `10.png`."""
+    """A sort key that puts `2.png` before `10.png`."""
     parts = re.split(r"([0-9]+)", name)
     return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), name

@@ -1,7 +1,7 @@
-"""The file formats that images and latents are read from. This table is the one place that registers a format.
+"""The file formats that images and latents are read from. New formats are added here and nowhere else.
 
-A new format that Pillow decodes is one line of IMAGE_FORMATS. A new format of arrays is a class like `NpzFile` in a
-module of its own, and one line of ARRAY_FORMATS; its images and labels are then found by the names of its arrays.
+A format that Pillow decodes needs one line in IMAGE_FORMATS. A format of arrays needs a class like `NpzFile` in a
+module of its own, and one line in ARRAY_FORMATS; images and labels are then found by the names of the arrays.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from ..files.sources import FileFormat, Source
 from .array_files import ArrayFile, NpyFile, NpzFile
 from .idx import GZIP_SIGNATURE, IDX_SIGNATURES, IdxFile
 
-MAX_IMAGE_BYTES = 2**29  # of one image file that is read from a pipe
+MAX_IMAGE_BYTES = 2**29  # largest image file that is read from a pipe
 
 
 @dataclass(frozen=True)
 class ImageFormat(FileFormat):
-    """A format of one image. suffixes: of such files in a folder. pillow_name: Pillow's name of the format."""
+    """A format with one image in a file. suffixes: endings of such file names. pillow_name: Pillow's name of it."""
 
     suffixes: tuple[str, ...] = ()
     pillow_name: str = ""
@@ -25,7 +25,7 @@ class ImageFormat(FileFormat):
 
 @dataclass(frozen=True)
 class ArrayFormat(FileFormat):
-    """A format of one or several arrays. open: reads the arrays of an open source."""
+    """A format with one or several arrays in a file. open: makes an `ArrayFile` of an open source."""
 
     open: Callable[[Source[FileFormat]], ArrayFile] = NpyFile
 
@@ -41,7 +41,7 @@ NPZ = ArrayFormat(".npz", (b"PK",), open=NpzFile)
 IDX = ArrayFormat("IDX", (GZIP_SIGNATURE, *IDX_SIGNATURES), open=IdxFile)
 ARRAY_FORMATS = (NPY, NPZ, IDX)
 
-READABLE_FORMATS = (*IMAGE_FORMATS, *ARRAY_FORMATS)  # of images
+READABLE_FORMATS = (*IMAGE_FORMATS, *ARRAY_FORMATS)  # all formats that images are read from
 LATENT_FORMATS = (NPY, NPZ)
 IMAGE_SUFFIXES = tuple(suffix for format in IMAGE_FORMATS for suffix in format.suffixes)
 PILLOW_NAMES = tuple(format.pillow_name for format in IMAGE_FORMATS)

@@ -8,18 +8,18 @@ from ..runtime.errors import OutputError
 from ..runtime.pixels import grey_levels, unit_pixels
 from .outputs import PNG
 
-GAP_PIXELS = 2  # between two images
+GAP_PIXELS = 2  # width of the gap between two images, before scaling
 GAP_LEVEL = 56  # dark grey, visible beside black images and white ones
-MAX_CANVAS_BYTES = 2**31  # of an image that is written, or of all frames of an animation
+MAX_CANVAS_BYTES = 2**31  # limit for a written image, or for all frames of an animation together
 SIZE_REMEDY = "Take fewer images, a smaller scale or other columns; an .npy holds any number."
 
 
 class Grid:
-    """One image of `count` images, row after row, filled as they come: uint8 `canvas` (H', W') or (H', W', 3).
+    """A grid of `count` images as one large image, the uint8 `canvas` (H', W') or (H', W', 3).
 
-    shape: of one image, (H, W) or (H, W, 3). columns: by default those of the smallest square that holds all images.
-    scale: each pixel becomes scale x scale pixels. max_side: pixels allowed on a side. Raises OutputError for a longer
-    side, or for more than MAX_CANVAS_BYTES.
+    The grid is filled row by row as images are added. shape: the shape of each image, (H, W) or (H, W, 3). columns: the
+    number of images in a row; by default the grid is about square. scale: each pixel becomes scale x scale pixels.
+    Raises OutputError when a side of the canvas exceeds `max_side` pixels, or the canvas exceeds MAX_CANVAS_BYTES.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Grid:
         return self.canvas
 
     def _cell(self, index: int) -> np.ndarray:
-        """The view of the canvas that shows one image, uint8 (H * scale, W * scale) or (H * scale, W * scale, 3)."""
+        """The part of the canvas that shows one image: uint8 (H * scale, W * scale) or (H * scale, W * scale, 3)."""
         row, column = divmod(index, self._columns)
         top = (GAP_PIXELS + row * (self._height + GAP_PIXELS)) * self._scale
         left = (GAP_PIXELS + column * (self._width + GAP_PIXELS)) * self._scale
@@ -63,7 +63,7 @@ class Grid:
 
 
 def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> np.ndarray:
-    """One image of all images, row after row: uint8 (H', W') or (H', W', 3).
+    """Arrange images row by row in one large image, uint8 (H', W') or (H', W', 3).
 
     images: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. columns, scale: as for `Grid`.
     """
@@ -73,12 +73,12 @@ def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> n
 
 
 def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
-    """The images of several layers in the order that a grid of `columns` needs to show the layers above each other.
+    """Order the images of several layers so that a grid with `columns` shows corresponding images below each other.
 
-    Below each row of the first layer the grid has the same row of every other layer.
+    Each grid row with images of the first layer is followed by rows with the corresponding images of the other layers.
 
     layers: each (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or (m, H, W, 3), where
-    black images fill up the last rows.
+    black images complete the last row of each layer.
     """
     padding = -len(layers[0]) % columns
     rows = []
@@ -89,7 +89,7 @@ def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
 
 
 def require_canvas(height: int, width: int, channels: int = 1, frames: int = 1, *, max_side: int) -> None:
-    """Raise OutputError when an image, or all frames together, take over MAX_CANVAS_BYTES, or a side is too long."""
+    """Raise OutputError when a side exceeds `max_side` pixels, or all frames together exceed MAX_CANVAS_BYTES."""
     if height * width * channels * frames > MAX_CANVAS_BYTES:
         found = f"{width:,} x {height:,} pixels" + f" in {frames:,} frames" * (frames > 1)
         expected = f"at most {MAX_CANVAS_BYTES // 2**30} GiB"

@@ -33,14 +33,14 @@ TYPES: dict[int, np.dtype] = {
 GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
-MAX_RATIO = 1032  # bytes that one byte of deflate can become
-MAX_TRUSTED_BYTES = 2**26  # of the values of a compressed file; more are counted first, before any is kept
-CHUNK_BYTES = 2**22  # inflated at a time
+MAX_RATIO = 1032  # the highest compression ratio of deflate
+MAX_TRUSTED_BYTES = 2**26  # if a compressed file claims more, its bytes are first counted without being kept
+CHUNK_BYTES = 2**22  # bytes read at a time
 REMEDY = "Download or copy it again."
 
 
 class IdxFile:
-    """An IDX file as an `ArrayFile`: one array without a name."""
+    """An IDX file with the interface `ArrayFile`: it holds one array without a name."""
 
     names: tuple[str, ...] = (UNNAMED,)
 
@@ -52,13 +52,13 @@ class IdxFile:
         return idx_header(self._source.stream, self._source.name)
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) in the window; only what they need is decompressed."""
+        """The rows (n, ...) that `window` selects; nothing after them is decompressed."""
         return read_idx(self._source.stream, self._source.name, window)
 
 
 @contextmanager
 def open_idx(path: Path) -> Iterator[BinaryIO]:
-    """An IDX file, open for `idx_header` and `read_idx`. Raises InputError when it cannot be opened."""
+    """Open an IDX file for `idx_header` and `read_idx`. Raises InputError when it cannot be opened."""
     try:
         stream = path.open("rb")
     except OSError as error:
@@ -75,17 +75,17 @@ def idx_header(stream: BinaryIO, source_name: str) -> tuple[tuple[int, ...], np.
 
 
 def read_idx(stream: BinaryIO, source_name: str, window: slice = ALL_ROWS) -> np.ndarray:
-    """The rows of an IDX stream that lie in `window`: an array (n, ...) of the stated type, in native byte order.
+    """The rows (n, ...) that `window` selects from an IDX stream, in the stored type and native byte order.
 
-    Only what the rows need is decompressed. Raises InputError for a wrong magic number, a truncated or damaged file,
-    and, when the window reaches the end, for bytes after it.
+    Nothing after these rows is decompressed. Raises InputError for a wrong magic number, for a truncated or damaged
+    file, and for extra bytes after the values if `window` includes the last row.
     """
     with _damage_errors(source_name):
         return _read(stream, source_name, window)
 
 
 def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
-    """The rows (n, ...) in the window."""
+    """The rows (n, ...) that `window` selects; errors of gzip are raised unchanged."""
     compressed = _is_gzip(stream)
     file_size = stream.seek(0, io.SEEK_END)
     plain = _from_start(stream, compressed)
@@ -114,7 +114,7 @@ def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Header:
-    """The header of an IDX file. size: of the header itself, in bytes."""
+    """The header of an IDX file. shape, dtype: those of the array. size: the bytes that the header takes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -145,7 +145,7 @@ def _header(stream: BinaryIO, source_name: str) -> _Header:
 
 
 def _require_values(present: int, rows: int, header: _Header, source_name: str) -> None:
-    """Raise InputError when fewer bytes are present than that many rows take."""
+    """Raise InputError when the `present` bytes of values are too few for `rows` rows."""
     if present < rows * header.row_bytes:
         expected = f"{header.total_bytes} for {header.shape}"
         raise InputError(source_name, found=f"{present} bytes of data", expected=expected, remedy=REMEDY)
@@ -173,12 +173,12 @@ def _from_start(stream: BinaryIO, compressed: bool) -> BinaryIO:
 
 
 def _skip(stream: BinaryIO, total: int) -> int:
-    """Read the next `total` bytes without keeping them, and return how many there were."""
+    """Read the next `total` bytes without keeping them, and return how many of them exist."""
     return sum(map(len, _chunks(stream, total)))
 
 
 def _chunks(stream: BinaryIO, total: int) -> Iterator[bytes]:
-    """The next `total` bytes, a few MB at a time."""
+    """Read the next `total` bytes in chunks of a few MB."""
     while total > 0 and (chunk := stream.read(min(total, CHUNK_BYTES))):
         total -= len(chunk)
         yield chunk

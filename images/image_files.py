@@ -1,4 +1,4 @@
-"""Several image files -> one array. Headers are checked before anything is decoded; one error names all bad files."""
+"""Read image files into one array. All headers are checked before any decoding, and one error names all bad files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,16 +14,16 @@ from ..runtime.pixels import Shape
 from .array_checks import RESIZE_REMEDY, size_error
 from .decoding import ImageHeader, decode, largest_level, read_header
 
-MAX_LISTED_FILES = 10  # in one message
-MAX_LISTED_LETTERS = 16  # of each file's name, when all names together are too long
-RECORDED_BITS = (8, 10, 12, 14, 16)  # that 16-bit grey levels may have been recorded with
-Note = Callable[[str], None]  # called with a sentence for the user
-Errors = dict[str, InputError]  # by the source name of a file
+MAX_LISTED_FILES = 10  # file names in one error message
+MAX_LISTED_LETTERS = 16  # letters of each file name in a message if all names together are too long
+RECORDED_BITS = (8, 10, 12, 14, 16)  # how many bits the values of a 16-bit grey image may really use
+Note = Callable[[str], None]  # a function that shows the user a sentence
+Errors = dict[str, InputError]  # the errors of files, by source name
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, or an open stream of one. source_name: its path, or the name of the stream in messages.
+    """An image file, or an open stream with its content. source_name: its path, or the stream's name in messages.
 
     file_name: the file's name without folders; "" for a stream.
     """
@@ -34,12 +34,12 @@ class ImageFile:
 
     @classmethod
     def at(cls, path: Path) -> "ImageFile":
-        """The image file at a path."""
+        """The `ImageFile` for a path."""
         return cls(str(path), path.name)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """A stream of the file's bytes. Raises InputError when it cannot be opened."""
+        """A stream at the start of the file's bytes. Raises InputError when the file cannot be opened."""
         if self.stream is not None:
             self.stream.seek(0)
             yield self.stream
@@ -56,13 +56,13 @@ class ImageFile:
 def read_image_files(
     files: Sequence[ImageFile], *, shape: Shape | None = None, resize: bool = False, note: Note | None = None
 ) -> np.ndarray:
-    """The images of several files: uint8 (n, H, W) grey, or (n, H, W, 3) colour if any file has colour.
+    """Read images from several files: uint8 (n, H, W) grey, or (n, H, W, 3) if any file has colour.
 
     shape: the (C, H, W) that images must have; they are converted to grey or colour. resize: scale them to this size.
-    note: called with a sentence when 16-bit grey levels are read with fewer bits. All files use the same number of
-    bits: the smallest that holds their largest level.
-    Raises ShapeError naming the files of another size, InputError naming the files that cannot be decoded, or 16-bit
-    colour with so few levels that 8 bits would lose them.
+    note: called with a sentence when the values of 16-bit grey images turn out to use fewer bits. All files are then
+    read with the same number of bits: the smallest that holds the largest value in any file.
+    Raises ShapeError that names the files of another size; InputError that names the files that cannot be decoded, and
+    for 16-bit colour that uses so little of its range that too few levels would remain in 8 bits.
     """
     size = (shape[2], shape[1]) if shape is not None and resize else None
     headers, errors = _read_headers(files, reduced=size is not None)
@@ -82,7 +82,7 @@ def read_image_files(
             continue
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)
-        if pixels.shape[:2] != images.shape[1:3]:  # an orientation that is stored after the pixels
+        if pixels.shape[:2] != images.shape[1:3]:  # the EXIF orientation was stored after the pixels
             errors[file.source_name] = _size_error(file, pixels.shape[1::-1], images.shape[2:0:-1], files[0], shape)
         elif not errors:
             images = _with_image(images, i, pixels)
@@ -92,7 +92,7 @@ def read_image_files(
 
 
 def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[str, ImageHeader], Errors]:
-    """The headers, by source name, and the errors of the files whose header cannot be read."""
+    """Read all headers. Returns those that can be read and the errors of the other files, both by source name."""
     headers: dict[str, ImageHeader] = {}
     errors: Errors = {}
     for file in files:
@@ -105,7 +105,7 @@ def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[st
 
 
 def _size_mismatches(files: Sequence[ImageFile], headers: dict[str, ImageHeader], shape: Shape | None) -> Errors:
-    """Errors of the files whose header states another size than `shape`, or than the first file."""
+    """Errors of the files whose header states a size other than that of `shape` or, without one, of the first file."""
     first = next((file for file in files if file.source_name in headers), None)
     if first is None:
         return {}
@@ -121,7 +121,11 @@ def _size_mismatches(files: Sequence[ImageFile], headers: dict[str, ImageHeader]
 def _size_error(
     file: ImageFile, size: tuple[int, ...], expected: tuple[int, ...], first: ImageFile, shape: Shape | None
 ) -> ShapeError:
-    """The error for a file of another size. size, expected: (width, height). first: the file that set `expected`."""
+    """The error for a file of a wrong size.
+
+    size, expected: the file's (width, height) and the expected one. first: the file whose size the others are expected
+    to have if `shape` is None.
+    """
     if shape is not None:
         return size_error(file.source_name, (shape[0], size[1], size[0]), shape, RESIZE_REMEDY)
     return ShapeError(
@@ -135,9 +139,9 @@ def _size_error(
 def _decoding_errors(
     files: Sequence[ImageFile], headers: dict[str, ImageHeader], errors: Errors, size: tuple[int, int] | None
 ) -> Errors:
-    """When some headers cannot be read, the errors of the other files that cannot be decoded, for one message.
+    """Decode the files whose headers are good, so that one message names all damaged files; return their errors.
 
-    size: (width, height) that images are scaled to.
+    Returns nothing if `errors` already name files of a wrong size. size: (width, height) that images are scaled to.
     """
     if any(isinstance(error, ShapeError) for error in errors.values()):
         return {}
@@ -153,7 +157,10 @@ def _decoding_errors(
 
 
 def _combined_error(errors: Errors, count: int) -> InputError:
-    """The only error, or one that lists the first bad files and counts the others. count: of all files."""
+    """One error that lists the first bad files and counts the others; if there is only one error, that error itself.
+
+    count: the number of all files, good and bad.
+    """
     first, *others = errors.values()
     if not others:
         return first
@@ -171,9 +178,10 @@ def _combined_error(errors: Errors, count: int) -> InputError:
 
 
 def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], note: Note | None) -> int:
-    """The number of bits that 16-bit grey levels were recorded with: the smallest that holds the largest level.
+    """How many bits the values of 16-bit grey images really use: the smallest number that holds the largest value.
 
-    Levels that are 8-bit levels times 257 count as 16-bit. Raises InputError for 16-bit colour with few levels.
+    If every value is an 8-bit value times 257, the result is 16. Raises InputError for 16-bit colour that uses so
+    little of its range that too few levels would remain in 8 bits.
     """
     grey = [file for file in files if headers[file.source_name].sixteen_bit == "grey"]
     colour = [file for file in files if headers[file.source_name].sixteen_bit == "colour"]
@@ -198,20 +206,23 @@ def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], 
 
 
 def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
-    """The largest level of 16-bit files, -1 if none can be decoded, and whether all are 8-bit levels times 257."""
+    """The largest value in 16-bit files, or -1 if none can be decoded, and whether all are 8-bit values times 257."""
     largest, eight_bit = -1, True
     for file in files:
         try:
             with file.open() as stream:
                 level, is_eight_bit = largest_level(stream, file.source_name)
-        except InputError:  # decoding will raise it again, together with the errors of other files
+        except InputError:  # decoding raises it again, together with the errors of other files
             continue
         largest, eight_bit = max(largest, level), eight_bit and is_eight_bit
     return largest, eight_bit
 
 
 def _with_image(images: np.ndarray, i: int, pixels: np.ndarray) -> np.ndarray:
-    """Images uint8 (n, H, W) or (n, H, W, 3) with `pixels` at index i; all become colour with the first that has it."""
+    """Store `pixels` (H, W) or (H, W, 3) at index i of images (n, H, W) or (n, H, W, 3), all uint8.
+
+    Returns the images. They are converted to colour when the first `pixels` with colour are stored.
+    """
     if pixels.ndim == 3 and images.ndim == 3:
         coloured = np.empty((*images.shape, 3), np.uint8)
         coloured[:i] = images[:i, ..., None]

@@ -18,18 +18,18 @@ from .outputs import latents_format
 
 @dataclass(frozen=True)
 class LatentSet:
-    """latents: (n, d), as stored. names: of the image files that they come from, one each, or empty."""
+    """Latents (n, d) as stored in a file. names: the image file that each latent comes from, or empty."""
 
     latents: np.ndarray
     names: tuple[str, ...] = ()
 
 
 def read_latents(source: str | Path, latent_dim: int | None = None) -> LatentSet:
-    """The latents of a `.npy` or `.npz`, with or without a slice; `-` is standard input. One (d,) becomes (1, d).
+    """Read latents from a `.npy` or `.npz` file, whose path may end in a slice, or from standard input (`-`).
 
-    latent_dim: the d that latents must have, checked before anything is inflated; None allows any. Raises NotFoundError
-    when there is nothing at the path, InputError or ShapeError when it does not hold latents, or holds another number
-    of names than of latents.
+    A single latent (d,) becomes (1, d). latent_dim: the number d that latents must have, checked before anything is
+    decompressed; None allows any. Raises NotFoundError when there is nothing at the path, InputError or ShapeError when
+    the file does not hold latents, or holds file names but not one for each latent.
     """
     path, window = split_slice(str(source))
     with open_source(path, LATENT_FORMATS) as opened:
@@ -46,16 +46,16 @@ def read_latents(source: str | Path, latent_dim: int | None = None) -> LatentSet
 
 
 def write_latents(output: str, chunks: Iterable[np.ndarray], count: int, *, names: Sequence[str] | None = None) -> None:
-    """Write `count` latents that come in chunks (n, d), as `.npy`, as `.npz`, or as `.npy` to standard output (`-`).
+    """Write `count` latents, which come in chunks (n, d), as `.npy` or `.npz`, or as `.npy` to standard output (`-`).
 
-    names: of the image files that the latents come from, one each; only an `.npz` holds them.
+    names: the image file that each latent comes from; only an `.npz` stores them.
     Raises InputError for any other suffix, OutputError when the output cannot be written.
     """
     write_arrays(output, latents_format(output), LATENTS, chunks, count, names=names)
 
 
 def _read_names(file: ArrayFile, source_name: str, count: int) -> tuple[str, ...]:
-    """The file names that are stored beside `count` latents, or none. Raises InputError for another number of them."""
+    """The file names that are stored with `count` latents, if any. Raises InputError unless each latent has one."""
     if NAMES not in file.names:
         return ()
     names = file.rows(NAMES)

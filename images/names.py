@@ -1,21 +1,21 @@
-"""Names of arrays in archives, and names of image files: outputs are named after inputs."""
+"""Names of arrays in `.npz` files, and names of output files, which follow the names of input files."""
 
 from collections.abc import Sequence
 
 from ..runtime.errors import InputError
 
-IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays of an `.npz`; the last holds the names of image files
+IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays of an `.npz`; `names` are those of image files
 SUFFIX = ".png"
-MAX_NAME_BYTES = 255  # of a file's name, on most systems
+MAX_NAME_BYTES = 255  # the longest file name on most systems
 
 
 def png_names(names: Sequence[str]) -> list[str]:
     """The names of the PNG files that images are written to: `a.jpg` and `a.png` both become `a.png`.
 
-    Raises InputError when two images would have one name, in any case of letters, and for a name with folders in it.
+    Raises InputError when two output names would differ at most in case, and for a name that contains a folder.
     """
     files: list[str] = []
-    originals: dict[str, str] = {}  # by the file's name in lower case
+    originals: dict[str, str] = {}  # input names, by output name in lower case
     for name in names:
         stem = name.rpartition(".")[0] or name
         file = stem + SUFFIX

@@ -1,4 +1,4 @@
-"""The formats that images and latents are written in. This table is the one place that registers an output format."""
+"""The formats that images and latents are written in. New output formats are added here and nowhere else."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,15 +7,15 @@ from ..files.output_errors import checked_output
 from ..runtime.errors import InputError
 
 STANDARD_OUTPUT = "-"
-JPEG_QUALITY = 95  # with colours at full resolution, because grids have sharp edges
+JPEG_QUALITY = 95  # colours keep their full resolution, because grids have sharp edges
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How an output is written. kind: one grid image, an animation, arrays, or a folder with one PNG for each image.
+    """How an output is written. kind: as one grid image, an animation, arrays, or a folder with a PNG for each image.
 
-    pillow_name: Pillow's name of an image format. options: for Pillow's encoder. max_side: the most pixels that the
-    format allows on a side.
+    pillow_name: Pillow's name of an image format. options: arguments for Pillow's encoder. max_side: the most pixels
+    that the format allows on a side.
     """
 
     kind: Literal["grid", "animation", "npy", "npz", "folder"]
@@ -25,7 +25,7 @@ class OutputFormat:
 
     @property
     def holds_arrays(self) -> bool:
-        """Whether the output holds arrays, which keep floats as they are."""
+        """Whether the output holds arrays, which store floats unchanged."""
         return self.kind in ("npy", "npz")
 
 
@@ -46,7 +46,7 @@ GRID_SUFFIXES = tuple(suffix for suffix, format in OUTPUT_FORMATS.items() if for
 
 
 def output_format(output: str) -> OutputFormat:
-    """The format that an output's name asks for: by its suffix, a folder without one, `.npy` for `-` and for devices.
+    """The format for an output: chosen by its suffix, a folder without a suffix, `.npy` for `-` and for devices.
 
     Raises InputError for any other suffix, OutputError for a name that no file can have.
     """
@@ -64,7 +64,7 @@ def output_format(output: str) -> OutputFormat:
 
 
 def latents_format(output: str) -> OutputFormat:
-    """The format that an output of latents asks for: `.npy` or `.npz`. Raises InputError for any other."""
+    """The format for an output of latents: `.npy` or `.npz`. Raises InputError for any other suffix."""
     format = output_format(output)
     if not format.holds_arrays:
         suffix = checked_output(output).suffix.lower()

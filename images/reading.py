@@ -1,6 +1,6 @@
-"""Images from whatever a user has: image files, folders, `.npy`, `.npz`, IDX, or a pipe.
+"""Read images from whatever a user has: image files, folders, `.npy`, `.npz`, IDX files, or a pipe.
 
-A source may end in a slice, as of a Python list: `t10k-images-idx3-ubyte.gz[0:16]` or `digits.npy[3]`.
+A path may end in a slice like that of a Python list: `t10k-images-idx3-ubyte.gz[0:16]` or `digits.npy[3]`.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from .formats import READABLE_FORMATS, ArrayFormat
 from .image_files import ImageFile, Note, read_image_files
 from .names import IMAGES
 
-PART_PIXELS = 2**22  # converted to grey levels at a time
+PART_PIXELS = 2**22  # pixels scaled at a time
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1].
 
-    names: of the image files, one for each image; empty if any image is not from a file of its own.
+    names: the file name of each image; empty if any image does not come from an image file with a name.
     """
 
     images: np.ndarray
@@ -43,10 +43,10 @@ def read_images(
 
     A source is an image file, a folder of image files, a `.npy`, an `.npz`, an IDX file, a pipe, or `-` for standard
     input, each with or without a slice. Folders are read in natural order: `2.png` before `10.png`.
-    shape: the (C, H, W) that images must have; image files are converted to grey or colour. None allows any shape, with
-    colour if any image file has colour. resize: scale images of another size instead of refusing them. note: called
-    with a sentence about anything that a user should know.
-    Sizes are checked before anything is decoded or inflated. Raises NotFoundError when there is nothing at a path,
+    shape: the (C, H, W) that images must have; image files are converted to grey or colour. None allows any shape; the
+    images of files are then colour if any file has colour. resize: scale images of another size instead of refusing
+    them. note: called with a sentence about anything that a user should know.
+    Sizes are checked before anything is decoded or decompressed. Raises NotFoundError when there is nothing at a path,
     InputError or ShapeError when a source does not hold such images.
     """
     parts: list[np.ndarray | list[ImageFile]] = []
@@ -70,16 +70,16 @@ def read_images(
 
 
 def read_open_source(source: Source[FileFormat], window: slice, *, note: Note | None = None) -> np.ndarray:
-    """The images in `window` of an open source: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]."""
+    """The images that `window` selects from an open source: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]."""
     if isinstance(source.format, ArrayFormat):
         return _read_arrays(source, source.format, window, None, False)
     return read_image_files([ImageFile(source.name, stream=source.stream)], note=note)[window]
 
 
 def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: bool) -> np.ndarray | list[ImageFile]:
-    """The images of one source (n, H, W) or (n, H, W, 3), or its image files, which are decoded later.
+    """The images of one source (n, H, W) or (n, H, W, 3), or a list of its image files, which are decoded later.
 
-    stack: keeps a pipe with an image file open until it is decoded.
+    stack: an exit stack that keeps a pipe open until the image file in it is decoded.
     """
     path, window = split_slice(source)
     if is_folder(path):
@@ -89,7 +89,7 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
         if isinstance(opened.format, ArrayFormat):
             images = _read_arrays(opened, opened.format, window, shape, resize)
             return images if shape is None or len(images) == 0 else _resized(images, shape)
-        if not is_pipe(path):  # closed now and opened again later: thousands of files must not be open at once
+        if not is_pipe(path):  # reopened when it is decoded: thousands of files must not be open at once
             return [ImageFile.at(Path(path))][window]
         stack.enter_context(local_stack.pop_all())
         return [ImageFile(opened.name, stream=opened.stream)][window]
@@ -98,11 +98,11 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
 def _read_arrays(
     source: Source[FileFormat], format: ArrayFormat, window: slice, shape: Shape | None, resize: bool
 ) -> np.ndarray:
-    """The images in `window` of a source of arrays: (n, H, W) or (n, H, W, 3). Its header is checked first."""
+    """The images (n, H, W) or (n, H, W, 3) that `window` selects from a file of arrays. Its header is checked first."""
     file = format.open(source)
     name = array_name(file.names, IMAGES, source.name)
     axes, dtype = file.header(name)
-    if shape is not None and axes == image_shape(shape):  # one image without a batch axis
+    if shape is not None and axes == image_shape(shape):  # a single image without a batch axis
         check_images((1, *axes), dtype, source.name, required=shape)
         return file.rows(name)[None][window]
     check_images(axes, dtype, source.name, required=shape, resize=resize)
@@ -110,7 +110,7 @@ def _read_arrays(
 
 
 def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
-    """Images (n, h, w) or (n, h, w, 3) scaled to the (C, H, W) of `shape`, as uint8; unchanged if they have it."""
+    """Scale images (n, h, w) or (n, h, w, 3) to `shape` (C, H, W), as uint8; unchanged if they have this shape."""
     from PIL import Image
 
     if images.shape[1:] == image_shape(shape):
@@ -125,7 +125,7 @@ def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _concatenated(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
-    """One array (n, H, W) or (n, H, W, 3) of all; float32 if some are floats and others grey levels."""
+    """Join arrays (k, H, W) or (k, H, W, 3) to one (n, H, W) or (n, H, W, 3); float32 if any of several is float."""
     if len(arrays) == 1:
         return arrays[0]
     for array, source in zip(arrays, sources, strict=True):

@@ -1,4 +1,4 @@
-"""Images written in the format that an output's name asks for: a grid, an animation, arrays, or a folder of files."""
+"""Write images in the format that the output's name selects: a grid, an animation, arrays, or a folder of files."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from .grid import Grid, require_canvas
 from .names import IMAGES, png_names
 from .outputs import PNG, STANDARD_OUTPUT, output_format
 
-MIN_FILE_BYTES = 4096  # that a small file takes on most disks
+MIN_FILE_BYTES = 4096  # space that a small file takes on most disks
 Layout = Callable[[np.ndarray], np.ndarray]
 
 
@@ -30,14 +30,15 @@ def write_images(
     layout: Layout | None = None,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write `count` images that come in chunks (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1].
+    """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1].
 
     output: `.png`, `.jpg`, `.jpeg` and `.webp` (lossless) show a grid, `.gif` an animation; `.npy` and `.npz` hold the
     images as they are; `-` is a `.npy` to standard output; a name without a suffix is a folder with one PNG each.
-    Arrays and folders are written chunk by chunk, and a grid is filled chunk by chunk, so memory stays flat.
-    columns: of a grid. scale: of a grid or an animation. layout: computes what a grid shows from all images (n, ...).
-    names: of the files that the images come from, one each; a folder's files are named after them, and an `.npz` holds
-    them. Raises OutputError, before the second chunk is computed, when the disk or the format has too little room.
+    Arrays, folders and grids without a `layout` take one chunk at a time, so the images are never all in memory.
+    columns: images in a row of a grid. scale: each pixel of a grid or an animation becomes scale x scale pixels.
+    layout: a function from all images (n, ...) to the images (m, ...) that a grid shows. names: the file that each
+    image comes from; a folder's files are named after them, and an `.npz` stores them.
+    Raises OutputError, before the second chunk is computed, when the images do not fit on the disk or in the format.
     """
     format = output_format(output)
     if output != STANDARD_OUTPUT:
@@ -57,7 +58,7 @@ def write_images(
 
 
 def _write_folder(output: str, chunks: Iterable[np.ndarray], count: int, names: Sequence[str] | None) -> None:
-    """Write `count` images that come in chunks (n, H, W) or (n, H, W, 3) as one PNG each, in a new folder."""
+    """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3), as one PNG each into a new folder."""
     digits = len(str(max(count - 1, 0)))
     require_space(output, count * MIN_FILE_BYTES)
     files = png_names(names) if names else (f"{i:0{digits}d}.png" for i in range(count))
@@ -71,7 +72,7 @@ def _write_folder(output: str, chunks: Iterable[np.ndarray], count: int, names: 
 def _filled_grid(
     chunks: Iterable[np.ndarray], count: int, columns: int | None, scale: int, max_side: int
 ) -> np.ndarray:
-    """One image, uint8 (H', W') or (H', W', 3), of `count` images that come in chunks (n, H, W) or (n, H, W, 3)."""
+    """A grid, uint8 (H', W') or (H', W', 3), of `count` images, which come in chunks (n, H, W) or (n, H, W, 3)."""
     grid = None
     for chunk in chunks:
         if grid is None:
@@ -83,7 +84,10 @@ def _filled_grid(
 
 
 def _checked(chunks: Iterable[np.ndarray], count: int, scale: int, max_side: int) -> Iterator[np.ndarray]:
-    """The chunks (n, H, W) or (n, H, W, 3); the first one shows whether all images fit in memory and in the format."""
+    """Pass chunks (n, H, W) or (n, H, W, 3) on, after a check at the first that all images fit in memory and format.
+
+    Raises OutputError if they do not fit.
+    """
     for index, chunk in enumerate(chunks):
         if index == 0:
             height, width = (side * scale for side in chunk.shape[1:3])
@@ -92,7 +96,10 @@ def _checked(chunks: Iterable[np.ndarray], count: int, scale: int, max_side: int
 
 
 def _gathered(chunks: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """One array (count, ...) of chunks (n, ...). It is allocated first: too little memory fails before the work."""
+    """Join chunks (n, ...) to one array (count, ...).
+
+    It is allocated at the first chunk, so that too little memory is noticed before all chunks are computed.
+    """
     start, rows = 0, np.empty(0)
     for chunk in chunks:
         if start == 0:

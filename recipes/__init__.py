@@ -1,1 +1,1 @@
-"""The hyperparameters of every stage: frozen dataclasses, and the shipped recipes as TOML files."""
+"""The hyperparameters of every training stage: frozen dataclasses, and the shipped recipes as TOML files."""

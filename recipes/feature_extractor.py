@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_WIDTH = 65_536  # units of a layer; more is a typing error that would take all memory
+MAX_WIDTH = 65_536  # units of a layer; a larger number would take all memory, so it is refused as a typing error
 
 
 @dataclass(frozen=True)
 class FeatureExtractorRecipe(Hyperparameters):
-    """Hyperparameters of the feature extractor. Training images are rotated, zoomed and translated at random."""
+    """Hyperparameters of the feature extractor. Training images are randomly rotated, zoomed and translated."""
 
     stage: ClassVar[str] = "feature extractor"
 

@@ -1,4 +1,4 @@
-"""Hyperparameters: every field of a recipe states its default, its meaning and the values that it may have."""
+"""The base of all recipes: every field states its default, its meaning and its allowed values."""
 
 import dataclasses
 import math
@@ -8,16 +8,17 @@ from typing import Any, ClassVar, get_args, get_origin
 
 from ..runtime.errors import InputError
 
-MAX_SEED = 2**63 - 1  # torch takes no larger one
-MAX_STEPS = 10**9  # a larger number of steps or epochs is a typing error
+MAX_SEED = 2**63 - 1  # torch accepts no larger seed
+MAX_STEPS = 10**9  # a larger number of steps or epochs is refused as a typing error
 ITEM_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The values that a hyperparameter, or each number of a tuple, may have.
+    """The allowed values of a hyperparameter, or of each item of a tuple.
 
-    at_least, at_most: included. above, below: excluded. choices: the only texts allowed, where there are any.
+    at_least, at_most: inclusive bounds. above, below: exclusive bounds. choices: the only allowed texts; empty for
+    numbers.
     """
 
     at_least: float = -math.inf
@@ -27,7 +28,7 @@ class Limits:
     choices: tuple[str, ...] = ()
 
     def allow(self, value: Any) -> bool:
-        """Whether a value, or every item of a tuple, lies within the limits. NaN never does."""
+        """Whether a value, or every item of a tuple, is within the limits. NaN is never allowed."""
         if isinstance(value, tuple):
             return all(self.allow(item) for item in value)
         if self.choices:
@@ -35,7 +36,7 @@ class Limits:
         return bool(self.at_least <= value <= self.at_most and self.above < value < self.below)
 
     def __str__(self) -> str:
-        """`from 0 to below 1`, or the choices; empty without limits."""
+        """The limits in words, such as `from 0 to below 1`, or the list of choices; empty if there are no limits."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         lower = f"above {self.above:g}" if self.above > -math.inf else ""
@@ -57,14 +58,17 @@ def hyperparameter(
     below: float = math.inf,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A field of a recipe. meaning: one line, which is also the help of the option. The rest: see Limits."""
+    """Define a field of a recipe.
+
+    meaning: one line of text, which is also the help of the command-line option. For the other arguments, see Limits.
+    """
     limits = Limits(at_least, at_most, above, below, choices)
     return dataclasses.field(default=default, metadata={"meaning": meaning, "limits": limits})
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One field of a recipe. kind: its annotation, such as `int` or `tuple[float, float]`."""
+    """One field of a recipe. kind: the type annotation, such as `int` or `tuple[float, float]`."""
 
     name: str
     kind: Any
@@ -73,12 +77,12 @@ class Hyperparameter:
     limits: Limits
 
     def allows(self, value: Any) -> bool:
-        """Whether it may have a value."""
+        """Whether a value is allowed for this hyperparameter."""
         return isinstance(value, bool) if self.kind is bool else self.limits.allow(value)
 
     @property
     def expected(self) -> str:
-        """The values that it may have, in words: `a whole number from 1 to 100`."""
+        """The allowed values in words, such as `a whole number from 1 to 100`."""
         limits = str(self.limits)
         if self.limits.choices:
             return limits
@@ -93,9 +97,9 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Base of the recipes, which are frozen dataclasses. Raises InputError, naming the field, for an unusable value.
+    """Base class of all recipes. Raises InputError, naming the field, when a value is not allowed.
 
-    stage: what the recipe is for; errors begin with it.
+    stage: name of the training stage; error messages begin with it.
     """
 
     stage: ClassVar[str]

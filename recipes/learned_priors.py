@@ -5,18 +5,18 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, Hyperparameters, hyperparameter
 
-MAX_COUNT = 1_000_000  # a larger width, batch or number of steps is a typing error that would take all memory or time
+MAX_COUNT = 1_000_000  # a larger width, batch size or number of steps is refused as a typing error
 
 
 class LearnedPriorRecipe(Hyperparameters):
-    """What the recipes of all learned priors have. steps: training steps at most."""
+    """Base class of the recipes of learned priors. steps: maximum number of training steps."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class FlowRecipe(LearnedPriorRecipe):
-    """Hyperparameters of the flow prior. Together with the latents they decide the trained flow."""
+    """Hyperparameters of the flow prior. Together with the latents they determine the trained flow."""
 
     stage: ClassVar[str] = "flow"
 

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_CLASSIFIERS = 1000  # classifier i is trained with the seed plus i, so the largest seed is smaller by this number
+MAX_CLASSIFIERS = 1000  # classifier i has the seed `seed` + i, so this number reduces the largest seed
 
 
 @dataclass(frozen=True)
 class RefinementRecipe(Hyperparameters):
-    """Hyperparameters of refinement. Together with a run and its prior they decide the refined run."""
+    """Hyperparameters of refinement. Together with a run and its prior they determine the refined run."""
 
     stage: ClassVar[str] = "refinement"
 

@@ -1,4 +1,4 @@
-"""The recipe of an autoencoder: every hyperparameter of a training run, in one table."""
+"""The recipe of an autoencoder: all hyperparameters of a training run."""
 
 import dataclasses
 import tomllib
@@ -12,26 +12,26 @@ from ..runtime.records import from_json
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
 KINDS = ("ae", "dae", "vae")
-NETWORKS = ("mlp", "conv")  # train/networks.py builds them, under the same names
-LOSSES = ("bce", "mse", "gaussian")  # train/objectives.py computes them
-OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # the decoder's final activation, and its pixel range
-CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")  # of train/corruption.py
-MAX_WIDTH = 65_536  # units of a layer; more is a typing error that would take all memory
+NETWORKS = ("mlp", "conv")  # networks, which train/networks.py builds
+LOSSES = ("bce", "mse", "gaussian")  # losses, which train/objectives.py computes
+OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their pixel ranges
+CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")  # see train/corruption.py
+MAX_WIDTH = 65_536  # units of a layer; a larger number would take all memory, so it is refused as a typing error
 SHIPPED = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Recipe(Hyperparameters):
-    """Hyperparameters of an autoencoder. Together with the data they decide the trained network.
+    """Hyperparameters of an autoencoder. Together with the data they determine the trained network.
 
     Losses are summed over pixels and latent dimensions and averaged over the batch. AdamW minimises them; its learning
-    rate rises linearly, then falls along half a cosine to zero. Raises InputError for an unusable value, or for values
-    that exclude one another.
+    rate rises linearly, then falls along half a cosine to zero. Raises InputError when a value is not allowed, or when
+    values contradict one another.
     """
 
     stage: ClassVar[str] = "recipe"
 
-    # The networks
+    # Hyperparameters of the networks
     kind: str = hyperparameter("ae", "Plain (ae), denoising (dae) or variational (vae) autoencoder.", choices=KINDS)
     network: str = hyperparameter(
         "mlp", "Fully connected (mlp), or convolutional (conv) for sides divisible by 4.", choices=NETWORKS
@@ -44,7 +44,7 @@ class Recipe(Hyperparameters):
     )
     latent_dim: int = hyperparameter(32, "Number of latent dimensions.", at_least=1, at_most=MAX_WIDTH)
 
-    # The loss
+    # Hyperparameters of the loss
     loss: str = hyperparameter(
         "bce",
         "Reconstruction error: bce in nats; mse, squared error; gaussian in nats, with one learned sigma.",
@@ -61,7 +61,7 @@ class Recipe(Hyperparameters):
     )
     latent_l2: float = hyperparameter(0.0, "ae, dae: weight of half the squared norm of a latent.", at_least=0)
 
-    # The corrupted input of a denoising autoencoder, which reconstructs the clean image
+    # Corruption of a denoising autoencoder's input; the output is compared with the clean image
     corruption: str = hyperparameter("none", "dae: how the input images are corrupted.", choices=CORRUPTIONS)
     strength: tuple[float, float] = hyperparameter(
         (0.0, 0.5),
@@ -70,7 +70,7 @@ class Recipe(Hyperparameters):
         at_most=1,
     )
 
-    # The optimisation
+    # Hyperparameters of the optimisation
     epochs: int = hyperparameter(40, "Passes over the training images.", at_least=1, at_most=MAX_STEPS)
     batch_size: int = hyperparameter(128, "Images in one step.", at_least=1, at_most=MAX_STEPS)
     learning_rate: float = hyperparameter(2e-3, "Peak learning rate of AdamW.", above=0)
@@ -89,7 +89,7 @@ class Recipe(Hyperparameters):
         self._check_together()
 
     def _check_together(self) -> None:
-        """Raise InputError for hyperparameters that are valid alone and contradict one another."""
+        """Raise InputError for hyperparameters that are valid alone but contradict one another."""
         losses, corruptions = "loss mse or gaussian, or output sigmoid", f"one of {', '.join(CORRUPTIONS[1:])}"
         conflicts = [
             (self.loss == "bce" and self.output == "tanh", "loss bce", "output tanh", losses),
@@ -106,12 +106,12 @@ class Recipe(Hyperparameters):
 
     @property
     def pixel_range(self) -> tuple[float, float]:
-        """The values of black and white in the networks' input and output."""
+        """The pixel values of black and white in the input and output of the networks."""
         return OUTPUTS[self.output]
 
 
 def recipe_from(settings: Any, where: str) -> Recipe:
-    """A recipe from decoded JSON or TOML.
+    """Build a recipe from decoded JSON or TOML. where: its source, for errors.
 
     Raises InputError, naming the hyperparameter, when it is unknown, of a wrong type or out of range.
     """
@@ -124,9 +124,10 @@ def recipe_from(settings: Any, where: str) -> Recipe:
 
 
 def named_recipe(name: str, **overrides: Any) -> Recipe:
-    """A shipped recipe by its name, or a recipe from a TOML file by its path; `overrides` replace its hyperparameters.
+    """Load a shipped recipe by its name, or a TOML file by its path; `overrides` replace hyperparameters.
 
-    Raises NotFoundError when there is neither, InputError when the file is damaged or a hyperparameter unusable.
+    Raises NotFoundError when there is no such name or file, InputError when the file is damaged or a value is not
+    allowed.
     """
     file = str(SHIPPED / f"{name}.toml") if name in shipped_recipes() else name
     try:
@@ -142,5 +143,5 @@ def named_recipe(name: str, **overrides: Any) -> Recipe:
 
 
 def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with aegen."""
+    """Names of the recipes that are shipped with aegen."""
     return tuple(sorted(file.stem for file in SHIPPED.glob("*.toml")))

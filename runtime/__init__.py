@@ -1,4 +1,4 @@
-"""What runs on any machine, with numpy and onnxruntime alone.
+"""The part of aegen that runs on any machine, with numpy and onnxruntime alone.
 
 The public names are imported on first use, so a command that only prints the facts of an artifact imports no
 onnxruntime.
@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .forks import no_fork
 
-TYPE_CHECKING = False  # as in typing, without importing it
+TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from typing import Any
 

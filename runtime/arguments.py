@@ -11,26 +11,26 @@ from .manifest import MAX_TEMPERATURE
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 MAX_LISTED = 30  # classes that an error names
-MAX_COUNT = 2**40  # images of one call: beyond any use, and numpy can count them
-MAX_START = 2**53  # first place of a call in a seed's row: every language's floats hold it exactly
+MAX_COUNT = 2**40  # images of one call; far more than anyone needs
+MAX_START = 2**53  # first index of a call in a seed's sequence; a float64 holds it exactly
 
 
 def checked_count(name: str, value: int) -> int:
-    """An integer from 0 to MAX_COUNT. Raises InputError."""
+    """An integer from 0 to MAX_COUNT. name: the argument, for the error. Raises InputError for any other value."""
     if not _is_integer(value) or not 0 <= value <= MAX_COUNT:
         raise InputError(name, found=shown(value), expected="a whole number from 0 to 2^40")
     return int(value)
 
 
 def checked_positive(name: str, value: int) -> int:
-    """An integer from 1 to MAX_COUNT. Raises InputError."""
+    """An integer from 1 to MAX_COUNT. name: the argument, for the error. Raises InputError for any other value."""
     if checked_count(name, value) < 1:
         raise InputError(name, found=value, expected="at least 1")
     return int(value)
 
 
 def checked_start(start: int) -> int:
-    """The first place in a seed's row, from 0 to MAX_START. Raises InputError."""
+    """The index of the first sample in a seed's sequence, an integer from 0 to MAX_START. Raises InputError."""
     if not _is_integer(start) or not 0 <= start <= MAX_START:
         raise InputError("start", found=shown(start), expected="a whole number from 0 to 2^53")
     return int(start)
@@ -53,11 +53,11 @@ def checked_temperature(temperature: float | None, default: float) -> float:
 
 
 def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Sequence[str]) -> int | np.ndarray | None:
-    """The class index of one label, int64 (n,) for a label of each image, or None without labels.
+    """The class index of one label, class indices int64 (n,) of n labels, or None if `label` is None.
 
-    label: a label value or a class name, or a list or an array (n,) of them. labels, names: those of the model's
-    classes, in the order of the class indices. A name wins over the same text as a label value. Raises InputError for a
-    label that the model does not have, ShapeError for another number of labels than n.
+    label: a label value or a class name, or a list or an array (n,) of them. labels, names: the label values and names
+    of the model's classes, by class index. A text that is both a name and a label value means the name. Raises
+    InputError for a label that the model does not have, ShapeError for another number of labels than n.
     """
     if label is None:
         return None

@@ -26,17 +26,17 @@ MAX_VALUES = 2**48
 MAX_AXES = 32
 MAX_AXIS_DIGITS = 18
 MAX_HEADER_BYTES = 10_000
-MAX_INFLATED_BYTES = 2**31  # of a compressed array, which is held in memory
-MAX_SPARSE_BYTES = 2**28  # of an array that is compressed by more than SPARSE_RATIO
+MAX_INFLATED_BYTES = 2**31  # size of a compressed array, which is inflated into memory
+MAX_SPARSE_BYTES = 2**28  # size of an array that is compressed by more than SPARSE_RATIO
 SPARSE_RATIO = 100
-MAX_RATIO = 1032  # bytes that one byte of deflate can become
-PIECE_BYTES = 2**22  # read at a time
-END_RECORD_BYTES = 22  # of the record that ends an archive, without its comment
-MAX_COMMENT_BYTES = 65_535  # of an archive
+MAX_RATIO = 1032  # bytes that one byte of deflated data can inflate to
+PIECE_BYTES = 2**22  # bytes read at a time
+END_RECORD_BYTES = 22  # size of the record at the end of a zip archive, without its comment
+MAX_COMMENT_BYTES = 65_535  # longest comment of a zip archive
 STORED, DEFLATED = 0, 8  # compression methods of zip
-ENCRYPTED = 1  # bit of a member's flags
+ENCRYPTED = 1  # flag bit of an encrypted member
 DTYPE_KINDS = "biufUS"  # booleans, integers, floats, and text of a fixed length
-MAX_DIRECTORY_BYTES = 2**22  # of an archive's list of members; one member takes about a hundred
+MAX_DIRECTORY_BYTES = 2**22  # size of an archive's list of members, about 100 bytes each
 NPY_MAGIC = b"\x93NUMPY"
 HEADER_PATTERNS = {  # the items of a header, which is a Python dict with keys in any order
     "descr": re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?[a-zA-Z]\d{0,9})['"]"""),
@@ -56,7 +56,7 @@ def read_npy(stream: IO[bytes], size: int, where: str) -> np.ndarray:
     shape, fortran, dtype = _header(stream, where)
     needed = math.prod(shape) * dtype.itemsize
     _check_size(size - stream.tell(), needed, shape, dtype, where)
-    content, filled = bytearray(needed), 0  # filled in pieces: a compressed stream copies what is read at once
+    content, filled = bytearray(needed), 0  # filled in pieces, because a compressed stream copies each piece
     while filled < needed and (piece := stream.read(min(needed - filled, PIECE_BYTES))):
         content[filled : filled + len(piece)] = piece
         filled += len(piece)
@@ -76,7 +76,7 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
-    """`map_npy` of an open file on disk. where: the file's name, for error messages."""
+    """Map the array of a `.npy` file that is already open, as `map_npy` does. where: its name, for error messages."""
     shape, fortran, dtype = _header(stream, where)
     offset, needed = stream.tell(), math.prod(shape) * dtype.itemsize
     _check_size(stream.seek(0, io.SEEK_END) - offset, needed, shape, dtype, where)
@@ -86,7 +86,10 @@ def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
 
 
 def forget(array: np.ndarray) -> None:
-    """Release the memory of a memory map's pages, which are read from disk again when needed. array: of any shape."""
+    """Release the memory that a memory map of any shape has read. Its pages are read from disk again when needed.
+
+    An array that is no memory map is left as it is.
+    """
     mapping = getattr(array, "_mmap", None)
     if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapping.madvise(mmap.MADV_DONTNEED)
@@ -99,7 +102,7 @@ def npz_names(stream: BinaryIO, where: str) -> tuple[str, ...]:
 
 
 def npz_header(stream: BinaryIO, where: str, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of one array in an `.npz` stream, of which only the header is inflated.
+    """Shape and dtype of one array in an `.npz` stream. Only the header of the array is inflated.
 
     Raises InputError if there is no such array, or the archive is damaged.
     """
@@ -120,9 +123,10 @@ def read_npz(stream: BinaryIO, where: str, names: Iterable[str] | None = None) -
 
 
 def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> dict[str, np.ndarray]:
-    """The arrays of an artifact's `.npz` by name, with the dtypes and shapes that the manifest declares, and finite.
+    """The arrays of an artifact's `.npz`, by name. They are finite and have the declared dtypes and shapes.
 
-    tensors: the declared arrays. Raises ArtifactError if an array is missing, differs or is not declared.
+    tensors: the arrays that the manifest declares. where: the file's name, for error messages. Raises ArtifactError if
+    an array is missing, is not declared, or differs from its declaration.
     """
     try:
         with _opened(io.BytesIO(content), where) as archive:
@@ -137,7 +141,7 @@ def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> di
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of an uncompressed `.npz` of arrays of any shapes. Equal arrays give equal bytes on any day."""
+    """The bytes of an uncompressed `.npz` of arrays of any shapes. They hold no date: equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -161,7 +165,7 @@ def _is_text(code_points: np.ndarray) -> bool:
 
 
 def _directory_bytes(stream: BinaryIO) -> int:
-    """Size of an archive's list of members as its end record says, or 0 without such a record."""
+    """Size of an archive's list of members according to its end record, or 0 without such a record."""
     size = stream.seek(0, io.SEEK_END)
     stream.seek(max(0, size - END_RECORD_BYTES - MAX_COMMENT_BYTES))
     end = stream.read()
@@ -170,6 +174,7 @@ def _directory_bytes(stream: BinaryIO) -> int:
 
 
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
+    """An open archive. Raises InputError if the stream is no archive, or if its list of members is too long."""
     module = import_late("zipfile")
     if (listed := _directory_bytes(stream)) > MAX_DIRECTORY_BYTES:
         found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY_BYTES:,}"
@@ -182,7 +187,7 @@ def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
 
 
 def _members(archive: "zipfile.ZipFile", where: str) -> "dict[str, zipfile.ZipInfo]":
-    """The members by the names of their arrays. Raises InputError if a name occurs twice."""
+    """The members of an archive, by the names of their arrays. Raises InputError if a name occurs twice."""
     found: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
@@ -195,7 +200,11 @@ def _members(archive: "zipfile.ZipFile", where: str) -> "dict[str, zipfile.ZipIn
 def _from_member(
     archive: "zipfile.ZipFile", name: str, where: str, read: Callable[[IO[bytes], int, str], Result]
 ) -> Result:
-    """The result of `read(stream, size, where)` for one member: size is what it announces, where is for errors."""
+    """The result of `read(stream, size, source)` for one member of an archive.
+
+    size: the size in bytes that the member announces. source: the name of the member, for error messages. Raises
+    InputError if the member is missing, damaged, encrypted, compressed by an unknown method, or too large.
+    """
     zipfile, zlib = import_late("zipfile"), import_late("zlib")
     source = f"{where}: {name}"
     member = _members(archive, where).get(name)
@@ -221,13 +230,15 @@ def _from_member(
 
 
 def _check_size(present: int, needed: int, shape: tuple[int, ...], dtype: np.dtype, where: str) -> None:
+    """Raise InputError unless as many bytes of data are present as an array of this shape and dtype needs."""
     if present != needed:
         raise InputError(f"{where}: array data", found=f"{present} bytes", expected=f"{needed} for {dtype} {shape}")
 
 
 def _header(stream: IO[bytes], where: str) -> Header:
-    """Shape, whether in Fortran order, and dtype of a `.npy` of numbers or text of a fixed length.
+    """Read a `.npy` header: the shape, whether the array is in Fortran order, and the dtype.
 
+    The dtype is one of numbers, or of text of a fixed length.
     Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
     """
     start = stream.read(8)
@@ -242,7 +253,7 @@ def _header(stream: IO[bytes], where: str) -> Header:
         found = f"a header of {length} bytes"
         raise InputError(f"{where} is no readable .npy file", found=found, expected=f"at most {MAX_HEADER_BYTES}")
     values: dict[str, str] = {}
-    rest = text  # what no pattern has matched
+    rest = text  # the part of the header that no pattern has matched
     for key, pattern in HEADER_PATTERNS.items():
         if match := pattern.search(rest):
             values[key] = match[1]
@@ -258,6 +269,7 @@ def _header(stream: IO[bytes], where: str) -> Header:
 
 
 def _shape(text: str, where: str) -> tuple[int, ...]:
+    """The shape from a header's text, such as "3, 28, 28". Raises InputError if the text is no shape, or too large."""
     digits = [part.strip(" \t\r\nL") for part in text.split(",")]
     axes = [part for part in digits if part]
     if len(axes) > MAX_AXES or not all(part.isdigit() and len(part) <= MAX_AXIS_DIGITS for part in axes):
@@ -269,9 +281,10 @@ def _shape(text: str, where: str) -> tuple[int, ...]:
 
 
 def _dtype(text: str, where: str) -> np.dtype:
+    """The dtype from a header's text, such as "<f4". Raises InputError unless it is one of numbers or text."""
     try:
         dtype = np.dtype(text if text.lstrip("<>|=")[0] in DTYPE_KINDS else object)
-    except TypeError:  # no number has this size
+    except TypeError:  # numpy has no numbers of this size
         dtype = np.dtype(object)
     if dtype.hasobject or dtype.itemsize == 0:
         what = "Python objects" if text.endswith("O") else repr(text)

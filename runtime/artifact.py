@@ -1,4 +1,4 @@
-"""An artifact folder on disk: find it, and open it only if every file is the one that its manifest describes."""
+"""An artifact folder on disk: find it, and open it only if every file matches the manifest."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import ArtifactError, InputError, NotFoundError, shown
-from .manifest import MAX_MANIFEST_BYTES, FileSpec, Graph, Manifest, Tensor, signature_text
+from .manifest import MAX_LATENT_DIM, MAX_MANIFEST_BYTES, FileSpec, Graph, Manifest, Tensor, signature_text
 
 SHIPPED = Path(__file__).parents[1] / "artifacts"
 DEFAULT = "mnist"
@@ -32,8 +32,8 @@ class Artifact:
     def open(cls, path: str | Path) -> "Artifact":
         """Read all files of an artifact folder.
 
-        Raises NotFoundError if there is no artifact at `path`, ArtifactError if a file is missing or is not the one
-        that the manifest describes.
+        Raises NotFoundError if there is no artifact at `path`, ArtifactError if a file is missing or does not match the
+        manifest.
         """
         folder = Path(path)
         manifest = read_manifest(folder)
@@ -46,7 +46,7 @@ class Artifact:
                 previous, manifest = manifest, read_manifest(folder)
                 if manifest == previous:
                     raise
-                # Another artifact has replaced this one while it was read: read that one.
+                # Another artifact has replaced this one while it was read. The next round reads the new one.
 
     def read(self, name: str) -> bytes:
         """The bytes of one file. Raises ArtifactError if the artifact has no file of this name."""
@@ -57,18 +57,19 @@ class Artifact:
 
 
 def _check_graphs(manifest: Manifest, where: str) -> None:
-    """Check the signatures of encoder, decoder and learned priors. Raises ArtifactError."""
+    """Check the inputs, outputs and operators of encoder, decoder and learned priors. Raises ArtifactError."""
     latent = Tensor("latent", "float32", ("batch", manifest.latent_dim))
     logvar = Tensor("logvar", "float32", ("batch", manifest.latent_dim))
     image = Tensor("image", "float32", ("batch", *manifest.image.shape))
-    wanted = {
-        ENCODER: Graph((image,), (latent, logvar) if manifest.kind == "vae" else (latent,)),
-        DECODER: Graph((latent,), (image,)),
-    }
+    wanted = [
+        (ENCODER, Graph((image,), (latent, logvar) if manifest.kind == "vae" else (latent,))),
+        (DECODER, Graph((latent,), (image,))),
+    ]
     label = (Tensor("label", "int64", ("batch",)),) if manifest.labels else ()
     for prior in manifest.learned_priors.values():
-        wanted[prior.graph] = Graph((_noise(manifest.graphs[prior.graph]), *label), (latent,))
-    for name, expected in wanted.items():
+        k = noise_dim(manifest.graphs[prior.graph], f"{where}: graphs: {prior.graph}")
+        wanted.append((prior.graph, Graph((Tensor("noise", "float32", ("batch", k)), *label), (latent,))))
+    for name, expected in wanted:
         found = manifest.graphs.get(name)
         if found != expected:
             described = "nothing" if found is None else signature_text(found)
@@ -78,16 +79,22 @@ def _check_graphs(manifest: Manifest, where: str) -> None:
         _check_operators(manifest.operators[name], f"{where}: operators: {name}")
 
 
-def _noise(graph: Graph) -> Tensor:
-    """The tensor `noise` [batch, k] that a learned prior takes; its graph chooses k, at least 1."""
-    shapes = [tensor.shape for tensor in graph.inputs if tensor.name == "noise"]
-    k = shapes[0][-1] if shapes and shapes[0] else "k"
-    return Tensor("noise", "float32", ("batch", k if isinstance(k, int) and k >= 1 else "k"))
+def noise_dim(graph: Graph, where: str) -> int:
+    """The size k of the input `noise` [batch, k] of a learned prior. where: the graph's file, for error messages.
+
+    Raises ArtifactError if there is no such input, or if k is not a number from 1 to MAX_LATENT_DIM.
+    """
+    for tensor in graph.inputs:
+        k = tensor.shape[-1] if tensor.name == "noise" and tensor.shape else None
+        if isinstance(k, int) and 1 <= k <= MAX_LATENT_DIM:
+            return k
+    expected = f"an input noise [batch, k] with a number k from 1 to {MAX_LATENT_DIM:,}"
+    raise ArtifactError(where, found=signature_text(graph), expected=expected)
 
 
 def _check_operators(names: tuple[str, ...], where: str) -> None:
     """Raise ArtifactError for an operator that the runtime does not accept."""
-    from .graphs.operators import ACCEPTED  # imports numpy, which commands that only read manifests do without
+    from .graphs.operators import ACCEPTED  # imports numpy, which commands that only read manifests do not need
 
     unknown = sorted(set(names) - ACCEPTED)
     if unknown:
@@ -116,7 +123,7 @@ def file_spec(content: bytes) -> FileSpec:
 
 
 def verified(file: Path, expected: FileSpec) -> bytes:
-    """The bytes of a file. Raises ArtifactError if it is missing or is not the expected one."""
+    """The bytes of a file. Raises ArtifactError if it cannot be read, or if its size or SHA-256 is not as expected."""
     remedy = "Export or install the artifact again."
     try:
         with file.open("rb") as stream:
@@ -139,10 +146,12 @@ def verified(file: Path, expected: FileSpec) -> bytes:
 
 
 def find(model: str | Path | None = None) -> Path:
-    """The folder of a model, given as a shipped name or a path; None is the shipped default, `~` the home folder.
+    """The folder of a model.
 
-    A string that is a shipped name means the shipped model, even if the current directory has a folder of that name:
-    for the folder write `./name`, or pass a Path. Raises NotFoundError, or InputError if `model` is neither.
+    model: the name of a shipped model, a path in which a leading `~` is the home folder, or None for the shipped
+    default. A string that is a shipped name means the shipped model, even if the current directory has a folder of that
+    name: for the folder write `./name`, or pass a Path. Raises NotFoundError, or InputError if `model` is neither a
+    name nor a path.
     """
     if model is None:
         return SHIPPED / DEFAULT
@@ -167,7 +176,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def _expanded(path: Path) -> Path:
-    """The path with a leading `~` replaced by the home folder, if there is one."""
+    """The path with a leading `~` replaced by the home folder, if the home folder is known."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -175,6 +184,7 @@ def _expanded(path: Path) -> Path:
 
 
 def _is_there(path: Path) -> bool:
+    """Whether a file or folder exists at a path, which may be any text."""
     try:
         return path.exists()
     except OSError:  # a name that is too long, or a folder without permission

@@ -1,4 +1,4 @@
-"""The class Autoencoder: an artifact's networks and priors behind a few methods."""
+"""The class Autoencoder, which samples, encodes and decodes images with an artifact's networks and priors."""
 
 import collections
 import functools
@@ -14,12 +14,12 @@ from .artifact import DECODER, ENCODER, Artifact, find
 from .errors import InputError, ShapeError
 from .interpolation import checked_method, path
 from .manifest import Manifest
-from .pixels import FLOAT, as_batch, empty_images, image_dtype, image_shape, to_images, to_tensor
+from .pixels import FLOAT, as_batch, empty_batch, image_dtype, image_shape, to_images, to_tensor
 from .prior_set import PriorSet
 from .sampling import Sampler, SampleRequest
 from .session import Network
 from .threads import chosen_threads
-from .verification import Verification, verify
+from .verification import Verification, verified_graphs, verify
 from .workers import Workers
 
 
@@ -28,9 +28,10 @@ def load(
 ) -> "Autoencoder":
     """Open a model: the name of a shipped one, the path of an artifact folder, or None for the shipped default.
 
-    threads: threads that work for one call, the calling one among them; by default AEGEN_THREADS, or the cores that
-    this process may use. batch_size: images that one thread handles at a time, by default what suits the model.
-    Raises NotFoundError when there is no such model, ArtifactError when it is damaged.
+    threads: number of threads that work on one call, the calling thread included; by default the environment variable
+    AEGEN_THREADS, or the CPUs that this process may use, up to 16. batch_size: images that one thread processes at a
+    time, by default chosen for the model. Raises NotFoundError if there is no such model, ArtifactError if it is
+    damaged, InputError for a bad argument.
     """
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)
 
@@ -38,18 +39,18 @@ def load(
 class Autoencoder:
     """An exported autoencoder on onnxruntime.
 
-    Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]; one image, without n, gives one
-    result. Latents are float32 (n, d). Every file is checked against its hash on opening; a network is loaded when a
-    method first needs it, so sampling never loads the encoder. A model holds no state between calls: threads may share
-    it, a forked process may use it, and it is pickled as its path.
+    Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Latents are float32 (n, d). Methods also
+    accept one image or latent without the axis n, and then return one result. Every file is checked against its hash
+    when the artifact is opened. A network is loaded when a method first needs it, so sampling never loads the encoder.
+    Results do not depend on earlier calls. Threads may share a model, and a forked process may use it. A pickle holds
+    the artifact's path, not its contents.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
         self._artifact = Artifact.open(Path(path).absolute())
         self._settings = (self._artifact.path, threads, batch_size)
         self._workers = Workers(chosen_threads(threads), batch_size)
-        learned = [prior.graph for prior in self.manifest.learned_priors.values()]
-        self._networks = {file: _network(self._artifact, file) for file in (ENCODER, DECODER, *learned)}
+        self._networks = {file: _network(self._artifact, file) for file in verified_graphs(self.manifest)}
         self._priors = PriorSet(self._artifact, self._networks)
         self._sampler = Sampler(self.manifest, self._priors, self._workers)
 
@@ -64,7 +65,7 @@ class Autoencoder:
 
     @property
     def manifest(self) -> Manifest:
-        """Everything that the artifact says of itself."""
+        """The facts of the artifact, from its `manifest.json`."""
         return self._artifact.manifest
 
     @property
@@ -84,7 +85,7 @@ class Autoencoder:
 
     @property
     def priors(self) -> tuple[str, ...]:
-        """Names of the priors, the distributions that latents can be drawn from."""
+        """Names of the priors, which are the distributions that latents can be sampled from."""
         return self.manifest.priors
 
     def sample(
@@ -99,17 +100,18 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """N new images: latents drawn from a prior, then decoded.
+        """Generate n images: sample latents from a prior and decode them.
 
-        seed: an integer from 0 to 2^64 - 1 stands for one endless row of images, which is the same every time; None
-        stands for a random row. start: the first place in the row, so `sample(64, seed=0)[16:]` is
-        `sample(48, seed=0, start=16)`. prior: one of `priors`, by default the artifact's. label: a label value or class
-        name, for images of this class alone, or a list with one for each of the n images. temperature: factor of the
-        standard deviation of the latents around their mean, 1 as fitted; at 0 all latents are the mean, in a mixture or
-        a kernel density the mean of the chosen component. By default the artifact's.
+        seed: an integer from 0 to 2^64 - 1. A seed fixes an endless sequence of images; None chooses a random seed.
+        start: index of the first image in the sequence, from 0 to 2^53, so `sample(64, seed=0)[16:]` gives the same
+        images as `sample(48, seed=0, start=16)`. prior: one of `priors`, by default the artifact's default. label: a
+        label value or class name for all images, or a list of n, one for each image; by default, images of any class.
+        temperature: factor on the standard deviation of the latents around their mean, by default the artifact's; 1 is
+        as fitted, and at 0 every latent is the mean. In a mixture or a kernel density this is the mean of the component
+        chosen for the latent; in a learned prior the temperature scales the noise.
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
-        images = empty_images(checked_count("n", n), self.image_shape, dtype)
+        images = empty_batch(checked_count("n", n), self.image_shape, dtype)
 
         def fill(latents: np.ndarray, part: slice) -> None:
             images[part] = self._decode_batch(latents, images.dtype)
@@ -131,7 +133,10 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> Iterator[np.ndarray]:
-        """The images of `sample`, a batch (m, H, W[, 3]) at a time, in memory that does not grow with n."""
+        """Iterate over the images of `sample` in batches (m, H, W[, 3]); memory does not grow with n.
+
+        The parameters are those of `sample`. Raises InputError for a bad argument at once, before the first batch.
+        """
         checked_dtype = image_dtype(dtype)
 
         def decode(latents: np.ndarray, part: slice) -> np.ndarray:
@@ -152,22 +157,24 @@ class Autoencoder:
     ) -> np.ndarray:
         """The latents that `sample` decodes, float32 (n, d).
 
-        A seed gives the same latents, bit for bit, at any start, n, batch size and number of threads; a learned prior
-        gives the same to float rounding.
+        The parameters are those of `sample`. The latent at an index of a seed's sequence is the same, bit for bit, for
+        any start, n, batch size and number of threads; with a learned prior it is the same to float rounding.
         """
-        latents = np.empty((checked_count("n", n), self.latent_dim), np.float32)
+        latents = empty_batch(checked_count("n", n), (self.latent_dim,))
 
         def fill(sampled: np.ndarray, part: slice) -> None:
             latents[part] = sampled
 
         request = SampleRequest(n, seed, start, prior, label, temperature, None)
+        # The decoder's MACs are counted so that the parts, and the bits of a learned prior, are those of `sample`.
         collections.deque(self._sampler.run(request, fill, (), self._macs(DECODER)), maxlen=0)
         return latents
 
     def log_prob(self, latents: ArrayLike, *, prior: str | None = None, label: int | str | None = None) -> np.ndarray:
         """Log density of latents (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number.
 
-        Raises InputError for a learned prior, whose graph gives no density.
+        label: a label value or class name, for the density of this class; by default that of all images.
+        Raises InputError for a learned prior, because its graph computes no density, and for a bad argument.
         """
         batch, single = as_latents(latents, self.latent_dim)
         chosen = self._priors.prior(self._priors.name(prior), self._priors.class_index(label))
@@ -176,9 +183,10 @@ class Autoencoder:
         return densities[0] if single else densities
 
     def encode(self, images: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
-        """Latents of images; of a VAE the mean of q(z|x).
+        """Encode images to latents. The latent of a VAE is the mean of q(z|x).
 
-        Returns float32 (n, d), or (d,) for one image. Raises ShapeError or InputError for images that do not fit.
+        images: (n, H, W[, 3]) or one image. Returns float32 (n, d), or (d,) for one image. Raises ShapeError or
+        InputError for images that do not fit.
         """
         batch, single = as_batch(images, self.manifest.image.shape)
         macs = self._macs(ENCODER)
@@ -188,7 +196,8 @@ class Autoencoder:
     def posterior(self, images: ArrayLike, *, batch_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and log variance of q(z|x), the Gaussian that a variational autoencoder gives for each image.
 
-        Both float32 (n, d), or (d,) for one image. Raises InputError when this is no variational autoencoder.
+        images: (n, H, W[, 3]) or one image. Returns two arrays, both float32 (n, d), or (d,) for one image. Raises
+        InputError if the model is no variational autoencoder, ShapeError or InputError for images that do not fit.
         """
         if self.manifest.kind != "vae":
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
@@ -204,11 +213,11 @@ class Autoencoder:
         return (mean[0], logvar[0]) if single else (mean, logvar)
 
     def decode(self, latents: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """Images of latents.
+        """Decode latents to images.
 
-        latents: (n, d) or (d,) float. Returns (n, H, W) or (n, H, W, 3) in [0, 1], or uint8 with dtype="uint8"; one
-        image for one latent. Raises ShapeError when the last axis is not this model's latent_dim, InputError for
-        latents that are not finite numbers.
+        latents: finite numbers (n, d), or (d,) for one latent. Returns images (n, H, W) or (n, H, W, 3), float32 in
+        [0, 1] or uint8, or one image for one latent. Raises ShapeError if the last axis does not have latent_dim
+        values, InputError for latents that are not finite numbers.
         """
         batch, single = as_latents(latents, self.latent_dim)
         checked_dtype = image_dtype(dtype)
@@ -220,7 +229,10 @@ class Autoencoder:
     def reconstruct(
         self, images: ArrayLike, *, batch_size: int | None = None, dtype: DTypeLike = np.float32
     ) -> np.ndarray:
-        """Images encoded and decoded again, in the shape they came in."""
+        """Encode images and decode their latents.
+
+        images: (n, H, W[, 3]) or one image. Returns an array of the same shape, float32 in [0, 1] or uint8.
+        """
         return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
 
     def interpolate(
@@ -233,12 +245,12 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """The decoded path between the latents of images a and b.
+        """Encode images a and b, interpolate between their latents, and decode the latents of the path.
 
-        a, b: one image each, or n images each. steps: images of a path, both ends included. method: "linear", "slerp"
-        or "norm-corrected", by default the one that suits the kind of autoencoder. Returns (steps, H, W[, 3]), or
-        (n, steps, H, W[, 3]); the ends are the reconstructions of a and b. Raises ShapeError when a and b are not
-        equally many.
+        a, b: one image each, or n images each. steps: number of images on a path, both ends included. method: "linear",
+        "slerp" or "norm-corrected", by default the one that suits the kind of autoencoder. Returns (steps, H, W[, 3]),
+        or (n, steps, H, W[, 3]); the ends are the reconstructions of a and b. Raises ShapeError if a and b are
+        different numbers of images.
         """
         start, end = self.encode(a, batch_size=batch_size), self.encode(b, batch_size=batch_size)
         if start.shape != end.shape:
@@ -259,22 +271,26 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """N decoded paths between sampled images of one class each, through the noise of a learned prior.
+        """Generate n paths of images by interpolating the noise of a learned prior between two samples.
 
-        The prior is the default one if it is learned, else the first learned one. Every image of a path could have been
-        sampled. A seed gives the same paths every time, and the first 4 of 8 paths are the 4 paths.
-        Returns (n, steps, H, W[, 3]). Raises InputError where there is no learned prior.
+        The prior is the default one if it is learned, else the first learned one. All images of a path have the same
+        class, and each could have been sampled. steps: number of images on a path, both ends included. A seed gives the
+        same paths every time, and path i does not depend on n. label, temperature: as for `sample`, but one label only.
+        Returns (n, steps, H, W[, 3]). Raises InputError if the artifact has no learned prior.
         """
         walks = self._sampler.walks(n, steps, seed, label, temperature)
-        images = empty_images(n, (steps, *self.image_shape), dtype)
+        images = empty_batch(n, (steps, *self.image_shape), dtype)
         for row, latents in enumerate(walks):
             images[row] = self.decode(latents, batch_size=batch_size, dtype=dtype)
         return images
 
     def verify(self) -> Verification:
-        """Replay the golden pairs: does onnxruntime, on this machine, compute what torch computed at export?
+        """Check that every network computes on this machine what it computed at export.
 
-        Raises ArtifactError when the pairs do not fit the graphs, or when a prior cannot be sampled.
+        The networks run on golden inputs, and their results are compared with golden outputs; the artifact holds both.
+        Results that differ raise no error: `passed` is then False. Raises ArtifactError if these arrays do not fit the
+        graphs or if a graph has other operators than the manifest says, ArtifactError or ExecutionError if a prior
+        cannot be sampled.
         """
         for prior in self.priors:
             self.sample_latents(1, seed=0, prior=prior)
@@ -294,11 +310,14 @@ class Autoencoder:
 
 
 def _network(artifact: Artifact, file: str) -> Network:
-    """A graph of an artifact. It does not refer to the model: a cycle would keep a dropped model's sessions alive."""
+    """The network of one graph file of an artifact.
+
+    It holds no reference to the Autoencoder: a reference cycle would keep the sessions of a deleted model alive.
+    """
     manifest = artifact.manifest
     return Network(lambda: artifact.read(file), str(artifact.path / file), manifest.graphs[file], manifest.image.range)
 
 
 def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:
-    """The model of a pickle."""
+    """Open the model that a pickle describes."""
     return Autoencoder(path, threads=threads, batch_size=batch_size)

@@ -1,9 +1,9 @@
-"""The closed-form priors: the arrays of `latents.npz` that each is made of, and how.
+"""The closed-form priors: which arrays of `latents.npz` each prior needs, and the functions that make it.
 
-This table is the one place of the runtime where a closed-form prior is registered.
+The table PRIORS is the only list of closed-form priors in the runtime.
 
-Letters of the axes: d latent dimension, c classes, k components of a mixture of all images, j components of a mixture
-of one class, m centres kept for the kernel density.
+Letters that name the axes of arrays: d latent dimensions, c classes, k components of the mixture of all images,
+j components of the mixture of one class, m centres of the kernel density.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,19 +15,20 @@ from .distributions import Gaussian, Kernels, Mixture, Prior
 from .errors import InputError
 from .statistics import Statistic, cholesky_factors, not_negative, positive, weights
 
-Arrays = Mapping[str, np.ndarray]  # of `latents.npz`, by name
+Arrays = Mapping[str, np.ndarray]  # the arrays of `latents.npz`, by name
 
 INTEGERS = ("int64",)
 MEAN, CLASS_MEAN = Statistic("mean", "d"), Statistic("class_mean", "cd")
-CLASS_FRACTIONS = Statistic("class_fractions", "c", weights)  # how often each class occurs in the training images
+CLASS_FRACTIONS = Statistic("class_fractions", "c", weights)  # the fraction of training images in each class
 
 
 @dataclass(frozen=True)
 class ClosedFormPrior:
-    """How a prior is made.
+    """How a closed-form prior is made.
 
-    arrays: the statistics that it needs, of all images and of each class. of_all: makes the prior of all images.
-    of_class: makes the prior of one class, given its index; None where the prior knows no classes.
+    arrays: the statistics that it needs, of all images and of each class. of_all: function that makes the prior of all
+    images. of_class: function that makes the prior of one class, given the class index; None for a prior without
+    classes.
     """
 
     arrays: tuple[Statistic, ...]
@@ -36,10 +37,10 @@ class ClosedFormPrior:
 
 
 def stored_prior(name: str, arrays: Arrays, class_index: int | None = None) -> Prior:
-    """The prior `name` of all images, or of the images of one class.
+    """The closed-form prior `name` of all images, or of one class.
 
-    Raises InputError for a prior that knows no classes or a model without classes, KeyError for an array that is
-    missing.
+    Raises InputError if a class is requested but the prior or the model has no classes, KeyError if an array that the
+    prior needs is missing.
     """
     prior = PRIORS[name]
     if class_index is None:
@@ -99,7 +100,7 @@ def _kde(arrays: Arrays) -> Prior:
 
 
 def _class_kde(arrays: Arrays, c: int) -> Prior:
-    """The kernel density of class index c. Raises KeyError where no latent of this class is kept."""
+    """The kernel density of class index c. Raises KeyError if no latent of this class is stored."""
     rows = np.flatnonzero(arrays["kde_classes"] == c)
     if not len(rows):
         raise KeyError(f"latents of class {c}")
@@ -107,7 +108,7 @@ def _class_kde(arrays: Arrays, c: int) -> Prior:
 
 
 def _kernels(arrays: Arrays, rows: slice | np.ndarray, bandwidth: np.ndarray) -> Prior:
-    """A kernel density of some of the kept latents. rows: a slice, or int64 (n,). bandwidth: (d,)."""
+    """A kernel density with some rows of `kde_latents` as centres. rows: a slice, or int64 (n,). bandwidth: (d,)."""
     mean, scale = arrays["kde_mean"], arrays["kde_scale"]
     return Kernels(arrays["kde_latents"][rows], bandwidth, mean, scale)
 
@@ -155,7 +156,7 @@ PRIORS: dict[str, ClosedFormPrior] = {
     ),
 }
 
-# Every array that `latents.npz` may hold, each once.
+# Every array that `latents.npz` may hold, without duplicates.
 STATISTICS: tuple[Statistic, ...] = tuple(
     dict.fromkeys(
         [

@@ -1,8 +1,8 @@
 """Probability distributions over latents, with numpy alone.
 
-A distribution turns noise, random numbers of the places of a seed, into latents. Sums are added in an order that does
-not depend on the number of rows. The latents of a place are therefore the same, bit for bit, whatever the batch size
-and the number of threads.
+A distribution turns noise into latents. The noise of a latent is the random numbers at one index of a seed's sequence.
+Sums are computed in an order that does not depend on the number of latents. The latent at an index is therefore the
+same, bit for bit, for any batch size and number of threads.
 """
 
 import math
@@ -21,20 +21,21 @@ CHUNK = 1024  # latents whose densities are computed at once
 
 
 class Prior(Protocol):
-    """A distribution that latents are drawn from."""
+    """A distribution that latents are sampled from."""
 
     @property
     def latent_dim(self) -> int:
         """Latent dimension d."""
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """The random numbers of the places start to start + n, a row of every array for each place."""
+        """The random numbers at the indices start to start + n - 1 of a seed's sequence, as arrays (n, ...)."""
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """The latents of some noise, float32 (n, d).
+        """The latents that noise is turned into, float32 (n, d).
 
-        temperature: factor of the standard deviation around the mean, 1 as fitted; at 0 every latent is the mean. The
-        mean of a mixture or a kernel density is that of the chosen component.
+        temperature: factor on the standard deviation around the mean. 1 is as fitted, and at 0 every latent is the
+        mean. In a mixture or a kernel density this is the mean of the component chosen for the latent. A learned prior
+        scales its noise instead.
         """
 
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
@@ -57,7 +58,7 @@ class Gaussian:
         return len(self.mean)
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Normals (n, d)."""
+        """Standard normals, float32 (n, d), at the indices start to start + n - 1."""
         return (stream.normals(start, n, self.latent_dim),)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
@@ -86,7 +87,7 @@ class Mixture:
         return int(self.means.shape[1])
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Uniforms (n,) that choose a Gaussian, and normals (n, d)."""
+        """Uniform numbers (n,) that choose a Gaussian, and standard normals (n, d)."""
         return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
@@ -108,10 +109,11 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Kernels:
-    """A Gaussian kernel density of m centres with one bandwidth (d,).
+    """A Gaussian kernel density with m centres.
 
-    kept: the stored centres (m, d), floats of any precision. A centre is mean + scale * kept; mean and scale are (d,)
-    or a number. Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
+    kept: the centres as stored, (m, d), floats of any precision. A centre is mean + scale * kept; mean and scale are
+    (d,) or a number. bandwidth: the standard deviation of every kernel in each latent dimension, (d,).
+    Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
     """
 
     kept: np.ndarray
@@ -125,7 +127,7 @@ class Kernels:
         return int(self.kept.shape[1])
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Uniforms (n,) that choose a centre, and normals (n, d)."""
+        """Uniform numbers (n,) that choose a centre, and standard normals (n, d)."""
         return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
@@ -141,7 +143,7 @@ class Kernels:
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
         """Log density of latents (n, d) in nats, float64 (n,)."""
         width = self.bandwidth.astype(np.float64)
-        # Everything is relative to the mean: far from 0, differences of latents would lose digits.
+        # The mean is subtracted first: differences between latents far from 0 would lose digits.
         centres = self.scale * self.kept.astype(np.float64) / width
         points = (latents - self.mean) / width
         norms = 0.5 * np.sum(centres**2, 1)
@@ -156,9 +158,10 @@ class Kernels:
 
 @dataclass(frozen=True)
 class ClassConditional:
-    """The priors of several classes, for images that each have their own class.
+    """A prior for samples with a class each, which takes every latent from the prior of its class.
 
-    priors: by class index. classes: class indices (n,) of the places first to first + n.
+    priors: the prior of each class, by class index. classes: the class indices, int64 (n,), of the samples at the
+    indices first to first + n - 1 of a seed's sequence.
     """
 
     priors: Mapping[int, Prior]
@@ -171,7 +174,10 @@ class ClassConditional:
         return next(iter(self.priors.values())).latent_dim
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """The noise of the class priors, which is the same for every class, and the class indices (n,)."""
+        """The random numbers at the indices start to start + n - 1, and the class indices (n,).
+
+        All class priors take the same random numbers, so the first one supplies them.
+        """
         noise = next(iter(self.priors.values())).noise(stream, start, n)
         return *noise, self.classes[start - self.first : start - self.first + n]
 
@@ -185,14 +191,14 @@ class ClassConditional:
         return latents
 
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
-        """Raises InputError: a density is that of one class, or of all images. latents: (n, d)."""
+        """Raises InputError, because a density is defined for one class or for all images. latents: (n, d)."""
         raise InputError("log_prob", found="several classes", expected="one, or none")
 
 
 def choose(cumulative_weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """The indices, int64 (n,), that uniform numbers (n,) in [0, 1) choose, each as often as its weight says.
+    """Choose an index for each uniform number, with probabilities proportional to the weights. Returns int64 (n,).
 
-    cumulative_weights: sums of the first 1, 2, ... k weights, float64 (k,).
+    cumulative_weights: sums of the first 1, 2, ... k weights, float64 (k,). uniforms: (n,) in [0, 1).
     """
     indices: np.ndarray = np.searchsorted(cumulative_weights[:-1], uniforms * cumulative_weights[-1], side="right")
     return indices
@@ -216,7 +222,7 @@ def _apply_factors(factors: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def _gaussian_log_prob(latents: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Log density, float64 (n,), of latents (n, d) under a Gaussian of mean (d,) and Cholesky factor (d, d)."""
+    """Log density, float64 (n,), of latents (n, d) under a Gaussian with mean (d,) and Cholesky factor (d, d)."""
     factor = factor.astype(np.float64)
     whitened = np.linalg.solve(factor, (latents - mean).astype(np.float64).T)
     log_determinant = np.sum(np.log(np.diag(factor)))

@@ -1,6 +1,6 @@
 """Errors that a user can act on: they say what is wrong, what was found, what was expected and what to do.
 
-Every class also derives from the natural built-in error, so `except ValueError` works too.
+Every class also derives from the built-in error that matches it, so `except ValueError` works too.
 """
 
 from typing import Any, TypeVar
@@ -11,9 +11,9 @@ TAIL = 36  # characters kept from the end of a shortened text
 
 
 def shortened(text: object, max_length: int = MAX_ECHO) -> str:
-    """A text in one line of at most `max_length` characters: a longer one is cut in the middle."""
+    """A text as one line of at most `max_length` characters; the middle of a longer text is left out."""
     line = str(text)
-    if not line.isprintable():  # line breaks, control characters, lone surrogates
+    if not line.isprintable():  # it has line breaks, control characters or lone surrogates
         line = "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in line)
     return line if len(line) <= max_length else f"{line[: max_length - TAIL - 5]} ... {line[-TAIL:]}"
 
@@ -22,7 +22,7 @@ def shown(value: object) -> str:
     """The repr of a value for an error message, or its type where it has no repr."""
     try:
         return repr(value)
-    except (ValueError, TypeError, RecursionError, MemoryError):  # an integer of 5,000 digits, for example
+    except (ValueError, TypeError, RecursionError, MemoryError):  # for example, for an integer of 5,000 digits
         return f"a {type(value).__name__} that cannot be shown"
 
 
@@ -48,7 +48,7 @@ class AegenError(Exception):
         super().__init__(f"{message}. {remedy}" if remedy else message)
 
     def recast(self, kind: type[Error], *, within: str = "") -> Error:
-        """The same error as another class. within: the name of a file to put before the subject."""
+        """The same error as an instance of the class `kind`. within: the name of a file to put before the subject."""
         return kind(f"{within}: {self._subject}" if within else self._subject, **self._details)
 
     def __reduce__(self) -> tuple[Any, ...]:

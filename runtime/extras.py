@@ -1,4 +1,4 @@
-"""The extras of this package, which `pip install "aegen[NAME]"` adds, read from its own metadata."""
+"""The extras of this package: groups of optional dependencies, which `pip install "aegen[NAME]"` adds."""
 
 import re
 from importlib import metadata

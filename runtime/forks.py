@@ -1,4 +1,4 @@
-"""Forks beside threads: a forked child inherits no lock that is taken, and abandons what belongs to lost threads.
+"""Safe forks while threads run: a child inherits no lock that is taken, and drops what its missing threads used.
 
 A child has only the thread that forked. A lock that another thread held stays taken in the child for ever: the lock of
 a module that was being imported, or a lock of onnxruntime while it opened a network. A fork therefore waits until such
@@ -11,7 +11,7 @@ import time
 from _thread import RLock, get_ident
 from weakref import WeakSet
 
-TYPE_CHECKING = False  # as in the module typing, without importing it
+TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from typing import Protocol
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         """An object with locks, threads or sessions that a forked child cannot use."""
 
         def abandon(self) -> None:
-            """Replace them in the child."""
+            """Replace or drop these locks, threads or sessions in the child process."""
 
 
 MAX_WAIT = 60.0  # seconds until a fork goes ahead anyway, in case two threads wait for each other
-POLL_INTERVAL = 0.001  # seconds
+POLL_INTERVAL = 0.001  # seconds between checks while a fork waits
 FORK_LOCKS = {
     "logging": "_lock",
     "concurrent.futures.thread": "_global_shutdown_lock",
@@ -31,7 +31,7 @@ FORK_LOCKS = {
 
 _abandoning: "WeakSet[Abandoning]" = WeakSet()
 _lock = RLock()  # guards _open_blocks; a thread holds it while it forks
-_open_blocks: dict[int, int] = {}  # thread -> number of `no_fork` blocks that it is in
+_open_blocks: dict[int, int] = {}  # thread identifier -> number of `no_fork` blocks it is in
 
 
 def abandon_in_children(instance: "Abandoning") -> None:
@@ -40,7 +40,7 @@ def abandon_in_children(instance: "Abandoning") -> None:
 
 
 class no_fork:  # noqa: N801 - used as `with no_fork():`
-    """A block during which no other thread forks: for late imports, and for opening networks.
+    """A block during which no other thread forks. It is used around late imports and the opening of networks.
 
     Several threads may be in such blocks at once. A block must not wait for a lock that a forking thread may hold.
     """
@@ -59,7 +59,8 @@ class no_fork:  # noqa: N801 - used as `with no_fork():`
 def _before_fork() -> None:
     imported = [module for module in FORK_LOCKS if module in sys.modules]
     _wait_for_blocks()
-    # A module imported during the wait did not take its lock before this fork, and would release it after the fork.
+    # A module that was imported during the wait releases its lock after the fork, but did not take it before the fork.
+    # The lock is therefore taken here.
     for module in FORK_LOCKS.keys() - imported:
         lock = getattr(sys.modules.get(module), FORK_LOCKS[module], None)
         if lock is not None:
@@ -67,7 +68,10 @@ def _before_fork() -> None:
 
 
 def _wait_for_blocks() -> None:
-    """Return, with `_lock` taken, when no other thread is in a `no_fork` block."""
+    """Wait until no other thread is in a `no_fork` block, and return with `_lock` taken.
+
+    After MAX_WAIT it returns anyway.
+    """
     deadline = time.monotonic() + MAX_WAIT
     _lock.acquire()
     while _open_blocks.keys() - {get_ident()}:
@@ -82,7 +86,7 @@ def _wait_for_blocks() -> None:
 def _after_fork_in_parent() -> None:
     try:
         _lock.release()
-    except RuntimeError:  # not taken, because a signal ended the wait
+    except RuntimeError:  # the lock is not taken, because a signal ended the wait
         return
 
 

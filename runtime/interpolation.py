@@ -1,8 +1,8 @@
 """Paths between two latents.
 
-The straight line suits latents of unknown distribution. Two samples of N(0, I) nearly always have the length sqrt(d),
-but the middle of the straight line between them is shorter: the decoder was hardly ever trained on such latents. The
-other two methods keep the length.
+The straight line suits latents of unknown distribution. Two samples of N(0, I) nearly always have about the length
+sqrt(d), but the middle of the straight line between them is shorter, and the decoder was hardly ever trained on such
+latents. The other two methods keep the length.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,16 @@ import numpy as np
 
 from .errors import InputError, shown
 
-Curve = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # start and end (..., 1, d), t (steps, 1)
-NEARLY_PARALLEL = 1e-4  # sine of an angle; below it the formula of the arc is nearly 0/0, and the line is the same
+# A function of start and end, both (..., 1, d), and t (steps, 1), that returns latents (..., steps, d).
+Curve = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+NEARLY_PARALLEL = 1e-4  # sine of the angle between two latents; below it slerp, which is nearly 0/0, becomes linear
 
 
 def checked_method(method: str | None, kind: str) -> str:
-    """The name of a method; None is the one that suits a kind of autoencoder. Raises InputError for another name."""
+    """The name of an interpolation method, checked. Raises InputError for an unknown name.
+
+    method: a name in PATHS, or None for the one that suits the autoencoder. kind: "ae", "dae" or "vae".
+    """
     name = DEFAULT_OF_KIND.get(kind, "linear") if method is None else method
     if not isinstance(name, str) or name not in PATHS:
         raise InputError("method", found=shown(name), expected=f"one of {', '.join(PATHS)}")
@@ -46,7 +50,7 @@ def linear(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Spherical linear interpolation: the angle to start grows evenly. Linear if the ends are parallel or one is 0.
+    """Spherical linear interpolation: the angle from start grows evenly. Linear if the ends are parallel or one is 0.
 
     start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
     Source: K. Shoemake, Animating Rotation with Quaternion Curves, 1985; for latents T. White, Sampling
@@ -66,7 +70,7 @@ def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
 def norm_corrected(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
     """z(t) = ((1 - t) start + t end) / sqrt((1 - t)^2 + t^2), which follows N(0, I) at every t if both ends do.
 
-    The ends must be independent: between the latents of two images of one thing, the middle is too long.
+    The ends must be independent: between the latents of two similar images, the middle of the path is too long.
     start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
     """
     latents: np.ndarray = linear(start, end, t) / np.sqrt((1 - t) ** 2 + t**2)
@@ -74,5 +78,5 @@ def norm_corrected(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndar
 
 
 PATHS: dict[str, Curve] = {"linear": linear, "slerp": slerp, "norm-corrected": norm_corrected}
-# Only a variational autoencoder is trained to have latents like N(0, I); slerp also suits ends that are alike.
+# Only a variational autoencoder is trained to have latents like N(0, I). slerp also suits ends that are similar.
 DEFAULT_OF_KIND = {"ae": "linear", "dae": "linear", "vae": "slerp"}

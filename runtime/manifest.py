@@ -16,24 +16,27 @@ FP32, FP16, INT8 = "fp32", "fp16", "int8"  # precisions that weights are stored 
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 SHA256 = re.compile("[0-9a-f]{64}")
 
-MAX_MANIFEST_BYTES = 4_000_000  # a real manifest has a few thousand
+MAX_MANIFEST_BYTES = 4_000_000  # a real manifest has a few thousand bytes
 MAX_TEMPERATURE = 1000.0  # far beyond any use; latents stay within float32
 MAX_PIXEL_VALUE = 2**16  # largest |value| of black and white
 MIN_PIXEL_RANGE = 2**-16  # smallest difference between black and white
 MAX_IMAGE_VALUES = 2**24  # channels * height * width
 MAX_LATENT_DIM = 2**16
 MAX_LABELS = 2**16
-MAX_NAME_LENGTH = 100  # characters of a file name or class name
+MAX_NAME_LENGTH = 100  # characters of a file name or a class name
 MAX_FILE_BYTES = 2**31  # an ONNX file cannot be larger
 MAX_ARRAY_VALUES = 2**31
 MAX_ARRAY_AXES = 16
 
-Rule = tuple[bool, str, object, object]  # whether it holds, the key, what was found, what is expected
+Rule = tuple[bool, str, object, object]  # whether the rule holds, the key it is about, what was found, what is expected
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a graph, or one array of `latents.npz`. An axis is a size, or a name if its size is free."""
+    """One tensor of a graph, or one array of `latents.npz`.
+
+    shape: each axis is a number, or a name such as "batch" if it may have any size.
+    """
 
     name: str
     dtype: str
@@ -42,7 +45,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Graph:
-    """The signature of one ONNX file."""
+    """The inputs and outputs of one ONNX file."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -56,7 +59,10 @@ def signature_text(graph: Graph) -> str:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The images of the networks: shape (channels, height, width), and range (value of black, value of white)."""
+    """The image tensors of the networks: their shape and the range of their values.
+
+    shape: (channels, height, width). range: the values of black and of white.
+    """
 
     shape: tuple[int, int, int]
     range: tuple[float, float]
@@ -85,9 +91,10 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Parity:
-    """torch compared with onnxruntime at export.
+    """The comparison of torch with onnxruntime at export.
 
-    rtol, atol: the tolerance. batches: the batch sizes compared. largest_difference: by graph file name.
+    rtol, atol: the tolerances. batches: the batch sizes that were compared. largest_difference: the largest absolute
+    difference between outputs, by graph file name.
     """
 
     rtol: float
@@ -108,7 +115,8 @@ class FileSpec:
 class LearnedPrior:
     """A prior that is a graph from `noise` [batch, k] and, if the manifest has labels, `label` [batch] to `latent`.
 
-    graph: its file name. evaluations: of the network for one latent; 1 for a one-step map, more for an integrated flow.
+    graph: its file name. evaluations: how often the prior's network is evaluated for one latent; 1 for a one-step map,
+    more for an integrated flow.
     """
 
     graph: str
@@ -119,14 +127,15 @@ class LearnedPrior:
 class Manifest:
     """The facts of an artifact.
 
-    epoch: the training epoch that the weights are from. labels: the label values that can be asked for, by class index.
-    class_names: as many names, or none. log_likelihood: by prior, the mean over held-out latents in nats; a learned
-    prior without a density has none. learned_priors: by prior name; all other priors are closed-form.
-    graphs, operators, macs, quantisation_error: by graph file name. operators: the sorted names of the ONNX operators.
-    macs: multiply-accumulates of one image or latent. precision: of the stored weights; an int8 graph also computes in
-    8 bits, and quantisation_error is the root mean square change of its output on held-out images.
-    sigma: the learned standard deviation of p(x|z) in the range of `image`, for a Gaussian loss. quality: by measure.
-    files: by file name. notes: Markdown that ends the model card.
+    epoch: the training epoch that the weights are from. labels: the label values, by class index; empty without
+    classes. class_names: the names of the classes, by class index, or empty. log_likelihood: by prior, the mean log
+    density of held-out latents in nats; a learned prior without a density has none. learned_priors: by prior name; all
+    other priors are closed-form. graphs, operators, macs, quantisation_error: by graph file name. operators: the sorted
+    names of the ONNX operators. macs: multiply-accumulates of one image or latent. precision: how weights are stored,
+    "fp32", "fp16" or "int8"; an int8 graph also computes in 8 bits, and quantisation_error is the root mean square
+    change of its output on held-out images. sigma: the learned standard deviation of p(x|z) in the range of `image`,
+    for a Gaussian loss. quality: measured values, by name. files: size and hash, by file name. notes: Markdown that
+    ends the model card.
     """
 
     format: int
@@ -178,7 +187,8 @@ class Manifest:
     def parse(cls, text: bytes, where: str) -> "Manifest":
         """A manifest from the bytes of its file.
 
-        where: the file, for errors. Raises ArtifactError if the manifest is damaged, inconsistent or of another format.
+        where: the file's name, for error messages. Raises ArtifactError if the manifest is damaged, inconsistent or of
+        another format.
         """
         try:
             raw = read_json(text, where)
@@ -198,6 +208,7 @@ class Manifest:
         return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
     def _check(self, where: str) -> None:
+        """Raise ArtifactError for the first rule that does not hold. The error names the key."""
         for subject in (_image_rules, _prior_rules, _class_rules, _graph_rules, _file_rules, _tensor_rules):
             for holds, key, found, expected in subject(self):
                 if not holds:
@@ -205,7 +216,7 @@ class Manifest:
 
 
 def _image_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Rules of images and latents."""
+    """The rules for images and latents."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     latent_dim, sigma = manifest.latent_dim, manifest.sigma
@@ -220,7 +231,7 @@ def _image_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _prior_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Rules of priors."""
+    """The rules for priors."""
     priors, closed_form = set(manifest.priors), set(manifest.priors) - set(manifest.learned_priors)
     likelihoods, temperature = set(manifest.log_likelihood), manifest.default_temperature
     yield len(priors) == len(manifest.priors), "priors", manifest.priors, "each once"
@@ -236,7 +247,7 @@ def _prior_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _class_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Rules of labels and class names."""
+    """The rules for labels and class names."""
     labels, names = manifest.labels, manifest.class_names
     yield len(labels) <= MAX_LABELS, "labels", len(labels), f"at most {MAX_LABELS:,}"
     yield len(set(labels)) == len(labels), "labels", labels, "each once"
@@ -246,7 +257,7 @@ def _class_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _graph_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Rules of graphs and their golden pairs."""
+    """The rules for graphs and their golden arrays."""
     graphs, operators = sorted(manifest.graphs), manifest.operators
     yield sorted(operators) == graphs, "operators", sorted(operators), f"those of each graph: {shortened(graphs)}"
     for graph, names in operators.items():
@@ -257,7 +268,7 @@ def _graph_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _file_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Rules of file names, sizes and hashes."""
+    """The rules for file names, sizes and hashes."""
     names, specs = [*manifest.files, *manifest.graphs], manifest.files.values()
     yield all(map(_is_plain_name, names)), "files", names, f"plain names of at most {MAX_NAME_LENGTH} characters"
     yield all(0 <= spec.bytes <= MAX_FILE_BYTES for spec in specs), "files", "other sizes", "0 to 2 GiB each"
@@ -265,7 +276,7 @@ def _file_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _tensor_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Rules of the tensors of graphs and of the arrays of `latents.npz`."""
+    """The rules for the tensors of graphs and the arrays of `latents.npz`."""
     for array in manifest.latents:
         yield all(isinstance(axis, int) for axis in array.shape), f"{array.name}: shape", array.shape, "integers"
     in_graphs = [one for graph in manifest.graphs.values() for one in (*graph.inputs, *graph.outputs)]
@@ -278,9 +289,10 @@ def _tensor_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _is_printable(name: str) -> bool:
+    """Whether a name is printable and not too long."""
     return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()
 
 
 def _is_plain_name(name: str) -> bool:
-    """Whether a name is a file of the artifact's own folder on every system."""
+    """Whether a name, on every system, is a file in the artifact's own folder."""
     return _is_printable(name) and not set(name) & set('/\\:*?"<>|') and name not in (".", "..")

@@ -1,22 +1,25 @@
-"""The random numbers of a seed: endless rows of places, any of which is computed directly.
+"""The random numbers of a seed: endless sequences of numbers, in which any number is computed directly.
 
-The numbers depend on seed and place alone. They are defined as follows, so that other programs can compute the same.
+A number depends only on the seed and on its index in the sequence. Indices begin at 0. The sequences are defined as
+follows, so that other programs can compute the same numbers.
 
-Words: a stream is a row of 64-bit words. Word w is lane w mod 4 of Philox4x64-10 with the key (seed, stream) and the
-counter w div 4, whose four words begin with the least significant one. Every machine computes the same words.
+Words: a stream is an endless sequence of 64-bit words. Word w is output w mod 4 of Philox4x64-10 with the key
+(seed, stream number) and the counter w div 4. The counter consists of four 64-bit words, the least significant first.
+Every machine computes the same words.
 Source: J. Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
 
-Normals, stream 0: place i holds d normals, and takes the m = ceil(d / 2) words from word i * m on. Each word gives two
-normals by the Box-Muller transform: its high 32 bits h give u = (h + 0.5) / 2^32, its low 32 bits l give
+Normals, stream 0: index i has d normals, which are made from the m = ceil(d / 2) words i * m to i * m + m - 1. Each
+word gives two normals by the Box-Muller transform: its high 32 bits h give u = (h + 0.5) / 2^32, its low 32 bits l give
 v = (l + 0.5) / 2^32, and the normals are sqrt(-2 ln u) cos(2 pi v) and sqrt(-2 ln u) sin(2 pi v), in this order. They
-are computed in float64 and rounded to float32. Where d is odd, the last one of a place is left out.
+are computed in float64 and rounded to float32. If d is odd, the last normal of each index is dropped.
 Source: G. Box, M. Muller, A Note on the Generation of Random Normal Deviates, 1958.
 
-Uniforms, stream 1: place i is the top 53 bits of word i, as an integer, divided by 2^53.
+Uniforms, stream 1: the number at index i is the top 53 bits of word i, as an integer, divided by 2^53.
 
-Strata, stream 2: each 1000 places from a multiple of 1000 on are a block, whose places divide the range from 0 to 1
-evenly, in random order. The rank r of place i, from 0 to 999, is how many of the 1000 words of its block are smaller
-than word i. The number is (r + u) / 1000, where the low 32 bits l of word i give u = (l + 0.5) / 2^32.
+Strata, stream 2: stratified uniform numbers. Indices 1000 k to 1000 k + 999 form block k. The rank r of index i, from 0
+to 999, is how many of the 1000 words of its block are smaller than word i. The number at index i is (r + u) / 1000,
+where the low 32 bits l of word i give u = (l + 0.5) / 2^32. A block therefore has one number in each of 1000 equal
+intervals from 0 to 1, in random order.
 """
 
 import functools
@@ -29,15 +32,16 @@ import numpy as np
 from .errors import InputError, shown
 from .startup import import_late
 
-NORMALS, UNIFORMS, STRATA = 0, 1, 2  # streams of a seed
+NORMALS, UNIFORMS, STRATA = 0, 1, 2  # stream numbers
 MAX_SEED = 2**64 - 1
-LANES = 4  # words of one Philox counter
-MAX_SIMD_WORDS = 8  # words that one processor instruction handles at most
-BLOCK = 1000  # places that share the strata: a few thousand images then hold each class as often as they should
+LANES = 4  # words that Philox computes for one value of its counter
+MAX_SIMD_WORDS = 8  # 64-bit words that one processor instruction handles at most
+# Numbers of a block of strata: few enough that some thousand images have the intended class frequencies.
+BLOCK = 1000
 
 
 class Noise:
-    """The random numbers of a seed, by place: the same whatever is read before, beside or after them.
+    """The random numbers of a seed, by index. A number does not depend on which other numbers are read, or when.
 
     seed: an integer from 0 to MAX_SEED, or None for a random one. Raises InputError for anything else.
     """
@@ -48,14 +52,14 @@ class Noise:
             raise InputError("seed", found=shown(seed), expected="a whole number from 0 to 2^64 - 1, or None")
         self._seed = int.from_bytes(os.urandom(8), "little") if seed is None else int(seed)
         self._keys = [_FixedKey(np.array([self._seed, stream], np.uint64)) for stream in (NORMALS, UNIFORMS, STRATA)]
-        self._kept_block: tuple[int, np.ndarray, np.ndarray] | None = None  # an index, and what `_block` returns for it
+        self._kept_block: tuple[int, np.ndarray, np.ndarray] | None = None  # index and arrays of the last block
 
     def normals(self, start: int, n: int, latent_dim: int) -> np.ndarray:
-        """Standard normals of the places start to start + n, float32 (n, latent_dim)."""
+        """Standard normals at the indices start to start + n - 1, float32 (n, latent_dim)."""
         words_per_position = -(-latent_dim // 2)
         first, count = start * words_per_position, n * words_per_position
-        # Words are transformed from a multiple of MAX_SIMD_WORDS on and up to one: numpy may compute the last values of
-        # an array in another way than the others, and the last bit of a normal would then depend on start and n.
+        # Words are transformed in whole groups of MAX_SIMD_WORDS. numpy may compute the last values of an array with
+        # other instructions than the rest, and then the last bit of a normal would depend on start and n.
         before = first % MAX_SIMD_WORDS
         after = -(before + count) % MAX_SIMD_WORDS
         pairs = _box_muller(self._words(NORMALS, first - before, before + count + after))
@@ -63,16 +67,16 @@ class Noise:
         return np.ascontiguousarray(normals[:, :latent_dim])
 
     def uniforms(self, start: int, n: int) -> np.ndarray:
-        """Uniform numbers in [0, 1) of the places start to start + n, float64 (n,)."""
+        """Uniform numbers in [0, 1) at the indices start to start + n - 1, float64 (n,)."""
         uniforms: np.ndarray = (self._words(UNIFORMS, start, n) >> np.uint64(11)) * 2.0**-53
         return uniforms
 
     def strata(self, start: int, n: int) -> np.ndarray:
-        """Stratified uniform numbers in [0, 1) of the places start to start + n, float64 (n,).
+        """Stratified uniform numbers in [0, 1) at the indices start to start + n - 1, float64 (n,).
 
-        Each block of BLOCK places holds one number of each of BLOCK equal intervals, in random order. Classes that are
-        chosen by them are as frequent as intended: independent numbers would vary the class frequencies, and that alone
-        would move generated images further from real ones than all faults of the images.
+        Each block of BLOCK numbers has one number in each of BLOCK equal intervals, in random order. Classes chosen by
+        these numbers are therefore as frequent as intended. With independent numbers the class frequencies would vary,
+        which alone would change the distance between generated and real images more than all faults of the images do.
         Source: stratified sampling, W. Cochran, Sampling Techniques, 1977, chapter 5.
         """
         strata = np.empty(n)
@@ -86,7 +90,7 @@ class Noise:
         return strata
 
     def _block(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The words of a block of strata, and the same in ascending order, both uint64 (BLOCK,).
+        """The words of the block of strata with this index, and the same words sorted, both uint64 (BLOCK,).
 
         The last block is kept, because the next call often needs it again.
         """
@@ -97,7 +101,7 @@ class Noise:
         return kept[1:]
 
     def _words(self, stream: int, start: int, n: int) -> np.ndarray:
-        """Words start to start + n of a stream, uint64 (n,)."""
+        """Words start to start + n - 1 of a stream, uint64 (n,)."""
         counter, skipped = divmod(start, LANES)
         # numpy increments the counter before it computes the first words.
         philox = _philox()(self._keys[stream], counter=(counter - 1) % 2**256)
@@ -106,7 +110,7 @@ class Noise:
 
 
 def _box_muller(words: np.ndarray) -> np.ndarray:
-    """Words, uint64 (n,), to pairs of standard normals, float32 (n, 2)."""
+    """Two standard normals for each word: words uint64 (n,) -> float32 (n, 2)."""
     halves = words.astype("<u8", copy=False).view("<u4").reshape(-1, 2)
     low, high = halves[:, 0], halves[:, 1]
     radius = np.sqrt(-2 * np.log((high + 0.5) * 2.0**-32))
@@ -118,10 +122,10 @@ def _box_muller(words: np.ndarray) -> np.ndarray:
 
 
 class _FixedKey:
-    """A seed sequence of numpy that is the key of Philox, uint64 (2,).
+    """A numpy seed sequence that gives Philox a fixed key, uint64 (2,).
 
-    With `Philox(key=key)` numpy first collects random bits for a seed sequence that it does not use, which takes three
-    times as long as everything else.
+    The constructor `Philox(key=key)` gives the same numbers, but it first collects random bits that it does not use.
+    That takes three times as long as everything else.
     """
 
     def __init__(self, key: np.ndarray) -> None:
@@ -134,7 +138,7 @@ class _FixedKey:
 
 @functools.cache
 def _philox() -> Any:
-    """The class Philox4x64-10 of numpy, imported on first use: programs that do not sample do without numpy.random."""
+    """The class Philox4x64-10 of numpy. It is imported on first use, because many programs never sample."""
     random = import_late("numpy.random")
     random.bit_generator.ISeedSequence.register(_FixedKey)
     return random.Philox

@@ -1,4 +1,4 @@
-"""Between images, as users have them, and tensors, as networks take them.
+"""Conversion between images, as users have them, and tensors, as networks take them.
 
 Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Tensors are float32 (n, C, H, W) in the
 range that the artifact states.
@@ -22,21 +22,25 @@ def image_shape(shape: Shape) -> tuple[int, ...]:
     return (height, width) if channels == 1 else (height, width, channels)
 
 
-def empty_images(n: int, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Memory for n arrays of a shape, (n, *shape), float32 or uint8. Raises InputError when there is not enough."""
+def empty_batch(n: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
+    """Memory for n images, paths or latents of a shape, (n, *shape), float32 or uint8.
+
+    Raises InputError when there is not enough.
+    """
     checked_dtype = image_dtype(dtype)
     try:
         return np.empty((n, *shape), checked_dtype)
     except (MemoryError, ValueError) as error:
-        expected, remedy = "as many as fit into memory", "iter_sample gives them a batch at a time."
+        expected = "as many as fit into memory"
+        remedy = "iter_sample gives images a batch at a time, and `start` continues a seed in another call."
         raise InputError("n", found=n, expected=expected, remedy=remedy) from error
 
 
 def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
-    """Images (n, H, W) or (n, H, W, 3), and whether they came as one image without n.
+    """Images (n, H, W) or (n, H, W, 3), and whether they were passed as one image without the axis n.
 
-    Raises ShapeError when they do not fit a network of `shape` (C, H, W), InputError for a dtype that cannot hold grey
-    levels, and for lists that are no array.
+    Raises ShapeError if they do not fit a network of `shape` (C, H, W), InputError for a dtype that cannot hold grey
+    levels, and for lists that make no array.
     """
     array = as_array("images", images)
     single_shape = image_shape(shape)
@@ -51,7 +55,7 @@ def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
 
 
 def as_array(name: str, values: ArrayLike) -> np.ndarray:
-    """An array or nested lists of any shape as an array. name: the argument, for errors. Raises InputError."""
+    """Convert an array or nested lists to an array of any shape. name: the argument, for errors. Raises InputError."""
     try:
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:  # lists of different lengths, or nested too deep
@@ -74,15 +78,15 @@ def to_tensor(images: np.ndarray, image: ImageSpec) -> np.ndarray:
 
 
 def unit_pixels(images: np.ndarray, where: str = "float images") -> np.ndarray:
-    """Images of any shape as float32 in [0, 1]; floats up to TOLERANCE outside, as rounding leaves them, are clipped.
+    """Images of any shape as float32 in [0, 1]. Floats up to TOLERANCE outside are clipped.
 
-    where: the subject of errors. Raises InputError when float images lie further outside, or are not finite.
+    where: the subject of error messages. Raises InputError if float images lie further outside, or are not finite.
     """
     if images.dtype == np.uint8:
         unit = images.astype(np.float32)
         unit /= np.float32(255)
         return unit
-    if images.size and not _is_within_unit(images):
+    if images.size and not is_within_unit(images):
         return _clipped(images, where)
     return images.astype(np.float32, copy=False)
 
@@ -115,11 +119,11 @@ def _remedy(low: float, high: float) -> str:
     return "Standardised images become: images * std + mean, with the mean and std they were standardised with"
 
 
-def _is_within_unit(images: np.ndarray) -> bool:
-    """Whether all values of float images of any shape are in [0, 1]."""
-    # As integers, the bits of floats from 0 are in the order of the floats, and those of negative floats and NaN are
-    # above those of 1. One argmax over integers takes half the time of a min and a max over floats. The floats are
-    # compared only if that fails, as for -0.
+def is_within_unit(images: np.ndarray) -> bool:
+    """Whether all values of float images of any shape are in [0, 1]; there must be at least one value."""
+    # Read as integers, the bits of floats from 0 on sort like the floats, and the bits of negative floats and NaN sort
+    # above those of 1. One argmax over integers takes half the time of a min and a max over floats. If this test fails,
+    # as it does for -0, the floats are compared.
     if images.dtype == FLOAT and images.flags.c_contiguous:
         bits = images.reshape(-1).view(np.uint32)
         if bits[bits.argmax()] <= ONE_BITS:
@@ -128,7 +132,10 @@ def _is_within_unit(images: np.ndarray) -> bool:
 
 
 def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") -> np.ndarray:
-    """Images of any shape with Gaussian noise of a standard deviation sigma, clipped to [0, 1]; float32."""
+    """Add Gaussian noise with standard deviation sigma to images of any shape.
+
+    Returns float32 of the same shape, clipped to [0, 1].
+    """
     clean = unit_pixels(images)
     noise = random.standard_normal(clean.shape, dtype=np.float32)
     noisy: np.ndarray = np.clip(clean + np.float32(sigma) * noise, 0, 1)
@@ -138,11 +145,11 @@ def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") 
 def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
     """Tensor (n, C, H, W) in the range of `image` -> images (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8.
 
-    The tensor may be overwritten, because it is an output of a network that nobody else holds.
+    tensor: an output of a network, within the range. It may be overwritten, so nothing else may hold it.
     """
     low, high = image.range
     if (low, high) != (0.0, 1.0):
-        # Rounding in onnxruntime's tanh gives values slightly above 1.
+        # Rounding may give values slightly outside [0, 1].
         tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
     if dtype != LEVELS:
@@ -154,13 +161,18 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
     """Images of any shape as uint8; floats in [0, 1] are rounded to the nearest of 256 levels."""
     if images.dtype == np.uint8:
         return images
-    return _rounded(np.multiply(images, np.float32(255), dtype=np.float32))
+    levels: np.ndarray = np.multiply(images, np.float32(255), dtype=np.float32)
+    np.rint(levels, out=levels)
+    return levels.astype(np.uint8)
 
 
 def _rounded(levels: np.ndarray) -> np.ndarray:
-    """Float32 from 0 to 255 of any shape, rounded as by np.rint, as uint8. The floats are overwritten."""
-    # From 2^23 on, float32 has no bits for fractions: the sum is rounded to an integer, which its low bits then hold.
-    # This takes half the time of np.rint.
+    """Round float32 from 0 to 255 of any shape to the nearest integers, as np.rint does. Returns uint8.
+
+    The floats are overwritten.
+    """
+    # From 2^23 on, all float32 values are integers. Adding 2^23 therefore rounds to an integer, and the low bits of the
+    # sum are that integer. This takes half the time of np.rint.
     levels += np.float32(2**23)
     return levels.view(np.int32).astype(np.uint8)
 

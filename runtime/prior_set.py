@@ -1,4 +1,4 @@
-"""The priors of one artifact: closed-form priors made of its statistics, and learned priors that are graphs."""
+"""The priors of one artifact: closed-form priors made from its statistics, and learned priors stored as graphs."""
 
 from collections.abc import Mapping
 
@@ -6,23 +6,22 @@ import numpy as np
 
 from .arguments import Label, class_indices
 from .arrays import read_declared
-from .artifact import LATENTS, Artifact
+from .artifact import LATENTS, Artifact, noise_dim
 from .closed_form import PRIORS, STATISTICS, stored_prior
 from .distributions import BaseNoise, ClassConditional, Prior
 from .errors import ArtifactError, ExecutionError, InputError, shown
-from .learned import ClassIndices, GraphPrior, always, by_fractions, by_position, noise_dim, takes_classes
+from .learned import ClassIndices, GraphPrior, always, by_fractions, by_position
 from .session import Network
 from .statistics import check_statistics
 
-Classes = (
-    int | np.ndarray | None
-)  # one class index for all images, int64 (n,) with one for each, or None for all classes
+# One class index for all samples, class indices int64 (n,) of n samples, or None for all classes.
+Classes = int | np.ndarray | None
 
 
 class PriorSet:
-    """The priors that an artifact offers, each of all images, of one class, or of images that have their own classes.
+    """The priors of an artifact, each for all classes, for one class, or for samples with a class each.
 
-    networks: the graphs of the learned priors, by file name; each is opened when it is first run.
+    networks: the networks of the learned priors, by file name; each is opened when it is first run.
     """
 
     def __init__(self, artifact: Artifact, networks: Mapping[str, Network]) -> None:
@@ -38,11 +37,14 @@ class PriorSet:
         return name
 
     def classes(self, label: Label | None, n: int) -> Classes:
-        """Class indices of a label: one for all images, or int64 (n,). Raises InputError or ShapeError."""
+        """The class index of a label, or class indices int64 (n,) of n labels; None without a label.
+
+        Raises InputError for an unknown label, ShapeError for another number of labels than n.
+        """
         return class_indices(label, n, self._manifest.labels, self._manifest.class_names)
 
     def class_index(self, label: int | str | None) -> int | None:
-        """The class index of one label that all images have. Raises InputError."""
+        """The class index of one label, or None without a label. Raises InputError for anything else."""
         index = self.classes(label, 1)
         if isinstance(index, np.ndarray):
             raise InputError("label", found=shown(label), expected="one label")
@@ -59,10 +61,11 @@ class PriorSet:
         return 0 if learned is None else self._manifest.macs.get(learned.graph, 0)
 
     def prior(self, name: str, classes: Classes = None, first: int = 0) -> Prior:
-        """A prior by its name.
+        """The prior with this name.
 
-        classes: of the images; an array (n,) is of the places first to first + n. Raises ArtifactError when the prior
-        cannot be made of the artifact.
+        classes: the class index of all samples, or int64 (n,) for the samples at the indices first to first + n - 1 of
+        a seed's sequence; None for all classes. Raises ArtifactError if the artifact lacks an array that the prior
+        needs, InputError if a class is requested but the prior has no classes.
         """
         if name in self._manifest.learned_priors:
             return self.learned(name, classes, first)
@@ -72,11 +75,10 @@ class PriorSet:
         return self._stored(name, classes)
 
     def learned(self, name: str, classes: Classes = None, first: int = 0) -> GraphPrior:
-        """A learned prior by its name; arguments and errors are those of `prior`."""
+        """The learned prior with this name. Parameters and errors are as for `prior`; classes may be int64 (n,)."""
         file = self._manifest.learned_priors[name].graph
-        graph = self._manifest.graphs[file]
-        size = noise_dim(graph, str(self._artifact.path / file))
-        chosen = self._class_indices(classes, first) if takes_classes(graph) else None
+        size = noise_dim(self._manifest.graphs[file], str(self._artifact.path / file))
+        chosen = self._class_indices(classes, first) if self._manifest.labels else None
         return GraphPrior(name, self._networks[file], size, self._manifest.latent_dim, chosen)
 
     def learned_name(self) -> str:
@@ -90,17 +92,20 @@ class PriorSet:
         return learned
 
     def latents(self, prior: Prior, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """The latents that a prior makes of noise, float32 (n, d). Raises ExecutionError when they are not finite."""
+        """The latents that a prior makes from noise, float32 (n, d). Raises ExecutionError if they are not finite."""
         if isinstance(prior, GraphPrior):
-            return prior.latents(noise, temperature)  # its network checks its outputs
-        with np.errstate(all="ignore"):  # overflow, from statistics that no training gives, is an error below
+            return prior.latents(noise, temperature)  # the network has checked that they are finite
+        with np.errstate(all="ignore"):  # an overflow gives values that are not finite, which are an error below
             latents = prior.latents(noise, temperature)
         if not np.isfinite(latents).all():
             raise ExecutionError(self._where, found="latents that are not finite", expected="those of real images")
         return latents
 
     def _class_indices(self, classes: Classes, first: int) -> ClassIndices:
-        """How a learned prior chooses the class of each place. classes, first: those of `prior`."""
+        """The function that chooses the class of each sample for a learned prior.
+
+        classes: one class index, int64 (n,), or None, as for `prior`. first: as for `prior`.
+        """
         if isinstance(classes, np.ndarray):
             return by_position(classes, first)
         if classes is not None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from .errors import InputError
 
 Record = TypeVar("Record")
-INTEGER_LIMIT = 2**63  # integers must be smaller in magnitude
+INTEGER_LIMIT = 2**63  # integers in files must be smaller in magnitude
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
@@ -113,7 +113,7 @@ def _expect(value: Any, kind: Any, where: str) -> Any:
 
 
 def _name(kind: Any) -> str:
-    """An annotation in the words of JSON, for error messages."""
+    """A type annotation in the words of JSON, for error messages."""
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
     if kind in (list | tuple, list, tuple) or get_origin(kind) is tuple:
         return "a list"

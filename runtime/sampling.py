@@ -1,4 +1,4 @@
-"""Sampling: the places of a seed's row become noise, then latents, then images, a part at a time on every thread."""
+"""Sampling: random numbers of a seed become latents, then images, in parts that run on several threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .workers import Result, Workers
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What a caller asks for: the arguments of `Autoencoder.sample`, not yet checked."""
+    """The arguments of `Autoencoder.sample`, not yet checked."""
 
     n: int
     seed: int | None
@@ -42,11 +42,11 @@ class Sampler:
         networks: Sequence[Network] = (),
         macs: int = 0,
     ) -> Iterator[Result]:
-        """The results of `finish(latents, part)` for the parts of n latents, in order.
+        """Sample n latents in parts, and iterate over `finish(latents, part)` for each part, in order.
 
-        finish: takes latents, float32 (m, d), and the slice of 0 to n that they are; it runs on any thread. networks:
-        those that it runs. macs: multiply-accumulates of it for one latent. Raises InputError for a bad argument,
-        before anything is sampled.
+        finish: a function of latents, float32 (m, d), and of their slice of 0 to n; any thread may run it. networks:
+        the networks that `finish` runs. macs: the multiply-accumulates of `finish` for one latent. Raises InputError
+        for a bad argument, before anything is sampled.
         """
         temperature = checked_temperature(request.temperature, self.manifest.default_temperature)
         stream, n, start = Noise(request.seed), checked_count("n", request.n), checked_start(request.start)
@@ -68,7 +68,7 @@ class Sampler:
     ) -> Iterator[np.ndarray]:
         """The latents of n paths between samples of a learned prior, float32 (steps, d) each.
 
-        Raises InputError for a bad argument or where there is no learned prior, before anything is sampled.
+        Raises InputError for a bad argument or if there is no learned prior, before anything is sampled.
         """
         steps = checked_steps(steps)
         scale = checked_temperature(temperature, self.manifest.default_temperature)

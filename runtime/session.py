@@ -1,4 +1,4 @@
-"""Networks on onnxruntime. Only this module imports onnxruntime and opens sessions."""
+"""Networks that run on onnxruntime. Only this module imports onnxruntime and opens sessions."""
 
 import ctypes
 import os
@@ -18,13 +18,13 @@ from .errors import ArtifactError, ExecutionError
 from .forks import abandon_in_children, no_fork
 from .graphs.check import check_graph
 from .manifest import Graph
+from .pixels import is_within_unit
 
 CPU = "CPUExecutionProvider"
 LOG_FATAL = 4  # log level of onnxruntime: its errors repeat what it would log at lower levels
 NO_FOLDER = str(Path(__file__) / "none")  # a folder below a file, which cannot exist
 MAX_RUN_VALUES = 1 << 26  # values that one run may compute: 268 MB of float32; more rows take several runs
 MAX_ROUNDING = 1e-3  # how far pixels may lie outside the image range, as a fraction of that range
-BITS_OF_ONE = np.float32(1).view(np.uint32)
 ORT_ERRORS: tuple[type[Exception], ...] = (
     *(kind for kind in vars(binding).values() if isinstance(kind, type) and issubclass(kind, Exception)),
     RuntimeError,
@@ -34,11 +34,11 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 
 
 class Network:
-    """One ONNX graph, opened when it is first run, and again in a forked process.
+    """One ONNX graph, opened when it is first run, and opened again in a forked process.
 
-    read: returns the file's bytes, already verified. where: the file's name, for error messages. expected: its inputs
-    and outputs, which every run is checked against. image_range: the values of black and white in an output `image`.
-    Any number of threads may run it at once, each on its own thread alone.
+    read: function that returns the file's bytes, already verified. where: the file's name, for error messages.
+    expected: its inputs and outputs, which every run is checked against. image_range: the values of black and white in
+    an output `image`. Any number of threads may run it at once; each run computes on the calling thread alone.
     """
 
     def __init__(
@@ -51,24 +51,24 @@ class Network:
         self._read, self._where = read, where
         self._outputs = {tensor.name: tensor for tensor in expected.outputs}
         self._expected, self._image_range = expected, image_range
-        self._max_rows = 1  # of one run, known when it is open
+        self._max_rows = 1  # rows of one run; computed when the network is opened
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
         self._is_claimed = False
         abandon_in_children(self)
 
     def claim_opening(self) -> bool:
-        """True for the first caller, which then opens the network; False if it is open or another caller opens it."""
+        """Return True to the first caller, which then opens the network, and False if it is open or claimed."""
         is_first = not self._is_claimed and self._session is None
         self._is_claimed = True
         return is_first
 
     def open(self) -> None:
-        """Open the network unless it is open. Raises ArtifactError or ExecutionError if it is refused."""
+        """Open the network unless it is open. Raises ArtifactError or ExecutionError if the graph is refused."""
         self._opened()
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One output for inputs by name, as `outputs` gives it and with its errors."""
+        """One output (n, ...) for arrays by input name. Inputs, checks and errors are those of `outputs`."""
         return self.outputs((output,), inputs)[0]
 
     def outputs(self, names: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -108,9 +108,7 @@ class Network:
     def _check_range(self, image: np.ndarray) -> None:
         """Check the values of an image tensor (n, C, H, W), and clip rounding errors in place."""
         low, high = self._image_range
-        # As unsigned integers, the bits of floats from 0 to 1 are ordered like the floats, and those of negative floats
-        # and NaN are larger. One maximum therefore checks the usual range.
-        if not image.size or (low == 0 and high == 1 and image.view(np.uint32).max() <= BITS_OF_ONE):
+        if not image.size or ((low, high) == (0, 1) and is_within_unit(image)):
             return
         smallest, largest, margin = float(image.min()), float(image.max()), MAX_ROUNDING * (high - low)
         if not (low - margin <= smallest and largest <= high + margin):
@@ -119,6 +117,7 @@ class Network:
         np.clip(image, np.float32(low), np.float32(high), out=image)
 
     def _opened(self) -> onnxruntime.InferenceSession:
+        """The session, which the first call opens. Raises ArtifactError or ExecutionError if the graph is refused."""
         session = self._session
         if session is None:
             with self._lock:
@@ -132,7 +131,7 @@ class Network:
         return session
 
     def abandon(self) -> None:
-        """Forget the parent's session in a forked child, which opens its own when needed.
+        """Drop the parent's session in a forked child, which opens its own when needed.
 
         A thread of the parent may have held locks of the session and of this object during the fork. They stay taken in
         the child, and destroying the session would wait for them: an extra reference keeps it alive for ever.

@@ -1,14 +1,14 @@
 """Start-up: networks open in the background while the calling thread imports modules and reads statistics.
 
-onnxruntime opens a network mostly without Python's global lock, and importing modules needs that lock. On two cores the
-two therefore overlap. All such overlaps are arranged here:
+While onnxruntime opens a network, it mostly does not hold Python's global lock, which importing modules needs. With two
+cores, both can therefore run at the same time. These functions arrange it:
 
 * `open_in_background`: `sample` and `iter_sample` call it before they read the statistics of a prior. It opens each
   network on a thread of its own.
 * `import_while_opening`: a command calls it before it loads a model, with a function that imports what its output
   needs. The function runs once the networks have begun to open.
-* `import_late`: for numpy.random and zipfile. They are imported on first use, which is after networks have begun to
-  open, or never.
+* `import_late`: imports a module such as numpy.random or zipfile when it is first used. By then networks have begun to
+  open, and a program that does not use the module never imports it.
 """
 
 import collections
@@ -22,14 +22,14 @@ from typing import Protocol
 from .errors import AegenError
 from .forks import no_fork
 
-_imports: collections.deque[Callable[[], object]] = collections.deque()  # they wait until networks begin to open
+_imports: collections.deque[Callable[[], object]] = collections.deque()  # functions to call when networks begin to open
 
 
 class Openable(Protocol):
     """A network that opens when it is first run, or earlier in the background."""
 
     def claim_opening(self) -> bool:
-        """True for the first caller, which then opens the network. False if it is open or another caller opens it."""
+        """Return True to the first caller, which then opens the network, and False if it is open or claimed."""
 
     def open(self) -> None:
         """Open the network, or wait until another thread has opened it."""
@@ -48,22 +48,23 @@ def open_in_background(networks: Iterable[Openable]) -> None:
     while _imports:
         try:
             run_imports = _imports.popleft()
-        except IndexError:  # another thread took the last one
+        except IndexError:  # another thread took the last function
             return
         with no_fork():
             run_imports()
 
 
 def _open(network: Openable) -> None:
-    with contextlib.suppress(AegenError, MemoryError, OSError):  # the first run tries again, and raises the error
+    """Open a network on a thread of its own."""
+    with contextlib.suppress(AegenError, MemoryError, OSError):  # the first run opens it again, and raises the error
         network.open()
 
 
 def import_while_opening(run_imports: Callable[[], object]) -> None:
     """Call a function that imports modules as soon as networks begin to open in the background.
 
-    It runs once, on whichever thread opens networks first, or never. The caller therefore still imports what it uses:
-    this only makes those imports earlier.
+    The function runs once, on the thread that opens networks first, or never. The caller must therefore still import
+    what it uses; these imports then only happen earlier.
     """
     _imports.append(run_imports)
 

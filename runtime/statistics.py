@@ -1,4 +1,4 @@
-"""The rules that an array of `latents.npz` must keep, so that priors can be made of it."""
+"""Checks of the arrays of `latents.npz`: a prior can be made only from arrays that pass them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import numpy as np
 from .errors import ArtifactError
 
 Fault = tuple[str, str]  # what was found, and what was expected
-Rule = Callable[[np.ndarray], Fault | None]  # checks the values of an array of any shape
+Rule = Callable[[np.ndarray], Fault | None]  # checks the values of an array of any shape; None means valid
 
 
 def _any_values(array: np.ndarray) -> Fault | None:
-    """No rule for an array of any shape."""
+    """Rule that accepts an array of any shape, whatever its values."""
     return None
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """One array of `latents.npz`.
+    """Description of one array of `latents.npz`.
 
     axes: a letter for each axis; axes with the same letter have the same size in all arrays. d is the latent dimension
-    and c the number of classes. rule: checks the values. dtypes: those allowed.
+    and c the number of classes. rule: checks the values. dtypes: names of the allowed dtypes.
     """
 
     name: str
@@ -39,8 +39,9 @@ def check_statistics(
 ) -> None:
     """Check the arrays of an artifact against their descriptions; an array without a description is ignored.
 
-    labels: the label values of the manifest. where: the file, for errors. Raises ArtifactError, which names the array,
-    for a shape, a dtype or values that its description excludes.
+    labels: the label values of the manifest. where: the file's name, for error messages. Raises ArtifactError that
+    names the array if its shape, dtype or values do not fit the description, or if the array `labels` differs from the
+    manifest.
     """
     sizes = {"d": latent_dim, "c": len(labels)}
     for statistic in statistics:
@@ -63,7 +64,7 @@ def check_statistics(
 
 
 def weights(array: np.ndarray) -> Fault | None:
-    """Rule: the last axis of an array (..., k) holds values from 0 with a positive sum."""
+    """Rule: the values of an array (..., k) are 0 or above, and their sum over the last axis is above 0."""
     if array.min() < 0 or array.sum(-1, dtype=np.float64).min() <= 0:
         return "weights below 0, or none above", "weights from 0 with a sum above 0"
     return None

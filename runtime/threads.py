@@ -28,16 +28,16 @@ def chosen_threads(threads: int | None) -> int:
 
 
 def allowed_threads() -> int:
-    """CPUs that this process may use: those of its affinity, limited by its control groups, at least 1."""
+    """Number of CPUs that this process may use: its CPU affinity, limited by its control groups, at least 1."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """CPUs that the control groups of this process allow, or None where no group sets a limit.
+    """Number of CPUs that the control groups of this process allow, or None if no group sets a limit.
 
-    The smallest limit counts among all groups from the process's own up to the mounted one, in cgroup v2 (`cpu.max`)
+    The limit is the smallest one of all groups from the process's own up to the mounted one, in cgroup v2 (`cpu.max`)
     and v1 (`cpu.cfs_quota_us`). root: the folder that holds `proc` and `sys`.
     """
     quotas = [quota for folder in _groups(root) if (quota := _quota(folder)) is not None]
@@ -58,7 +58,10 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _mounts(mountinfo: str) -> Iterator[tuple[bool, str, str]]:
-    """Mounted hierarchies with CPU limits: whether it is v2, the group that is mounted, and the mount point."""
+    """The mounted cgroup hierarchies that can limit CPU time.
+
+    For each: whether it is v2, the group that is mounted, and the mount point.
+    """
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         fields, kind, options = before.split(), *([*after.split(), "", "", ""][:3:2])
@@ -68,7 +71,7 @@ def _mounts(mountinfo: str) -> Iterator[tuple[bool, str, str]]:
 
 
 def _unescaped(path: str) -> str:
-    """A path of mountinfo, in which blanks and other characters are octal escapes such as `\040`."""
+    r"""A path of mountinfo, in which blanks and other characters are octal escapes such as `\040`."""
     return re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), path)
 
 
@@ -86,7 +89,7 @@ def _upwards(folder: Path, path: PurePosixPath, mounted: PurePosixPath) -> Itera
 
 
 def _quota(folder: Path) -> float | None:
-    """CPUs that one group allows, or None where it sets no limit."""
+    """Number of CPUs that one group allows, or None if it sets no limit."""
     numbers = _text(folder / "cpu.max").split() or [
         *_text(folder / "cpu.cfs_quota_us").split(),
         *_text(folder / "cpu.cfs_period_us").split(),
@@ -97,7 +100,7 @@ def _quota(folder: Path) -> float | None:
 
 
 def _text(file: Path) -> str:
-    """The text of a file, or nothing where it cannot be read."""
+    """The text of a file, or "" if it cannot be read."""
     try:
         return file.read_text(errors="replace")
     except OSError:

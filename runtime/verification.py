@@ -1,30 +1,32 @@
-"""Proof on any machine, without torch, that an artifact still computes what the trained network computed."""
+"""Verification on any machine, without torch, that an artifact computes what the trained network computed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .arrays import read_declared
 from .artifact import DECODER, ENCODER, GOLDEN, Artifact
-from .manifest import Manifest, Tensor
+from .errors import ArtifactError
+from .graphs.check import operators_of
+from .manifest import ImageSpec, Manifest, Tensor
 from .pixels import image_shape, to_tensor
 from .session import Network
 
-# Differences of 1e-6 are usual, because latents have values around 10. The rest is room for other processors.
+# Differences around 1e-6 are usual, because latents have values around 10. Other processors may differ more.
 RTOL, ATOL = 1e-4, 1e-5
-INT8_TOLERANCE = 4 / 255  # fraction of the largest value: another processor may round an 8-bit sum the other way
+INT8_TOLERANCE = 4 / 255  # fraction of the largest output; processors round 8-bit sums differently
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of `verify`.
+    """The result of `verify`, which compares outputs with golden outputs: those recorded at export for golden inputs.
 
-    files: number of files whose hashes were checked. pairs: number of golden pairs.
-    largest_difference: by graph, max |result - golden output| in the units of that output.
-    reference: by graph, the program that computed the golden outputs: "torch", or "onnxruntime" for an int8 graph.
-    rtol, atol: a result may differ by atol + rtol |golden output|.
-    int8_tolerance: fraction of the largest golden output that an int8 graph may differ by in addition; else 0.
+    files: number of files whose hashes were checked. pairs: number of golden inputs of each graph.
+    largest_difference: by graph file, max |result - golden output| in the units of that output.
+    reference: by graph file, the program that computed the golden outputs: "torch", or "onnxruntime" for an int8 graph.
+    rtol, atol: a result may differ by atol + rtol |golden output|. passed: whether all results agree.
+    int8_tolerance: an int8 graph may differ in addition by this fraction of its largest golden output; 0 without one.
     """
 
     files: int
@@ -38,19 +40,23 @@ class Verification:
 
 
 def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
-    """Run every graph on its golden inputs and compare with its golden outputs.
+    """Run every graph on its golden inputs and compare the results with its golden outputs.
 
-    networks: by graph file name. Raises ArtifactError when the golden pairs do not fit the graphs. A difference beyond
-    the tolerance is not raised: `passed` is then False.
+    networks: the network of each graph, by file name. Raises ArtifactError if the golden arrays do not fit the graphs,
+    or if a graph has other operators than the manifest says. A difference beyond the tolerance raises no error:
+    `passed` is then False.
     """
     manifest = artifact.manifest
+    for name in verified_graphs(manifest):
+        _check_operators(artifact, name)
     golden = read_declared(artifact.read(GOLDEN), _golden_tensors(manifest), str(artifact.path / GOLDEN))
     worst, reference, passed = {}, {}, True
     for name in verified_graphs(manifest):
         graph = manifest.graphs[name]
         int8 = name in manifest.quantisation_error
         outputs = [tensor.name for tensor in graph.outputs]
-        results = networks[name].outputs(outputs, golden_inputs(manifest, name, golden))
+        inputs = golden_inputs(name, [tensor.name for tensor in graph.inputs], golden, manifest.image)
+        results = networks[name].outputs(outputs, inputs)
         pairs = [(result, golden[golden_name(name, output)]) for result, output in zip(results, outputs, strict=True)]
         worst[name] = max(largest_difference(*pair) for pair in pairs)
         reference[name] = "onnxruntime" if int8 else "torch"
@@ -61,29 +67,40 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
     )
 
 
+def _check_operators(artifact: Artifact, graph: str) -> None:
+    """Raise ArtifactError if a graph has other operators than the manifest says."""
+    found, stated = sorted(operators_of(artifact.read(graph))), list(artifact.manifest.operators[graph])
+    if found != stated:
+        expected = f"{', '.join(stated)}, as the manifest says"
+        raise ArtifactError(f"{artifact.path / graph}: operators", found=", ".join(found), expected=expected)
+
+
 def verified_graphs(manifest: Manifest) -> tuple[str, ...]:
-    """File names of the graphs that have golden pairs: encoder, decoder and every learned prior."""
+    """File names of the graphs that the runtime runs and `verify` checks: encoder, decoder and every learned prior."""
     return ENCODER, DECODER, *(prior.graph for prior in manifest.learned_priors.values())
 
 
-def golden_inputs(manifest: Manifest, graph: str, golden: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The golden inputs of a graph by tensor name, n rows each. Images are stored once, as uint8 (n, H, W[, 3])."""
-    inputs = {}
-    for tensor in manifest.graphs[graph].inputs:
-        if tensor.name == "image":
-            inputs[tensor.name] = to_tensor(golden["images"], manifest.image)
-        else:
-            inputs[tensor.name] = golden[golden_name(graph, tensor.name)]
-    return inputs
+def golden_inputs(
+    graph: str, names: Iterable[str], golden: Mapping[str, np.ndarray], image: ImageSpec
+) -> dict[str, np.ndarray]:
+    """The golden inputs of a graph by tensor name, n rows each.
+
+    graph: the graph's file name. names: names of its inputs. golden: the arrays of `golden.npz`, which holds the images
+    of all graphs once, as uint8 (n, H, W[, 3]). image: the image tensors that the graphs take.
+    """
+    return {
+        name: to_tensor(golden["images"], image) if name == "image" else golden[golden_name(graph, name)]
+        for name in names
+    }
 
 
 def golden_name(graph: str, tensor: str) -> str:
-    """The key of a graph's tensor in `golden.npz`: `encoder.latent`, `decoder.image`, `prior.noise`."""
+    """The name in `golden.npz` of a graph's input or output: `encoder.latent`, `decoder.image`, `prior.noise`."""
     return f"{graph.removesuffix('.onnx')}.{tensor}"
 
 
 def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
-    """The arrays that `golden.npz` must hold: the images, and every other tensor of the graphs."""
+    """The arrays that `golden.npz` must hold: the images, and every other input and output of the graphs."""
     pairs = manifest.golden_pairs
     tensors = [Tensor("images", "uint8", (pairs, *image_shape(manifest.image.shape)))]
     for name in verified_graphs(manifest):
@@ -96,7 +113,7 @@ def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
 def agree(result: np.ndarray, expected: np.ndarray, *, fraction: float = 0.0) -> bool:
     """Whether |result - expected| <= ATOL + RTOL |expected| everywhere, with equal shapes and no NaN.
 
-    result, expected: arrays of one shape. fraction: of the largest finite |expected|, allowed in addition.
+    result, expected: arrays of one shape. fraction: further tolerance, as a fraction of the largest finite |expected|.
     """
     if result.shape != expected.shape:
         return False

@@ -1,4 +1,4 @@
-"""Work on many rows, a part at a time on every thread: memory does not grow with the number of rows."""
+"""Threads that process many rows in parts, so that working memory does not grow with the number of rows."""
 
 import collections
 import itertools
@@ -13,25 +13,28 @@ import numpy as np
 from .arguments import checked_positive
 from .forks import abandon_in_children
 
-# Rows of one part: enough to make the cost of Python small, and so few that their results fit into a core's cache.
+# Rows of one part: enough that the cost of Python is small, few enough that their results fit into a core's cache.
 MIN_ROWS, MAX_ROWS = 256, 512
-PART_MAX_MACS = 200_000_000  # a part has fewer rows than MAX_ROWS where they would take more MACs than this
-PART_MIN_MACS = 16_000_000  # waking another thread takes as long as fewer MACs than this
+PART_MAX_MACS = 200_000_000  # most MACs of a part, unless MIN_ROWS rows need more
+PART_MIN_MACS = 16_000_000  # fewest MACs of a part; for fewer, waking another thread is not worth it
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 class Workers:
-    """Threads that work on parts of rows in turn; the calling thread is one of them.
+    """Threads that process parts of rows; the calling thread is one of them.
 
-    Each thread runs onnxruntime on its own rows. No core then waits for another within a graph, and pixels are
-    converted on all cores too. The other threads are started on first use, sleep between calls, and are started anew in
-    a forked process.
+    Each thread runs onnxruntime on its own rows. No core therefore waits for another within a graph, and pixels are
+    converted on all cores too. The other threads start on first use, sleep between calls, and start again in a forked
+    process.
     """
 
     def __init__(self, threads: int, batch_size: int | None = None) -> None:
-        """threads: the calling one included. batch_size: rows of a part, by default what suits."""
+        """Start no thread yet.
+
+        threads: number of threads, the calling thread included. batch_size: rows of a part, by default chosen by `cut`.
+        """
         self.threads = threads
         self._batch_size = None if batch_size is None else checked_positive("batch_size", batch_size)
         self._pool: ThreadPoolExecutor | None = None
@@ -40,9 +43,9 @@ class Workers:
     def cut(self, n: int, macs: int, batch_size: int | None = None) -> Iterator[slice]:
         """Cut n rows into parts of equal size and a smaller last one.
 
-        macs: multiply-accumulates of one row. batch_size: rows of a part; by default the rows are divided evenly among
-        the threads, in parts of MAX_ROWS at most that are each worth waking a thread. Raises InputError for a
-        batch_size below 1.
+        macs: multiply-accumulates of one row. batch_size: rows of a part, by default the batch_size of this object. If
+        there is none, the rows are divided evenly among the threads, in parts of at most MAX_ROWS rows that have enough
+        MACs to be worth waking a thread. Raises InputError for a batch_size below 1.
         """
         chosen = self._batch_size if batch_size is None else checked_positive("batch_size", batch_size)
         if chosen is not None:
@@ -56,8 +59,8 @@ class Workers:
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """The results of `run` for each part, in order.
 
-        Parts are taken from the iterable by the calling thread, only a few ahead of the results. While it waits for the
-        next result, the calling thread runs parts that no other thread has begun.
+        The calling thread takes parts from the iterable, only a few ahead of the results. While it waits for the next
+        result, it runs parts that no other thread has begun.
         """
         remaining = iter(parts)
         first = list(itertools.islice(remaining, 2))
@@ -65,23 +68,23 @@ class Workers:
             yield from map(run, itertools.chain(first, remaining))
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # the calling thread is the other one
+            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # the calling thread works too
         pool, process = self._pool, os.getpid()
         waiting = collections.deque[tuple[Part, Future[Result]]]()
 
         def submit(part: Part) -> Future[Result]:
             try:
                 return pool.submit(run, part) if os.getpid() == process else Future()
-            except RuntimeError:  # the main thread has ended, and the pool with it
+            except RuntimeError:  # the main thread has ended, which closed the pool: the caller runs the part
                 return Future()
 
         def first_result() -> Result:
-            if os.getpid() != process:  # after a fork: the threads of the parent do not exist here
+            if os.getpid() != process:  # after a fork, in which the parent's threads do not exist
                 return run(waiting.popleft()[0])
             for index, (part, future) in enumerate(tuple(waiting)):
                 if waiting[0][1].done():
                     break
-                if future.cancel():  # no thread has begun it
+                if future.cancel():  # no other thread has begun this part
                     waiting[index] = part, _finished(run, part)
             return waiting.popleft()[1].result()
 
@@ -108,9 +111,10 @@ class Workers:
     ) -> np.ndarray:
         """The results of `run` for rows (n, ...), as one array (n, *shape) of dtype.
 
-        run: rows (m, ...) -> (m, *shape). macs, batch_size: those of `cut`.
+        run: rows (m, ...) -> (m, *shape). macs: multiply-accumulates of one row. batch_size: rows of a part, as for
+        `cut`.
         """
-        if len(rows) == 1:  # the call for one image should take few microseconds more than the graph
+        if len(rows) == 1:  # a call for one image should take only microseconds longer than the graph
             if batch_size is not None:
                 checked_positive("batch_size", batch_size)
             return run(rows)
@@ -124,7 +128,7 @@ class Workers:
         return results
 
     def abandon(self) -> None:
-        """Forget the threads, in a forked child, where they do not exist."""
+        """Drop the thread pool in a forked child, where its threads do not exist."""
         self._pool = None
 
 
@@ -139,5 +143,5 @@ def _finished(run: Callable[[Part], Result], part: Part) -> Future[Result]:
 
 
 def slices(n: int, size: int) -> Iterator[slice]:
-    """Slices of 0 to n, all of one size but for a smaller last one."""
+    """Consecutive slices of `size` rows that cover the rows 0 to n - 1; the last one may be smaller."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))

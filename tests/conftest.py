@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from aegen.runtime.threads import allowed_threads
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of torch sleep, and leave the cores to other tests
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of torch sleep and leave the cores to other tests
 
 MAX_WORKERS = 8
 SLOW_FILES = ("test_refinement.py", "test_readme.py", "test_flow.py", "test_parity.py", "test_evaluation.py")
@@ -26,19 +26,19 @@ PACKAGE = Path(aegen.__file__).parent
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One worker for each core that this process may use, MAX_WORKERS at most."""
+    """Use one pytest worker for each core that this process may use, at most MAX_WORKERS."""
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(allowed_threads(), MAX_WORKERS)
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Run the slowest files first, so that no worker is still busy with one when the others have finished."""
+    """Run the slowest test files first, so that all workers finish at about the same time."""
     order = {name: index for index, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: order.get(item.path.name, len(SLOW_FILES)))
 
 
 @pytest.fixture(scope="session")
 def mnist() -> Path:
-    """The folder with the four IDX files of MNIST that AEGEN_MNIST names; without it the test is skipped."""
+    """The folder of the four MNIST files, from the variable AEGEN_MNIST; if it is not set, the test is skipped."""
     folder = os.environ.get("AEGEN_MNIST")
     if not folder:
         pytest.skip("AEGEN_MNIST names no folder with MNIST")
@@ -47,19 +47,19 @@ def mnist() -> Path:
 
 @pytest.fixture(params=["grey", "colour"])
 def tiny(request) -> Path:
-    """A tiny artifact: 6x5 grey images in [0, 1], or 4x6 RGB images in [-1, 1]."""
+    """The folder of a tiny artifact: one of 6x5 grey images in [0, 1], and one of 4x6 RGB images in [-1, 1]."""
     return TINY / request.param
 
 
 @pytest.fixture
 def copy(tiny, tmp_path) -> Path:
-    """A copy of `tiny` that a test may change."""
+    """The folder of a copy of `tiny` that a test may change."""
     return shutil.copytree(tiny, tmp_path / "copy")
 
 
 @pytest.fixture
 def alter(copy):
-    """`alter(name, content, change)` replaces a file of `copy`, changes its manifest and corrects the hashes."""
+    """`alter(name, content, change)` replaces a file of `copy` and its hash, and applies `change` to the manifest."""
 
     def replace(name: str | None = None, content: bytes = b"", change=lambda manifest: None) -> Path:
         file = copy / "manifest.json"
@@ -76,7 +76,7 @@ def alter(copy):
 
 @pytest.fixture
 def model(tiny) -> aegen.Autoencoder:
-    """The model of `tiny`."""
+    """The tiny artifact `tiny`, loaded."""
     return aegen.load(tiny)
 
 
@@ -94,7 +94,7 @@ def bars():
 
 @pytest.fixture
 def cli(tmp_path):
-    """`cli("sample", "-n", 4, ...)` runs `aegen` in a new process and in an empty folder, until it ends."""
+    """`cli("sample", "-n", 4, ...)` runs `aegen` in a new process in `tmp_path`, and returns the finished process."""
 
     def run(*arguments, input=None, env=None, text=True, python=(sys.executable,)):
         return subprocess.run(
@@ -112,7 +112,7 @@ def cli(tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """`start("sample", ...)` starts `aegen` and returns the process, with the signal handlers that a shell gives it."""
+    """`start("sample", ...)` starts `aegen` with default signal handlers, as a shell does, and returns the process."""
 
     def default_signals():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -133,7 +133,7 @@ def start(tmp_path):
 
 @pytest.fixture(scope="session")
 def base_env(tmp_path_factory) -> dict[str, str]:
-    """Environment variables for a Python that finds aegen and its base dependencies only: no torch, no onnx."""
+    """Environment variables for a Python that finds only aegen and its base dependencies: no torch, no onnx."""
     site = tmp_path_factory.mktemp("base")
     (site / "aegen").symlink_to(PACKAGE)
     remaining, linked = ["aegen"], set()
@@ -157,7 +157,7 @@ def base_env(tmp_path_factory) -> dict[str, str]:
 def run_in_base_env(base_env, tmp_path):
     """`run_in_base_env(program)` runs a program in the Python of `base_env` and returns what it prints.
 
-    The option -S keeps the packages of the tests' environment out.
+    The option -S of Python hides the packages of the environment that the tests run in.
     """
 
     def run(program: str, *arguments: object, **env: str) -> str:

@@ -1,4 +1,4 @@
-"""Small ONNX files for tests of the graph check."""
+"""Makes small ONNX files for tests of the graph check."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -7,12 +7,15 @@ FLOAT = TensorProto.FLOAT
 
 
 def values(name, array):
-    """A named constant."""
+    """Make an ONNX tensor with a name. array: values of any shape."""
     return numpy_helper.from_array(np.asarray(array), name)
 
 
 def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image", ["batch", 1, 6, 5]), **more) -> bytes:
-    """An ONNX file with one float32 input and one float32 output."""
+    """Make an ONNX file with one float32 input and one float32 output.
+
+    constants: named tensors. inputs, output: (name, shape).
+    """
     graph = helper.make_graph(
         nodes,
         "graph",
@@ -25,7 +28,10 @@ def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image"
 
 
 def decoder(*before, constants=()) -> bytes:
-    """A decoder of 3 latent dimensions to 6x5 images: `before` ends in `x`, then a linear layer and a sigmoid."""
+    """Make a decoder from latents (batch, 3) to images (batch, 1, 6, 5): a linear layer and a sigmoid.
+
+    before: operators before the linear layer; the last of them has the output `x`. constants: named tensors.
+    """
     nodes = [
         *before,
         helper.make_node("Gemm", ["x", "weight"], ["flat"]),
@@ -37,7 +43,7 @@ def decoder(*before, constants=()) -> bytes:
 
 
 def external(tensor):
-    """The tensor with its values in another file."""
+    """Change a tensor so that its values are in another file, which does not exist."""
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="no-such-file.bin")

@@ -1,4 +1,4 @@
-"""A damaged artifact is refused before anything of it is used, and an artifact holds data only."""
+"""A damaged artifact is refused before any of its content is used, and an artifact holds only data, no code."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def test_a_file_cut_short_or_missing_is_refused_at_load(copy, name):
         aegen.load(copy)
 
 
-def test_what_was_checked_is_what_runs(copy):
+def test_a_loaded_model_works_after_its_files_are_removed(copy):
     model = aegen.load(copy)
     shutil.rmtree(copy)
     assert len(model.sample(3)) == 3
@@ -89,7 +89,7 @@ def learned(graph="decoder.onnx", evaluations=1):
         (lambda m: m["files"].update({"encoder.onnx": []}), "encoder.onnx"),
     ],
 )
-def test_a_manifest_that_does_not_hold_together_is_refused(copy, change, message):
+def test_an_inconsistent_manifest_is_refused(copy, change, message):
     edit_manifest(copy, change)
     with pytest.raises(ArtifactError, match=re.escape(message)):
         aegen.load(copy)
@@ -111,7 +111,7 @@ def test_statistics_of_another_shape_are_refused(copy):
         aegen.load(copy).sample(1)
 
 
-def test_a_prior_that_cannot_be_drawn_fails_the_verification(copy):
+def test_a_prior_that_cannot_be_sampled_fails_the_verification(copy):
     def add(manifest):
         manifest["priors"].append("vamp")
         manifest["log_likelihood"]["vamp"] = 0.0

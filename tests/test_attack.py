@@ -1,4 +1,4 @@
-"""Untrusted input gives a valid result or one clear error, and the fuzzer detects every other outcome."""
+"""Untrusted input gives a valid result or one clear error, and the fuzzer reports every other outcome."""
 
 import json
 import subprocess
@@ -83,14 +83,14 @@ stages_of = lambda reader: oracle.STAGES
 
 
 def fuzz(*arguments):
-    """Exit code and report of a run."""
+    """Run the fuzzer, and return its exit code and its report."""
     done = subprocess.run([sys.executable, FUZZ, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
-    """The report of a run with one sound reader, and others that break one rule each."""
+    """The report of a fuzzing run with one sound reader, and others that each break one rule."""
     file = tmp_path_factory.mktemp("faulty") / "faulty_readers.py"
     file.write_text(FAULTY)
     code, report = fuzz("--readers", file, "--trials", 13, "--workers", 1, "--limit", 2)
@@ -129,7 +129,7 @@ def test_two_thousand_mutated_inputs_give_a_valid_result_or_one_clear_error():
         ("hangs", "hang", 1),
     ],
 )
-def test_the_fuzzer_detects(faulty, reader, kind, count):
+def test_the_fuzzer_detects_every_kind_of_fault(faulty, reader, kind, count):
     assert (
         sum(entry["count"] for entry in faulty["findings"] if (entry["reader"], entry["kind"]) == (reader, kind))
         == count

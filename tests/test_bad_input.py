@@ -1,4 +1,4 @@
-"""Bad arguments of methods: the error says what was found and expected, and is a built-in that a caller would catch."""
+"""A bad argument raises an error that says what was found and expected, and derives from the usual built-in error."""
 
 from pathlib import Path
 

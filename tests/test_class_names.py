@@ -1,4 +1,4 @@
-"""Sub-folders are classes: numbers remain labels, names are kept in natural order; sorted sets are shuffled."""
+"""Sub-folders are classes: a number becomes the label, any other name a class name; sorted sets are shuffled."""
 
 import gzip
 import hashlib
@@ -13,7 +13,7 @@ from PIL import Image
 
 
 def folders(root, names, count=12):
-    """A data set of sub-folders; the level of their uniform images is ten times the index of the name in `names`."""
+    """Make and load a data set with a sub-folder for each name; images of class i have grey levels 10 i to 10 i + 2."""
     for index, name in enumerate(names):
         (root / name).mkdir()
         for i in range(count):
@@ -22,7 +22,7 @@ def folders(root, names, count=12):
 
 
 def label_of(dataset, index):
-    """The set of labels of the images in the folder with an index in `names`."""
+    """Return the set of labels of the training images that come from the folder at this index."""
     return set(dataset.train.labels[dataset.train.images[:, 0, 0] // 10 == index].tolist())
 
 

@@ -33,14 +33,17 @@ from aegen.train.refinement import refine
 
 
 def some_latents(mean, std, n=400, d=3):
-    """Normal latents (n, d) and labels (n,); the last 7 are of rare classes, one with a single latent."""
+    """Make normal latents float32 (n, d) and labels int64 (n,): mostly class 0, and three rare classes.
+
+    The rare classes 5, 7 and 9 have 3, 2 and 1 latents.
+    """
     labels = np.zeros(n, np.int64)
     labels[-7:-4], labels[-4:-2], labels[-2] = 5, 7, 9
     return (mean + std * np.random.default_rng(0).standard_normal((n, d))).astype(np.float32), labels
 
 
 def sample(arrays, name, index=None, n=4000):
-    """Latents (n, d) of a closed-form prior, or of its class `index`."""
+    """Sample latents (n, d) from a closed-form prior. index: a class index, or None for all classes."""
     prior = stored_prior(name, arrays, index)
     return prior.latents(prior.noise(Noise(1), 0, n), 1.0)
 
@@ -74,6 +77,20 @@ def test_classes_of_two_and_three_latents_are_fitted_and_sampled_without_a_warni
     assert arrays["labels"].tolist() == [0, 5, 7]
 
 
+def test_labels_that_occur_once_each_give_a_model_without_classes(tmp_path, bars):
+    images = bars(60, (6, 5))
+    np.savez(tmp_path / "bars.npz", images=images, labels=np.arange(len(images)))
+    dataset = load(str(tmp_path / "bars.npz"))
+    train(Recipe(widths=(16,), latent_dim=2, epochs=1), dataset, tmp_path / "run")
+    options = ExportOptions(licence="CC0", components=2)
+    export(checkpoint.read(tmp_path / "run"), dataset, tmp_path / "made", options=options)
+    model = aegen.load(tmp_path / "made")
+    assert model.manifest.labels == ()
+    assert {array.name for array in model.manifest.latents} & {"labels", "class_fractions", "kde_classes"} == set()
+    for prior in model.priors:
+        assert len(model.sample(3, seed=0, prior=prior)) == 3
+
+
 def test_some_latents_of_every_class_are_kept():
     labels = np.zeros(3 * KEPT_LATENTS, np.int64)
     labels[np.random.default_rng(1).permutation(len(labels))[:11]] = [1] * 2 + [2] * 8 + [3]
@@ -101,7 +118,7 @@ def test_priors_are_compared_on_the_first_latents_of_known_classes():
 
 @pytest.fixture(scope="module")
 def sparse_labels(tmp_path_factory, bars):
-    """A data set with the labels 2, 10 and, twice, 77; a run on it, and a prior."""
+    """A folder, a data set whose labels are 2, 10 and (two images only) 77, its checkpoint and its trained prior."""
     folder = tmp_path_factory.mktemp("sparse")
     images = bars(300, (8, 8))
     labels = np.where(np.arange(300) % 2 == 0, 2, 10)
@@ -140,7 +157,7 @@ def test_a_run_with_labels_of_any_values_can_be_refined(sparse_labels):
 
 def test_an_export_without_test_images_is_measured_on_the_validation_images(sparse_labels, tmp_path):
     _, dataset, trained, learned = sparse_labels
-    options = ExportOptions(licence="CC0", components=1, flow_steps=1)
+    options = ExportOptions(licence="CC0", components=1, evaluations=1)
     manifest = export(trained, dataset, tmp_path / "made", learned=learned, options=options)
     assert manifest.data.test_images == 0
     card = (tmp_path / "made" / "README.md").read_text()

@@ -14,7 +14,7 @@ from pathlib import Path
 import aegen
 import numpy as np
 import pytest
-from aegen.cli import SECTIONS
+from aegen.cli import REMEDIES, SECTIONS
 from PIL import Image
 
 COMMANDS = [name for names in SECTIONS.values() for name in names]
@@ -385,3 +385,10 @@ def test_output_that_cannot_be_written_is_a_failed_job(program):
 
 def test_version_prints_the_version_of_the_package(cli):
     assert cli("--version").stdout.split()[-1] == aegen.__version__
+
+
+def test_every_advice_that_the_command_line_rewords_is_given_by_the_library():
+    folder = Path(aegen.__file__).parent
+    folders = ("runtime", "files", "images", "data", "train", "export")
+    library = "".join(file.read_text() for name in folders for file in (folder / name).rglob("*.py"))
+    assert [advice for advice in REMEDIES if advice not in library] == []

@@ -1,4 +1,4 @@
-"""A data set is a name or whatever a user has; it is split in a fixed way, and unusable data gives a clear error."""
+"""Data sets load by name or from files of many kinds, split in a fixed way, and unusable data gives a clear error."""
 
 import functools
 import gzip
@@ -24,13 +24,13 @@ def idx_bytes(array: np.ndarray) -> bytes:
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
-NOBODY = 65534  # a user without privileges
+NOBODY = 65534  # user ID without privileges
 CONTENTS = dict(zip(IDX_FILES, map(idx_bytes, (TRAIN, np.arange(60) % 10, TEST, np.arange(12) % 10)), strict=True))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of IDX files, compressed as they are published."""
+    """A folder of IDX files, compressed with gzip as MNIST is published."""
     path = tmp_path / "my images"
     path.mkdir()
     for name, content in CONTENTS.items():
@@ -89,7 +89,7 @@ def test_arrays_are_read_with_and_without_labels(tmp_path):
     np.savez(tmp_path / "a.npz", images=TRAIN, labels=np.arange(60))
     np.save(tmp_path / "b.npy", TRAIN / 255)
     with_labels, without = load(str(tmp_path / "a.npz")), load(str(tmp_path / "b.npy"))
-    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # shuffled together
+    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # labels are shuffled with images
     assert sorted([*with_labels.train.labels, *with_labels.validation.labels]) == list(range(60))
     assert without.train.labels is None
     assert np.array_equal(with_labels.train.images, without.train.images)
@@ -201,7 +201,7 @@ def test_a_file_of_another_size_in_a_sub_folder_is_named(tmp_path):
 
 @pytest.fixture
 def without_privileges(tmp_path, monkeypatch):
-    """A current folder where permissions hold: root, who may read everything, becomes another user for the test."""
+    """A current folder for tests of permissions; if a test gives up the rights of root, they are restored after it."""
     tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -224,7 +224,7 @@ def test_a_folder_without_permission_is_named(without_privileges, mode, content)
     else:
         for i in range(12):
             Image.fromarray(TRAIN[i]).save(inner / f"{i}.png")
-    load("set")  # imports everything that reading needs
+    load("set")  # import all modules that reading needs, while permissions still allow it
     inner.chmod(mode)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
@@ -234,7 +234,7 @@ def test_a_folder_without_permission_is_named(without_privileges, mode, content)
 
 @pytest.fixture
 def server(tmp_path):
-    """A mirror on this machine that serves the folder `tmp_path / "mirror"`."""
+    """A local web server that serves the folder `tmp_path / "mirror"` as a mirror."""
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     for name, content in CONTENTS.items():
@@ -266,7 +266,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "aegen" / "little"
 
 
-CLOSED = "http://127.0.0.1:9/"  # the discard port: nothing listens there
+CLOSED = "http://127.0.0.1:9/"  # a port on which nothing listens
 
 
 def test_a_published_set_is_downloaded_once_from_the_first_mirror_that_answers(server, cache, monkeypatch):

@@ -1,4 +1,4 @@
-"""Evaluation: the feature extractor does what its record says, and every metric stands beside its reference value."""
+"""The feature extractor has its recorded accuracy, and each metric is reported beside the value of real images."""
 
 import dataclasses
 import importlib
@@ -50,7 +50,7 @@ def reference_values(reference):
 
 
 def sample_metrics(images, reference):
-    """The metrics of images (n, 28, 28) that stand in for samples, by name."""
+    """Compute the metrics, by name, of images (n, 28, 28) as if a model had generated them."""
     return metric_values(MetricInputs(samples=ScoredImages(reference, images)))
 
 
@@ -59,7 +59,7 @@ def report_with(metrics):
 
 
 def documented_keys(command):
-    """The keys of the first JSON object in a command's help."""
+    """Return the keys of the first JSON object in the help text of a command."""
     text = " ".join(importlib.import_module(f"aegen.cli.{command}").command.help.split())
     return [key.strip('" ') for key in text[text.index("{") + 1 : text.index("}")].split(",")]
 

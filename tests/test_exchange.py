@@ -1,4 +1,4 @@
-"""An overwritten folder is the old one or the new one at every moment; folders of killed processes are removed."""
+"""An overwritten folder is always the old one or the new one, and temporary folders of killed processes are removed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The options of an export: the precision of weights, operators that every engine computes alike, and notes."""
+"""Options of an export: precision of the weights and notes; and operators that all engines compute alike."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ CONVOLUTIONS = Recipe(network="conv", channels=32)
 
 
 @pytest.mark.parametrize("recipe", [Recipe(widths=(64, 32)), CONVOLUTIONS])
-def test_storing_halves_changes_no_bit_of_the_result(recipe):
+def test_storing_weights_as_float16_changes_no_bit_of_the_result(recipe):
     torch.manual_seed(0)
     network = rounded(build(recipe, (1, 28, 28)).eval())
     single = onnx_bytes(decoder(network, recipe.latent_dim))
@@ -43,7 +43,7 @@ def test_storing_halves_changes_no_bit_of_the_result(recipe):
         assert np.allclose(results[0], network.decode(torch.from_numpy(latents)).numpy(), atol=1e-5)
 
 
-def test_rounding_is_to_the_nearest_half_without_subnormal_ones_and_leaves_the_original():
+def test_rounding_is_to_the_nearest_normal_float16_and_leaves_the_original():
     torch.manual_seed(0)
     network = build(Recipe(widths=(64, 32)), (1, 28, 28))
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_rounding_is_to_the_nearest_half_without_subnormal_ones_and_leaves_the_o
     assert torch.equal(after["encoder.1.bias"], before["encoder.1.bias"])
 
 
-def test_weights_that_no_half_holds_stay_as_they_are():
+def test_unrounded_weights_stay_float32_and_too_large_ones_are_refused():
     torch.manual_seed(0)
     network = build(Recipe(widths=(64, 32)), (1, 28, 28)).eval()
     single = onnx_bytes(decoder(network, 32))
@@ -70,7 +70,7 @@ def test_weights_that_no_half_holds_stay_as_they_are():
         rounded(network)
 
 
-def test_an_engine_without_shape_inference_finds_dtype_and_shape_of_every_half():
+def test_an_engine_without_shape_inference_finds_dtype_and_shape_of_every_float16_tensor():
     network = rounded(build(CONVOLUTIONS, (1, 28, 28)).eval())
     for graph in (encoder(network, (1, 28, 28)), decoder(network, CONVOLUTIONS.latent_dim)):
         model = onnx.load_from_string(stored_as_halves(onnx_bytes(graph))).graph
@@ -116,7 +116,7 @@ def test_exported_convolutions_hold_no_operator_that_engines_compute_differently
     assert nodes[1] == ["Gemm", "Reshape", *layers, "Conv", *shuffle, *layers, "Conv", *shuffle, "Sigmoid"]
 
 
-def test_an_artifact_of_halves_is_half_the_size_and_as_good(tmp_path, bars):
+def test_a_float16_artifact_is_half_the_size_and_as_good(tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(200, (8, 8)))
     dataset = load(str(tmp_path / "bars.npz"))
     train(Recipe(widths=(128, 64), latent_dim=4, epochs=3), dataset, tmp_path / "run")
@@ -135,7 +135,7 @@ def test_an_artifact_of_halves_is_half_the_size_and_as_good(tmp_path, bars):
     assert np.abs(models[0].reconstruct(dataset.test.images) - models[1].reconstruct(dataset.test.images)).max() < 0.01
 
 
-def test_a_card_ends_with_the_notes_that_it_is_given(tmp_path, bars):
+def test_a_model_card_ends_with_the_notes_of_the_export(tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(60, (6, 5)))
     dataset = load(str(tmp_path / "bars.npz"))
     train(Recipe(widths=(4,), latent_dim=2, epochs=1), dataset, tmp_path / "run")
@@ -159,7 +159,7 @@ def test_the_command_line_offers_every_precision():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, bars):
-    """A folder with a model in 8 bits and the same in single precision, and the test images of its data."""
+    """A folder with artifacts of one model, `fp32` and `int8`, and test images (n, 8, 8)."""
     folder = tmp_path_factory.mktemp("exported")
     np.savez(folder / "bars.npz", images=bars(400, (8, 8)))
     dataset = load(str(folder / "bars.npz"))
@@ -181,7 +181,8 @@ def test_in_8_bits_files_are_smaller_and_the_manifest_says_by_how_much_outputs_c
         "decoder.onnx": float(np.sqrt(np.mean((coarse.decode(latents) - exact.decode(latents)) ** 2))),
     }
     assert exact.manifest.quantisation_error == {}
-    assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)  # of other images, but alike
+    # The manifest's error is measured on other images of the same data set, so the two are only similar.
+    assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)
     assert 0 < changed["decoder.onnx"] < 0.05
     assert "held-out images: encoder" in (folder / "int8" / "README.md").read_text()
     assert "--precision int8" in coarse.manifest.commands[-1]
@@ -247,7 +248,7 @@ def test_a_learned_prior_is_exported_with_any_number_of_evaluations(tmp_path, ba
     train(Recipe(kind="vae", beta=0.1, widths=(8,), latent_dim=3, epochs=2), dataset, tmp_path / "run")
     trained = checkpoint.read(tmp_path / "run")
     learned = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=20))
-    options = ExportOptions(flow_steps=evaluations, prior="flow", licence="CC0", components=1, precision="fp16")
+    options = ExportOptions(evaluations=evaluations, prior="flow", licence="CC0", components=1, precision="fp16")
     manifest = export(trained, dataset, tmp_path / "artifact", learned=learned, options=options)
     assert manifest.learned_priors["flow"].evaluations == evaluations
     model = aegen.load(tmp_path / "artifact")

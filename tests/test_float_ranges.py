@@ -1,4 +1,4 @@
-"""Float images: rounding errors outside [0, 1] are clipped, and for any other range the message says what to do."""
+"""Float images a rounding error outside [0, 1] are clipped; for any other range, the error says how to convert them."""
 
 from pathlib import Path
 

@@ -30,7 +30,7 @@ QUICK = FlowRecipe(width=32, blocks=1, steps=1500, batch_size=256)
 
 
 def moons(n, seed):
-    """Latents of two classes on two half circles, which no Gaussian fits."""
+    """Make latents (n, 2) of two classes on two half circles, a distribution that no Gaussian fits."""
     random = np.random.default_rng(seed)
     classes = np.arange(n) % 2
     angle = np.pi * (random.random(n) + classes)
@@ -46,7 +46,7 @@ def flow():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, bars):
-    """A tiny labelled model with a flow, the flow, and the fraction of each class (2,)."""
+    """A tiny labelled model with a flow prior, the flow, and the fraction of each class (2,)."""
     folder = tmp_path_factory.mktemp("flow")
     images = bars(600, (6, 5))
     labels = (images.reshape(600, -1).mean(1) > np.median(images.reshape(600, -1).mean(1))).astype(np.int64) + 3
@@ -65,7 +65,7 @@ def exported(tmp_path_factory, bars):
 
 
 def sample(flow, classes, steps=32):
-    """Latents (n, 2) of classes (n,)."""
+    """Sample latents (n, 2) from a flow in `steps` integration steps. classes: class indices (n,)."""
     noise = torch.from_numpy(np.random.default_rng(5).standard_normal((len(classes), 2)).astype(np.float32))
     with torch.inference_mode():
         return flow.integrate(noise, torch.as_tensor(classes), steps).numpy()
@@ -77,7 +77,7 @@ def test_the_integration_error_falls_with_the_square_of_the_number_of_steps():
         (adams_bashforth(lambda x, step, n=n: x * (1 + step / n), start, n) - start * math.exp(1.5)).abs().max().item()
         for n in (16, 32, 64)
     ]
-    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)  # of second order
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)  # the integration method is of second order
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.2)
 
 
@@ -100,7 +100,7 @@ def test_a_flow_samples_a_distribution_that_no_gaussian_fits(flow):
     assert frechet_distance(samples, real.latent) < 0.02
     centres = np.stack([real.class_indices - 0.5, np.zeros(4000)], 1)
     radius = np.linalg.norm(samples - centres, axis=1)
-    assert np.median(np.abs(radius - 1)) < 0.12  # a Gaussian's is 0.3 and more
+    assert np.median(np.abs(radius - 1)) < 0.12  # for a fitted Gaussian this is at least 0.3
     assert samples[real.class_indices == 0, 1].mean() > 0.4
     assert samples[real.class_indices == 1, 1].mean() < -0.4
 
@@ -195,7 +195,7 @@ def test_a_latent_walk_leads_from_one_sample_to_another(exported):
     assert np.abs(paths[:, [0, -1]].reshape(8, 6, 5) - model.decode(ends)).max() < 1e-4
     assert np.allclose(model.latent_walk(2, steps=5, seed=1, label=4), paths[:2], atol=1e-5)
     straight = model.decode((0.5 * (ends[::2] + ends[1::2])).astype(np.float32))
-    assert np.abs(paths[:, 2] - straight).max() > 0.01  # the middle is a sample, not a mean
+    assert np.abs(paths[:, 2] - straight).max() > 0.01  # the middle of a walk is not the mean of its ends
     assert model.latent_walk(3, steps=2, seed=5, dtype="uint8").dtype == np.uint8
     with pytest.raises(InputError, match="steps: found 1, expected at least 2"):
         model.latent_walk(1, steps=1)
@@ -276,14 +276,15 @@ def test_a_damaged_prior_is_rejected_wherever_the_damage_is(tmp_path, bars):
             state = priors.read(file, trained).network.state_dict()
         except InputError:
             continue
-        assert all(torch.equal(value, state[name]) for name, value in expected.items())  # it was in unused padding
+        # The file is accepted only if the damage is in unused padding, so the weights are equal.
+        assert all(torch.equal(value, state[name]) for name, value in expected.items())
 
 
 def test_the_command_trains_a_prior_and_an_export_contains_it(cli, tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(300, (8, 4, 3)), labels=np.random.default_rng(0).integers(0, 3, 300))
     data, run = str(tmp_path / "bars.npz"), tmp_path / "run"
     train(Recipe(network="conv", channels=4, latent_dim=3, epochs=2, kind="vae"), load(data), run, data=data)
-    rejected = CliRunner().invoke(export_command, [str(run), "-o", str(tmp_path / "none"), "--flow-steps", "4"])
+    rejected = CliRunner().invoke(export_command, [str(run), "-o", str(tmp_path / "none"), "--evaluations", "4"])
     assert (rejected.exit_code, "prior.pt" in rejected.output) == (2, True)
     assert CliRunner().invoke(train_prior_command, [str(run), "--learning-rate", "-1"]).exit_code == 2
     missing = CliRunner().invoke(train_prior_command, [str(run), "--resume"])
@@ -292,11 +293,11 @@ def test_the_command_trains_a_prior_and_an_export_contains_it(cli, tmp_path, bar
     done = cli("train-prior", "run", "--width", "16", "--blocks", "1", "--steps", "60")
     assert done.returncode == 0, done.stderr
     assert "step 60/60" in done.stderr
-    done = cli("export", "run", "-o", "made", "--flow-steps", "4", "--components", "2", "--prior", "flow")
+    done = cli("export", "run", "-o", "made", "--evaluations", "4", "--components", "2", "--prior", "flow")
     assert done.returncode == 0, done.stderr
     model = aegen.load(tmp_path / "made")
     assert model.manifest.commands[1] == "aegen train-prior runs/made --width 16 --blocks 1 --steps 60"
-    assert "--flow-steps 4" in model.manifest.commands[2]
+    assert "--evaluations 4" in model.manifest.commands[2]
     assert model.sample(5, label=2).shape == (5, 8, 4, 3)
     done = cli("interpolate", "-n", "2", "--steps", "3", "--seed", "0", "--model", "./made", "-o", "paths.npy")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Forks beside threads: no child hangs, and none inherits a lock that a thread of its parent held."""
+"""A process with threads can fork: no child hangs, and no child inherits a lock held by a thread of its parent."""
 
 import functools
 import importlib
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 
 def soak(*arguments):
-    """Exit code, report and errors of the soak program."""
+    """Run attack/soak.py, and return its exit code, its report and its standard error."""
     done = subprocess.run([sys.executable, SOAK, *arguments], capture_output=True, text=True, timeout=300)
     return done.returncode, json.loads(done.stdout), done.stderr
 

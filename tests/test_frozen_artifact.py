@@ -1,7 +1,7 @@
-"""An artifact of format 2, frozen when the format was: every later build reads it and gives the same results.
+"""Every later version of aegen reads an artifact of format 2 and computes the same results from it.
 
-`frozen/format-2` is a convolutional VAE of 8x4 grey images in half precision, with class names and a flow prior of two
-evaluations. `frozen/expected.npz` holds what the build that made it computed. Neither is ever made again.
+`frozen/format-2` is a convolutional VAE of 8x4 grey images with float16 weights, class names, and a flow prior of two
+evaluations. `frozen/expected.npz` holds the results of the version that made it. Neither is ever changed.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 FROZEN = Path(__file__).parent / "frozen"
-PRIORS = [  # prior and class name
+PRIORS = [  # pairs of a prior and a class name
     ("standard", None),
     *((prior, label) for prior in ("diagonal", "gaussian", "gmm", "kde", "flow") for label in (None, "bright")),
 ]
@@ -32,12 +32,12 @@ def assert_within_one_level(pixels, expected):
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
-def test_its_golden_pairs_are_replayed(model):
+def test_the_frozen_artifact_passes_its_verification(model):
     assert model.manifest.format == 2
     assert model.verify().passed
 
 
-def test_it_encodes_and_decodes_to_the_same(model, expected):
+def test_the_frozen_artifact_encodes_and_decodes_as_when_it_was_made(model, expected):
     assert np.allclose(model.encode(expected["images"]), expected["latents"], rtol=1e-4, atol=1e-5)
     assert_within_one_level(model.reconstruct(expected["images"], dtype="uint8"), expected["reconstructions"])
 
@@ -55,7 +55,7 @@ def test_samples_of_every_prior_are_the_same_within_one_grey_level(model, expect
     assert_within_one_level(samples, expected[f"{prior}-{label or 'all'}"])
 
 
-def test_its_learned_prior_and_class_names_are_known(model):
+def test_learned_prior_and_class_names_of_the_frozen_artifact_are_read(model):
     assert model.manifest.class_names == ("bright", "dark")
     assert model.manifest.learned_priors["flow"].evaluations == 2
     assert set(model.priors) == {prior for prior, _ in PRIORS}

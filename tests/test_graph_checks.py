@@ -1,4 +1,4 @@
-"""A graph is refused before onnxruntime sees it, unless it is a plain network of bounded size."""
+"""A graph is refused before onnxruntime opens it, unless it is a plain network of bounded size and cost."""
 
 import numpy as np
 import onnx
@@ -16,13 +16,13 @@ FLOAT = TensorProto.FLOAT
 
 
 def refused(content: bytes, words: str) -> None:
-    """Assert that a decoder is refused with these words."""
+    """Assert that the check refuses a decoder with a message that matches `words`. content: bytes of an ONNX file."""
     with pytest.raises(ArtifactError, match=words):
         check_graph(content, "decoder.onnx", SIGNATURE)
 
 
 def body(*, outputs):
-    """A branch of an If operator."""
+    """Make a branch of an If operator. outputs: the name of its output."""
     return helper.make_graph([helper.make_node("Identity", ["latent"], [outputs])], "body", [], [
         helper.make_tensor_value_info(outputs, FLOAT, ["batch", 3])
     ])  # fmt: skip
@@ -164,7 +164,10 @@ def test_the_cost_of_a_shipped_graph_is_the_one_in_its_manifest(name):
 
 
 def field(number, content, *, wire=2, tag_bits=0) -> bytes:
-    """The bytes of one protobuf field. tag_bits: bits added above the 32 of its tag, which some readers ignore."""
+    """Encode one protobuf field.
+
+    wire: the wire type. tag_bits: bits to set above the 32 bits of the tag, which some parsers ignore.
+    """
 
     def varint(value):
         out = bytearray()
@@ -178,7 +181,7 @@ def field(number, content, *, wire=2, tag_bits=0) -> bytes:
 
 
 def with_graph_field(extra: bytes) -> bytes:
-    """A plain decoder with one more field in its graph."""
+    """Make a valid decoder, and append the encoded field `extra` to its graph."""
     model = onnx.load_from_string(decoder(helper.make_node("Relu", ["latent"], ["x"])))
     graph = model.graph.SerializeToString() + extra
     model.ClearField("graph")
@@ -186,7 +189,7 @@ def with_graph_field(extra: bytes) -> bytes:
 
 
 def constant_node(name, *attributes: bytes) -> bytes:
-    """The graph field of a Constant node whose output is `name`."""
+    """Encode a Constant operator as a field of a graph. name: its output. attributes: encoded attributes."""
     node = field(2, name) + field(4, b"Constant") + b"".join(field(5, attribute) for attribute in attributes)
     return field(1, node)
 
@@ -225,7 +228,7 @@ def test_bytes_that_two_readers_could_understand_differently_are_refused(extra):
 
 
 def with_value_info(*tensors) -> bytes:
-    """A plain decoder that declares intermediate tensors."""
+    """Make a valid decoder that declares intermediate tensors. tensors: (name, dtype, shape) each."""
     model = onnx.load_from_string(decoder(helper.make_node("Relu", ["latent"], ["x"])))
     model.graph.value_info.extend(helper.make_tensor_value_info(*tensor) for tensor in tensors)
     return model.SerializeToString()
@@ -285,7 +288,10 @@ def test_noise_may_have_another_width_than_the_latent():
 
 
 def sized(*nodes, **constants) -> bytes:
-    """A decoder with extra nodes that end in a tensor whose shape is `size`."""
+    """Make a decoder that also fills a tensor whose shape is the value of `size`.
+
+    nodes: operators, the last of which computes `size`. constants: arrays by name.
+    """
     filled = helper.make_node("ConstantOfShape", ["size"], ["filled"])
     after = helper.make_node("Relu", ["latent"], ["x"])
     return decoder(*nodes, filled, after, constants=[values(name, array) for name, array in constants.items()])

@@ -1,4 +1,4 @@
-"""The base install is enough to use a model, and nothing heavy is imported before it is used."""
+"""The base dependencies are enough to use a model, and no heavy module is imported before it is used."""
 
 import json
 import sys

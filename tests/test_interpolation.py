@@ -1,4 +1,4 @@
-"""Every path through latent space starts and ends at the given latents, and follows its curve in between."""
+"""Every interpolation path starts and ends at the given latents, and follows its curve in between."""
 
 import aegen
 import numpy as np

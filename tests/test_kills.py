@@ -1,4 +1,4 @@
-"""A part of the kill harness: `train` is killed in every gap between changes of its files, other commands in some."""
+"""Commands killed between any two changes of their files continue to the same result (short run of attack/kills.py)."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ HARNESS = Path(__file__).parent / "attack" / "kills.py"
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and reads paths from /proc")
 @pytest.mark.parametrize(
-    ("commands", "options"), [("train", ("--seed", "0")), ("train-prior,refine", ("--gaps", "3", "--seed", "1"))]
+    ("commands", "options"), [("train", ("--seed", "0")), ("train-prior,refine", ("--points", "3", "--seed", "1"))]
 )
 def test_killed_commands_continue_to_the_same_bytes(commands, options):
     process = subprocess.run(

@@ -1,4 +1,4 @@
-"""Label files are read in every published spelling, or named in an error: none is silently ignored."""
+"""Label files are read under every usual name; one that cannot be used is named, never silently ignored."""
 
 import gzip
 import struct

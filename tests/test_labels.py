@@ -1,4 +1,4 @@
-"""`label` is one class for all images or one for each image, as a label value or a class name; others are refused."""
+"""`label` is one class, or one for each image, by label value or class name; anything else is refused."""
 
 import json
 import shutil

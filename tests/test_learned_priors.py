@@ -1,4 +1,4 @@
-"""A learned prior is whatever graph the manifest names: its name and its file are free."""
+"""A learned prior may have any name and any file name; the manifest says which graph it is."""
 
 import json
 import shutil
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from aegen.runtime.artifact import SHIPPED
 from aegen.runtime.closed_form import PRIORS, STATISTICS
-from aegen.runtime.errors import InputError
+from aegen.runtime.errors import ArtifactError, InputError
 
 
 @pytest.fixture
 def changed(tmp_path):
-    """A copy of a shipped artifact with another manifest: `changed(change)`."""
+    """`changed(change)` copies a shipped artifact, calls `change(manifest, folder)`, and returns the folder."""
 
     def copy(change):
         folder = shutil.copytree(SHIPPED / "mnist-fast", tmp_path / "copy")
@@ -26,7 +26,7 @@ def changed(tmp_path):
 
 
 def rename(manifest, folder):
-    """Call the learned prior `map` and its file `map.onnx`."""
+    """Rename the learned prior to `map` and its file to `map.onnx`."""
     (folder / "prior.onnx").rename(folder / "map.onnx")
     for key in ("files", "graphs", "operators", "macs"):
         if "prior.onnx" in manifest[key]:
@@ -57,12 +57,31 @@ def test_a_latent_walk_takes_the_learned_prior_where_a_closed_form_one_is_the_de
     assert np.array_equal(model.latent_walk(1, steps=3, seed=1), expected)
 
 
-def test_noise_without_a_fixed_size_is_refused(changed):
-    def without_size(manifest, folder):
-        manifest["graphs"]["prior.onnx"]["inputs"][0]["shape"] = ["batch", "k"]
+@pytest.mark.parametrize("shape", [["batch", "k"], ["batch", "1"], ["batch", 0], ["batch", 2**31 - 1], []])
+def test_noise_without_a_usable_fixed_size_is_refused_on_opening(changed, shape):
+    def with_shape(manifest, folder):
+        manifest["graphs"]["prior.onnx"]["inputs"][0]["shape"] = shape
 
-    with pytest.raises(aegen.AegenError, match="noise"):
-        aegen.load(changed(without_size)).sample(1)
+    with pytest.raises(ArtifactError, match="a number k from 1 to 65,536"):
+        aegen.load(changed(with_shape))
+
+
+def test_verify_refuses_operators_that_the_manifest_does_not_name(changed):
+    def without_one(manifest, folder):
+        manifest["operators"]["prior.onnx"].remove("MatMul")
+
+    with pytest.raises(ArtifactError, match=r"prior\.onnx: operators: found .*MatMul"):
+        aegen.load(changed(without_one)).verify()
+
+
+@pytest.mark.parametrize("file", ["encoder.onnx", "decoder.onnx"])
+def test_a_learned_prior_cannot_replace_encoder_or_decoder(changed, file):
+    def with_graph(manifest, folder):
+        manifest["learned_priors"]["flow"]["graph"] = file
+        manifest["graphs"][file] = manifest["graphs"]["prior.onnx"]
+
+    with pytest.raises(ArtifactError, match=f"graphs: {file}"):
+        aegen.load(changed(with_graph))
 
 
 def test_every_array_of_the_statistics_belongs_to_one_description():

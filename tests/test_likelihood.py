@@ -1,4 +1,4 @@
-"""The importance-weighted bound of a VAE approaches log p(x), and the result states how it was computed."""
+"""The importance-weighted bound of a VAE approaches log p(x), and the result records how it was computed."""
 
 import math
 from itertools import pairwise
@@ -21,7 +21,7 @@ from aegen.train.objectives import Objective
 
 @pytest.fixture(scope="module", params=["bce", "gaussian"])
 def trained(request, tmp_path_factory, bars):
-    """A VAE with one latent dimension, so that log p(x) can be integrated numerically; its checkpoint, its images."""
+    """A VAE with one latent dimension, so that log p(x) can be integrated numerically; its checkpoint and images."""
     folder = tmp_path_factory.mktemp("likelihood")
     images = bars(400, (6, 5))
     np.savez(folder / "bars.npz", images=images)
@@ -41,7 +41,7 @@ def trained(request, tmp_path_factory, bars):
 
 
 def log_p(model, images):
-    """Log p(x) in nats of images uint8 (n, H, W), by a Riemann sum over the one latent dimension; (n,)."""
+    """Compute log p(x) in nats, (n,), by a Riemann sum over the one latent dimension. images: uint8 (n, H, W)."""
     z = np.linspace(-8, 8, 20_001)
     decoded = model.decode(z[:, None]).reshape(len(z), 1, -1).astype(np.float64)
     pixels = images.reshape(1, len(images), -1) / 255
@@ -49,7 +49,7 @@ def log_p(model, images):
     if sigma is None:
         p = np.clip(decoded, 1e-7, 1 - 1e-7)
         likelihood = (pixels * np.log(p) + (1 - pixels) * np.log1p(-p)).sum(-1)
-    else:  # tanh: the network's pixels are in [-1, 1]
+    else:  # a tanh network, with pixels in [-1, 1]
         scaled = 2 * (pixels - decoded) / sigma
         likelihood = -0.5 * (scaled**2).sum(-1) - pixels.shape[-1] * math.log(sigma * math.sqrt(2 * math.pi))
     joint = likelihood - 0.5 * z[:, None] ** 2 - 0.5 * math.log(2 * math.pi)
@@ -64,7 +64,7 @@ def test_many_samples_give_the_likelihood(trained):
     assert not bound.binarised
     differences = bound.nats - log_p(model, images)
     assert np.median(np.abs(differences)) < 0.02
-    assert np.abs(differences.mean()) < 0.05  # images whose posterior fits badly need more samples
+    assert np.abs(differences.mean()) < 0.05  # the mean is less exact, because some images need more samples
 
 
 def test_more_samples_give_a_tighter_bound(trained):
@@ -86,7 +86,7 @@ def test_with_one_sample_the_bound_is_the_negative_training_loss_on_average(trai
     with torch.inference_mode():
         losses = [objective(tensor, tensor, normals)[2].item() for normals in noise]
     bounds = [likelihood_bound(model, images, samples=1, seed=seed).nats.mean() for seed in range(400)]
-    # Training computes the KL in closed form and the bound samples it; they are equal on average.
+    # Training computes the KL divergence in closed form, the bound estimates it from samples; they agree on average.
     assert np.mean(bounds) == pytest.approx(-np.mean(losses), abs=4 * np.std(np.add(bounds, losses)) / math.sqrt(400))
 
 

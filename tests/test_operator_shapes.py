@@ -1,4 +1,4 @@
-"""The shape rule of every accepted operator agrees with onnxruntime."""
+"""The shape rule of every accepted operator gives the output shape that onnxruntime computes."""
 
 import numpy as np
 import onnxruntime
@@ -7,13 +7,13 @@ from aegen.runtime.graphs.operators import ACCEPTED, RULES
 from aegen.runtime.graphs.shapes import ROWS, Node, StaticTensor
 from onnx import TensorProto, helper, numpy_helper
 
-N = 3  # rows
+N = 3  # batch size of the inputs
 X = np.random.default_rng(0).random
 F, I, U, B = np.float32, np.int64, np.uint8, np.bool_  # noqa: E741
 
 
 def a(*shape, dtype=F):
-    """An input (N, *shape): floats in [0, 1), integers from 1 to 3, or booleans."""
+    """Make an input array (N, *shape): floats in [0, 1), integers from 1 to 3, or booleans."""
     if dtype == F:
         return X((N, *shape), dtype=F)
     numbers = np.arange(N * int(np.prod(shape))).reshape(N, *shape) % 3
@@ -21,17 +21,17 @@ def a(*shape, dtype=F):
 
 
 def c(*values, dtype=I):
-    """A constant vector of these values."""
+    """Make a constant vector of these values."""
     return ("constant", np.array(values, dtype))
 
 
 def s(value, dtype=I):
-    """A constant scalar."""
+    """Make a constant scalar."""
     return ("constant", np.array(value, dtype))
 
 
 def w(*shape, dtype=F):
-    """A constant of random weights of this shape."""
+    """Make a constant of random weights. shape: its shape."""
     return ("constant", (X(shape) * 3 + 1).astype(dtype))
 
 
@@ -127,13 +127,13 @@ CASES = [
     ("Pad", [a(5, 6), c(0, -1, 0, 0, 0, -2)], {}),
     ("Resize", [a(4, 10, 10), None, ("constant", np.array([1, 1, 0.7, 0.3], F))], {}),
 ]
-UNTESTED = {"Gelu", "GroupNormalization"}  # not in opset 18, or only as a function
+UNTESTED = {"Gelu", "GroupNormalization"}  # not in opset 18, or defined only as a function of other operators
 
 
 @pytest.mark.parametrize(
     ("name", "inputs", "attributes"), CASES, ids=[f"{i}-{case[0]}" for i, case in enumerate(CASES)]
 )
-def test_the_rule_of_an_operator_gives_the_shape_of_a_run(name, inputs, attributes):
+def test_the_shape_rule_of_an_operator_agrees_with_onnxruntime(name, inputs, attributes):
     feeds, constants, names, tensors = {}, [], [], []
     for i, given in enumerate(inputs):
         if given is None:

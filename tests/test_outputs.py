@@ -1,4 +1,4 @@
-"""An output that cannot be written gives an error in one line that names it, and nothing is left behind."""
+"""An output that cannot be written gives a one-line error that names it, and leaves no partial file."""
 
 import errno
 import resource
@@ -19,7 +19,7 @@ from aegen.runtime.errors import OutputError
 from PIL import Image
 
 TINY = str(Path(__file__).parent / "tiny" / "grey")
-LIMIT = 20_000  # bytes of a file
+LIMIT = 20_000  # size limit of a file, in bytes
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 
 
@@ -28,7 +28,7 @@ def limited():
 
 
 def failed(cli, *arguments):
-    """The line on standard error of a job that fails."""
+    """Run a command that must fail, and return its one line on standard error."""
     done = cli(*arguments)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert done.stderr.startswith("Error: ")
@@ -224,7 +224,7 @@ def test_an_artifact_that_is_replaced_while_it_is_read_is_read_again(tmp_path, m
     assert artifact.Artifact.open(tmp_path / "model").manifest.name == "colour"
 
 
-def test_signals_know_whether_an_output_is_unfinished(tmp_path):
+def test_an_unfinished_output_is_known_until_it_is_complete(tmp_path):
     with new_file(tmp_path / "x"):
         assert has_unfinished_output()
     with new_folder(tmp_path / "y"):

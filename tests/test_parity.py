@@ -1,4 +1,4 @@
-"""onnxruntime computes from an export what torch computed; otherwise there is no export."""
+"""onnxruntime computes from an exported model what torch computes; if not, no artifact is written."""
 
 import json
 import signal
@@ -56,7 +56,7 @@ VARIANTS = [
     "hyperparameters", VARIANTS, ids=lambda hyperparameters: "-".join(map(str, hyperparameters.values()))
 )
 @pytest.mark.parametrize("shape", [(8, 4), (4, 8, 3)], ids=["grey", "colour"])
-def test_python_gives_what_torch_gives(tmp_path, bars, hyperparameters, shape):
+def test_the_python_api_gives_what_torch_gives(tmp_path, bars, hyperparameters, shape):
     np.savez(tmp_path / "bars.npz", images=bars(300, shape))
     dataset = load(str(tmp_path / "bars.npz"))
     recipe = Recipe(widths=(8,), latent_dim=3, epochs=2, learning_rate=0.02, **hyperparameters)
@@ -94,7 +94,8 @@ def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, out
         "  aegen sample --model ./run-artifact -n 64 -o grid.png",
     ]
     for line in following:
-        few = ("--components", 1) if line.split()[1] == "export" else ()  # fitting a hundred takes half a minute
+        # One mixture component is enough here; fitting the default of 100 takes half a minute.
+        few = ("--components", 1) if line.split()[1] == "export" else ()
         done = cli(*line.split()[1:], *few)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "grid.png").stat().st_size > 1000
@@ -115,7 +116,7 @@ def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, out
     assert verified["pairs"] == 20
 
 
-def test_graphs_of_another_network_fail_the_proof():
+def test_graphs_of_another_network_fail_the_parity_check():
     image = ImageSpec((1, 6, 5), (0.0, 1.0))
     torch.manual_seed(0)
     network, other = (build(QUICK, image.shape).eval() for _ in range(2))

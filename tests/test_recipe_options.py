@@ -1,4 +1,4 @@
-"""The options of the commands that train are the hyperparameters of their recipes."""
+"""The commands that train have an option for every hyperparameter of their recipes."""
 
 import dataclasses
 import re

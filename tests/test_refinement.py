@@ -1,4 +1,4 @@
-"""Refinement of a flow and a decoder brings samples closer to real images and leaves the encoder unchanged."""
+"""Refining a flow and a decoder brings samples closer to real images and leaves the encoder unchanged."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ QUICK = RefinementRecipe(
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, bars):
-    """The folder of a run on labelled images, with a prior."""
+    """The folder of a training run on labelled images, with a trained prior."""
     folder = tmp_path_factory.mktemp("refinement")
     images = bars(800, (8, 8))
     labels = (images.reshape(800, -1).mean(1) > np.median(images.reshape(800, -1).mean(1))).astype(np.int64)
@@ -54,7 +54,7 @@ def run(tmp_path_factory, bars):
 
 @pytest.fixture(scope="module")
 def refined(run):
-    """The run and its prior before and after, and what was reported."""
+    """(Checkpoint, prior) before refinement, the same after it, and the progress reports."""
     before, reports = checkpoint.read(run), []
     prior = priors.read(run / "prior.pt", before)
     after = refine(before, prior, load(before.data), QUICK, threads=1, report=reports.append)
@@ -106,7 +106,8 @@ def test_refined_samples_are_closer_to_real_images_for_another_classifier(refine
     assert after[0].refinement == QUICK
     dataset = load(before[0].data)
     classifier = FeatureExtractorRecipe(channels=8, features=16, epochs=10, seed=11)
-    other = LayerFeatures(train_feature_extractor(classifier, dataset.train, dataset.validation))  # not used to refine
+    # Refinement did not use this classifier.
+    other = LayerFeatures(train_feature_extractor(classifier, dataset.train, dataset.validation))
     labels = torch.from_numpy(dataset.train.labels)
     real = feature_moments(other, [(torch.from_numpy(dataset.train.images[:, None] / np.float32(255)), labels)])
     target = MomentTarget(other, real)
@@ -233,6 +234,6 @@ def test_the_command_refines_a_run_and_an_export_records_how(run, cli, tmp_path)
     assert model.verify().passed
     assert model.manifest.commands[2:] == (
         "aegen refine runs/made --steps 3 --flow-steps 4 --classifier-epochs 1 -o runs/made-refined",
-        "aegen export runs/made-refined --prior flow --temperature 1 --components 2 --flow-steps 4 --precision fp16 "
+        "aegen export runs/made-refined --prior flow --temperature 1 --components 2 --evaluations 4 --precision fp16 "
         "-o made",
     )

@@ -1,4 +1,4 @@
-"""Resumed work ends with the same bytes as uninterrupted work; work that cannot be resumed is an error."""
+"""Resumed training ends with the same bytes as uninterrupted training; a run that cannot be resumed is an error."""
 
 import dataclasses
 import os
@@ -33,7 +33,7 @@ def data(tmp_path, bars):
 
 @pytest.fixture
 def aegen(tmp_path, monkeypatch, capsys):
-    """Run a command in this process, in the test's folder; returns its standard error."""
+    """`aegen("train", ...)` runs a command in this process, in the test's folder, and returns its standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -52,7 +52,7 @@ def resume(run, data, recipe=RECIPE):
 
 
 def interrupted(run, data, epoch):
-    """A run that was interrupted after an epoch."""
+    """Train and interrupt the run after an epoch. Returns the folder `run`."""
 
     def stop(reached):
         if reached.epoch == epoch:
@@ -65,7 +65,7 @@ def interrupted(run, data, epoch):
 
 @pytest.fixture
 def whole(tmp_path, data):
-    """A run that was not interrupted."""
+    """The folder of a training run that was not interrupted."""
     train(RECIPE, load(data), tmp_path / "whole", data=data, threads=1)
     return tmp_path / "whole"
 
@@ -209,7 +209,7 @@ def test_an_unfinished_training_of_a_prior_is_not_overwritten(aegen, tmp_path, d
 
 @pytest.fixture
 def refined(tmp_path, data, whole):
-    """A refined run."""
+    """The folder of a refined run."""
     trained, dataset = checkpoint.read(whole), load(data)
     prior = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2), threads=1)
     priors.save(prior, priors.beside(whole))
@@ -257,7 +257,7 @@ def test_archives_with_unusable_content_are_rejected(tmp_path, whole):
 
 
 def saved_prior(run, data, seed):
-    """The prior of a run, trained for a few steps and saved beside it."""
+    """Train a prior for a few steps, save it in the folder of its run, and return it."""
     prior = priors.train_prior(checkpoint.read(run), load(data), FlowRecipe(width=8, blocks=1, steps=4, seed=seed))
     priors.save(prior, priors.beside(run))
     return prior

@@ -1,4 +1,4 @@
-"""The methods: shapes, dtypes and ranges; sharing between threads and processes."""
+"""Methods of a model: shapes, dtypes and ranges of results, and sharing between threads and processes."""
 
 import copy
 import gc
@@ -16,9 +16,10 @@ import aegen
 import numpy as np
 import pytest
 from aegen.runtime import session
+from aegen.runtime.errors import InputError
 
 
-def test_images_go_in_and_come_out_in_one_form(model, images):
+def test_decoded_images_have_the_shape_of_the_input_and_floats_from_0_to_1(model, images):
     latents = model.encode(images)
     assert latents.shape == (20, model.latent_dim)
     assert latents.dtype == np.float32
@@ -173,7 +174,7 @@ def test_threads_share_a_model_and_agree(model):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_model_works_in_other_processes(model, method):
-    expected = model.sample(900, seed=9, batch_size=100)  # opens the session and wakes the workers before the fork
+    expected = model.sample(900, seed=9, batch_size=100)  # opens the session and starts the threads before the fork
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         for future in [pool.submit(aegen.Autoencoder.sample, model, 900, seed=9, batch_size=100) for _ in range(4)]:
             assert np.allclose(future.result(timeout=120), expected, atol=1e-5)
@@ -195,7 +196,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_it_pickles_as_its_path(model):
+def test_a_model_is_pickled_as_its_path(model):
     content = pickle.dumps(model)
     assert len(content) < 500
     again = pickle.loads(content)
@@ -208,22 +209,32 @@ def test_settings_survive_pickling(tiny):
     assert [len(chunk) for chunk in again.iter_sample(7)] == [3, 3, 1]
 
 
-def test_the_verification_passes_and_counts(model):
+def test_the_verification_passes_and_counts_the_golden_pairs(model):
     found = model.verify()
     assert found.passed
     assert found.pairs == 20
     assert set(found.largest_difference) == {"encoder.onnx", "decoder.onnx"}
 
 
-def test_a_model_says_what_it_is(model):
+def test_a_model_shows_its_name_and_lists_its_priors(model):
     assert model.name in repr(model)
     assert model.priors == ("standard", "diagonal", "gaussian", "gmm", "kde")
     assert model.manifest.default_prior in model.priors
     assert aegen.__version__.count(".") == 2
 
 
+def test_results_that_do_not_fit_into_memory_are_an_error_before_anything_is_sampled(monkeypatch, model):
+    def empty(shape, dtype):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", empty)
+    for method in (model.sample, model.sample_latents):
+        with pytest.raises(InputError, match="n: found 3, expected as many as fit into memory"):
+            method(3)
+
+
 def _peak(tmp_path, *arguments):
-    """Largest memory of a command, in MB."""
+    """Run an aegen command, and return its peak memory in MB."""
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
@@ -242,5 +253,5 @@ def test_memory_does_not_grow_with_the_number_of_images(method, tmp_path):
             np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.uint8, (n, 28, 28)).flush()
             given = [tmp_path / f"{n}.npy"]
         peaks.append(_peak(tmp_path, method, *given, "--model", "mnist-ae", "-o", f"{method}-{n}.npy"))
-    assert peaks[1] < peaks[0] + 40  # MB, of 157 MB more of images
+    assert peaks[1] < peaks[0] + 40  # MB; the larger set holds 153 MB more of images
     assert peaks[1] < 200

@@ -1,4 +1,4 @@
-"""A seed is one endless row of samples, the same however it is computed."""
+"""A seed fixes an endless sequence of samples, which is the same however it is computed."""
 
 import functools
 import math
@@ -30,12 +30,12 @@ FAR = 2**40
 
 @functools.cache
 def with_settings(threads, batch_size):
-    """The model MODEL with other settings."""
+    """Load MODEL again with other settings."""
     return aegen.load(MODEL.name, threads=threads, batch_size=batch_size)
 
 
 def philox(counter, key):
-    """Four words of Philox4x64-10: the paper's algorithm, in integers of Python."""
+    """Compute four 64-bit words of Philox4x64-10 (Salmon et al. 2011), in Python integers."""
     mask = 2**64 - 1
     words = [counter >> 64 * i & mask for i in range(4)]
     for _ in range(10):
@@ -46,7 +46,7 @@ def philox(counter, key):
 
 
 def word(seed, stream, index):
-    """One word of a stream of a seed."""
+    """Return the 64-bit word at this index in one of the random streams of a seed."""
     return philox(index // 4, (seed, stream))[index % 4]
 
 
@@ -100,7 +100,7 @@ def test_strata_are_the_ranks_of_philox_words_and_a_uniform_in_each_stratum(seed
 @pytest.mark.parametrize("stream", STREAMS)
 @settings(deadline=None, max_examples=50)
 @given(seed=SEEDS, start=st.integers(0, 3000), n=st.integers(0, 1100), cut=st.integers(0, 1100))
-def test_noise_is_the_same_bit_for_bit_wherever_a_row_is_cut(stream, seed, start, n, cut):
+def test_noise_is_the_same_bit_for_bit_wherever_the_sequence_is_split(stream, seed, start, n, cut):
     read, noise = STREAMS[stream], Noise(seed)
     whole = read(noise, 0, start + n)
     assert np.array_equal(read(noise, start, n), whole[start:])
@@ -141,7 +141,7 @@ def test_a_seed_that_is_no_integer_of_64_bits_is_an_error(seed):
 
 
 @pytest.mark.parametrize("start", [-1, 2**53 + 1, 1.0, True, "1", None])
-def test_a_start_that_is_no_place_in_a_row_is_an_error(start):
+def test_a_start_that_is_no_valid_index_is_an_error(start):
     with pytest.raises(InputError, match=r"start: found .* expected a whole number from 0 to 2\^53"):
         MODEL.sample(1, start=start)
 
@@ -163,7 +163,7 @@ def test_same_seed_gives_the_same_latents_at_any_start_batch_size_and_thread_cou
 
 
 @pytest.mark.parametrize("prior", PRIOR_NAMES)
-def test_the_first_16_of_64_are_the_16(prior):
+def test_the_first_16_of_64_latents_equal_a_sample_of_16(prior):
     latents = MODEL.sample_latents(64, seed=3, prior=prior)
     assert np.array_equal(latents[:16], MODEL.sample_latents(16, seed=3, prior=prior))
     assert np.array_equal(latents[16:], MODEL.sample_latents(48, seed=3, start=16, prior=prior))
@@ -179,8 +179,8 @@ def test_latents_of_a_learned_prior_agree_to_float_rounding_at_any_start_and_bat
 
 
 @pytest.mark.parametrize(("name", "prior"), [*((MODEL.name, prior) for prior in PRIOR_NAMES), (LEARNED, None)])
-def test_samples_far_along_a_row_are_computed_at_once(name, prior):
-    """A row that was computed from its beginning would not end within this test."""
+def test_samples_at_a_huge_start_are_computed_without_those_before(name, prior):
+    """Computing all samples from index 0 up to FAR would take far too long for a test."""
     model = aegen.load(name)
     latents = model.sample_latents(3, seed=1, start=FAR, prior=prior)
     assert np.allclose(model.sample_latents(1, seed=1, start=FAR + 2, prior=prior), latents[2:], rtol=1e-5, atol=1e-5)
@@ -196,7 +196,7 @@ def test_images_agree_to_one_grey_level_at_any_start_batch_size_and_thread_count
         assert np.abs(again - expected[start:]).max() <= 1
 
 
-def test_chunks_are_the_sample():
+def test_joined_chunks_of_iter_sample_equal_sample():
     chunks = list(MODEL.iter_sample(100, seed=2, start=5, batch_size=32))
     assert [len(chunk) for chunk in chunks] == [32, 32, 32, 4]
     assert np.allclose(np.concatenate(chunks), MODEL.sample(105, seed=2)[5:], atol=1e-5)
@@ -208,7 +208,7 @@ def test_different_seeds_and_no_seed_differ():
 
 
 @pytest.mark.parametrize("prior", ["diagonal", "gaussian", "gmm", "kde"])
-def test_latents_of_a_label_keep_the_contract(prior):
+def test_latents_of_a_label_are_the_same_at_any_start_and_batch_size(prior):
     latents = MODEL.sample_latents(64, seed=3, prior=prior, label=7)
     part = with_settings(2, 5).sample_latents(51, seed=3, start=13, prior=prior, label=7)
     assert np.array_equal(latents[13:], part)
@@ -218,8 +218,10 @@ def test_latents_of_a_label_keep_the_contract(prior):
 @pytest.mark.parametrize("label", [None, 4])
 @pytest.mark.parametrize("prior", PRIOR_NAMES)
 def test_latents_follow_the_density_of_their_prior(prior, label):
-    """The mean of log p(z) over samples is minus the entropy, which two halves of the samples must agree on; and no
-    prior's samples are likelier under another one (Gibbs' inequality)."""
+    """Samples of a prior are on average likelier under it than under another prior (Gibbs' inequality).
+
+    Two halves of the samples also agree on the mean of log p(z), which estimates minus the entropy.
+    """
     if prior == "standard" and label is not None:
         return
     latents = MODEL.sample_latents(20_000, seed=0, prior=prior, label=label, temperature=1)
@@ -257,7 +259,7 @@ def test_every_density_is_that_of_scipy():
         assert np.allclose(MODEL.log_prob(latents, prior=name), density, rtol=1e-4, atol=1e-3), name
 
 
-def test_components_are_chosen_as_often_as_they_weigh():
+def test_components_are_chosen_in_proportion_to_their_weights():
     weights = np.array([0.7, 0.2, 0.1], np.float32)
     means = np.array([[-100.0], [0.0], [100.0]], np.float32)
     mixture = Mixture(weights, means, np.ones((3, 1, 1), np.float32))

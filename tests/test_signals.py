@@ -1,4 +1,4 @@
-"""A signal at any moment of the start ends the program with 129, 130 or 143, and at most one line on standard error."""
+"""A signal during start-up ends the program with exit code 129, 130 or 143, and at most one line on standard error."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ import aegen
 import numpy as np
 import pytest
 
-STARTS = 9  # for each signal
-MAX_DELAY = 0.4  # seconds between the start of aegen's own code and the latest signal
-# Reports when aegen's own code begins, because before that Python itself handles signals.
+STARTS = 9  # number of program starts for each signal
+MAX_DELAY = 0.4  # seconds from the start of aegen's own code to the latest signal
+# A program that reports when aegen's own code begins; until then, Python itself handles signals.
 REPORTING_START = """
 import os, sys
 fd = int(sys.argv[1])
@@ -31,7 +31,7 @@ def restore_default_signals():
 
 
 def started(folder, *arguments):
-    """A program that has just reached aegen's own code."""
+    """Start a program, and return the process when it has just reached aegen's own code."""
     reader, writer = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", REPORTING_START, str(writer), "aegen", *arguments],

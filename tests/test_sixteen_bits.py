@@ -1,4 +1,4 @@
-"""A 16-bit image is read with the grey levels of its 8-bit form, in every mode, and is never silently read as black."""
+"""A 16-bit image is read with the levels of its 8-bit version, in every mode, and never silently as black."""
 
 import struct
 import zlib
@@ -21,7 +21,10 @@ CHUNKS = {
 
 
 def png(levels: np.ndarray, kind: int, bits: int, chunks: dict[bytes, bytes]) -> bytes:
-    """A PNG of grey levels, the same in all colours; an alpha channel is opaque except in the first row."""
+    """Make a PNG whose colour channels all have the same levels; alpha is opaque except in the first row.
+
+    levels: integers (H, W). kind: colour type of the PNG. bits: 8 or 16. chunks: additional chunks by name.
+    """
     channels = CHANNELS[kind]
     pixels = np.repeat(levels[..., None].astype(np.uint16), channels, -1)
     if channels in (2, 4):
@@ -62,7 +65,7 @@ def test_every_mode_and_chunk_gives_the_levels_of_eight_bits(tmp_path, kind, nam
 
 def test_levels_of_the_whole_range_become_their_high_byte_in_every_mode(tmp_path):
     levels = np.random.default_rng(0).integers(0, 65536, (5, 5)).astype(np.uint16)
-    levels[1] = [255, 256, 65279, 65534, 65535]  # where the high byte and a division by 257 differ
+    levels[1] = [255, 256, 65279, 65534, 65535]  # here the high byte differs from a division by 257
     for kind in CHANNELS:
         (tmp_path / "16.png").write_bytes(png(levels, kind, 16, {}))
         images = read_images(tmp_path / "16.png", shape=(1, 5, 5)).images[0]

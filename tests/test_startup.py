@@ -1,4 +1,4 @@
-"""Networks open in the background, registered imports run meanwhile, and errors are raised by the first run."""
+"""Networks open in the background, registered imports follow, and the first run raises any error of the opening."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def wait_for_openings():
 
 
 def network(opened):
-    """The decoder of a tiny artifact, which adds the opening thread's name to `opened`."""
+    """Make the decoder of a tiny artifact; opening it appends the name of the opening thread to `opened`."""
     artifact = Artifact.open(TINY)
 
     def read():

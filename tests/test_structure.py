@@ -27,12 +27,12 @@ ALLOWED_IMPORTS = {
 NOT_INSTALLED = {"", "tests", "benchmarks", "examples", "findings", "docs"}
 LIBRARY = [folder for folder in ALLOWED_IMPORTS if folder != "cli"]
 HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "onnx", "onnxscript", "sklearn", "pooch", "tqdm"}
-PRIVATE_IN_LIBRARIES = {  # names of other packages that have no public form
-    "_exit",  # os: documented, ends a process at once
-    "_thread",  # documented module
-    "_mmap",  # numpy.memmap: the mapping that MADV_DONTNEED is given to
-    "_foreach_lerp_",  # torch: what its own averaged models use
-    "_didModify",  # zipfile: writes a directory of altered entries
+PRIVATE_IN_LIBRARIES = {  # private names of other packages, used because no public name exists
+    "_exit",  # os: documented; ends a process at once
+    "_thread",  # Python: documented module
+    "_mmap",  # numpy.memmap: the memory map, needed to call madvise
+    "_foreach_lerp_",  # torch: used by its own AveragedModel
+    "_didModify",  # zipfile: makes it write a directory of altered entries
 }
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
@@ -40,7 +40,7 @@ MAX_PARAMETERS_FOR_ONE_CALLER = 5
 
 
 class Module(NamedTuple):
-    """A Python file: its path below the root, with slashes, its text and its syntax tree."""
+    """A Python file: its path relative to the root, with slashes, its text and its syntax tree."""
 
     path: str
     text: str
@@ -52,7 +52,7 @@ class Module(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A breach of a rule: the file, the line, and what is wrong."""
+    """A violation of a rule: the file, the line, and what is wrong."""
 
     path: str
     line: int
@@ -63,8 +63,8 @@ class Finding(NamedTuple):
 
 
 def imports_go_one_way(module: Module) -> Iterator[Finding]:
-    """A folder imports only the folders that it may."""
-    if module.folder not in ALLOWED_IMPORTS or module.path.endswith("__main__.py"):  # a __main__ is never imported
+    """A folder imports only folders that ALLOWED_IMPORTS lists for it."""
+    if module.folder not in ALLOWED_IMPORTS or module.path.endswith("__main__.py"):  # no module imports a __main__.py
         return
     for line, folder in own_imports(module):
         if folder not in ALLOWED_IMPORTS[module.folder] | {module.folder}:
@@ -72,7 +72,7 @@ def imports_go_one_way(module: Module) -> Iterator[Finding]:
 
 
 def runtime_needs_numpy_and_onnxruntime_alone(module: Module) -> Iterator[Finding]:
-    """No module of runtime imports anything else that is installed."""
+    """Modules of runtime import no installed package except numpy and onnxruntime."""
     if module.folder == "runtime":
         for node in ast.walk(module.tree):
             for name in imported_libraries(node) & (HEAVY - {"numpy", "onnxruntime"} | {"click"}):
@@ -80,7 +80,7 @@ def runtime_needs_numpy_and_onnxruntime_alone(module: Module) -> Iterator[Findin
 
 
 def commands_import_late(module: Module) -> Iterator[Finding]:
-    """Modules of cli import libraries and the folders train and export inside functions."""
+    """Modules of cli import heavy packages, and the folders train and export, only inside functions."""
     if module.folder != "cli":
         return
     for node in executed_on_import(module.tree):
@@ -91,9 +91,9 @@ def commands_import_late(module: Module) -> Iterator[Finding]:
 
 
 def library_texts_name_no_flags(module: Module) -> Iterator[Finding]:
-    """No text outside cli names an option, except in a whole command in backticks or on a line of its own.
+    """No text outside cli names an option, except as part of a whole command, in backticks or on a line of its own.
 
-    A string without a space is no text: commands that an artifact records are put together from options.
+    Strings without a space are not checked, because recorded commands are put together from options.
     """
     if module.folder in LIBRARY:
         for line, text in texts(module):
@@ -105,7 +105,7 @@ def library_texts_name_no_flags(module: Module) -> Iterator[Finding]:
 
 
 def functions_are_short(module: Module) -> Iterator[Finding]:
-    """No function has more than MAX_FUNCTION_LINES lines, with its docstring."""
+    """No function has more than MAX_FUNCTION_LINES lines, including its docstring."""
     for node in functions(module):
         lines = node.end_lineno - node.lineno + 1
         if lines > MAX_FUNCTION_LINES:
@@ -142,7 +142,7 @@ def names_say_what_things_are(module: Module) -> Iterator[Finding]:
 
 
 def private_names_stay_in_their_module(module: Module) -> Iterator[Finding]:
-    """A name with an underscore is used only in the module that defines it: no import, attribute or string names it."""
+    """A name that begins with an underscore is used only in its own module, not by import, attribute or string."""
     own = {*defined_names(module)}
     for node in ast.walk(module.tree):
         names: list[str] = []
@@ -176,7 +176,7 @@ Rule = Callable[[Module], Iterator[Finding]]
 
 
 def findings(rule: Rule, root: Path = ROOT) -> list[Finding]:
-    """What breaks a rule in the files that it holds for: all but the tests, or all."""
+    """List the violations of a rule. Most rules do not apply to tests; RULES_EVERYWHERE do."""
     return [
         finding
         for module in modules(root)
@@ -187,7 +187,7 @@ def findings(rule: Rule, root: Path = ROOT) -> list[Finding]:
 
 @cache
 def modules(root: Path) -> list[Module]:
-    """Every Python file below a folder that belongs to the repository."""
+    """Read every Python file below a folder, except in hidden and build folders."""
     found = []
     for path in sorted(root.rglob("*.py")):
         relative = path.relative_to(root)
@@ -198,7 +198,7 @@ def modules(root: Path) -> list[Module]:
 
 
 def texts(module: Module) -> Iterator[tuple[int, str]]:
-    """The line and the text of every string but docstrings; a value in an f-string stands as {}."""
+    """Yield the line and the text of every string except docstrings, with {} for each value in an f-string."""
     nodes = [*ast.walk(module.tree)]
     skipped: set[ast.AST] = {node.value for node in nodes if isinstance(node, ast.Expr)}
     skipped |= {part for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -210,17 +210,17 @@ def texts(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function and method of a module."""
+    """Yield every function and method of a module."""
     yield from (node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def is_private(name: str) -> bool:
-    """Whether a name begins with one underscore and says more."""
+    """Whether a name begins with exactly one underscore and a letter."""
     return re.match(r"_[A-Za-z]", name) is not None
 
 
 def defined_names(module: Module) -> Iterator[str]:
-    """The names and attributes that a module gives values to."""
+    """Yield the functions, classes, variables and attributes of self that a module defines."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -231,7 +231,7 @@ def defined_names(module: Module) -> Iterator[str]:
 
 
 def executed_on_import(tree: ast.Module) -> Iterator[ast.AST]:
-    """The nodes outside functions and outside `if TYPE_CHECKING:`."""
+    """Yield the syntax nodes that run on import: not those in functions or under `if TYPE_CHECKING:`."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -243,14 +243,14 @@ def executed_on_import(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def own_imports(module: Module) -> Iterator[tuple[int, str]]:
-    """The line and the folder of every import of the package's own folders."""
+    """Yield the line and the folder of every import from a folder of this package."""
     for node in ast.walk(module.tree):
         for folder in imported_folders(module, node):
             yield node.lineno, folder
 
 
 def imported_folders(module: Module, node: ast.AST) -> Iterator[str]:
-    """The package's own folders that a node imports: by a statement, or by a string for import_module."""
+    """Yield the folders of this package that a node imports, by a statement or by a string for import_module."""
     package = module.path.split("/")[:-1]
     names = []
     if isinstance(node, ast.ImportFrom):
@@ -265,7 +265,7 @@ def imported_folders(module: Module, node: ast.AST) -> Iterator[str]:
 
 
 def imported_libraries(node: ast.AST) -> set[str]:
-    """The first parts of the modules that a node imports from elsewhere."""
+    """Return the top-level packages that an absolute import statement names."""
     if isinstance(node, ast.Import):
         return {alias.name.partition(".")[0] for alias in node.names}
     if isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -285,7 +285,7 @@ def test_every_folder_of_the_package_has_a_rule_for_its_imports():
 
 
 def test_the_allowed_imports_have_no_cycle():
-    TopologicalSorter(ALLOWED_IMPORTS).prepare()  # raises CycleError
+    TopologicalSorter(ALLOWED_IMPORTS).prepare()  # raises CycleError if there is a cycle
 
 
 def test_tests_are_no_package():
@@ -356,7 +356,7 @@ def test_what_the_rule_allows_is_accepted(rule, path, code, tmp_path):
 
 
 def written_and_checked(rule: Rule, path: str, code: str, root: Path) -> list[Finding]:
-    """What a rule finds in a repository with this one file."""
+    """Write one file into an empty folder, and return what a rule finds there."""
     file = root / path
     file.parent.mkdir(parents=True)
     file.write_text(code)

@@ -1,4 +1,4 @@
-"""Using aegen writes nothing under the home folder and leaves no thread running, as telemetry would."""
+"""Telemetry of onnxruntime is off: using aegen writes no file in the home folder and leaves no thread running."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The default number of threads is that of the allowed CPUs, limited by control groups of version 1 and 2."""
+"""The default number of threads is the number of allowed CPUs, limited by Linux control groups (v1 and v2)."""
 
 import pytest
 from aegen.runtime import threads
@@ -11,7 +11,11 @@ OTHER = "36 31 0:33 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n40 1
 
 @pytest.fixture
 def tree(tmp_path):
-    """Make the files of a system: the groups of the process, the mounted hierarchies, and limits by path."""
+    """`tree(groups, mounts, **limits)` writes the files in which Linux describes control groups.
+
+    groups: content of /proc/self/cgroup. mounts: content of /proc/self/mountinfo. limits: content of other files, by
+    path. Returns the root folder.
+    """
 
     def make(groups, mounts, **limits):
         files = {"proc/self/cgroup": groups, "proc/self/mountinfo": OTHER + mounts, **limits}

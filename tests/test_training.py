@@ -1,4 +1,4 @@
-"""Training improves the loss, is reproducible, and writes files that hold data only."""
+"""Training improves the loss, is reproducible, and writes files that hold only data, no code."""
 
 import dataclasses
 import itertools
@@ -86,7 +86,7 @@ def test_widths_and_latent_dim_set_the_layers_of_the_networks():
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_different_ones(data, tmp_path):
     weights = []
     for i, recipe in enumerate([QUICK, QUICK, dataclasses.replace(QUICK, seed=1)]):
-        torch.manual_seed(i)  # the caller's random state must neither matter nor change
+        torch.manual_seed(i)  # training neither uses nor changes the caller's random state
         before = torch.random.get_rng_state()
         train(recipe, load(data), tmp_path / f"run{i}")
         assert torch.equal(torch.random.get_rng_state(), before)
@@ -367,9 +367,10 @@ def test_two_processes_train_one_network(tmp_path, data):
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])  # also with fewer rows than processes
+# In the second case, a batch has fewer images than there are processes.
+@pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])
 def test_two_processes_compute_what_one_computes(tmp_path, bars, images, batch_size):
-    """Without noise in the loss, splitting a batch changes nothing but rounding."""
+    """The loss has no random part here, so splitting a batch between processes changes only rounding errors."""
     np.savez(tmp_path / "bars.npz", images=bars(images, (6, 5)))
     options = "--data bars.npz --widths 8 --latent-dim 3 --epochs 2 --batch-size"
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -382,7 +383,7 @@ def test_two_processes_compute_what_one_computes(tmp_path, bars, images, batch_s
     assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)
 
 
-def test_a_process_without_a_row_of_a_batch_counts_no_row(monkeypatch):
+def test_processes_count_every_image_of_a_batch_once_even_if_some_have_none(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     counted = []
     for rank in range(3):
@@ -411,7 +412,7 @@ def test_ctrl_c_keeps_the_last_complete_epoch(start, data, tmp_path):
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.5)  # some epochs later, in the middle of one or between its files
+    time.sleep(0.5)  # the signal comes some epochs later, within an epoch or while its files are written
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     epochs = [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()]

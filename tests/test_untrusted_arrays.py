@@ -1,4 +1,4 @@
-"""Untrusted arrays: only requested ones are opened, no more is inflated than declared, and damage is one error."""
+"""Untrusted archives: only requested arrays are read, none beyond its declared size, and damage gives one error."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from aegen.runtime.errors import ArtifactError, InputError
 
 
 def npy(text: str, data: bytes = b"", version=(1, 0)) -> bytes:
-    """A `.npy` with a header of this text."""
+    """Make the bytes of a `.npy` file whose header has this text."""
     width = "<H" if version[0] == 1 else "<I"
     return b"\x93NUMPY" + bytes(version) + struct.pack(width, len(text)) + text.encode("latin-1") + data
 
@@ -77,7 +77,7 @@ def test_a_header_that_describes_no_plain_array_is_one_short_error(content):
 
 
 def archive(*members, compression=zipfile.ZIP_STORED) -> io.BytesIO:
-    """An `.npz` of members (name, content)."""
+    """Make an `.npz` file in memory. members: (name, bytes) each."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as opened:
         for name, content in members:
@@ -152,7 +152,7 @@ except aegen.AegenError as error:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     grown = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True).stdout
-    assert int(grown) < 200_000  # kB
+    assert int(grown) < 200_000  # memory growth in kB
 
 
 STATISTICS = [

@@ -1,4 +1,4 @@
-"""A bad image source is refused by its headers, in little memory, with one line that says everything that is wrong."""
+"""A bad image source is refused after reading its headers only, in little memory, with a complete one-line error."""
 
 import gzip
 import io
@@ -17,7 +17,7 @@ from aegen.images.reading import read_images
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, ShapeError
 from PIL import Image
 
-LIMIT = 60_000_000  # bytes of memory that a refusal may take
+LIMIT = 60_000_000  # bytes of memory that refusing a file may take
 
 
 def idx_header(*shape: int) -> bytes:
@@ -81,7 +81,7 @@ print((peak() - before) // 1024)
 
 
 def measured(path, mode: str) -> tuple[str, int]:
-    """The output of reading an image, and the MB of memory that reading took."""
+    """Read an image in a new process. Returns what it printed, and the MB of memory that reading took."""
     done = subprocess.run([sys.executable, "-c", MEASURED, path, mode], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     text, memory = done.stdout.strip().splitlines()
@@ -93,14 +93,15 @@ def test_a_large_image_is_reduced_in_bounded_memory(tmp_path):
     Image.new("RGBA", (4000, 4000), (10, 200, 30, 128)).save(tmp_path / "large.png", compress_level=1)
     text, memory = measured(tmp_path / "large.png", "resize")
     assert text == "(1, 28, 28)"
-    assert memory < 1.7 * 4 * 16  # four bytes for each pixel, and less than that for everything else
+    assert memory < 1.7 * 4 * 16  # 16 million pixels of 4 bytes, and less than that for everything else
     text, memory = measured(tmp_path / "large.png", "refuse")
     assert "found grey images of 4000x4000 pixels" in text
     assert memory < 50
 
 
 def test_reducing_in_strips_gives_the_result_of_reducing_at_once(tmp_path):
-    random = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)  # few, so that enlargements are smooth
+    # Few pixels, so that the enlarged image is smooth.
+    random = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
     for name, mode in (("rgba", "RGBA"), ("rgb", "RGB"), ("grey", "L")):
         image = Image.fromarray(random).convert(mode)
         image.resize((2000, 2400), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png", compress_level=1)
@@ -113,7 +114,7 @@ def test_reducing_in_strips_gives_the_result_of_reducing_at_once(tmp_path):
 
 
 def announced(width: int, height: int) -> bytes:
-    """A PNG that announces a size and holds nothing."""
+    """Make a PNG whose header declares this size but which has no pixel data."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -1,4 +1,4 @@
-"""An impossible manifest is refused with an ArtifactError of one short line."""
+"""A manifest with impossible values is refused with an ArtifactError of one short line."""
 
 import json
 from pathlib import Path

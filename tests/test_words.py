@@ -1,4 +1,4 @@
-"""The code base uses the field's words: forbidden_words.toml lists the others and what replaces them."""
+"""The code base uses the standard terms of machine learning; forbidden_words.toml lists the words not to use."""
 
 import ast
 import io
@@ -30,7 +30,7 @@ CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class Phrase(NamedTuple):
-    """A piece of text, where it stands, and its kind: "names", "texts" or "prose"."""
+    """A piece of text, its file and line, and its kind: "names", "texts" or "prose"."""
 
     source: str
     line: int
@@ -39,7 +39,7 @@ class Phrase(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A forbidden word, where it was found, and what replaces it."""
+    """A forbidden word, the file and line where it was found, and what replaces it."""
 
     source: str
     line: int
@@ -136,13 +136,13 @@ def test_words_are_found_in_options_and_their_help():
         "f()  # a knob",
     ],
 )
-def test_words_are_found_in_every_place_of_a_module(code):
+def test_words_are_found_everywhere_in_a_module(code):
     found = [hit for phrase in phrases_of_python("module.py", code) for hit in hits(phrase)]
     assert {hit.word for hit in found} == {"knob"}
 
 
 def module_with(phrase: str, kind: str) -> str:
-    """A module that has the phrase in its second line, as an identifier, a string or a comment."""
+    """Make a module (Python source) whose second line has the phrase as an identifier, a string or a comment."""
     name = re.sub(r"\W+", "_", phrase)
     line = {
         "names": f"{name.lower()} = 1",
@@ -154,7 +154,7 @@ def module_with(phrase: str, kind: str) -> str:
 
 
 def hits(phrase: Phrase) -> Iterator[Hit]:
-    """The forbidden words of a phrase."""
+    """Yield the forbidden words in a phrase."""
     kinds = {phrase.kind}
     text = phrase.text
     if phrase.kind == "names":
@@ -175,13 +175,13 @@ def hits(phrase: Phrase) -> Iterator[Hit]:
 
 
 def _holds(context: re.Pattern[str], text: str, match: re.Match[str]) -> bool:
-    """Whether an allowed phrase in a text includes a match."""
+    """Whether a match of a forbidden word lies within an allowed phrase. context: the pattern of that phrase."""
     return any(found.start() <= match.start() and match.end() <= found.end() for found in context.finditer(text))
 
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], list[tuple[str, re.Pattern[str]]], dict]]:
-    """The entries of forbidden_words.toml with compiled patterns; an allowed phrase has the folder that it holds in."""
+    """Compile the entries of forbidden_words.toml: (pattern, [(folder, allowed phrase)], entry) for each."""
     compiled = []
     for entry in WORDS:
         allowed = [phrase.rpartition(": ") for phrase in entry["allowed"]]
@@ -192,18 +192,18 @@ def patterns() -> list[tuple[re.Pattern[str], list[tuple[str, re.Pattern[str]]],
 
 @cache
 def any_word() -> re.Pattern[str]:
-    """A pattern for all forbidden words, so that most phrases are searched once."""
+    """Compile one pattern for all forbidden words, so that most phrases need only one search."""
     return _words("|".join(f"(?:{entry['pattern']})" for entry in WORDS))
 
 
 def _words(pattern: str) -> re.Pattern[str]:
-    """A pattern that matches whole words only, with any separator where it has a space."""
+    """Compile a pattern that matches whole words only; a space in it matches any separator."""
     spaced = pattern.replace(" ", r"[\s_-]+")
     return re.compile(rf"(?<![a-z0-9])(?:{spaced})(?![a-z0-9])")
 
 
 def phrases_of_folder(root: Path, folder: str) -> Iterator[Phrase]:
-    """Everything to check in the files of a folder; of the root (".") its own files alone."""
+    """Yield everything to check in the files of a folder and below; for ".", only files directly in the root."""
     for path in sorted((root / folder).iterdir() if folder == "." else (root / folder).rglob("*")):
         source = path.relative_to(root).as_posix()
         if path.name == "forbidden_words.toml" or not path.is_file() or not {*IGNORED}.isdisjoint(path.parts):
@@ -226,7 +226,7 @@ def phrases_of_folder(root: Path, folder: str) -> Iterator[Phrase]:
 
 
 def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
-    """The identifiers that a module defines, its strings (outside tests), docstrings and comments."""
+    """Yield the identifiers that a module defines, its docstrings and comments, and its strings (except in tests)."""
     of_tests = source.startswith("tests/")
     nodes = list(ast.walk(ast.parse(code)))
     docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
@@ -234,7 +234,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
     for node in nodes:
         line = getattr(node, "lineno", 1)
         for name in _defined_names(node):
-            if name.startswith("__"):  # the language's own, such as __enter__
+            if name.startswith("__"):  # Python's own names, such as __enter__
                 continue
             yield Phrase(source, line, "prose" if name.startswith("test_") else "names", name)
         if isinstance(node, ast.JoinedStr):
@@ -256,7 +256,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
 
 
 def _defined_names(node: ast.AST) -> list[str]:
-    """The identifiers that a node of a syntax tree defines; names that are only used may be another library's."""
+    """List the identifiers that a syntax node defines; names it only uses may belong to another library."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]
@@ -270,7 +270,7 @@ def _defined_names(node: ast.AST) -> list[str]:
 
 
 def phrases_of_markdown(source: str, text: str) -> Iterator[Phrase]:
-    """The text of a page, and the identifiers in its code blocks, without their comments."""
+    """Yield the text of a Markdown page, and the identifiers in its code blocks, without comments."""
     yield Phrase(source, 1, "texts", text)
     for match in re.finditer(r"```.*?```|`[^`]+`", text, re.DOTALL):
         line = 1 + text.count("\n", 0, match.start())
@@ -280,7 +280,7 @@ def phrases_of_markdown(source: str, text: str) -> Iterator[Phrase]:
 
 
 def phrases_of_values(source: str, value: object) -> Iterator[Phrase]:
-    """The keys and texts of what a JSON or TOML file holds."""
+    """Yield the keys and strings in the decoded content of a JSON or TOML file."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield Phrase(source, 1, "names", re.sub(r"\W", "_", key))
@@ -293,7 +293,7 @@ def phrases_of_values(source: str, value: object) -> Iterator[Phrase]:
 
 
 def phrases_of_command(command: click.Command, path: str) -> Iterator[Phrase]:
-    """The options and help texts of a command, and of all commands of a group."""
+    """Yield the options and help texts of a command and, for a group, of all its commands."""
     source = f"{path} --help"
     context = click.Context(command)
     for text in (command.help, command.short_help, command.epilog):

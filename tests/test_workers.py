@@ -1,4 +1,4 @@
-"""Rows are divided among threads: all of them, in order, few parts ahead, and no work when idle."""
+"""A batch is divided among threads: results are complete and in order, and idle threads use no processor time."""
 
 import subprocess
 import sys
@@ -125,6 +125,6 @@ chunks = model.iter_sample(6000, seed=1, batch_size=256)
     ],
     ids=["the_main_thread_has_ended", "the_process_was_forked_between_two_chunks"],
 )
-def test_a_sample_is_finished_although(use):
+def test_iter_sample_completes_after_a_fork_or_the_end_of_the_main_thread(use):
     done = subprocess.run([sys.executable, "-c", LOAD_AND_SAMPLE + use], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["6000"], done.stderr

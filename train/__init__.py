@@ -1,4 +1,4 @@
-"""Training in torch: data -> networks -> objective -> loop -> checkpoint; then the learned prior and refinement."""
+"""Training in torch: data -> networks -> objective -> loop -> checkpoint; then a learned prior, then refinement."""
 
 from ..runtime.extras import require_extra
 

@@ -1,4 +1,4 @@
-"""`torchrun --nproc-per-node=2 -m aegen.train --data mnist -o runs/ae`: `aegen train` in several processes."""
+"""Run `aegen train` in several processes: `torchrun --nproc-per-node=2 -m aegen.train --data mnist -o runs/ae`."""
 
 import sys
 

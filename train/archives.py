@@ -1,4 +1,4 @@
-"""Files of tensors and values in torch's format: equal content gives equal bytes, and reading executes nothing."""
+"""Write and read tensors in torch's file format. Equal content gives equal bytes, and reading executes nothing."""
 
 import hashlib
 import io
@@ -18,10 +18,10 @@ from torch import Tensor
 from ..files.atomic import write_bytes
 from ..runtime.errors import InputError
 
-State = dict[str, Any]  # tensors, numbers, texts and containers of them
+State = dict[str, Any]  # nested containers of tensors, numbers and strings
 DAMAGED = "another or a damaged file"
 
-# What zipfile, torch's reader and its restricted unpickler raise for damaged or foreign files.
+# Errors that zipfile, torch's reader and its restricted unpickler raise for damaged or foreign files.
 READ_ERRORS = (
     zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, struct.error, EOFError, OSError,
     ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
@@ -32,24 +32,24 @@ class Stateful(Protocol):
     """An object whose state can be saved and restored: a module, an optimiser, and the like."""
 
     def state_dict(self) -> State:
-        """The state, in plain values and tensors."""
+        """The state, as plain values and tensors."""
 
     def load_state_dict(self, state: State, /) -> object:
-        """Restore a state."""
+        """Restore a state that `state_dict` returned."""
 
 
 def write_archive(path: Path, content: State) -> None:
-    """Write a file atomically. Raises OutputError or OSError when it cannot be written."""
-    buffer = io.BytesIO()  # torch hides the system's error for a full disk; a plain write shows it
+    """Write tensors and values to a file atomically. Raises OutputError or OSError when it cannot be written."""
+    buffer = io.BytesIO()  # torch would hide the system's error for a full disk, so `write_bytes` writes the file
     torch.save(_canonical(content, {}), buffer)
     write_bytes(path, buffer.getvalue())
 
 
 def read_archive(file: Path, format_version: int, expected: str) -> State:
-    """The content of a file of `write_archive`, read without executing anything.
+    """Read a file that `write_archive` wrote, without executing anything.
 
-    format_version: the value of its key `format`. expected: what the file should be, for the error.
-    Raises InputError when it is damaged or something else, OSError when it cannot be read.
+    format_version: the value that the key `format` must have. expected: the kind of file, for error messages.
+    Raises InputError when the file is damaged or of another kind, OSError when it cannot be read.
     """
     stream = io.BytesIO(file.read_bytes())
     try:
@@ -70,19 +70,19 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def states_of(parts: Mapping[str, Stateful]) -> State:
-    """The states of objects, by name."""
+    """The states of several objects, by name."""
     return {name: part.state_dict() for name, part in parts.items()}
 
 
 def restore_states(parts: Mapping[str, Stateful], state: State) -> None:
-    """Restore the states of objects from what `states_of` returned."""
+    """Restore the states of several objects from what `states_of` returned."""
     for name, part in parts.items():
         part.load_state_dict(state[name])
 
 
 @contextmanager
 def restoring(subject: str, expected: str) -> Iterator[None]:
-    """Raise InputError when a state that is restored in the block does not fit its object."""
+    """Context manager: turn the errors of a state that does not fit its object into InputError."""
     try:
         yield
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -90,22 +90,23 @@ def restoring(subject: str, expected: str) -> Iterator[None]:
 
 
 def _load(stream: io.BytesIO) -> Any:
-    """The content of a file, or None when its checksums are wrong or it is compressed."""
-    with zipfile.ZipFile(stream) as archive:  # torch does not verify checksums
+    """The content of an archive, or None if a checksum is wrong or a member is compressed."""
+    with zipfile.ZipFile(stream) as archive:  # checksums are verified here, because torch does not verify them
         compressed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
-        if compressed or archive.testzip():  # torch writes no compressed members; one could expand to any size
+        # torch writes no compressed members. They are refused, because they could expand to any size.
+        if compressed or archive.testzip():
             return None
     stream.seek(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of foreign files before it refuses them
+        warnings.simplefilter("ignore")  # hide torch's warning about a foreign file; an error follows it
         return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _canonical(value: Any, texts: dict[str, str]) -> Any:
-    """An equal value in which no two containers or tensors are the same object, and equal texts always are.
+    """A copy of a value in which all containers and tensors are separate objects, and equal strings are one object.
 
     pickle writes a repeated object as a reference. Which objects are repeated depends on whether a training was
-    resumed, so without this step equal states would give different bytes.
+    resumed, so without this copy equal states would give different bytes.
     """
     if isinstance(value, Mapping):
         return {_canonical(key, texts): _canonical(item, texts) for key, item in value.items()}

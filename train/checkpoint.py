@@ -1,4 +1,4 @@
-"""Checkpoints: a network's tensors and everything that is needed to use or resume them. Reading executes nothing."""
+"""Checkpoints: a network's tensors and all that is needed to use the network or resume its training."""
 
 import dataclasses
 import math
@@ -21,17 +21,17 @@ from .objectives import Objective
 
 FORMAT = 1
 BEST, LAST = "best.pt", "last.pt"
-PIPE = "-"  # recorded as the data when it came through a pipe and cannot be read again
+PIPE = "-"  # recorded instead of a path when the data came through a pipe, so it cannot be read again
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
+    """The results of one epoch, a line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
 
-    reconstruction, penalty: the parts of the validation loss; the penalty (KL in nats, or half a squared norm) is given
-    before it is weighted. kl_per_dimension: of a VAE, in nats (d,). active_units: of a VAE, the latent dimensions whose
-    posterior mean varies by more than 0.01 over the validation images (Y. Burda et al., Importance Weighted
-    Autoencoders, 2016, section 5.3).
+    reconstruction, penalty: the two parts of the validation loss; the penalty (KL in nats, or half the squared norm of
+    a latent) is not yet weighted. kl_per_dimension: a VAE's KL in nats for each latent dimension (d,), otherwise empty.
+    active_units: number of a VAE's latent dimensions whose posterior mean has a variance above 0.01 over the validation
+    images (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3), otherwise None.
     """
 
     epoch: int
@@ -48,9 +48,10 @@ class Epoch:
 class Checkpoint:
     """A trained network after the last epoch of `history`.
 
-    shape: (C, H, W) of an image. data: the training data as a name or an absolute path, or PIPE. state_dict: of the
-    objective; the network's tensors begin with `network.`. training: the states of optimiser and schedule, which a
-    resumed run needs. refinement: how the decoder was refined, if it was. file: the name of the file it was read from.
+    shape: (C, H, W) of an image. data: name or absolute path of the training data, or PIPE. facts: description of the
+    training data. state_dict: the objective's tensors; names of the network's tensors begin with `network.`. training:
+    states of optimiser and schedule, needed to resume the run. refinement: hyperparameters of the refinement, or None
+    if the run is not refined. file: name of the file that the checkpoint was read from.
     """
 
     recipe: Recipe
@@ -65,23 +66,23 @@ class Checkpoint:
 
     @property
     def epoch(self) -> int:
-        """The number of the last epoch."""
+        """Number of the last epoch."""
         return self.history[-1].epoch
 
     @property
     def validation_loss(self) -> float:
-        """After the last epoch, in the units of the recipe's loss."""
+        """Validation loss after the last epoch, in the units of the recipe's loss."""
         return self.history[-1].validation_loss
 
     @property
     def sigma(self) -> float | None:
-        """Standard deviation of p(x|z) in the recipe's pixel range; learned with the loss gaussian, otherwise None."""
+        """Standard deviation of p(x|z) in the recipe's pixel range, learned with the gaussian loss; else None."""
         learned = self.state_dict.get("log_sigma")
         return None if learned is None else math.exp(learned.item())
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the encoder's tensors. A prior stores it, to recognise the encoder of its latents."""
+        """SHA-256 of the encoder's tensors. A prior stores it to identify the encoder of its training latents."""
         return digest({name: value for name, value in self.state_dict.items() if name.startswith("network.encoder.")})
 
     def check_same_data(self, dataset: Dataset) -> None:
@@ -98,9 +99,9 @@ class Checkpoint:
             )
 
     def source(self, data: str | None) -> str:
-        """The training data to read again: `data` if given, else the recorded name or path.
+        """Name or path of the training data, to read it again: `data` if given, otherwise the recorded one.
 
-        Raises InputError when neither can be read again, because the data came through a pipe.
+        Raises InputError when `data` is None and the recorded data came through a pipe.
         """
         if data is None and self.data == PIPE:
             found, remedy = "data that came through a pipe", "Give the training data."
@@ -108,7 +109,7 @@ class Checkpoint:
         return data or self.data
 
     def check_not_refined(self) -> None:
-        """Raise InputError for a refined run: neither its decoder nor its prior is trained again."""
+        """Raise InputError for a refined run, because its decoder and its prior cannot be trained again."""
         if self.refinement is not None:
             remedy = "Train a prior for that run, then refine both."
             expected = "the run it was refined from"
@@ -142,8 +143,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint without executing anything.
 
-    path: its file, or a run folder, which stands for its best epoch. Raises NotFoundError when there is none,
-    InputError when the file is damaged or not a checkpoint of aegen.
+    path: a checkpoint file, or a run folder, from which the checkpoint of the best epoch is read. Raises NotFoundError
+    when there is no such file, InputError when it is damaged or is no checkpoint of aegen.
     """
     file = path / BEST if path.is_dir() else path
     if not file.is_file():

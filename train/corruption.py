@@ -1,7 +1,7 @@
-"""Corruptions: what is done to the input images of a denoising autoencoder.
+"""Corruptions of the input images of a denoising autoencoder.
 
-Every function takes images (n, C, H, W) in [0, 1] and strengths (n,), one for each image, and returns images of the
-same shape in [0, 1]. All randomness comes from the generator.
+Each corruption is a function of images (n, C, H, W) in [0, 1], strengths (n,), one for each image, and a random
+generator. It returns images of the same shape in [0, 1].
 Source: P. Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010, section 3.3.
 """
 
@@ -14,9 +14,9 @@ Corruption = Callable[[Tensor, Tensor, Generator], Tensor]
 
 
 def corrupt(images: Tensor, kind: str, strength: tuple[float, float], random: Generator) -> Tensor:
-    """Images (n, C, H, W) with a corruption of CORRUPTIONS, each image with a strength uniform in a range.
+    """Corrupt images (n, C, H, W) in [0, 1], each with a random strength.
 
-    kind "none" changes nothing.
+    kind: a name in CORRUPTIONS, or "none", which changes nothing. strength: the range of the uniform strengths.
     """
     if kind == "none":
         return images
@@ -26,27 +26,27 @@ def corrupt(images: Tensor, kind: str, strength: tuple[float, float], random: Ge
 
 
 def gaussian(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Images (n, C, H, W) with normal noise of standard deviations `strengths` (n,), clipped to [0, 1]."""
+    """Add normal noise to images (n, C, H, W) and clip to [0, 1]. strengths (n,): standard deviations of the noise."""
     noise = torch.randn(images.shape, generator=random, device=images.device)
     return (images + _per_image(strengths) * noise).clamp(0, 1)
 
 
 def masking(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Images (n, C, H, W) with fractions `strengths` (n,) of their pixels turned black."""
+    """Turn random pixels of images (n, C, H, W) black. strengths (n,): fractions of pixels, on average."""
     return torch.where(_random_mask(images, strengths, random), 0.0, images)
 
 
 def salt_pepper(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Images (n, C, H, W) with fractions `strengths` (n,) of their pixels turned black or white, equally often."""
+    """Turn random pixels of images (n, C, H, W) black or white. strengths (n,): fractions of pixels, on average."""
     mask = _random_mask(images, strengths, random)
     white = _uniform_pixels(images, random) < 0.5
     return torch.where(mask, white.to(images.dtype), images)
 
 
 def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Images (n, C, H, W), each with a black block at a random position.
+    """Cover each image (n, C, H, W) with a black block at a random position.
 
-    The block's sides are a fraction of the image's sides: `strengths` (n,).
+    strengths (n,): sides of the blocks, as fractions of the image's sides.
     """
     inside = torch.ones((len(images), 1, *images.shape[2:]), dtype=torch.bool, device=images.device)
     for axis, length in ((2, images.shape[2]), (3, images.shape[3])):
@@ -58,7 +58,7 @@ def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
 
 
 def mixed(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Images (n, C, H, W), each with one of the single corruptions, equally often. strengths: (n,)."""
+    """Apply a random corruption of SINGLE to each image (n, C, H, W). strengths: (n,)."""
     choice = torch.randint(len(SINGLE), (len(images),), generator=random, device=images.device)
     corrupted = torch.stack([corruption(images, strengths, random) for corruption in SINGLE.values()])
     return corrupted[choice, torch.arange(len(images), device=images.device)]
@@ -74,15 +74,15 @@ CORRUPTIONS: dict[str, Corruption] = {**SINGLE, "mixed": mixed}
 
 
 def _random_mask(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """A mask, bool (n, 1, H, W), True for a fraction `strengths` (n,) of each image's pixels on average."""
+    """Random bool masks (n, 1, H, W) for images (n, C, H, W). strengths (n,): fractions of True, on average."""
     return _uniform_pixels(images, random) < _per_image(strengths)
 
 
 def _uniform_pixels(images: Tensor, random: Generator) -> Tensor:
-    """Uniform numbers (n, 1, H, W) in [0, 1), one for every pixel and shared by its channels."""
+    """Uniform random numbers in [0, 1), (n, 1, H, W): one for each pixel of the images, the same for all channels."""
     return torch.rand((len(images), 1, *images.shape[2:]), generator=random, device=images.device)
 
 
 def _per_image(values: Tensor) -> Tensor:
-    """(n,) -> (n, 1, 1, 1), to broadcast over the pixels of n images."""
+    """Reshape one value per image, (n,) -> (n, 1, 1, 1), to broadcast it over the pixels."""
     return values.view(-1, 1, 1, 1)

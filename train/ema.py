@@ -10,7 +10,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class EMA(Generic[Module]):
-    """The moving average of a module's weights; `module` is an untrained copy that holds it."""
+    """Moving average of a module's weights. `module` is a copy of that module, and holds the averaged weights."""
 
     def __init__(self, module: Module, decay: float) -> None:
         self.module = copy.deepcopy(module).requires_grad_(False)
@@ -19,7 +19,7 @@ class EMA(Generic[Module]):
     def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards the weights of `module` after training step `step`, counted from 1.
 
-        The decay warms up, so that early weights are not averaged in.
+        The decay grows over the first steps, so that the average soon forgets the initial weights.
         """
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
@@ -29,5 +29,5 @@ class EMA(Generic[Module]):
         return self.module.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from averaged weights."""
+        """Restore averaged weights that `state_dict` returned."""
         self.module.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""The feature extractor: a classifier whose features describe images. No generator is ever trained on its output."""
+"""Train the feature extractor, a classifier whose features serve to compare images. No generator is trained with it."""
 
 import math
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from . import processes
 from .networks import conv_norm
 from .updates import Updates
 
-UNIT = (0.0, 1.0)  # pixel range
-MIN_SIDE = 4  # pixels; the network halves the sides twice
+UNIT = (0.0, 1.0)  # pixel range of the classifier's input
+MIN_SIDE = 4  # pixels; an image's shorter side must be at least 4, because the network halves it twice
 TEST_BATCH = 1000
 
 
 class FeatureNetwork(nn.Module):
-    """Images (n, C, H, W) in [0, 1] -> features (n, f) and logits of the classes (n, k).
+    """A classifier: images (n, C, H, W) in [0, 1] -> features (n, f) and class logits (n, k).
 
-    label_values: int64 (k,) in ascending order, the label of each class; 0 to k - 1 by default.
+    label_values: the label of each class, int64 (k,) in ascending order; by default 0 to k - 1.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class FeatureNetwork(nn.Module):
         self.head = nn.Sequential(nn.Dropout(recipe.dropout), nn.Linear(recipe.features, num_classes))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (n, C, H, W) in [0, 1] -> features (n, f) and logits (n, k)."""
+        """Images (n, C, H, W) in [0, 1] -> features (n, f) and class logits (n, k)."""
         features = self.layers(images)
         return features, self.head(features)
 
 
 def feature_layers(shape: Shape, channels: int, features: int) -> nn.Sequential:
-    """Image -> features, halving the side twice; c is `channels`.
+    """Layers from images to features, which halve the sides twice; c is `channels`.
 
     image (n, 1, 28, 28) -> (n, c, 28, 28) -> (n, 2c, 14, 14) -> (n, 4c, 7, 7) -> features (n, f)
     """
@@ -69,11 +69,11 @@ def train_feature_extractor(
     threads: int | None = None,
     report: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> FeatureNetwork:
-    """Train a classifier of the training images. Returns it as it is after the last epoch.
+    """Train a classifier on labelled images, and return it as it is after the last epoch.
 
-    Labels may have any values: the classes are the values that occur in training, in ascending order. report: called
-    after each epoch with its number and the accuracy on validation images.
-    Raises InputError when the training images have no labels or sides below MIN_SIDE.
+    Labels may be any integers: the classes are the labels that occur in `training`, in ascending order. report: called
+    after each epoch with its number and the accuracy on the validation images.
+    Raises InputError when the training images have no labels, or a side below MIN_SIDE.
     """
     labels, shape = training.labels, training.shape
     if labels is None:
@@ -105,16 +105,17 @@ def train_feature_extractor(
 
 
 def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Generator) -> Tensor:
-    """Rotate, zoom and translate each image (n, C, H, W) at random, and fill the border with black."""
+    """Rotate, zoom and translate each image (n, C, H, W) at random; uncovered borders become black."""
 
-    def uniform(*shape: int) -> Tensor:  # of the shape, in [-1, 1)
+    def uniform(*shape: int) -> Tensor:  # random numbers of this shape in [-1, 1)
         return 2 * torch.rand(shape, generator=random) - 1
 
     n = len(images)
     angle, scale = recipe.max_rotation * uniform(n), 1 + recipe.max_zoom * uniform(n)
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     rotation = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    translation = 2 * recipe.max_translation * uniform(n, 2, 1)  # of coordinates in [-1, 1]
+    # affine_grid has coordinates in [-1, 1], where the side of an image is 2.
+    translation = 2 * recipe.max_translation * uniform(n, 2, 1)
     grid = functional.affine_grid(torch.cat([rotation, translation], 2), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
 
@@ -122,9 +123,9 @@ def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Genera
 def classification_accuracy_score(
     training: LabelledImages, test: LabelledImages, recipe: FeatureExtractorRecipe, *, threads: int | None = None
 ) -> float:
-    """Accuracy on real test images of a classifier that was trained on generated images with their labels.
+    """Train a classifier on generated images with their labels, and return its accuracy on real test images.
 
-    The reference is the same with real training images.
+    The reference value is the accuracy after training on real images.
     Source: S. Ravuri, O. Vinyals, Classification Accuracy Score for Conditional Generative Models, 2019.
     """
     network = train_feature_extractor(recipe, training, training[:0], threads=threads)
@@ -133,7 +134,7 @@ def classification_accuracy_score(
 
 @torch.inference_mode()
 def accuracy(network: FeatureNetwork, images: LabelledImages) -> float:
-    """Fraction of images that are classified correctly; NaN without images."""
+    """Fraction of images that the network classifies correctly; NaN if there are none."""
     if not len(images):
         return math.nan
     network.eval()
@@ -144,5 +145,5 @@ def accuracy(network: FeatureNetwork, images: LabelledImages) -> float:
 
 
 def _images(images: LabelledImages) -> np.ndarray:
-    """float32 (n, C, H, W) in [0, 1] of uint8 images."""
+    """Convert uint8 images to float32 (n, C, H, W) in [0, 1]."""
     return to_tensor(images.images, ImageSpec(images.shape, UNIT))

@@ -1,4 +1,7 @@
-"""Moments of a classifier's features over many images, and the gap between those of samples and of real images."""
+"""Moments of a classifier's features over many images: means and second moments.
+
+A moment gap is the difference between a moment of samples and the same moment of real images.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,15 +12,15 @@ from torch.nn import functional
 
 from .feature_extractor import FeatureNetwork
 
-MIN_STD = 0.25  # fraction of the median std: smaller ones are clamped, so that rarely active features do not dominate
+MIN_STD = 0.25  # smallest std, as a fraction of the median, so that rarely active features do not dominate
 
 
 class LayerFeatures(nn.Module):
-    """Images and their classes -> features of a classifier at several depths, from shallow to deep.
+    """Features of images at several depths of a classifier, from shallow to deep.
 
-    They are the features after each halving of the side, flattened; the cross entropy of the class; and the final
-    features joined with the class as a one-hot vector. The mean of the cross entropy says how clearly images show their
-    class. The products of final features and one-hot vector hold the mean features of each class.
+    The depths are: the flattened features after each halving of the sides; the cross entropy of the image's class; and
+    the final features, concatenated with the class as a one-hot vector. The mean cross entropy measures how clearly
+    images show their class. The products of final features and one-hot vector contain the mean features of each class.
     """
 
     def __init__(self, classifier: FeatureNetwork) -> None:
@@ -27,7 +30,10 @@ class LayerFeatures(nn.Module):
         self.num_classes = classifier.num_classes
 
     def forward(self, images: Tensor, class_indices: Tensor) -> list[Tensor]:
-        """Images (n, C, H, W) in [0, 1] and classes int64 (n,) -> features (n, f) of each depth; f differs."""
+        """Images (n, C, H, W) in [0, 1] and class indices int64 (n,) -> one tensor of features (n, f) for each depth.
+
+        The number f differs between depths.
+        """
         hidden, depths = images, []
         for layer in self.layers:
             hidden = layer(hidden)
@@ -42,8 +48,8 @@ class LayerFeatures(nn.Module):
 class Moments:
     """Moments of the features of many images at one depth.
 
-    mean, std: (f,). second: of the standardised features, the mean squares (f,), or the means of all products (f, f),
-    or None if they are not compared.
+    mean, std: mean and standard deviation of each feature, (f,). second: second moments of the standardised features,
+    either mean squares (f,) or means of all pairwise products (f, f); None if they are not compared.
     """
 
     mean: Tensor
@@ -51,10 +57,10 @@ class Moments:
     second: Tensor | None
 
     def gaps(self, features: Tensor) -> list[Tensor]:
-        """The moments of other images' features (n, f) minus these: of first order (f,), then of second order.
+        """Moments of other images' features (n, f) minus these: means (f,), then second moments if there are any.
 
-        Each gap is divided by sqrt(f), so that its squared norm is an average over the features. Its expectation is 0
-        for images of the same distribution.
+        Each gap is divided by sqrt(f), so that depths with many features do not dominate. Its expectation is 0 if the
+        other images have the same distribution.
         """
         standard = (features - self.mean) / self.std
         gaps = [standard.mean(0)]
@@ -69,10 +75,10 @@ class Moments:
 def feature_moments(
     features: LayerFeatures, batches: Iterable[tuple[Tensor, Tensor]], *, match_second_moments: bool = True
 ) -> list[Moments]:
-    """Moments at every depth over batches of images (n, C, H, W) in [0, 1] and classes (n,).
+    """Moments at every depth, over batches of images (n, C, H, W) in [0, 1] and class indices (n,).
 
-    match_second_moments: whether shallow depths have mean squares. The deepest always has the means of all products;
-    for the others these would be too many.
+    match_second_moments: whether the shallow depths include mean squares. The deepest always includes the means of all
+    pairwise products; at the other depths these would be too many.
     """
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []
@@ -90,9 +96,9 @@ def feature_moments(
 
 @dataclass(frozen=True)
 class MomentTarget:
-    """A classifier, and the moments of real images at its depths, which samples are to match.
+    """A classifier, and the moments of real images at its depths, which samples should match.
 
-    class_loss_weight: weight of the gap in the classifier's cross entropy, where each depth has weight 1.
+    class_loss_weight: weight of the gap in mean cross entropy. The gaps at all other depths have weight 1.
     """
 
     features: LayerFeatures
@@ -100,7 +106,7 @@ class MomentTarget:
     class_loss_weight: float = 0.0
 
     def gaps(self, images: Tensor, class_indices: Tensor) -> list[Tensor]:
-        """The moment gaps of images (n, C, H, W) in [0, 1] of classes (n,), at every depth."""
+        """Moment gaps at every depth of images (n, C, H, W) in [0, 1] with class indices (n,)."""
         *shallow, class_loss, deepest = zip(self.real, self.features(images, class_indices), strict=True)
         gaps = [gap for moments, features in (*shallow, deepest) for gap in moments.gaps(features)]
         if self.class_loss_weight:
@@ -110,7 +116,7 @@ class MomentTarget:
 
 
 def _moments(mean: Tensor, second: Tensor, *, keep_second: bool) -> Moments:
-    """Moments from the means (f,) and the mean squares (f,), or the means of all products (f, f)."""
+    """Moments from raw means (f,) and raw second moments: mean squares (f,), or means of all products (f, f)."""
     square = second.diagonal() if second.ndim == 2 else second
     std = (square - mean**2).clamp_min(0).sqrt()
     active = std[std > 0]

@@ -15,14 +15,15 @@ from ..recipes.learned_priors import FlowRecipe
 from .prior_network import PriorNetwork, UnrolledPrior
 
 EMBEDDING_DIM = 128
-FREQUENCIES = 32  # of the sines and cosines that embed time
+FREQUENCIES = 32  # number of sines, and of cosines, that embed time
 MAX_FREQUENCY = 100.0
 
 
 class Flow(PriorNetwork):
-    """The velocity of the flow. It works on normalised latents x, which have mean 0 and covariance I.
+    """The velocity field of the flow prior, for normalised latents x, which have mean 0 and covariance I.
 
-    mean (d,) and factor (d, d), lower triangular, of the training latents: z = mean + factor x.
+    mean (d,): mean of the training latents. factor (d, d): lower Cholesky factor of their covariance. The latent of x
+    is z = mean + factor x.
     """
 
     def __init__(self, mean: Tensor, factor: Tensor, num_classes: int, recipe: FlowRecipe) -> None:
@@ -38,11 +39,11 @@ class Flow(PriorNetwork):
         nn.init.zeros_(self.output_proj.bias)
 
     def trained_parameters(self) -> list[Tensor]:
-        """The parameters that training changes: all but mean (d,) and factor (d, d)."""
+        """The parameters that training changes: all except `mean` (d,) and `factor` (d, d)."""
         return [parameter for name, parameter in self.named_parameters() if name not in ("mean", "factor")]
 
     def forward(self, x: Tensor, t: Tensor, class_indices: Tensor) -> Tensor:
-        """Points x (n, d), times t (n,) or (1,) in [0, 1] and classes (n,) -> velocities (n, d).
+        """Velocities (n, d) at points x (n, d) and times t in [0, 1], (n,) or (1,), for class indices (n,).
 
         Without classes, all class indices are 0.
         """
@@ -51,7 +52,7 @@ class Flow(PriorNetwork):
         return self.velocity(x, modulations)
 
     def velocity(self, x: Tensor, modulations: Iterable["Modulation"]) -> Tensor:
-        """Velocity (n, d) at points x (n, d), given the modulation of each block."""
+        """Velocity (n, d) at points x (n, d), given one modulation for each block."""
         hidden = self.input_proj(x)
         for block, modulation in zip(self.block_list(), modulations, strict=True):
             hidden = block.modulated(hidden, *modulation)
@@ -63,7 +64,7 @@ class Flow(PriorNetwork):
         return cast("list[Block]", list(self.blocks))
 
     def normalise(self, latents: Tensor) -> Tensor:
-        """Latents (n, d) -> x (n, d), with mean 0 and covariance I over the training latents."""
+        """Latents (n, d) -> normalised latents x (n, d), with mean 0 and covariance I over the training latents."""
         x: Tensor = torch.linalg.solve_triangular(self.factor, (latents - self.mean).T, upper=False)
         return x.T
 
@@ -73,23 +74,24 @@ class Flow(PriorNetwork):
         return latents
 
     def integrate(self, noise: Tensor, class_indices: Tensor, steps: int) -> Tensor:
-        """Noise (n, d) and classes (n,) -> latents (n, d), in `steps` evaluations of the velocity."""
+        """Noise (n, d) and class indices (n,) -> latents (n, d), with `steps` evaluations of the velocity."""
 
-        def velocity(x: Tensor, step: int) -> Tensor:  # (n, d) -> (n, d)
+        def velocity(x: Tensor, step: int) -> Tensor:  # points (n, d) -> velocities (n, d)
             t = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
             return self.forward(x, t, class_indices)
 
         return self.denormalise(adams_bashforth(velocity, noise, steps))
 
     def log_density(self, latents: Tensor, class_indices: Tensor, steps: int = 50) -> Tensor:
-        """Log density (n,) in nats of latents (n, d) given their classes (n,).
+        """Log density (n,) in nats of latents (n, d), given their class indices (n,).
 
         Integrates from the latents back to noise by the midpoint method, and sums the divergence of the velocity.
         Source: R. Chen et al., Neural Ordinary Differential Equations, 2018, equation 8.
         """
         x = self.normalise(latents)
 
-        def velocity_of_one(point: Tensor, t: Tensor, class_index: Tensor) -> Tensor:  # (d,), (1,), () -> (d,)
+        # One point (d,), its time (1,) and its class index () -> its velocity (d,).
+        def velocity_of_one(point: Tensor, t: Tensor, class_index: Tensor) -> Tensor:
             return self.forward(point[None], t, class_index[None])[0]
 
         jacobian = torch.func.vmap(torch.func.jacrev(velocity_of_one), in_dims=(0, None, 0))
@@ -104,15 +106,15 @@ class Flow(PriorNetwork):
         return density
 
     def unrolled(self, evaluations: int) -> "UnrolledFlow":
-        """The integration as one graph."""
+        """The integration from noise to latents as one graph, for the export."""
         return UnrolledFlow(self, evaluations)
 
 
 def adams_bashforth(velocity: Callable[[Tensor, int], Tensor], x_0: Tensor, steps: int) -> Tensor:
     """Integrate a velocity from x_0 (n, d) at time 0 to x_1 (n, d) at time 1, in equal steps.
 
-    velocity: of points (n, d) and the number of the step, from 0. The two-step Adams-Bashforth method evaluates it once
-    per step, and its error falls with the square of the number of steps.
+    velocity: a function of points (n, d) and the index of the step, from 0. The two-step Adams-Bashforth method
+    evaluates it once per step. The error is proportional to 1 / steps^2.
     Source: E. Hairer, S. Norsett, G. Wanner, Solving Ordinary Differential Equations I, section III.1.
     """
     previous = velocity(x_0, 0)
@@ -125,7 +127,7 @@ def adams_bashforth(velocity: Callable[[Tensor, int], Tensor], x_0: Tensor, step
 
 
 class Embedding(nn.Module):
-    """Time and class -> one vector (n, EMBEDDING_DIM)."""
+    """Embed a time and a class together as one vector of EMBEDDING_DIM numbers."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -135,7 +137,7 @@ class Embedding(nn.Module):
         self.classes = nn.Embedding(max(num_classes, 1), EMBEDDING_DIM)
 
     def forward(self, t: Tensor, class_indices: Tensor) -> Tensor:
-        """Times (1,) or (n,) in [0, 1] and classes (n,) -> (n, EMBEDDING_DIM)."""
+        """Times (1,) or (n,) in [0, 1] and class indices (n,) -> vectors (n, EMBEDDING_DIM)."""
         frequencies = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), FREQUENCIES, device=t.device))
         angles = t[:, None] * frequencies
         waves = torch.cat([torch.cos(angles), torch.sin(angles)], 1)
@@ -147,7 +149,7 @@ Modulation = tuple[Tensor, Tensor, Tensor]  # scale, shift and gate, each (n, wi
 
 
 class Block(nn.Module):
-    """A residual block that time and class modulate.
+    """A residual block with a scale, shift and gate that depend on time and class.
 
     Source: W. Peebles, S. Xie, Scalable Diffusion Models with Transformers, 2023, section 3.2, adaLN-Zero.
     """
@@ -166,16 +168,16 @@ class Block(nn.Module):
         return 1 + scale, shift, gate
 
     def modulated(self, hidden: Tensor, scale: Tensor, shift: Tensor, gate: Tensor) -> Tensor:
-        """A hidden layer (n, width) and its modulation -> the next one (n, width)."""
+        """The block's output (n, width) for a hidden layer (n, width) and its modulation."""
         changed: Tensor = hidden + gate * self.mlp(self.norm(hidden) * scale + shift)
         return changed
 
 
 class UnrolledFlow(UnrolledPrior):
-    """A flow's integration as one graph, every evaluation written out.
+    """The integration of a flow as one graph without loops: every evaluation of the velocity is written out.
 
-    The times of all evaluations are known, so each block's modulation depends on the class alone. It is stored as a
-    table with one row per class, and costs no arithmetic.
+    The times of all evaluations are fixed, so each block's modulation depends only on the class. It is stored as a
+    table with one row per class, so the graph need not compute it.
     """
 
     def __init__(self, flow: Flow, evaluations: int) -> None:
@@ -195,12 +197,12 @@ class UnrolledFlow(UnrolledPrior):
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d)."""
-        tables = iter(self.tables)  # three for every block in every evaluation
+        tables = iter(self.tables)  # scale, shift and gate for every block in every evaluation
 
-        def row_of_class(table: Tensor) -> Tensor:  # (classes, width) -> (n, width)
+        def row_of_class(table: Tensor) -> Tensor:  # table (classes, width) -> one row per sample (n, width)
             return table if label is None else torch.index_select(table, 0, label)
 
-        def velocity(x: Tensor, step: int) -> Tensor:  # (n, d) -> (n, d)
+        def velocity(x: Tensor, step: int) -> Tensor:  # points (n, d) -> velocities (n, d)
             modulations = [
                 (row_of_class(next(tables)), row_of_class(next(tables)), row_of_class(next(tables)))
                 for _ in self.network.blocks

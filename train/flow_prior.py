@@ -1,7 +1,7 @@
 """The learned prior `flow`, trained by flow matching.
 
-The network learns the velocities of straight lines between random pairs of noise and latents. Their mean at each point
-and time is a velocity field that moves the distribution of the noise to the distribution of the latents.
+The network learns the velocities of straight lines between random pairs of noise and latents. The mean velocity at each
+point and time is a field that moves the distribution of the noise to the distribution of the latents.
 Source: X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023, equation 1; Y. Lipman et al., Flow Matching for
 Generative Modeling, 2023.
 """
@@ -28,8 +28,8 @@ from .latents import EncodedLatents, moments
 from .prior_network import Progress
 from .updates import Updates
 
-VALIDATION_INTERVAL = 500  # steps
-VALIDATION_PASSES = 4  # over the held-out latents, with fixed noise and times, so that validations can be compared
+VALIDATION_INTERVAL = 500  # steps between validations
+VALIDATION_PASSES = 4  # passes over the held-out latents; noise and times are fixed, so that validations are comparable
 
 
 def train(
@@ -43,13 +43,13 @@ def train(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> tuple[Flow, Progress]:
-    """Train a flow from N(0, I) to latents. Returns it with the averaged weights that did best on held-out latents.
+    """Train a flow from N(0, I) to latents. Returns it with the averaged weights that had the lowest held-out loss.
 
-    Latents of unknown classes are left out. report: called after every validation. keep: called with the whole state
-    of the training after every validation; resume: such a state, to continue from. The same recipe and latents give the
-    same flow on one machine with one number of threads, resumed or not.
-    Raises InputError when no latent has a known class or `resume` is of another recipe, ExecutionError when the loss is
-    not finite.
+    Latents without a known class are skipped. report: called after every validation. keep: called after every
+    validation with the whole state of the training. resume: such a state, to continue from. The same recipe and latents
+    give the same flow on one machine with one number of threads, resumed or not.
+    Raises InputError when no latent has a known class, or `resume` is from another recipe; ExecutionError when the loss
+    is not finite.
     """
     latents, held_out = latents.of_known_classes(num_classes), held_out.of_known_classes(num_classes)
     for part, name in ((latents, "training latents"), (held_out, "held-out latents")):
@@ -74,9 +74,9 @@ def train(
 
 
 def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -> Flow:
-    """A trained flow from its tensors, of which `mean` (d,) gives the latent dimension.
+    """Rebuild a trained flow from its tensors. The length of `mean` (d,) gives the latent dimension.
 
-    Raises torch's errors and KeyError when they do not fit the recipe.
+    Raises KeyError or torch's errors when the tensors do not fit the recipe.
     """
     flow = Flow(state_dict["mean"], state_dict["factor"], num_classes, recipe)
     flow.load_state_dict(state_dict)
@@ -84,9 +84,9 @@ def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -
 
 
 class FlowTraining:
-    """A flow with all that training changes: optimiser, averaged weights, batches, random numbers, best weights so far.
+    """A flow in training, with the optimiser, averaged weights, batches, random numbers and best weights so far.
 
-    All latents must be of known classes.
+    All latents must have a known class.
     """
 
     def __init__(self, recipe: FlowRecipe, latents: EncodedLatents, held_out: EncodedLatents, num_classes: int) -> None:
@@ -106,7 +106,7 @@ class FlowTraining:
             self.flow.trained_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self.losses: list[float] = []  # since the last validation
+        self.losses: list[float] = []  # training losses since the last validation
 
     @property
     def step(self) -> int:
@@ -114,7 +114,7 @@ class FlowTraining:
         return self.updates.step
 
     def update(self) -> None:
-        """One training step on the next batch."""
+        """Do one training step on the next batch."""
         loss = velocity_loss(self.flow, *self.batches.next(), self.random)
         self.updates.apply(loss)
         self.ema.update(self.flow, self.step)
@@ -122,7 +122,7 @@ class FlowTraining:
 
     @torch.inference_mode()
     def validate(self) -> Progress:
-        """Measure the averaged weights, and keep them if they are the best so far.
+        """Measure the averaged weights on the held-out latents, and store them if they are the best so far.
 
         Raises ExecutionError when the loss is not finite.
         """
@@ -142,36 +142,39 @@ class FlowTraining:
         return progress
 
     def is_exhausted(self) -> bool:
-        """Whether the last `patience` validations brought no improvement."""
+        """Whether the last `patience` validations all failed to improve the held-out loss."""
         return self.step - self.best_progress.step >= self.recipe.patience * VALIDATION_INTERVAL
 
     def state_dict(self) -> State:
-        """The whole state after a validation."""
+        """The whole state of the training. It is complete only directly after a validation."""
         return {"best_progress": dataclasses.asdict(self.best_progress), **states_of(self._parts())}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from a state."""
+        """Restore a state that `state_dict` returned."""
         restore_states(self._parts(), state)
         self.best_progress = Progress(**state["best_progress"])
 
     def _parts(self) -> dict[str, Stateful]:
-        """Everything that has a state, by name."""
+        """All objects with a state to save, by name."""
         names = ("flow", "ema", "best", "updates", "batches")
         return {name: getattr(self, name) for name in names}
 
 
 def velocity_loss(flow: Flow, x_1: Tensor, class_indices: Tensor, random: Generator) -> Tensor:
-    """Mean squared error of the velocity, a scalar, on lines from random noise to normalised latents x_1 (n, d)."""
+    """Mean squared error of the flow's velocity, a scalar, on lines from random noise to latents.
+
+    x_1: normalised latents (n, d). class_indices: (n,).
+    """
     x, t, class_indices, velocity = _random_lines(x_1, class_indices, random)
     return functional.mse_loss(flow(x, t, class_indices), velocity)
 
 
 def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Points on straight lines from noise x_0 at t = 0 to normalised latents x_1 (n, d) at t = 1.
+    """Sample points on straight lines from noise x_0 at t = 0 to normalised latents x_1 (n, d) at t = 1.
 
-    Returns the points x (n, d), times t (n,), classes (n,) and the lines' velocities x_1 - x_0 (n, d). Half the times
-    are uniform over [0, 1]; the other half are denser in the middle, where the velocity is hardest to learn (P. Esser
-    et al., Scaling Rectified Flow Transformers, 2024, section 3.1).
+    Returns the points x (n, d), times t (n,), class indices (n,) and the lines' velocities x_1 - x_0 (n, d). Half the
+    times are uniform over [0, 1]; the other half are denser in the middle, where the velocity is hardest to learn (P.
+    Esser et al., Scaling Rectified Flow Transformers, 2024, section 3.1).
     """
     n, device = len(x_1), random.device
     x_0 = torch.randn(x_1.shape, generator=random, device=device)
@@ -183,15 +186,15 @@ def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tupl
 
 
 def _tensors(latents: EncodedLatents, flow: Flow, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Normalised latents (n, d) and their classes (n,) on a device."""
+    """Normalised latents (n, d) and their class indices (n,), on a device."""
     latent, classes = (torch.from_numpy(part).to(device) for part in (latents.latent, latents.class_indices))
     return flow.normalise(latent), classes
 
 
 class _Batches:
-    """Endless full batches of latents x (n, d) and classes (n,), from one random order after another.
+    """Endless batches of latents x (n, d) and class indices (n,). Each pass over the latents has a new random order.
 
-    The rows at the end of an order that fill no batch are left out.
+    All batches have the same size. Latents at the end of a pass that do not fill a batch are skipped.
     """
 
     def __init__(self, x: Tensor, class_indices: Tensor, size: int, random: Generator) -> None:
@@ -200,7 +203,7 @@ class _Batches:
         self.order, self.start = torch.empty(0, dtype=torch.int64), 0
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The next latents (size, d) and their classes (size,)."""
+        """The next batch: latents (size, d) and their class indices (size,)."""
         if self.start + self.size > len(self.order):
             self.order = torch.randperm(len(self.x), generator=self.random, device=self.random.device)
             self.start = 0
@@ -209,10 +212,10 @@ class _Batches:
         return self.x[rows], self.class_indices[rows]
 
     def state_dict(self) -> State:
-        """The position in the order, and the state of the random numbers, which training shares."""
+        """The order, the position in it, and the state of the random generator, which is shared with the training."""
         return {"order": self.order, "start": self.start, "random": self.random.get_state()}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from a state."""
+        """Restore a state that `state_dict` returned."""
         self.order, self.start = state["order"].to(self.x.device), state["start"]
         self.random.set_state(state["random"])

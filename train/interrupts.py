@@ -1,4 +1,4 @@
-"""Blocks of work that a signal does not interrupt half-way."""
+"""Protect a block of work from being interrupted half-way by a signal."""
 
 import signal
 import threading
@@ -13,11 +13,12 @@ DEFERRED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 def uninterrupted() -> Iterator[None]:
     """Defer the signals that end a program (Ctrl-C, SIGTERM, SIGHUP) until the block has ended.
 
-    Signals that are ignored, or that end the process without Python's help, are left as they are.
+    Signals that are ignored, and signals that have no Python handler, keep their effect.
     """
     current = {number: signal.getsignal(number) for number in DEFERRED}
     handlers = {number: handler for number, handler in current.items() if callable(handler)}
-    if threading.current_thread() is not threading.main_thread() or not handlers:  # nothing would interrupt the block
+    # There is nothing to defer without handlers, or outside the main thread, where Python runs them.
+    if threading.current_thread() is not threading.main_thread() or not handlers:
         yield
         return
     pending: list[int] = []
@@ -26,7 +27,7 @@ def uninterrupted() -> Iterator[None]:
     def defer(number: int, frame: FrameType | None) -> None:
         if deferring:
             pending.append(number)
-        else:  # the block has ended, and the original handler is not yet restored
+        else:  # the signal came after the block, before the original handler was restored
             handlers[number](number, frame)
 
     try:

@@ -1,4 +1,4 @@
-"""Latents of images from a trained encoder. Priors are fitted to them."""
+"""Encode images to latents with a trained encoder. Priors are fitted to these latents."""
 
 from dataclasses import dataclass
 
@@ -12,30 +12,33 @@ from ..runtime.pixels import to_tensor
 from .networks import EncoderDecoder
 
 BATCH = 1000
-JITTER = 1e-6  # fraction of the mean variance
-MIN_CLASS_LATENTS = 2  # a class with fewer latents has no variance
+JITTER = 1e-6  # added to each variance, as a fraction of the mean variance
+MIN_CLASS_LATENTS = 2  # latents that a class needs; a single one has no variance
 
 
 @dataclass(frozen=True)
 class EncodedLatents:
-    """Latents of n images and their classes.
+    """The latents of n images, and their classes.
 
-    latent: float32 (n, d); of a variational autoencoder the means of q(z|x). class_indices: int64 (n,), indices into a
-    list of k label values, or k for a label that is not in the list; all 0 when there are no labels.
+    latent: the latents, float32 (n, d); for a VAE, the means of q(z|x). class_indices: int64 (n,), the index of each
+    label in the k label values, or k for a label that is not among them; all 0 if there are no labels.
     """
 
     latent: np.ndarray
     class_indices: np.ndarray
 
     def of_known_classes(self, num_classes: int) -> "EncodedLatents":
-        """The latents whose class index is below num_classes, or all when there are no classes."""
+        """Only the latents with a class index below num_classes; all latents if there are no classes."""
         known = self.class_indices < max(num_classes, 1)
         return EncodedLatents(self.latent[known], self.class_indices[known])
 
 
 @torch.inference_mode()
 def encode(network: EncoderDecoder, images: LabelledImages, values: np.ndarray, image: ImageSpec) -> EncodedLatents:
-    """Latents of uint8 images. values: the label values (k,). Raises ExecutionError when latents are not finite."""
+    """Encode uint8 images to latents. Raises ExecutionError when a latent is not finite.
+
+    values: the label values (k,). image: shape and pixel range of the network's input.
+    """
     parts = [images.images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     latent = np.concatenate([network.encode(torch.from_numpy(to_tensor(part, image))).numpy() for part in parts])
     if not np.isfinite(latent).all():
@@ -51,17 +54,17 @@ def moments(latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def jitter(covariance: np.ndarray) -> float:
-    """A small variance to add to each variance of a covariance (d, d).
+    """A small number to add to each variance of a covariance (d, d).
 
-    Without it, a latent dimension that never changes would make the Cholesky factorisation fail.
+    Without it, the Cholesky factorisation would fail if a latent dimension were constant.
     """
     return float(JITTER * max(np.trace(covariance) / len(covariance), np.finfo(np.float32).tiny))
 
 
 def label_values(labels: np.ndarray | None) -> np.ndarray:
-    """The labels that a user can ask for, int64 (k,) in ascending order: those of MIN_CLASS_LATENTS images or more.
+    """The labels (n,) that at least MIN_CLASS_LATENTS images have, int64 (k,) in ascending order.
 
-    labels: int64 (n,).
+    Users can request only these labels.
     """
     values, counts = np.unique(np.empty(0, np.int64) if labels is None else labels, return_counts=True)
     return values[counts >= MIN_CLASS_LATENTS]
@@ -70,7 +73,7 @@ def label_values(labels: np.ndarray | None) -> np.ndarray:
 def class_indices(labels: np.ndarray | None, count: int, values: np.ndarray) -> np.ndarray:
     """The index of each label (n,) in the label values (k,), int64 (n,); k for a label that is not among them.
 
-    count: n, which is needed when there are no labels; then all indices are 0.
+    count: n. If there are no labels or no label values, all indices are 0.
     """
     if labels is None or not len(values):
         return np.zeros(count, np.int64)

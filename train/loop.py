@@ -1,4 +1,4 @@
-"""The training loop of autoencoders, from top to bottom."""
+"""The training loop of autoencoders."""
 
 import dataclasses
 import json
@@ -33,8 +33,8 @@ from .updates import Updates
 
 METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
-MIN_ACTIVE_VARIANCE = 0.01  # a latent dimension is active if its posterior mean varies more over the images
-ADAM_STATES = ("exp_avg", "exp_avg_sq")  # AdamW's state of each parameter
+MIN_ACTIVE_VARIANCE = 0.01  # a latent dimension is active if its posterior mean has more variance over the images
+ADAM_STATES = ("exp_avg", "exp_avg_sq")  # names of the tensors that AdamW keeps for each parameter
 
 
 def train(
@@ -49,14 +49,14 @@ def train(
 ) -> list[Epoch]:
     """Train the recipe's network, and write `best.pt`, `last.pt` and `metrics.jsonl` to the folder `run`.
 
-    data: the data set's name or path, recorded for the export. threads: torch's, by default the cores allowed. resume:
-    the checkpoint `last.pt` of an interrupted run; the rest of the run is as if it had never been interrupted. report:
-    called after each epoch, when its files are written. The same recipe and data give the same weights on one machine
-    with one number of threads, resumed or not. Under torchrun every process computes a part of each batch, and the
-    first one writes. An interrupted run keeps the files of its last complete epoch; after a kill, resuming writes what
-    is missing.
-    Raises OutputError when `run` is taken and nothing is resumed, or another process writes to it; InputError when
-    `resume` has no training state or another recipe or data; ExecutionError when the loss is not finite.
+    data: name or path of the data set, recorded for the export. threads: number of threads of torch, by default the
+    cores allowed. resume: the checkpoint `last.pt` of an interrupted run; the result is the same as without the
+    interruption. report: called after each epoch, when its files are written. The same recipe and data give the same
+    weights on one machine with one number of threads, resumed or not. Under torchrun every process computes a part of
+    each batch, and only the first process writes files. An interrupted run keeps the files of its last complete epoch.
+    After a kill, resuming writes the files that are missing.
+    Raises OutputError when nothing is resumed and `run` is not empty, or when another process writes to it; InputError
+    when `resume` has no training state, or another recipe or data; ExecutionError when the loss is not finite.
     """
     if resume is not None:
         _check_resumable(resume, recipe, dataset)
@@ -84,7 +84,7 @@ def train(
             history.append(epoch)
             if processes.is_first():
                 state = Checkpoint(recipe, dataset.shape, data, dataset.facts, tuple(history), objective.state_dict())
-                with uninterrupted():  # the files of an epoch belong together
+                with uninterrupted():  # an interruption between the files would leave files of different epochs
                     checkpoint.save(dataclasses.replace(state, training=updates.state_dict()), run / LAST)
                     _save_derived(run, state)
                     report(epoch)
@@ -96,8 +96,8 @@ def train_epoch(
 ) -> float:
     """Train for one pass over images, uint8 (n, H, W[, 3]). Returns the mean loss of an image.
 
-    model: the objective, as `processes.distribute` returns it. shape: (C, H, W). epoch: its number, from 1. Together
-    with the seed it decides all random numbers, so a resumed run repeats them.
+    model: the objective, as `processes.distribute` returns it. shape: (C, H, W). epoch: its number, from 1. The seed
+    and this number determine all random numbers, so a resumed run repeats them.
     """
     model.train()
     order, random = _random_numbers(recipe.seed, epoch)
@@ -115,7 +115,7 @@ def train_epoch(
             inputs, targets, noise = batch_tensors(images[batch_rows], recipe, shape, random)
             with processes.precision():
                 _, _, loss = model(inputs, targets, noise, ramp)
-            # Gradients are averaged over the processes, so each mean loss is weighted by its fraction of the batch.
+            # Gradients are averaged over processes, so each process weights its mean loss by its fraction of the batch.
             fraction = counted * processes.count() / len(batch)
             updates.apply(loss * fraction, (model.parameters(), recipe.clip))
             total += loss.item() * counted
@@ -126,7 +126,7 @@ def train_epoch(
 
 @dataclass(frozen=True)
 class Validation:
-    """Means over the validation images: see Epoch."""
+    """Results over the validation images. Class Epoch describes the fields."""
 
     reconstruction: float
     penalty: float
@@ -136,9 +136,9 @@ class Validation:
 
 @torch.inference_mode()
 def validate(objective: Objective, recipe: Recipe, images: np.ndarray, shape: Shape) -> Validation:
-    """Measure an objective on images, uint8 (n, H, W[, 3]). shape: (C, H, W).
+    """Compute the losses of an objective on images, uint8 (n, H, W[, 3]). shape: (C, H, W).
 
-    Corruption and a VAE's noise are drawn from the same seed every time, so that epochs can be compared.
+    Corruption and a VAE's noise have the same seed every time, so that epochs can be compared.
     """
     objective.eval()
     random = Generator(processes.device()).manual_seed(recipe.seed)
@@ -161,9 +161,10 @@ def validate(objective: Objective, recipe: Recipe, images: np.ndarray, shape: Sh
 
 
 def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """The network's input, its target, and a VAE's noise (n, d), from images uint8 (n, H, W[, 3]).
+    """Convert images, uint8 (n, H, W[, 3]), to the network's input, its target, and a VAE's noise.
 
     Input and target are float32 (n, C, H, W) in the recipe's pixel range; the input is corrupted if the recipe says so.
+    The noise is standard normal (n, d), or empty (n, 0) for other models.
     """
     low, high = recipe.pixel_range
     clean = torch.from_numpy(to_tensor(images, ImageSpec(shape, (0.0, 1.0)))).to(random.device)
@@ -174,10 +175,10 @@ def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Gene
 
 
 def _random_numbers(seed: int, epoch: int) -> tuple[np.random.Generator, Generator]:
-    """Random numbers that depend on the seed and the epoch's number alone.
+    """Two random generators that depend only on the seed, the epoch's number and the process.
 
-    The first are for the order of the images and the same in every process. The second are for corruption and a VAE's
-    noise, and different in every process.
+    The first shuffles the images and is the same in every process. The second gives corruption and a VAE's noise, and
+    differs between processes.
     """
     (noise_seed,) = np.random.SeedSequence([seed, epoch, processes.rank()]).generate_state(1, np.uint64)
     noise = Generator(processes.device()).manual_seed(int(noise_seed >> np.uint64(1)))
@@ -187,7 +188,7 @@ def _random_numbers(seed: int, epoch: int) -> tuple[np.random.Generator, Generat
 def _epoch(
     number: int, train_loss: float, validation: Validation, penalty_weight: float, learning_rate: float
 ) -> Epoch:
-    """The record of an epoch. Raises ExecutionError when the validation loss is not finite."""
+    """Collect the results of an epoch. Raises ExecutionError when the validation loss is not finite."""
     loss = validation.reconstruction + penalty_weight * validation.penalty
     if not math.isfinite(loss):
         remedy = "Lower the learning rate."
@@ -203,9 +204,10 @@ def _epoch(
 
 @contextmanager
 def _run_folder(run: Path, *, resumed: bool) -> Iterator[None]:
-    """Make the folder of a run, keep other processes out of it, and remove what a killed run left half-written.
+    """Make a run's folder, lock it against other processes, and remove the partial files of a killed run.
 
-    Only the first process does so. Raises OutputError when the folder is taken and the run is not resumed.
+    Under torchrun only the first process does this. Raises OutputError when the folder is not empty and nothing is
+    resumed.
     """
     if not processes.is_first():
         yield
@@ -216,9 +218,9 @@ def _run_folder(run: Path, *, resumed: bool) -> Iterator[None]:
 
 
 def _save_derived(run: Path, state: Checkpoint) -> None:
-    """Write the files that follow from `last.pt`: `metrics.jsonl`, and `best.pt` if its epoch is the best so far.
+    """Write `metrics.jsonl`, and `best.pt` if the last epoch is the best so far.
 
-    `last.pt` is written before them, so resuming can write whatever a kill has left out.
+    `last.pt` is written before them and holds the same results. So after a kill, resuming can write them again.
     """
     if state.validation_loss == min(epoch.validation_loss for epoch in state.history):
         checkpoint.save(state, run / BEST)
@@ -227,7 +229,7 @@ def _save_derived(run: Path, state: Checkpoint) -> None:
 
 
 def _check_resumable(last: Checkpoint, recipe: Recipe, dataset: Dataset) -> None:
-    """Raise InputError when a checkpoint cannot be resumed with a recipe on a data set."""
+    """Raise InputError when a checkpoint cannot be resumed with this recipe and data set."""
     last.check_same_data(dataset)
     if last.training is None:
         remedy = "Train anew, into another folder."
@@ -241,7 +243,7 @@ def _check_resumable(last: Checkpoint, recipe: Recipe, dataset: Dataset) -> None
 
 
 def _restore(last: Checkpoint, objective: Objective, updates: Updates) -> None:
-    """Restore the states of a checkpoint. Raises InputError when they do not fit its recipe."""
+    """Restore the training state of a checkpoint. Raises InputError when it does not fit the checkpoint's recipe."""
     subject, expected = f"{last.file}: training state", "that of its recipe"
     with restoring(subject, expected):
         objective.load_state_dict(last.state_dict)

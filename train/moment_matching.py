@@ -1,5 +1,6 @@
-"""Moment matching: flow and decoder learn to give samples whose features have the moments of real images' features.
+"""Moment matching: train flow and decoder until features of samples have the same moments as those of real images.
 
+A moment gap is the difference between a moment of samples and the same moment of real images.
 Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, 2019, equation 5.
 """
 
@@ -21,18 +22,18 @@ from .flow_prior import velocity_loss
 from .objectives import Objective
 from .updates import Updates
 
-REPORT_INTERVAL = 250  # steps
-MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # norms; the first gradients are the largest
-BETAS = (0.5, 0.999)  # of Adam
+REPORT_INTERVAL = 250  # steps between reports
+MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # norms to clip to; the first gradients are the largest
+BETAS = (0.5, 0.999)  # decay rates of Adam's two moving averages
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A report of a refinement.
+    """The state of a refinement at a step.
 
-    moment_gap: squared norm of the averaged moment gaps, in squared stds of a feature, summed over depths, averaged
-    over classifiers. reconstruction_error: of training images, in the units of the recipe's loss. flow_loss: mean
-    squared error of the velocity on training latents. The last two are means since the last report.
+    moment_gap: squared norm of the averaged moment gaps of features, in squared standard deviations, summed over depths
+    and averaged over classifiers. reconstruction_error: of training images, in the units of the recipe's loss.
+    flow_loss: mean squared error of the velocity on training latents. The last two are means since the last report.
     """
 
     step: int
@@ -43,9 +44,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class RealImages:
-    """The real images of a refinement. latents: float32 (n, d). class_indices: int64 (n,). Both are on the device.
+    """The real images of a refinement, with their latents, on the device of the training.
 
-    images: a function from rows int64 (m,) to images (m, C, H, W) in the recipe's pixel range, on the device.
+    latents: float32 (n, d). class_indices: int64 (n,). images: a function that returns the images at the indices int64
+    (m,), as (m, C, H, W) in the recipe's pixel range.
     """
 
     latents: Tensor
@@ -66,10 +68,10 @@ def match_moments(
 ) -> None:
     """Train a flow and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
 
-    targets: the classifiers and moments to match. report: called every REPORT_INTERVAL steps. keep: called with the
-    whole state at the same steps; resume: such a state, to continue from. The same arguments give the same weights on
-    one machine with one number of threads, resumed or not.
-    Raises InputError when `resume` is of another recipe, ExecutionError when a loss is not finite.
+    targets: a classifier with the moments to match, or several. report: called every REPORT_INTERVAL steps. keep:
+    called at the same steps with the whole state of the training. resume: such a state, to continue from. The same
+    arguments give the same weights on one machine with one number of threads, resumed or not.
+    Raises InputError when `resume` is from another recipe, ExecutionError when a loss is not finite.
     """
     matching = MomentMatching(objective, flow, recipe, real, targets)
     if resume is not None:
@@ -87,7 +89,7 @@ def match_moments(
 
 
 class MomentMatching:
-    """Flow and decoder with all that refinement changes: optimiser, averaged weights, averaged gaps, random numbers."""
+    """Flow and decoder in training, with the optimiser, averaged weights, averaged moment gaps and random numbers."""
 
     def __init__(
         self,
@@ -107,7 +109,7 @@ class MomentMatching:
         trained = [*flow.trained_parameters(), *self.network.decoder.parameters()]
         optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=BETAS, fused=True)
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self.losses: list[tuple[float, float]] = []  # reconstruction error and flow loss, since the last report
+        self.losses: list[tuple[float, float]] = []  # reconstruction errors and flow losses since the last report
 
     @property
     def step(self) -> int:
@@ -115,7 +117,7 @@ class MomentMatching:
         return self.updates.step
 
     def update(self) -> None:
-        """One training step."""
+        """Do one training step."""
         recipe, size = self.recipe, (self.recipe.batch_size,)
         device, n = self.random.device, len(self.real.latents)
         rows = torch.randint(n, size, generator=self.random, device=device)
@@ -128,7 +130,7 @@ class MomentMatching:
         samples = self._unit(self.network.activation(sample_logits))
         gaps = [gap for target in self.targets for gap in target.gaps(samples, class_indices)]
         moment_loss = self.gap_ema.surrogate_loss(gaps)
-        # These two keep decoder and flow close to what training made them.
+        # These two losses keep decoder and flow close to their state before the refinement.
         reconstruction_error = self.objective.reconstruction_error(logits, self.real.images(rows))
         flow_loss = velocity_loss(self.flow, self.normalised[rows], self.real.class_indices[rows], self.random)
         loss = (
@@ -145,7 +147,7 @@ class MomentMatching:
         self.losses.append((reconstruction_error.item(), flow_loss.item()))
 
     def progress(self) -> Progress:
-        """The means since the last report. Raises ExecutionError when one of them is not finite."""
+        """The progress since the last report. Raises ExecutionError when a loss is not finite."""
         reconstruction_error, flow_loss = (sum(values) / len(values) for values in zip(*self.losses, strict=True))
         self.losses = []
         moment_gap = self.gap_ema.squared_norm() / len(self.targets)
@@ -156,27 +158,27 @@ class MomentMatching:
         return Progress(self.step, moment_gap, reconstruction_error, flow_loss)
 
     def state_dict(self) -> State:
-        """The whole state after a report."""
+        """The whole state of the training. It is complete only directly after `progress`."""
         return {"random": self.random.get_state(), **states_of(self._parts())}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from a state."""
+        """Restore a state that `state_dict` returned."""
         restore_states(self._parts(), state)
         self.random.set_state(state["random"])
 
     def _parts(self) -> dict[str, Stateful]:
-        """Everything that has a state, by name."""
+        """All objects with a state to save, by name."""
         names = ("sampler", "ema", "updates", "gap_ema")
         return {name: getattr(self, name) for name in names}
 
     def _unit(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) in the recipe's pixel range -> the same in [0, 1]."""
+        """Convert images (n, C, H, W) from the recipe's pixel range to [0, 1]."""
         low, high = self.objective.pixel_range
         return (images - low) / (high - low)
 
 
 class GapEMA:
-    """Moving averages of moment gaps. One batch estimates a moment badly, so the loss follows the averages."""
+    """Moving averages of moment gaps. The moments of one batch are noisy, so the loss uses the averages."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
@@ -184,9 +186,10 @@ class GapEMA:
         self.means: list[Tensor] = []
 
     def surrogate_loss(self, gaps: list[Tensor]) -> Tensor:
-        """Surrogate loss, a scalar, whose gradient is that of the squared EMA moment gap. Updates the averages first.
+        """Update the averages, and return a scalar loss with the gradient of the squared averaged moment gaps.
 
-        gaps: of one batch, tensors of any shape. The decay warms up, so that early gaps are soon forgotten.
+        gaps: moment gaps of one batch, tensors of any shape. The decay grows over the first updates, so that early gaps
+        are soon forgotten.
         """
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 10))
@@ -195,13 +198,13 @@ class GapEMA:
         return torch.stack([2 * (mean * gap).sum() for mean, gap in zip(self.means, gaps, strict=True)]).sum()
 
     def squared_norm(self) -> float:
-        """Sum of the squares of all averaged gaps."""
+        """Sum of the squared elements of all averaged gaps."""
         return sum(float((mean**2).sum()) for mean in self.means)
 
     def state_dict(self) -> State:
-        """The averages and how often they were updated."""
+        """The averages, and the number of updates so far."""
         return {"updates": self.updates, "means": self.means}
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from a state."""
+        """Restore a state that `state_dict` returned."""
         self.updates, self.means = state["updates"], state["means"]

@@ -1,4 +1,4 @@
-"""The networks, each written so that it reads as its own diagram. ARCHITECTURES lists them by name."""
+"""The encoder and decoder networks. ARCHITECTURES lists them by name."""
 
 import itertools
 import math
@@ -38,10 +38,10 @@ class EncoderDecoder(nn.Module):
 
 
 class Variational(EncoderDecoder):
-    """An encoder whose output is a diagonal Gaussian q(z|x) for each image, and a decoder of its samples."""
+    """An autoencoder whose encoder returns a diagonal Gaussian q(z|x) for each image."""
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (n, C, H, W) -> mean and log variance of q(z|x), each (n, d)."""
+        """Images (n, C, H, W) -> mean and log variance of the Gaussian q(z|x), each (n, d)."""
         mean, logvar = self.encoder(images).chunk(2, dim=1)
         return mean, logvar
 
@@ -56,19 +56,22 @@ class Variational(EncoderDecoder):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A pair of networks that `Recipe.network` can name.
+    """An encoder and a decoder that `Recipe.network` selects by name.
 
-    encoder: a function of a recipe, the shape (C, H, W) of an image and the number of outputs.
-    decoder: a function of a recipe and the shape. side_multiple: a number that must divide the sides of the images.
+    encoder: a function that builds the encoder from a recipe, the shape (C, H, W) of an image and the number of
+    outputs. decoder: a function that builds the decoder from a recipe and the shape. side_multiple: a number that must
+    divide height and width of the images. int8: whether the networks may be exported in 8 bits; convolutions would
+    become slower.
     """
 
     encoder: Callable[[Recipe, Shape, int], nn.Module]
     decoder: Callable[[Recipe, Shape], nn.Module]
     side_multiple: int = 1
+    int8: bool = False
 
 
 def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
-    """The recipe's networks for images of `shape` (C, H, W), with initial weights from torch's random state.
+    """Build the recipe's networks for images of `shape` (C, H, W). Initial weights use torch's global random state.
 
     Raises ShapeError when the networks cannot take images of this shape.
     """
@@ -84,7 +87,7 @@ def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
 
 
 def mlp_encoder(shape: Shape, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Image -> latent.
+    """Fully connected encoder, here for two hidden layers of 256 and 64 units.
 
     image (n, 1, 28, 28) -> (n, 784) -> (n, 256) -> (n, 64) -> latent (n, d)
     """
@@ -92,7 +95,7 @@ def mlp_encoder(shape: Shape, widths: tuple[int, ...], outputs: int) -> nn.Seque
 
 
 def mlp_decoder(latent_dim: int, widths: tuple[int, ...], shape: Shape) -> nn.Sequential:
-    """Latent -> logits of an image.
+    """Fully connected decoder, here for two hidden layers of 64 and 256 units. It returns logits of images.
 
     latent (n, d) -> (n, 64) -> (n, 256) -> (n, 784) -> (n, 1, 28, 28)
     """
@@ -100,7 +103,7 @@ def mlp_decoder(latent_dim: int, widths: tuple[int, ...], shape: Shape) -> nn.Se
 
 
 def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
-    """Image -> latent, halving the side twice; c is `channels`.
+    """Convolutional encoder, which halves the sides of images twice; c is `channels`.
 
     image (n, 1, 28, 28) -> (n, c, 14, 14) -> (n, 2c, 7, 7) -> latent (n, d)
     """
@@ -113,7 +116,7 @@ def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
 
 
 def conv_decoder(latent_dim: int, channels: int, shape: Shape) -> nn.Sequential:
-    """Latent -> logits of an image, doubling the side twice; c is `channels`.
+    """Convolutional decoder, which doubles the sides twice and returns logits of images; c is `channels`.
 
     latent (n, d) -> (n, 2c, 7, 7) -> (n, c, 14, 14) -> (n, 1, 28, 28)
     """
@@ -129,6 +132,7 @@ ARCHITECTURES = {
     "mlp": Architecture(
         lambda recipe, shape, outputs: mlp_encoder(shape, recipe.widths, outputs),
         lambda recipe, shape: mlp_decoder(recipe.latent_dim, tuple(reversed(recipe.widths)), shape),
+        int8=True,
     ),
     "conv": Architecture(
         lambda recipe, shape, outputs: conv_encoder(shape, recipe.channels, outputs),
@@ -147,38 +151,41 @@ def dense(*sizes: int) -> list[nn.Module]:
 
 
 def downsample(inputs: int, outputs: int) -> nn.Sequential:
-    """(n, inputs, 2h, 2w) -> (n, outputs, h, w): each 2x2 block becomes channels, so no pixel is skipped."""
+    """Halve the sides: (n, inputs, 2h, 2w) -> (n, outputs, h, w).
+
+    The pixels of each 2x2 block become channels, so no pixel is skipped.
+    """
     return nn.Sequential(nn.PixelUnshuffle(2), *conv_norm(4 * inputs, outputs), nn.ReLU())
 
 
 def upsample(inputs: int, outputs: int) -> nn.Sequential:
-    """(n, inputs, h, w) -> (n, outputs, 2h, 2w): channels become 2x2 blocks.
+    """Double the sides: (n, inputs, h, w) -> (n, outputs, 2h, 2w).
 
-    A transposed convolution would leave checkerboard patterns.
+    Channels become 2x2 blocks of pixels. A transposed convolution would leave checkerboard patterns.
     """
     return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
 
 
 class Residual(nn.Module):
-    """relu(x + f(x)): the block learns a change of its input."""
+    """Residual block relu(x + change(x))."""
 
     def __init__(self, change: nn.Module) -> None:
         super().__init__()
         self.change = change
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape that `change` keeps -> the same shape."""
+        """Tensor of any shape that `change` keeps -> the same shape."""
         return torch.relu(x + self.change(x))
 
 
 def residual(channels: int) -> Residual:
-    """(n, channels, h, w) -> the same shape, through two convolutions."""
+    """Residual block of two convolutions: (n, channels, h, w) -> the same shape."""
     return Residual(nn.Sequential(*conv_norm(channels, channels), nn.ReLU(), *conv_norm(channels, channels)))
 
 
 def conv_norm(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    """(n, inputs, h, w) -> (n, outputs, h, w): a 3x3 convolution and its batch norm.
+    """A 3x3 convolution and its batch norm: (n, inputs, h, w) -> (n, outputs, h, w).
 
-    onnxruntime folds the norm into the convolution, so it costs nothing after training.
+    onnxruntime merges the norm into the convolution, so it costs nothing after training.
     """
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)

@@ -1,4 +1,4 @@
-"""The losses that training minimises: sums over pixels and latent dimensions, means over the batch."""
+"""Training losses: sums over pixels and latent dimensions, means over the batch."""
 
 import math
 
@@ -13,7 +13,7 @@ from .networks import EncoderDecoder, Variational
 class Objective(nn.Module):
     """A network with the recipe's loss.
 
-    A module, because the gaussian loss has a parameter: the logarithm of sigma, one number for all pixels.
+    It is a torch module, because the gaussian loss has a parameter of its own: log sigma, one number for all pixels.
     """
 
     def __init__(self, network: EncoderDecoder, recipe: Recipe) -> None:
@@ -28,11 +28,11 @@ class Objective(nn.Module):
     def forward(
         self, images: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction error, penalty (KL in nats, or half a squared norm) and loss; three scalars.
+        """Reconstruction error, penalty (KL in nats, or half a squared norm) and loss, as three scalars.
 
         images: the input (n, C, H, W), which may be corrupted. target: the images to reconstruct. Both are in the
-        recipe's pixel range. noise: standard normal (n, d), for a VAE's z = mean + std * noise. ramp: factor of the
-        penalty's weight, in [0, 1].
+        recipe's pixel range. noise: standard normal (n, d), for a VAE's z = mean + std * noise; other models ignore it.
+        ramp: a factor in [0, 1] for the penalty's weight.
         """
         if isinstance(self.network, Variational):
             mean, logvar = self.network.posterior(images)
@@ -45,9 +45,9 @@ class Objective(nn.Module):
         return reconstruction, penalty, reconstruction + ramp * self.penalty_weight * penalty
 
     def reconstruction_error(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The decoder's logits against images, both (n, C, H, W) -> a scalar.
+        """Reconstruction error, a scalar, of the decoder's logits against images, both (n, C, H, W).
 
-        -log p(x|z) in nats for the losses bce and gaussian, squared error for mse.
+        It is -log p(x|z) in nats for the losses bce and gaussian, and the squared error for mse.
         """
         if self.loss == "bce":
             return cross_entropy(logits, target)
@@ -61,7 +61,7 @@ class Objective(nn.Module):
 def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
     """Binary cross entropy in nats of images (n, C, H, W) in [0, 1]; a pixel is the probability of white.
 
-    Computed from the logits, where log sigmoid(x) does not overflow. For grey pixels the minimum is their entropy.
+    It is computed from logits for numerical stability. The minimum for a grey pixel is the pixel's entropy, not 0.
     """
     return functional.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
 

@@ -1,4 +1,4 @@
-"""What every learned prior provides.
+"""The interface of every learned prior.
 
 The module `train/NAME_prior.py` of a learned prior NAME has two functions, which `train/priors.py` calls:
 
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Progress:
-    """A validation of a learned prior. The losses are means over latents and latent dimensions.
+    """The losses of a learned prior at a validation, as means over latents and latent dimensions.
 
-    train_loss: since the last validation. held_out_loss: on held-out latents, of the weights that would be returned.
+    train_loss: mean since the last validation. held_out_loss: on held-out latents, with the weights that training
+    would return.
     """
 
     step: int
@@ -25,7 +26,7 @@ class Progress:
 
 
 class UnrolledPrior(nn.Module):
-    """Noise -> latents in a fixed number of evaluations, as one graph without control flow, for the export."""
+    """A learned prior as one graph without control flow, for the export. The number of evaluations is fixed."""
 
     network: "PriorNetwork"
     evaluations: int
@@ -34,7 +35,7 @@ class UnrolledPrior(nn.Module):
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d).
 
-        label: None when there are no classes.
+        label: the class indices, or None if there are no classes.
         """
 
 
@@ -42,12 +43,15 @@ class PriorNetwork(nn.Module):
     """A network that maps standard normal noise to latents."""
 
     latent_dim: int
-    num_classes: int  # 0 without classes
+    num_classes: int  # 0 if there are no classes
 
-    @abstractmethod
-    def log_density(self, latents: Tensor, class_indices: Tensor) -> Tensor:
-        """Log density (n,) in nats of latents (n, d) given their classes (n,); all 0 without classes."""
+    def log_density(self, latents: Tensor, class_indices: Tensor) -> Tensor | None:
+        """Log density (n,) in nats of latents (n, d) given their class indices (n,), or None if it cannot be computed.
+
+        Without classes, all class indices are 0.
+        """
+        return None
 
     @abstractmethod
     def unrolled(self, evaluations: int) -> UnrolledPrior:
-        """The network as one graph, from noise to latents."""
+        """The prior as one graph from noise to latents, with a fixed number of evaluations."""

@@ -1,6 +1,6 @@
-"""The learned prior of a run: trained on the latents of its network, and kept beside its checkpoint.
+"""The learned prior of a run, which is trained on the run's latents and stored beside its checkpoint.
 
-Which learned priors there are: see recipes/learned_priors.py. What each of them provides: see prior_network.py.
+recipes/learned_priors.py lists the learned priors. prior_network.py describes their interface.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ TRAINING_SUFFIX = "-training.pt"
 class LearnedPrior:
     """A trained prior.
 
-    encoder_fingerprint: SHA-256 of the encoder whose latents it was trained on. label_values: the labels (k,) of its
-    classes. step, loss: of the best validation, mean squared error on held-out latents. origin: of a refined prior, the
-    fingerprint of the prior that it was refined from.
+    encoder_fingerprint: SHA-256 of the encoder of its training latents. label_values: the label of each class (k,).
+    step, loss: training step and held-out mean squared error of the best validation. origin: fingerprint of the prior
+    before refinement, or empty if this prior is not refined.
     """
 
     recipe: LearnedPriorRecipe
@@ -45,7 +45,7 @@ class LearnedPrior:
 
     @property
     def name(self) -> str:
-        """Its name among the learned priors."""
+        """Name of the kind of prior, such as `flow`."""
         return self.recipe.stage
 
     @property
@@ -64,10 +64,10 @@ def train_prior(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> LearnedPrior:
-    """Train the prior of a recipe on the latents of the images that a network was trained on.
+    """Train a learned prior on the latents of the images that a network was trained on.
 
-    resume, report, keep: see `train` in flow_prior.py. Raises InputError when `dataset` is not what the network was
-    trained on, the run is a refined one, or `resume` does not fit the recipe and the latents.
+    resume, report, keep: see `train` in flow_prior.py. Raises InputError when `dataset` is not the network's training
+    data, the run is refined, or `resume` does not fit the recipe and the latents.
     """
     checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
@@ -81,14 +81,14 @@ def train_prior(
 
 
 def beside(run: Path) -> Path:
-    """The file of a run's prior, given the run's folder or a checkpoint; that of the best epoch is `prior.pt`."""
+    """The path of a run's prior, given the run's folder or a checkpoint; `prior.pt` is the prior of the best epoch."""
     if run.is_dir():
         return run / PRIOR
     return run.with_name(PRIOR if run.name == BEST else f"{run.stem}-{PRIOR}")
 
 
 def training_beside(run: Path) -> Path:
-    """The file that keeps the state of an unfinished training of a run's prior."""
+    """The path of the unfinished training of a run's prior, given the run's folder or a checkpoint."""
     target = beside(run)
     return target.with_name(f"{target.stem}{TRAINING_SUFFIX}")
 
@@ -103,8 +103,8 @@ def save(prior: LearnedPrior, path: Path) -> None:
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     """Read a learned prior without executing anything.
 
-    Raises NotFoundError when there is none, InputError when the file is damaged, or the prior was trained on latents of
-    another encoder than the checkpoint's.
+    Raises NotFoundError when there is no such file; InputError when it is damaged, or when the prior was trained on
+    latents of another encoder than the checkpoint's.
     """
     expected = "a prior written by `aegen train-prior`"
     content = read_of_run(path, checkpoint, expected, "Run `aegen train-prior`.")
@@ -125,15 +125,18 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
 
 
 def save_training(state: State, recipe: Hyperparameters, checkpoint: Checkpoint, path: Path, origin: str = "") -> None:
-    """Write the state of an unfinished training atomically. origin: of a refinement, the fingerprint of its prior."""
+    """Write the state of an unfinished training atomically.
+
+    origin: for a refinement, the fingerprint of the prior that is being refined.
+    """
     facts = {"encoder_fingerprint": checkpoint.fingerprint, "origin": origin}
     write_archive(path, {**_header(recipe), **facts, "training": state})
 
 
 def read_training(path: Path, checkpoint: Checkpoint) -> tuple[LearnedPriorRecipe, State]:
-    """The recipe and the state of an unfinished training of a prior.
+    """Read the recipe and the state of an unfinished training of a prior.
 
-    Raises NotFoundError when there is none, InputError as `read` does.
+    Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another encoder.
     """
     expected, remedy = "an unfinished training of a prior", "Delete it, and begin anew."
     content = read_of_run(path, checkpoint, expected, remedy)
@@ -141,7 +144,7 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[LearnedPriorRecip
 
 
 def training_state(content: State, path: Path, expected: str) -> State:
-    """The state that `save_training` wrote. Raises InputError when there is none."""
+    """The training state in a file that `save_training` wrote. Raises InputError when there is none."""
     state = content.get("training")
     if not isinstance(state, dict):
         raise InputError(str(path), found=DAMAGED, expected=expected)
@@ -156,9 +159,10 @@ def read_of_run(
     *,
     recipes: Mapping[str, type[Hyperparameters]] = LEARNED_PRIORS,
 ) -> State:
-    """The content of a file that belongs to a checkpoint's encoder, with its recipe as one of `recipes`.
+    """Read a file that belongs to a checkpoint's encoder, and decode its recipe.
 
-    Raises NotFoundError when there is no such file, InputError, with the remedy, when it is damaged or of another run.
+    expected, remedy: texts for the errors. recipes: the possible classes of the recipe, by stage.
+    Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another encoder.
     """
     if not path.is_file():
         missing = "Begin anew." if remedy.startswith("Delete") else remedy
@@ -175,10 +179,10 @@ def read_of_run(
 
 
 def _header(recipe: Hyperparameters) -> State:
-    """What every file of this module begins with."""
+    """Entries that every file of this module has."""
     return {"format": FORMAT, "stage": recipe.stage, "recipe": dataclasses.asdict(recipe)}
 
 
 def _module(name: str) -> Any:
-    """The module of a learned prior."""
+    """The module that implements a learned prior."""
     return import_module(f".{name}_prior", __package__)

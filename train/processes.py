@@ -1,4 +1,4 @@
-"""Where training runs: on a GPU if there is one, and in several processes if torchrun starts them."""
+"""Devices and processes for training: a GPU if there is one, and several processes if torchrun starts them."""
 
 import atexit
 import contextlib
@@ -22,7 +22,7 @@ def rank() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes files and messages."""
+    """Whether this process is the one that writes files and messages."""
     return rank() == 0
 
 
@@ -35,9 +35,9 @@ def device() -> torch.device:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global random numbers, of the CPU and of this process's GPU, within the block; 0 <= seed < 2^63.
+    """Seed torch's global random numbers, on the CPU and on this process's GPU, within the block; 0 <= seed < 2^63.
 
-    Afterwards the caller's random states are restored. torch.manual_seed would also reseed the other GPUs.
+    The previous random states are restored afterwards. torch.manual_seed is not used: it would reseed the other GPUs.
     """
     current = device()
     on_gpu = current.type == "cuda"
@@ -49,14 +49,14 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def precision() -> contextlib.AbstractContextManager[object]:
-    """bfloat16 for matrix products on a GPU; float32 throughout on a CPU."""
+    """Context manager for the precision of matrix products: bfloat16 on a GPU, float32 on a CPU."""
     if torch.cuda.is_available():
         return torch.autocast("cuda", torch.bfloat16)
     return contextlib.nullcontext()
 
 
 def distribute(module: nn.Module) -> nn.Module:
-    """The module, wrapped so that its gradients are averaged over all processes if there are several."""
+    """Wrap a module so that its gradients are averaged over all processes; unchanged if there is only one process."""
     if count() == 1:
         return module
     _join()
@@ -64,7 +64,7 @@ def distribute(module: nn.Module) -> nn.Module:
 
 
 def rows_of_process(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """The rows of a batch (n,), n >= 1, that this process computes, and how many of them count.
+    """Select the rows of a batch (n,), n >= 1, that this process computes. Returns them and how many of them count.
 
     If a batch has fewer rows than there are processes, some processes get a row that counts 0, so that all of them
     take the same number of steps.
@@ -86,6 +86,6 @@ def _join() -> None:
     """Join the group of processes that torchrun has started."""
     if not distributed.is_initialized():
         if torch.cuda.is_available():
-            torch.cuda.set_device(device())  # NCCL uses the current device, which is the first GPU in every process
+            torch.cuda.set_device(device())  # NCCL uses the current device, by default the first GPU in every process
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(distributed.destroy_process_group)

@@ -1,8 +1,9 @@
-"""Refinement: the flow and the decoder of a run learn from their own samples; the encoder stays as it is.
+"""Refinement: train the flow and the decoder of a run further, on their own samples. The encoder stays fixed.
 
-In training a decoder sees only latents of real images. It averages over what a latent leaves open, so samples are a
-little too smooth, and latents between those of real images may give no sensible image. The flow learns its velocity
-everywhere, but is integrated in a few steps. Moment matching trains both on what sampling really does.
+In training a decoder sees only latents of real images. It averages over details that a latent does not determine, so
+samples are a little too smooth; and it may decode latents between those of real images badly. The flow learns its
+velocity everywhere, but sampling integrates it in only a few steps. Moment matching trains both under the conditions
+of sampling.
 """
 
 import copy
@@ -35,7 +36,7 @@ from .priors import read as read_prior
 
 TRAINING = "refining.pt"
 BATCH = 1000
-CLASSIFIER_SIZE = {"features": 96, "channels": 16}  # smaller than a feature extractor, and faster to train
+CLASSIFIER_SIZE = {"features": 96, "channels": 16}  # smaller than the feature extractor, so that training is faster
 
 
 def refine(
@@ -52,12 +53,12 @@ def refine(
 ) -> tuple[Checkpoint, LearnedPrior]:
     """Refine a run's checkpoint and its flow prior, and return both.
 
-    Classifiers of the training images are trained first. The feature extractor, which measures models, is not used.
-    Images whose label is too rare to be asked for are not used either.
-    note: called with a sentence when a classifier's training begins. resume, report, keep: see `match_moments`.
+    Classifiers are trained on the training images first. The feature extractor is not used, because it measures the
+    result. Images with a label too rare to form a class are not used either.
+    note: called with a message when the training of a classifier begins. resume, report, keep: see `match_moments`.
     The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
-    Raises InputError when `dataset` is not what the network was trained on or has no labels, the prior is no flow, or
-    the checkpoint is refined already.
+    Raises InputError when `dataset` is not the network's training data or has no labels, the prior is no flow, or the
+    checkpoint is already refined.
     """
     checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
@@ -79,9 +80,9 @@ def refine(
 
 
 def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tuple[RefinementRecipe, State]:
-    """The recipe and the state of an unfinished refinement of this checkpoint and prior.
+    """Read the recipe and the state of an unfinished refinement of this checkpoint and prior.
 
-    Raises NotFoundError when there is none, InputError when it is damaged or of another run or prior.
+    Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another run or prior.
     """
     expected, remedy = "an unfinished refinement of this run", "Delete it, and begin anew."
     content = read_of_run(path, checkpoint, expected, remedy, recipes={RefinementRecipe.stage: RefinementRecipe})
@@ -91,9 +92,9 @@ def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tu
 
 
 def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> bool:
-    """Whether two files hold the complete result of refining a checkpoint and its prior.
+    """Whether two files exist and hold the result of refining this checkpoint and prior.
 
-    Raises InputError when one of them is damaged or of another run or prior.
+    Raises InputError when one of them is damaged or belongs to another run or prior.
     """
     if not (file.is_file() and prior_file.is_file()):
         return False
@@ -104,7 +105,7 @@ def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: Lear
 
 
 def _of_known_classes(images: LabelledImages) -> LabelledImages:
-    """The images whose label can be asked for, with class indices as labels."""
+    """The images with a label frequent enough to form a class. Their labels become class indices."""
     values = label_values(images.labels)
     classes = class_indices(images.labels, len(images), values)
     known = classes < max(len(values), 1)
@@ -112,7 +113,7 @@ def _of_known_classes(images: LabelledImages) -> LabelledImages:
 
 
 def _trainable(flow: Flow) -> Flow:
-    """A copy of a flow whose parameters are trained; those of a saved prior, which are averages, are not."""
+    """A copy of a flow with trainable parameters. The flow that training returns has frozen parameters."""
     flow = copy.deepcopy(flow)
     for parameter in flow.trained_parameters():
         parameter.requires_grad_(True)
@@ -122,7 +123,7 @@ def _trainable(flow: Flow) -> Flow:
 def _real_images(
     checkpoint: Checkpoint, labelled: LabelledImages, num_classes: int, device: torch.device
 ) -> RealImages:
-    """The training images and their latents, on a device."""
+    """The training images with their latents and class indices, on a device."""
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     encoded = encode(checkpoint.network(), labelled, np.arange(num_classes), image)
     latents, classes = (torch.from_numpy(part).to(device) for part in (encoded.latent, encoded.class_indices))
@@ -132,7 +133,10 @@ def _real_images(
 def _moment_target(
     recipe: RefinementRecipe, number: int, labelled: LabelledImages, classes: Tensor, threads: int | None
 ) -> MomentTarget:
-    """Train classifier `number` of a refinement, and measure the moments of the real images, of classes (n,)."""
+    """Train a classifier for a refinement, and measure the moments of the real images.
+
+    number: number of the classifier, from 1, which changes its seed. classes: class indices of the images (n,).
+    """
     size = FeatureExtractorRecipe(epochs=recipe.classifier_epochs, seed=recipe.seed + number, **CLASSIFIER_SIZE)
     classifier = train_feature_extractor(size, labelled, labelled[:0], threads=threads)
     features = LayerFeatures(classifier).to(classes.device)
@@ -147,5 +151,5 @@ def _moment_target(
 
 
 def _tensor(labelled: LabelledImages, rows: Tensor, image: ImageSpec) -> Tensor:
-    """The images of rows int64 (m,) -> float32 (m, C, H, W), on the device of the rows."""
+    """Images at the indices `rows` int64 (m,), as float32 (m, C, H, W) on the device of `rows`."""
     return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], image)).to(rows.device)

@@ -1,13 +1,14 @@
-"""The learning-rate schedule of every training."""
+"""The learning-rate schedule that all trainings use."""
 
 import math
 from collections.abc import Callable
 
 
 def warm_cosine(warmup: float, steps: int) -> Callable[[int], float]:
-    """Fraction of the peak learning rate at a step: a linear rise, then half a cosine down to zero.
+    """Make a function of the step that returns the fraction of the peak learning rate.
 
-    warmup: fraction of the `steps` in which the rate rises.
+    The fraction rises linearly, then falls along half a cosine to zero. warmup: fraction of the `steps` in which it
+    rises.
     Source: I. Loshchilov, F. Hutter, SGDR, 2017, equation 5, without restarts.
     """
     rise = warmup * steps

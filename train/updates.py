@@ -1,4 +1,4 @@
-"""One gradient step: backward pass, clipping, optimiser and learning-rate schedule, together."""
+"""Updates of the weights: backward pass, gradient clipping, optimiser step and learning-rate schedule."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ from .schedule import warm_cosine
 class Updates:
     """An optimiser and its learning-rate schedule, which step together.
 
-    warmup: fraction of the `steps` in which the learning rate rises; the optimiser's rate is the peak.
+    warmup: fraction of the `steps` in which the learning rate rises to its peak, the optimiser's learning rate.
     """
 
     def __init__(self, optimiser: Optimizer, warmup: float, steps: int) -> None:
@@ -28,13 +28,13 @@ class Updates:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update."""
+        """Learning rate of the next update."""
         return float(self.schedule.get_last_lr()[0])
 
     def apply(self, loss: Tensor, *clipped: tuple[Iterable[Tensor], float]) -> None:
         """Update the weights by the gradient of a scalar loss.
 
-        clipped: pairs of parameters and the largest norm that their gradient may have.
+        clipped: pairs of parameters and a maximum norm; a larger gradient is scaled down to it.
         """
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -44,10 +44,10 @@ class Updates:
         self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of optimiser and schedule."""
+        """The states of the optimiser and the schedule."""
         return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from the states of optimiser and schedule."""
+        """Restore a state that `state_dict` returned."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])

@@ -1,5 +1,5 @@
-"""A reader and checker of ONNX files without the package onnx: only plain networks of bounded cost are accepted.
+"""A reader and checker of ONNX files. It works without the package onnx, and accepts only plain networks of low cost.
 
-`protobuf` reads the wire format, `messages` the contents of a file, `arithmetic` and `layouts` hold the shape rules of
-operators, `operators` lists the operators emitted and accepted, and `check` compares a file with its manifest.
+`protobuf` reads the wire format and `messages` the contents of a file. `arithmetic` and `layouts` hold the shape rules
+of operators. `operators` lists the operators that are exported and accepted. `check` compares a file with its manifest.
 """

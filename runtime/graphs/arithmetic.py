@@ -1,4 +1,4 @@
-"""Shape rules and costs of the ONNX operators that compute: elementwise ones, products, convolutions and pooling.
+"""Shape rules and costs of ONNX operators that compute: elementwise ones, products, convolutions and pooling.
 
 Source: the operator specification at https://onnx.ai/onnx/operators
 """
@@ -21,12 +21,12 @@ from .shapes import (
 )
 
 INTEGER_OPERATORS = {"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.floordiv}
-INT64 = 7  # the number of this dtype in ONNX
-KERNEL_INPUT = {"QLinearConv": 3}  # index of a convolution's kernel among its inputs, where it is not 1
+INT64 = 7  # ONNX's number for the dtype int64
+KERNEL_INPUT = {"QLinearConv": 3}  # index of the input that is the kernel; 1 for other operators
 
 
 def macs(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
-    """Multiply-accumulates of one operator; 0 for operators whose work is proportional to their output."""
+    """The multiply-accumulates of one operator; 0 if its work is proportional to the size of its output."""
     size = math.prod(outputs[0].shape) if outputs else 0
     if node.op in ("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm"):
         shape = required(inputs, 0).shape
@@ -43,7 +43,10 @@ def macs(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
 
 
 def workspace(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
-    """Values that an operator holds besides its outputs: the columns of a convolution computed as a matrix product."""
+    """The number of temporary values that an operator needs besides its outputs.
+
+    Some convolutions are computed as a product of matrices, one of which is temporary.
+    """
     if node.op not in ("ConvTranspose", "ConvInteger", "QLinearConv"):
         return 0
     pixels = required(inputs, 0).shape[2:] if node.op == "ConvTranspose" else outputs[0].shape[2:]
@@ -51,45 +54,45 @@ def workspace(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
 
 
 def same_shape(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Elementwise operators of one input: every output has its shape."""
+    """Shape rule of operators whose outputs all have the shape of their first input."""
     return [StaticTensor(required(inputs, 0).shape)] * max(1, len(node.outputs))
 
 
 def identity(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Identity: the input itself."""
+    """Shape rule of Identity: the output is the input."""
     return [required(inputs, 0)]
 
 
 def dropout(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Dropout, which is the identity in inference. Training mode is random, and refused."""
+    """Shape rule of Dropout, the identity in inference. Training mode is refused, because it is random."""
     if len(inputs) > 2 and inputs[2] is not None:
         raise UnknownSizeError("training mode")
     return same_shape(node, inputs)
 
 
 def cast(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Cast: int64 keeps the constant integers."""
+    """Shape rule of Cast. Constant integers stay known when they are cast to int64."""
     tensor = required(inputs, 0)
     keeps = node.get("to") == INT64 and tensor.values is not None and all(isinstance(v, int) for v in tensor.values)
     return [tensor if keeps else StaticTensor(tensor.shape)]
 
 
 def normalization(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Batch, group, instance and layer normalization in inference: one output, of the shape of the input."""
+    """Shape rule of batch, group, instance and layer normalization in inference: one output of the input's shape."""
     if node.get("training_mode", 0) or len(node.outputs) > 1:
         raise UnknownSizeError("training mode")
     return [StaticTensor(required(inputs, 0).shape)]
 
 
 def broadcast(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Elementwise operators of several inputs, which also compute with constant integers such as sizes."""
+    """Shape rule of elementwise operators with several inputs. Constant integers, such as sizes, are computed."""
     present = [tensor for tensor in inputs if tensor is not None]
     shape = broadcast_shapes([tensor.shape for tensor in present])
     return [StaticTensor(shape, _integer_values(node.op, present))]
 
 
 def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None:
-    """The values of integer arithmetic on two constants, scalars or lists of equal length; None if unknown."""
+    """The results of integer arithmetic on two constants, scalars or lists of equal length; None if unknown."""
     if len(inputs) != 2 or op not in INTEGER_OPERATORS:
         return None
     a, b = (tensor.values or [] for tensor in inputs)
@@ -97,18 +100,18 @@ def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None
     a, b = (values * n if len(values) == 1 else values for values in (a, b))
     if not n or len(a) != len(b) or not all(isinstance(value, int) for value in (*a, *b)):
         return None
-    # A subtrahend or divisor must not grow with the batch: the result would shrink as the batch grows.
+    # If a subtrahend or divisor grew with the batch, the result would shrink as the batch grows.
     if op in ("Sub", "Div") and any(abs(y) >= HALF_ROWS for y in b):
         return None
     if op == "Div" and min(*a, *(y - 1 for y in b)) < 0:
         return None
     values = [INTEGER_OPERATORS[op](x, y) for x, y in zip(a, b, strict=True)]
-    # Constants must not multiply up to the range of ROWS, and no value may fall as the batch grows.
+    # Products of constants must stay below the range of ROWS, and no value may fall as the batch grows.
     return None if any(value <= -MAX_CONSTANT or MAX_CONSTANT <= value < HALF_ROWS for value in values) else values
 
 
 def matmul(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Matrix products by the rule of numpy.matmul."""
+    """Shape rule of matrix products, the same as that of numpy.matmul."""
     second = 3 if node.op == "QLinearMatMul" else 1
     a, b = required(inputs, 0).shape, required(inputs, second).shape
     left, right = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
@@ -119,7 +122,7 @@ def matmul(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def gemm(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Gemm: (m, k) times (k, n), each optionally transposed, plus a bias that broadcasts to (m, n)."""
+    """Shape rule of Gemm: (m, k) times (k, n), each optionally transposed, plus a bias that broadcasts to (m, n)."""
     a, b = required(inputs, 0).shape, required(inputs, 1).shape
     (m, k), (k_of_b, n) = (a[::-1] if node.get("transA") else a), (b[::-1] if node.get("transB") else b)
     if k != k_of_b or (len(inputs) > 2 and inputs[2] and broadcast_shapes([inputs[2].shape, (m, n)]) != (m, n)):
@@ -128,13 +131,13 @@ def gemm(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def einsum(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Einsum without an ellipsis: each letter is an axis of one size."""
+    """Shape rule of Einsum without an ellipsis. A letter stands for axes of the same size wherever it occurs."""
     sizes, result = _letter_sizes(node, inputs)
     return [StaticTensor(tuple(sizes[letter] for letter in result))]
 
 
 def _letter_sizes(node: Node, inputs: Inputs) -> tuple[dict[str, int], str]:
-    """The size of each letter in an Einsum equation, and the letters of its result."""
+    """The size of the axes that each letter of an Einsum equation stands for, and the letters of the result."""
     terms, arrow, result = node.get("equation", b"").decode("ascii").replace(" ", "").partition("->")
     letters = terms.split(",")
     sizes: dict[str, int] = {}
@@ -151,7 +154,7 @@ def _letter_sizes(node: Node, inputs: Inputs) -> tuple[dict[str, int], str]:
 
 
 def conv(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Convolutions and transposed ones: (n, channels, *sides) -> (n, filters, *new sides)."""
+    """Shape rule of convolutions, also transposed ones: (n, channels, *sides) -> (n, filters, *new sides)."""
     weight = _kernel(node, inputs)
     rows, channels, *sides = required(inputs, 0).shape
     kernel = list(weight[2:])
@@ -176,25 +179,28 @@ def conv(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def _kernel(node: Node, inputs: Inputs) -> tuple[int, ...]:
-    """The shape of a convolution's kernel: (filters, channels / groups, *sizes); transposed, channels come first."""
+    """The shape of a convolution's kernel: (filters, channels / groups, *sizes).
+
+    The kernel of a transposed convolution has the shape (channels, filters / groups, *sizes).
+    """
     return required(inputs, KERNEL_INPUT.get(node.op, 1)).shape
 
 
 def pool(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Pooling over windows; MaxPool's optional indices have the shape of its values."""
+    """Shape rule of pooling over windows. MaxPool's optional second output, the indices, has the shape of the first."""
     rows, channels, *sides = required(inputs, 0).shape
     shape = (rows, channels, *_window_counts(node, sides, list(node.get("kernel_shape", []))))
     return [StaticTensor(shape)] * max(1, len(node.outputs))
 
 
 def global_pool(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Pooling of each whole channel to one value."""
+    """Shape rule of pooling each whole channel to one value."""
     shape = required(inputs, 0).shape
     return [StaticTensor((*shape[:2], *[1] * (len(shape) - 2)))]
 
 
 def _window_settings(node: Node, num_sides: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
-    """Stride, dilation and padding (before, after) along each side."""
+    """The stride, dilation and padding (before, after) of a convolution or pooling along each side."""
     strides, dilations = (list(map(positive, node.get(name, [1] * num_sides))) for name in ("strides", "dilations"))
     pads = node.get("pads", [0] * 2 * num_sides)
     if len(pads) != 2 * num_sides or min(pads, default=0) < 0:
@@ -203,7 +209,7 @@ def _window_settings(node: Node, num_sides: int) -> tuple[list[int], list[int], 
 
 
 def _window_counts(node: Node, sides: list[int], kernel: list[int]) -> list[int]:
-    """How many windows fit along each side."""
+    """The number of positions of the window along each side."""
     strides, dilations, pads = _window_settings(node, len(sides))
     auto = node.get("auto_pad", b"NOTSET")
     counts = []
@@ -217,7 +223,10 @@ def _window_counts(node: Node, sides: list[int], kernel: list[int]) -> list[int]
 
 
 def grid_sample(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """GridSample: images (n, channels, *sides) at the points of a grid (n, *new sides, num sides)."""
+    """Shape rule of GridSample, which samples images (n, channels, *sides) at the points of a grid.
+
+    The grid has the shape (n, *new sides, number of sides), the output (n, channels, *new sides).
+    """
     images, grid = required(inputs, 0).shape, required(inputs, 1).shape
     if len(grid) != len(images) or grid[0] != images[0]:
         raise UnknownSizeError("shapes that do not fit")

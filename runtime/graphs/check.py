@@ -1,7 +1,8 @@
-"""Check an ONNX file against its manifest, and refuse it if it is more than a plain network of bounded cost.
+"""Check an ONNX file against its manifest, and refuse it if it is more than a plain network of low cost.
 
 An accepted graph has no external data, no control flow, no random operators and no functions of its own; its inputs and
-outputs are those of the manifest; and the cost of one row is bounded. All this is known before onnxruntime reads it.
+outputs are those of the manifest; and its cost for one row of the batch is limited. All this is checked before
+onnxruntime reads the file.
 """
 
 import math
@@ -17,16 +18,16 @@ from .protobuf import fields
 from .shapes import MAX_AXES, ROWS, Node, Shape, StaticTensor, UnknownSizeError, per_row, shape_text
 
 MAX_NODES = 10_000
-MAX_VALUES = 1 << 25  # values in all results of one row: 134 MB of float32
-MAX_MACS = 1 << 33  # multiply-accumulates of one row: some tenths of a second
+MAX_VALUES = 1 << 25  # values that all operators compute for one row of the batch: 134 MB of float32
+MAX_MACS = 1 << 33  # multiply-accumulates for one row of the batch: some tenths of a second
 
 
 @dataclass(frozen=True)
 class Cost:
     """The cost of one run of a graph.
 
-    values: values in all results for one row. fixed: values that do not depend on the rows. macs: multiply-accumulates
-    for one row.
+    values: how many values all operators compute for each row of the batch. fixed: how many other values there are,
+    whose number does not depend on the batch size. macs: multiply-accumulates for each row of the batch.
     """
 
     values: int
@@ -35,7 +36,7 @@ class Cost:
 
 
 def check_graph(data: bytes, where: str, expected: Graph) -> Cost:
-    """Refuse an ONNX file that is more than a network with the inputs and outputs `expected`.
+    """Check that an ONNX file is a plain network with the inputs and outputs of `expected`, and return its cost.
 
     where: the file's name, for error messages. Raises ArtifactError that names what was found: external data, an
     operator that is not accepted, other inputs or outputs, or sizes that exceed a limit or cannot be determined.
@@ -55,7 +56,8 @@ def _check(data: bytes, expected: Graph) -> Cost:
     messages = fields(data, *graph_span(data), GRAPH)
     tensors: dict[str, StaticTensor] = {}
     dtypes: dict[str, str] = {}
-    declared: dict[int, list[Tensor]] = {11: [], 12: [], 13: []}  # inputs, outputs and intermediate tensors
+    # Declared tensors, by field number: inputs, outputs and intermediate tensors.
+    declared: dict[int, list[Tensor]] = {11: [], 12: [], 13: []}
     for number, _, start, end in messages:
         if number == 5:
             name, dtype, tensor = constant(data, start, end)
@@ -83,7 +85,7 @@ def _check(data: bytes, expected: Graph) -> Cost:
 
 
 def _walk(operators: Iterator[Node], tensors: dict[str, StaticTensor]) -> Cost:
-    """Add the results of all operators to `tensors`, and add up their cost."""
+    """Add the outputs of all operators to `tensors`, and return the sum of the operators' costs."""
     values = fixed = row_macs = fixed_macs = largest = 0
     largest_text = ""
     for count, node in enumerate(operators, 1):
@@ -110,14 +112,17 @@ def _walk(operators: Iterator[Node], tensors: dict[str, StaticTensor]) -> Cost:
 
 
 def _check_inputs_exist(node: Node, tensors: dict[str, StaticTensor]) -> None:
-    """Refuse an input that no earlier operator gives. An input without a name is an optional one that is left out."""
+    """Raise ArtifactError for an input of an operator that is not known yet.
+
+    An input without a name is an optional one that is left out.
+    """
     missing = [name for name in node.inputs if name and name not in tensors]
     if missing:
         raise ArtifactError(f"{node.op}: input", found=missing[0], expected="a result of an earlier operator")
 
 
 def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor]:
-    """The outputs of an operator by its rule."""
+    """The outputs of an operator, computed by its shape rule. Raises ArtifactError if the rule cannot be applied."""
     rule = RULES.get(node.op)
     if rule is None:
         kind = "control flow" if node.op in CONTROL_FLOW else "random" if node.op in RANDOM else "unknown"
@@ -136,7 +141,7 @@ def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor
 
 
 def _add_result(node: Node, name: str, result: StaticTensor, tensors: dict[str, StaticTensor]) -> int:
-    """Add one output of an operator to `tensors`, and return its number of values."""
+    """Add one output of an operator to `tensors`, and return how many values the output has."""
     if name in tensors:
         raise ArtifactError(f"{node.op}: output", found=f"{name} again", expected="a name of its own")
     if len(result.shape) > MAX_AXES:
@@ -149,9 +154,9 @@ def _add_result(node: Node, name: str, result: StaticTensor, tensors: dict[str, 
 
 
 def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor], dtypes: dict[str, str]) -> None:
-    """Refuse `value_info` entries that contradict a tensor of the graph, name no tensor, or repeat a name.
+    """Raise ArtifactError for `value_info` entries that contradict a tensor, name no tensor, or repeat a name.
 
-    dtypes: those of the initializers by name.
+    dtypes: the dtypes of the initializers, by name.
     """
     names: set[str] = set()
     for tensor in declared:
@@ -166,7 +171,7 @@ def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor]
 
 
 def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Whether a graph declares the tensors of the manifest: names, dtypes, and the sizes of axes that are not free."""
+    """Whether a graph declares the tensors of the manifest: equal names and dtypes, and equal sizes unless free."""
     declared = {tensor.name: tensor for tensor in found}
     if len(found) != len(wanted) or set(declared) != {tensor.name for tensor in wanted}:
         return False
@@ -177,12 +182,12 @@ def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
 
 
 def _has_sizes(declared: Sequence[int | str], shape: Sequence[int | str]) -> bool:
-    """Whether a declared shape fits a shape: as many axes, and equal sizes where the declared size is a number."""
+    """Whether a declared shape fits `shape`: as many axes, and equal sizes where the declared size is a number."""
     if len(declared) != len(shape):
         return False
     return not any(isinstance(size, int) and size != other for size, other in zip(declared, shape, strict=True))
 
 
 def _with_rows(shape: Sequence[int | str]) -> Shape:
-    """A shape of the manifest with ROWS for its free axis."""
+    """A shape of the manifest with ROWS as the size of its free axis, the batch."""
     return tuple(ROWS if isinstance(size, str) else size for size in shape)

@@ -1,4 +1,4 @@
-"""Shape rules of the ONNX operators that move, cut, join or reduce axes; `arithmetic` has the others.
+"""Shape rules of ONNX operators that move, cut, join or reduce axes; `arithmetic` has the other rules.
 
 Source: the operator specification at https://onnx.ai/onnx/operators
 """
@@ -23,11 +23,11 @@ from .shapes import (
     required,
 )
 
-MAX_SCALE = 1 << 12  # by which Resize may multiply a side
+MAX_SCALE = 1 << 12  # the largest factor by which Resize may multiply a side
 
 
 def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Sums, means and other reductions over axes, which are kept with size 1 or removed."""
+    """Shape rule of sums, means and other reductions over axes, which are kept with size 1 or removed."""
     shape = required(inputs, 0).shape
     axes = node.get("axes")
     if axes is None and is_present(inputs, 1):
@@ -39,21 +39,21 @@ def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def arg_reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """ArgMax and ArgMin: the index along one axis, which is kept with size 1 or removed."""
+    """Shape rule of ArgMax and ArgMin along one axis, which is kept with size 1 or removed."""
     shape = required(inputs, 0).shape
     axis = axis_index(node.get("axis", 0), len(shape))
     return [StaticTensor(_reduced_shape(shape, {axis}, keep=bool(node.get("keepdims", 1))))]
 
 
 def _reduced_shape(shape: Shape, axes: set[int], *, keep: bool) -> Shape:
-    """The shape after a reduction over `axes`. keep: with size 1 instead of removed."""
+    """The shape after a reduction over `axes`. keep: keep these axes with size 1 instead of removing them."""
     if keep:
         return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
     return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 
 def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Reshape: 0 copies the size of this axis, and one -1 takes the size that remains."""
+    """Shape rule of Reshape. A size of 0 copies that of the input's axis; one -1 stands for the size that remains."""
     tensor, requested = required(inputs, 0), constant_ints(inputs, 1)
     if node.get("allowzero") and 0 in requested:
         raise UnknownSizeError("an empty tensor")
@@ -66,7 +66,7 @@ def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def flatten(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Flatten to two axes: those before an axis, and those from it on."""
+    """Shape rule of Flatten: the axes before `axis` become one axis, and the others a second one."""
     shape = required(inputs, 0).shape
     axis = node.get("axis", 1)
     axis = axis if axis == len(shape) else axis_index(axis, len(shape))
@@ -74,7 +74,7 @@ def flatten(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def squeeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Squeeze: remove axes of size 1."""
+    """Shape rule of Squeeze: remove axes of size 1."""
     tensor = required(inputs, 0)
     axes = constant_ints(inputs, 1) if is_present(inputs, 1) else None
     if axes:
@@ -87,7 +87,7 @@ def squeeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def unsqueeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Unsqueeze: insert axes of size 1."""
+    """Shape rule of Unsqueeze: insert axes of size 1."""
     tensor, axes = required(inputs, 0), constant_ints(inputs, 1)
     count = len(tensor.shape) + len(axes)
     inserted, sizes = {axis_index(axis, count) for axis in axes}, iter(tensor.shape)
@@ -97,7 +97,7 @@ def unsqueeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def transpose(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Transpose: axes in another order."""
+    """Shape rule of Transpose: axes in another order."""
     shape = required(inputs, 0).shape
     order = node.get("perm", list(range(len(shape)))[::-1])
     if sorted(order) != list(range(len(shape))):
@@ -106,7 +106,7 @@ def transpose(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def concat(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Concat along one axis."""
+    """Shape rule of Concat along one axis."""
     tensors = [required(inputs, index) for index in range(len(inputs))]
     shape = list(tensors[0].shape)
     axis = axis_index(node.get("axis"), len(shape))
@@ -120,7 +120,7 @@ def concat(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def split(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Split along one axis, into equal parts or parts of constant sizes."""
+    """Shape rule of Split along one axis, into equal parts or parts of constant sizes."""
     shape = required(inputs, 0).shape
     axis, count = axis_index(node.get("axis", 0), len(shape)), len(node.outputs)
     if is_present(inputs, 1):
@@ -134,7 +134,7 @@ def split(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Slice; as in Python, start and end may lie outside the axis."""
+    """Shape rule of Slice. As in Python, start and end may lie outside the axis."""
     tensor, starts, ends = required(inputs, 0), constant_ints(inputs, 1), constant_ints(inputs, 2)
     shape = list(tensor.shape)
     axes = constant_ints(inputs, 3) if is_present(inputs, 3) else list(range(len(starts)))
@@ -144,7 +144,7 @@ def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
         axis = axis_index(given_axis, len(shape))
         if step == 0 or abs(start) >= HALF_ROWS:
             raise UnknownSizeError("a slice that depends on the rows")
-        reaches_first = step < 0 and end < -shape[axis]  # a negative step down to index 0
+        reaches_first = step < 0 and end < -shape[axis]  # a backward slice that includes index 0
         selected = slice(start, None if reaches_first else end, step)
         first, last, _ = selected.indices(shape[axis])
         shape[axis] = max(0, -((first - last) // step))
@@ -153,7 +153,7 @@ def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def gather(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Gather along one axis, which is replaced by the axes of the indices."""
+    """Shape rule of Gather along one axis, which is replaced by the axes of the indices."""
     tensor, indices = required(inputs, 0), required(inputs, 1)
     axis = axis_index(node.get("axis", 0), len(tensor.shape))
     shape = (*tensor.shape[:axis], *indices.shape, *tensor.shape[axis + 1 :])
@@ -163,30 +163,30 @@ def gather(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def gather_elements(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """GatherElements: one value for each index."""
+    """Shape rule of GatherElements: the output has the shape of the indices."""
     return [StaticTensor(required(inputs, 1).shape)]
 
 
 def gather_nd(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """GatherND: the last axis of the indices is replaced by the axes that it does not index."""
+    """Shape rule of GatherND: the indices' last axis is replaced by the data axes that are not indexed."""
     shape, indices, batch = required(inputs, 0).shape, required(inputs, 1).shape, node.get("batch_dims", 0)
     return [StaticTensor(indices[:-1] + shape[batch + indices[-1] :])]
 
 
 def expand(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Expand: broadcast to a constant shape."""
+    """Shape rule of Expand: broadcast to a constant shape."""
     requested = tuple(map(positive, constant_ints(inputs, 1)))
     return [StaticTensor(broadcast_shapes([required(inputs, 0).shape, requested]))]
 
 
 def tile(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Tile: repeat every axis a constant number of times."""
+    """Shape rule of Tile: repeat every axis a constant number of times."""
     shape, repeats = required(inputs, 0).shape, constant_ints(inputs, 1)
     return [StaticTensor(tuple(size * positive(n) for size, n in zip(shape, repeats, strict=True)))]
 
 
 def pad(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Pad both ends of axes; a negative pad crops."""
+    """Shape rule of Pad at both ends of axes. A negative pad crops."""
     shape, pads = list(required(inputs, 0).shape), constant_ints(inputs, 1)
     axes = constant_ints(inputs, 3) if is_present(inputs, 3) else list(range(len(shape)))
     for given_axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
@@ -198,7 +198,7 @@ def pad(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def resize(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Resize by constant scales or to constant sizes."""
+    """Shape rule of Resize by constant scales or to constant sizes."""
     shape = list(required(inputs, 0).shape)
     axes = [axis_index(axis, len(shape)) for axis in node.get("axes", range(len(shape)))]
     if is_present(inputs, 3):
@@ -218,7 +218,7 @@ def resize(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def _scaled(size: int, scale: float) -> int:
-    """A side times a scale, in float32 as onnxruntime multiplies; the rows cannot be scaled."""
+    """A size times a scale, in float32 as onnxruntime computes it. Raises UnknownSizeError if the batch is scaled."""
     if scale == 1:
         return size
     if size >= HALF_ROWS:
@@ -227,14 +227,14 @@ def _scaled(size: int, scale: float) -> int:
 
 
 def depth_to_space(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """DepthToSpace: (n, c * b * b, h, w) -> (n, c, h * b, w * b)."""
+    """Shape rule of DepthToSpace: (n, c * b * b, h, w) -> (n, c, h * b, w * b)."""
     rows, channels, height, width = required(inputs, 0).shape
     block = positive(node.get("blocksize"))
     return [StaticTensor((rows, _divided(channels, block * block), height * block, width * block))]
 
 
 def space_to_depth(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """SpaceToDepth: (n, c, h * b, w * b) -> (n, c * b * b, h, w)."""
+    """Shape rule of SpaceToDepth: (n, c, h * b, w * b) -> (n, c * b * b, h, w)."""
     rows, channels, height, width = required(inputs, 0).shape
     block = positive(node.get("blocksize"))
     return [StaticTensor((rows, channels * block * block, _divided(height, block), _divided(width, block)))]
@@ -247,18 +247,18 @@ def _divided(size: int, divisor: int) -> int:
 
 
 def shape_of(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape: the sizes of all axes, or of a slice of them."""
+    """Shape rule of Shape: the output holds the sizes of all axes, or of a slice of them."""
     sizes = list(required(inputs, 0).shape[slice(node.get("start", 0), node.get("end"))])
     return [StaticTensor((len(sizes),), sizes)]
 
 
 def size_of(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Size: the number of values."""
+    """Shape rule of Size: the output is the number of values."""
     return [StaticTensor((), [math.prod(required(inputs, 0).shape)])]
 
 
 def constant(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Constant: a tensor, a number or a list of numbers."""
+    """Shape rule of Constant: a tensor, a number or a list of numbers."""
     for name in ("value", "value_int", "value_ints", "value_float", "value_floats"):
         value = node.get(name)
         if isinstance(value, StaticTensor):
@@ -271,12 +271,12 @@ def constant(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def constant_of_shape(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """ConstantOfShape: a constant shape filled with one number."""
+    """Shape rule of ConstantOfShape: a tensor of constant shape, filled with one number."""
     return [StaticTensor(tuple(map(positive, constant_ints(inputs, 0))))]
 
 
 def arange(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Range of constant integers."""
+    """Shape rule of Range between constant integers."""
     (start,), (limit,), (step,) = (constant_ints(inputs, index) for index in range(3))
     if any(per_row(abs(value))[0] for value in (start, step)):
         raise UnknownSizeError("a range that depends on the rows")
@@ -284,14 +284,14 @@ def arange(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def one_hot(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """OneHot: a new axis whose size is the number of classes."""
+    """Shape rule of OneHot, which inserts an axis whose size is the number of classes."""
     indices, (depth,) = required(inputs, 0).shape, constant_ints(inputs, 1)
     axis = axis_index(node.get("axis", -1), len(indices) + 1)
     return [StaticTensor((*indices[:axis], positive(depth), *indices[axis:]))]
 
 
 def top_k(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """TopK: the k largest values along an axis, and their indices."""
+    """Shape rule of TopK: the k largest values along an axis, and their indices."""
     shape, (k,) = list(required(inputs, 0).shape), constant_ints(inputs, 1)
     axis = axis_index(node.get("axis", -1), len(shape))
     if not 0 < k <= shape[axis]:

@@ -1,6 +1,6 @@
-"""The messages of an ONNX file that describe a plain network.
+"""Read those parts of an ONNX file that describe a plain network.
 
-Anything that a plain network does not need is refused here: other operator domains, functions, graphs inside operators,
+Anything that a plain network does not need is refused: other operator domains, functions, graphs inside operators,
 sparse tensors, and tensors stored in other files.
 
 Source: the messages and field numbers are those of onnx.proto, IR version 8.
@@ -29,13 +29,13 @@ from .protobuf import (
 )  # fmt: skip
 from .shapes import MAX_AXES, Node, StaticTensor, shape_text
 
-OPSETS = range(13, 22)  # versions of the standard domain that the shape rules follow
-MAX_CONSTANT_VALUES = 64  # constants of more values are not kept: shapes, axes and pads are short
-MAX_CACHED_BYTES = 64  # of an attribute: most are short and repeated in many nodes
-MAX_TYPE_BYTES = 1024  # of the type of a tensor: its dtype and the sizes or names of its axes
+OPSETS = range(13, 22)  # versions of ONNX's standard operators that the shape rules follow
+MAX_CONSTANT_VALUES = 64  # longer constants are not kept, because shapes, axes and pads are short
+MAX_CACHED_BYTES = 64  # shorter attributes are cached, because many nodes repeat them
+MAX_TYPE_BYTES = 1024  # limit for a tensor's type: its dtype and the sizes or names of its axes
 REMEDY = "Export the network without it."
 
-Span = tuple[int, int]  # start and end of a message
+Span = tuple[int, int]  # start and end of a message in the file
 Part = tuple[int, int, int]  # wire type, start and end of one occurrence of a field
 
 STRINGS = MESSAGES = BYTES | REPEATED
@@ -65,20 +65,20 @@ TENSOR_TYPE = schema({1: VARINT, 2: BYTES})
 SHAPE = schema({1: MESSAGES})
 AXIS = schema({1: VARINT, 2: BYTES, 3: BYTES})
 
-# ONNX's numbers of dtypes, and for each the bytes of one value and the tensor field that holds its values.
+# By ONNX's number of a dtype: its name, the bytes of one value, and the tensor field that holds the values.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 DTYPE_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 DTYPE_FIELDS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}
-FIXED_FIELD_BYTES = {4: 4, 10: 8}  # bytes of one value in these tensor fields; the other fields hold varints
-# For each type of attribute: the field that holds the value, and the value where the field is left out.
+FIXED_FIELD_BYTES = {4: 4, 10: 8}  # bytes of one value in tensor fields that do not hold varints
+# By type of attribute: the field that holds the value, and the default if the field is missing.
 ATTRIBUTE_FIELDS: dict[int, tuple[int, Any]] = {
     1: (2, 0.0), 2: (3, 0), 3: (4, b""), 4: (5, None), 6: (7, []), 7: (8, []), 8: (9, []),
 }  # fmt: skip
-GRAPH_ATTRIBUTE_TYPES = (5, 10)  # one graph, several graphs
+GRAPH_ATTRIBUTE_TYPES = (5, 10)  # types of attributes that hold one graph or several
 
 
 def graph_span(data: bytes) -> Span:
-    """Start and end of the graph in a model, whose opset is checked."""
+    """The start and end of the graph in a model. Raises ArtifactError for a model of another operator set."""
     graph, opsets = None, []
     for number, _, start, end in fields(data, 0, len(data), MODEL):
         if number == 7:
@@ -97,7 +97,7 @@ def graph_span(data: bytes) -> Span:
 
 
 def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
-    """Domain ("" for the standard one) and version."""
+    """The domain and version of an operator set. The standard domain is ""."""
     domain, version = "", 0
     for number, _, first, last in fields(data, start, end, OPSET):
         if number == 1:
@@ -108,7 +108,10 @@ def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
 
 
 def nodes(data: bytes, graph: Sequence[Field]) -> Iterator[Node]:
-    """The operators in the fields of a graph, in file order. Raises ArtifactError for what no plain network has."""
+    """The operators of a graph, in file order. graph: the fields of its message.
+
+    Raises ArtifactError for anything that a plain network does not have.
+    """
     for number, _, start, end in graph:
         if number == 1:
             yield _node(data, start, end)
@@ -140,12 +143,12 @@ def _node(data: bytes, start: int, end: int) -> Node:
 
 @functools.lru_cache(1024)
 def _short_attribute(message: bytes) -> tuple[str, Any]:
-    """`_attribute`, parsed once for equal bytes."""
+    """Like `_attribute`, but cached: equal bytes are parsed only once."""
     return _attribute(message, 0, len(message))
 
 
 def _attribute(data: bytes, start: int, end: int) -> tuple[str, Any]:
-    """Name and value: a number, bytes, a list of either, or a constant tensor."""
+    """The name and value of an operator's attribute: a number, bytes, a list of either, or a constant tensor."""
     name, kind = "", 0
     parts: dict[int, list[Part]] = {}
     for number, wire, first, last in fields(data, start, end, ATTRIBUTE):
@@ -165,7 +168,7 @@ def _attribute(data: bytes, start: int, end: int) -> tuple[str, Any]:
 
 
 def _value(data: bytes, number: int, parts: list[Part]) -> Any:
-    """The value of an attribute, in the occurrences of the field `number`."""
+    """The value of an attribute. number: the field that holds it. parts: all occurrences of this field."""
     _, first, last = parts[0]
     if number in (2, 7):
         floats = [value for _, a, b in parts for value in struct.unpack(f"<{(b - a) // 4}f", data[a : b - (b - a) % 4])]
@@ -182,7 +185,7 @@ def _integers(data: bytes, parts: list[Part]) -> list[int]:
 
 
 def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]:
-    """Name, dtype and shape of a tensor stored in the file, with its values if they are few and may be sizes."""
+    """The name, dtype and shape of a stored tensor, with its values if they are few and may be sizes or scales."""
     name, kind = "", 0
     dims: list[int] = []
     raw: Span | None = None
@@ -215,7 +218,7 @@ def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]
 
 
 def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, list[Part]]) -> tuple[int, bool]:
-    """How many values a tensor holds, and whether they are whole and all in the one field that fits its dtype."""
+    """How many values a tensor holds, and whether they are complete and all in the one field that fits its dtype."""
     if raw is not None:
         count, rest = divmod(raw[1] - raw[0], DTYPE_BYTES[kind])
         return count, not rest and not parts
@@ -232,7 +235,10 @@ def _count(data: bytes, number: int, wire: int, first: int, last: int) -> int:
 
 
 def _constant_values(data: bytes, kind: int, size: int, raw: Span | None, parts: list[Part]) -> list[Any] | None:
-    """The values of a short int64 or float constant, else None: int32 overflows differently than Python's integers."""
+    """The values of a short int64 or float constant; None for any other constant.
+
+    int32 is left out, because it overflows while Python's integers do not.
+    """
     struct_format = {1: "f", 7: "q", 11: "d"}.get(kind)
     if struct_format is None or size > MAX_CONSTANT_VALUES:
         return None
@@ -245,7 +251,7 @@ def _constant_values(data: bytes, kind: int, size: int, raw: Span | None, parts:
 
 
 def value_info(data: bytes, start: int, end: int) -> Tensor:
-    """A tensor as the graph declares it; an axis has a size, or a name where it is free."""
+    """A tensor as the graph declares it. Each axis has a size, or a name if its size is free."""
     name, dtype = "", "no type"
     shape: tuple[int | str, ...] = ()
     for number, _, first, last in fields(data, start, end, VALUE_INFO):
@@ -261,7 +267,7 @@ def value_info(data: bytes, start: int, end: int) -> Tensor:
 
 @functools.lru_cache(1024)
 def _tensor_type(message: bytes) -> tuple[str, tuple[int | str, ...]]:
-    """Dtype and axes, parsed once for equal bytes."""
+    """The dtype and axes of a tensor type. The result is cached: equal bytes are parsed only once."""
     kind = 0
     axes: tuple[int | str, ...] = ()
     for number, _, start, end in fields(message, 0, len(message), TYPE):
@@ -278,7 +284,7 @@ def _tensor_type(message: bytes) -> tuple[str, tuple[int | str, ...]]:
 
 
 def _axis(data: bytes, start: int, end: int) -> int | str:
-    """The size of an axis, its name, or "?" where it has neither."""
+    """The size of an axis, its name, or "?" if it has neither."""
     axis: int | str = "?"
     for number, _, first, last in fields(data, start, end, AXIS):
         if number == 1:

@@ -1,7 +1,7 @@
 """Two lists of ONNX operators: those that the exporter emits, and those that the runtime accepts.
 
-The runtime accepts the standard domain without control flow, without random operators, and without operators whose
-output sizes depend on values. An operator is accepted if it has a rule for the shapes of its outputs.
+The runtime accepts operators of the standard domain, except control flow, random operators, and operators whose output
+sizes depend on values. An operator is accepted if it has a shape rule, a function that computes its outputs' shapes.
 """
 
 from . import arithmetic, layouts

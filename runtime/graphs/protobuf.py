@@ -1,33 +1,33 @@
 """A strict reader of the Protocol Buffers wire format, limited to what ONNX files need.
 
 Common readers are lenient, each in its own way: they merge repeated fields, truncate long numbers and skip unknown
-fields. onnxruntime parses a checked file again with another reader, so everything that two readers could understand
-differently is refused: unknown fields, wrong wire types, and single fields that occur twice.
+fields. onnxruntime parses a checked file again with another reader. Everything that two readers could interpret
+differently is therefore refused: unknown fields, wrong wire types, and single fields that occur twice.
 
 Source: https://protobuf.dev/programming-guides/encoding
 """
 
 from ..errors import ArtifactError
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
-WIDTHS = {FIXED64: 8, FIXED32: 4}  # bytes per number
-REPEATED = 8  # added to a wire type: the field may occur more than once, and its numbers may be packed
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of Protocol Buffers
+WIDTHS = {FIXED64: 8, FIXED32: 4}  # bytes per number, by wire type
+REPEATED = 8  # added to the wire type of a field that may occur more than once or hold packed numbers
 MAX_VARINT_BYTES = 10
-MAX_FIELDS = 200_000  # per message
+MAX_FIELDS = 200_000  # fields per message
 
-# Key of a field -> field number, wire type, and whether the field must not occur twice.
+# Maps the key of a field to its field number, its wire type, and whether it may occur only once.
 Schema = dict[int, tuple[int, int, bool]]
-Field = tuple[int, int, int, int]  # number, wire type, then (value, 0) of a varint or (start, end) of the content
+Field = tuple[int, int, int, int]  # number, wire type, then (value, 0) for a varint or (start, end) of the content
 
 
 def schema(kinds: dict[int, int]) -> Schema:
-    """The schema of a message, from the wire type of each field number, with REPEATED added where it applies."""
+    """The schema of a message. kinds: the wire type by field number, plus REPEATED if the field may be repeated."""
     keys: Schema = {}
     for number, kind in kinds.items():
         wire, single = kind & 7, not kind & REPEATED
         keys[number << 3 | wire] = number, wire, single
         if not single:
-            keys[number << 3 | BYTES] = number, BYTES, single  # packed numbers
+            keys[number << 3 | BYTES] = number, BYTES, single  # the same field with packed numbers
     return keys
 
 
@@ -37,7 +37,7 @@ def fields(data: bytes, start: int, end: int, schema: Schema) -> list[Field]:
     Raises ArtifactError for bytes that do not match the schema.
     """
     found: list[Field] = []
-    present = 0  # bit mask of the single fields met so far
+    present = 0  # bit mask of the single fields found so far
     at = start
     try:
         while at < end and len(found) <= MAX_FIELDS:
@@ -86,17 +86,17 @@ def packed(data: bytes, start: int, end: int) -> list[int]:
 
 
 def packed_count(data: bytes, start: int, end: int) -> int:
-    """How many varints a packed field holds: the last byte of each is below 128."""
+    """The number of varints in a packed field: it counts bytes below 128, because only the last byte of each is."""
     return len(data[start:end].translate(None, bytes(range(0x80, 0x100))))
 
 
 def signed(value: int) -> int:
-    """An unsigned 64-bit integer read as a signed one (two's complement)."""
+    """Convert an unsigned 64-bit integer to a signed one (two's complement)."""
     return value - (1 << 64) if value >> 63 else value
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """The unsigned 64-bit integer at `at`, and the index of the byte after it."""
+    """Decode the unsigned 64-bit integer that begins at `at`. Returns it and the index of the byte after it."""
     value = 0
     for position in range(MAX_VARINT_BYTES):
         if at >= end:

@@ -1,9 +1,9 @@
-"""Tensor shapes before a graph runs, and the helpers that the shape rules of ONNX operators share.
+"""Tensor shapes that are known before a graph runs, and helpers for the shape rules of ONNX operators.
 
 The number of rows (the batch size) is free. It is represented by ROWS, an integer so large that no product of other
-sizes reaches it: the multiple of ROWS in a size grows with the batch, and the remainder does not. Sizes are Python
-integers, so nothing overflows. A rule raises UnknownSizeError where a size would shrink as the batch grows, or where it
-depends on values that exist only during a run.
+sizes reaches it. A size is therefore a multiple of ROWS, which grows with the batch, plus a remainder, which does not.
+Sizes are Python integers, which cannot overflow. A shape rule raises UnknownSizeError if a size would shrink as the
+batch grows, or depends on values that exist only during a run.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_AXES = 8
-ROWS = 1 << 600  # above any product of MAX_AXES integers of 64 bits
-HALF_ROWS = ROWS // 2  # a size from here on grows with the batch
-MAX_CONSTANT = 1 << 63  # integers in constants are below it
+ROWS = 1 << 600  # stands for the batch size; above any product of MAX_AXES integers of 64 bits
+HALF_ROWS = ROWS // 2  # sizes of at least this number grow with the batch
+MAX_CONSTANT = 1 << 63  # all integers in constants are below this number
 
 Shape = tuple[int, ...]
 
@@ -24,7 +24,7 @@ class UnknownSizeError(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of a graph. attributes: numbers, bytes, lists of numbers, or constants by name."""
+    """One operator of a graph. attributes: by name, numbers, bytes, lists of either, or constant tensors."""
 
     op: str
     inputs: list[str]
@@ -32,25 +32,25 @@ class Node:
     attributes: dict[str, Any]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute, or the default."""
+        """The value of an attribute, or `default` if it is missing."""
         value = self.attributes.get(name)
         return default if value is None else value
 
 
 @dataclass(frozen=True)
 class StaticTensor:
-    """What is known of a tensor before a run: its shape, and its values in order if they are few and constant."""
+    """The facts known about a tensor before a run: its shape, and its values in order if they are few and constant."""
 
     shape: Shape
     values: list[Any] | None = None
 
 
-Inputs = Sequence[StaticTensor | None]  # None: an optional input that is left out
-Rule = Callable[[Node, Inputs], list[StaticTensor]]  # the outputs of an operator
+Inputs = Sequence[StaticTensor | None]  # None for an optional input that is left out
+Rule = Callable[[Node, Inputs], list[StaticTensor]]  # shape rule: computes an operator's outputs
 
 
 def per_row(size: int) -> tuple[int, int]:
-    """Split a size into the multiple of ROWS and the remainder, which is at least 0."""
+    """Split a size a * ROWS + b into (a, b). A negative b becomes 0."""
     if size < HALF_ROWS:
         return 0, max(0, size)
     rows = (size + HALF_ROWS) // ROWS
@@ -58,7 +58,7 @@ def per_row(size: int) -> tuple[int, int]:
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape for error messages, with `n` for the rows."""
+    """A shape as text for error messages, with `n` for the batch size."""
     names = []
     for size in shape[:MAX_AXES]:
         rows, rest = per_row(size)
@@ -68,7 +68,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
-    """The common shape by numpy's broadcasting rule. Raises UnknownSizeError where the shapes do not fit."""
+    """The shape to which shapes broadcast by numpy's rule. Raises UnknownSizeError if they do not fit."""
     axes = []
     for position in range(max(map(len, shapes), default=0), 0, -1):
         sizes = {shape[-position] for shape in shapes if len(shape) >= position} - {1}
@@ -79,7 +79,7 @@ def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
 
 
 def required(inputs: Inputs, index: int) -> StaticTensor:
-    """An input that must be present. Raises UnknownSizeError."""
+    """The input at an index. Raises UnknownSizeError if it is missing or has too many axes."""
     tensor = inputs[index] if index < len(inputs) else None
     if tensor is None:
         raise UnknownSizeError(f"no input {index}")
@@ -89,12 +89,12 @@ def required(inputs: Inputs, index: int) -> StaticTensor:
 
 
 def is_present(inputs: Inputs, index: int) -> bool:
-    """Whether an optional input is present."""
+    """Whether the optional input at an index is present."""
     return len(inputs) > index and inputs[index] is not None
 
 
 def constant_ints(inputs: Inputs, index: int) -> list[int]:
-    """The constant integers of an input that a shape depends on. Raises UnknownSizeError."""
+    """The values of an input that a shape depends on. Raises UnknownSizeError if they are not constant integers."""
     values = required(inputs, index).values
     if values is None or not all(isinstance(value, int) for value in values):
         raise UnknownSizeError(f"input {index} is not constant")
@@ -102,14 +102,14 @@ def constant_ints(inputs: Inputs, index: int) -> list[int]:
 
 
 def positive(size: int) -> int:
-    """A size, stride or count of at least 1. Raises UnknownSizeError."""
+    """Check that a size, stride or count is at least 1, and return it. Raises UnknownSizeError if it is not."""
     if not isinstance(size, int) or size < 1:
         raise UnknownSizeError(f"a size of {size}")
     return size
 
 
 def axis_index(axis: int, num_axes: int) -> int:
-    """An axis counted from 0; a negative one counts from the end. Raises UnknownSizeError."""
+    """The index of an axis from 0 on; a negative one counts from the end. Raises UnknownSizeError if there is none."""
     if not isinstance(axis, int) or not -num_axes <= axis < num_axes:
         raise UnknownSizeError(f"axis {axis} of {num_axes}")
     return axis % num_axes

@@ -59,11 +59,11 @@ INVALID = {
     "seed": (2**64, 2**128),
     "start": (2**62, 2**63, 2**64, -1),
 }
-MAX_VALUES = {"steps": 100, "threads": 300}  # larger values may be valid, and would exhaust memory or time
+MAX_VALUES = {"steps": 100, "threads": 300}  # larger valid values would exhaust memory or time
 
 
 def value(trial, name):
-    """A value for an argument, in 60 % of the calls a valid one."""
+    """Choose a value for an argument of the Python API: a valid one with a probability of at least 0.6."""
     random = trial.random
     if random.random() < 0.6:
         return random.choice(VALID[name])
@@ -75,7 +75,7 @@ def value(trial, name):
 
 
 def unusual_images(trial, shape, rows=3):
-    """Images (rows, *shape) in valid and invalid forms, and other objects."""
+    """Make images (rows, *shape) in a valid or invalid form, or another object instead of images."""
     random, numbers = trial.random, trial.numbers
     good = numbers.integers(0, 256, (rows, *shape), np.uint8)
     unit = numbers.random((rows, *shape), np.float32)
@@ -111,7 +111,7 @@ def unusual_images(trial, shape, rows=3):
 
 
 def nested(depth):
-    """A number inside `depth` nested lists."""
+    """Nest a number in `depth` lists."""
     result = 0.5
     for _ in range(depth):
         result = [result]
@@ -119,29 +119,29 @@ def nested(depth):
 
 
 def unusual_latents(trial, latent_dim, rows=3):
-    """Latents (rows, latent_dim) in valid and invalid forms, and other objects."""
+    """Make latents (rows, latent_dim) in a valid or invalid form, or another object instead of latents."""
     return unusual_images(trial, (latent_dim,), rows)
 
 
 def call(trial, fixtures):
-    """One call with some unusual arguments."""
+    """Call a random method of a random model with random arguments, some of them unusual or invalid."""
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
     CALLS[random.choice(list(CALLS))](trial, fixtures.models[name], fixtures.paths[name])
 
 
 def _some(trial, *names):
-    """Values for a random choice of the named arguments."""
+    """Choose some of the named arguments at random, and a value for each."""
     return {name: value(trial, name) for name in names if trial.random.random() < 0.4}
 
 
 def _rows(n):
-    """The number of rows for an argument `n`, or None where it is no integer."""
+    """Convert the argument `n` to the expected number of rows; None if `n` is no integer."""
     return int(n) if isinstance(n, int | np.integer) else None
 
 
 def _images(options, shape):
-    """A check of images of a shape, with the dtype that the options of the call ask for."""
+    """Return a check that images have this shape and the dtype requested in `options`."""
 
     def check(result):
         return oracle.images(shape, np.dtype(options.get("dtype", "float32")))(result)
@@ -203,7 +203,7 @@ def _reconstruct(trial, model, path):
 
 
 def _of_any_rows(options, shape):
-    """A check of images with any number of leading axes of any size before `shape`."""
+    """Return a check of images whose last axes are `shape`, with any number of axes before them."""
 
     def check(result):
         axes = (None,) * (result.ndim - len(shape))

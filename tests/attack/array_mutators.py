@@ -20,7 +20,7 @@ SHAPES = (
     "(True,)", "('3',)", "(3L,)", "(" + "1, " * 65 + ")", "(" + "1, " * 31 + ")", "(0, 99999999999999)", "[3]",
     "None", "(1e3,)", "(1_0,)", "(٣,)",
 )  # fmt: skip
-ZIP_FIELDS = (  # headers of a zip archive: signature, then offset and size of each field
+ZIP_FIELDS = (  # kinds of headers in a zip archive: the signature, then the offset and size in bytes of each field
     (b"PK\x01\x02", ((8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (42, 4))),
     (b"PK\x03\x04", ((6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2))),
     (b"PK\x05\x06", ((8, 2), (10, 2), (12, 4), (16, 4), (20, 2))),
@@ -28,7 +28,7 @@ ZIP_FIELDS = (  # headers of a zip archive: signature, then offset and size of e
 
 
 def header(random, shape="(3,)", dtype="'<f4'", version=1):
-    """An `.npy` header with one or two random changes."""
+    """Make an `.npy` header with one or two random changes."""
     parts = {"descr": dtype, "fortran_order": "False", "shape": shape}
     for _ in range(random.choice((1, 1, 1, 2))):
         kind = random.randrange(7)
@@ -56,7 +56,7 @@ def header(random, shape="(3,)", dtype="'<f4'", version=1):
 
 
 def other_array(random, numbers, array):
-    """An array of any shape, with its rank, length, dtype, values or order changed."""
+    """Change the rank, length, dtype, values or memory layout of an array. array: any shape."""
     choices = (
         lambda: array[..., None],
         lambda: array[0] if array.ndim else array,
@@ -84,7 +84,7 @@ def other_array(random, numbers, array):
 
 
 def _one_changed(random, array):
-    """An array of any shape with one value changed, unless it is empty or holds no numbers."""
+    """Copy an array and change one value, unless the array is empty or holds no numbers. array: any shape."""
     changed_array = np.array(array)
     if array.size:
         value = random.choice((np.nan, np.inf, -1, 0, 1e20, 127))
@@ -96,14 +96,14 @@ def _one_changed(random, array):
 
 
 class Members:
-    """A zip archive as a list of (name, content), to be written with faults."""
+    """A zip archive as a list of members (name, content), which can be mutated and then written as bytes."""
 
     def __init__(self, arrays):
         self.items = [(f"{name}.npy", bases.save_npy(array)) for name, array in arrays.items()]
         self.method, self.bomb = zipfile.ZIP_STORED, None
 
     def mutate(self, random):
-        """One random change: of a content, of the list of members, or of the compression."""
+        """Make one random change: to one member, to the list of members, or to the compression method."""
         index = random.randrange(len(self.items)) if self.items else 0
         name, content = self.items[index] if self.items else ("x.npy", b"")
         kind = random.randrange(11)
@@ -138,12 +138,15 @@ class Members:
             self.items[index : index + 1] = [(name, content + b"\0" * random.choice((1, 100, 100_000)))]
 
     def content(self, random, bomb):
-        """The archive. bomb: raw deflate and the size that it inflates to."""
+        """Return the bytes of the archive, sometimes with a damaged header.
+
+        bomb: a raw deflate stream that inflates to a huge size, and that size in bytes.
+        """
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", self.method) as archive:
             seen = set()
             for name, content in self.items:
-                if name in seen:  # a second one of the name, without the warning
+                if name in seen:  # forget the earlier member of this name, so that zipfile does not warn of a duplicate
                     archive.NameToInfo.pop(name, None)
                 seen.add(name)
                 archive.writestr(name or ".npy", content)
@@ -156,7 +159,7 @@ class Members:
 
 
 def patched(random, data):
-    """An archive with fields of a header changed: method, flags, sizes, offsets, times, counts."""
+    """Change one field of one header in a zip archive: a method, flag, size, offset, CRC or count."""
     sign, fields = random.choice(ZIP_FIELDS)
     starts = [match.start() for match in re.finditer(re.escape(sign), data)]
     start = random.choice(starts or [0])
@@ -167,7 +170,10 @@ def patched(random, data):
 
 
 def with_member(data, name, packed, size):
-    """An archive with one more member, already deflated, which replaces a member of the same name."""
+    """Add a member that is already deflated to a zip archive, in place of any member of the same name.
+
+    data: bytes of the archive. packed: raw deflate stream. size: bytes that it inflates to.
+    """
     stream = io.BytesIO(data)
     with zipfile.ZipFile(stream) as archive:
         items = [(member.filename, archive.read(member)) for member in archive.infolist() if member.filename != name]
@@ -186,5 +192,5 @@ def with_member(data, name, packed, size):
 
 
 def gzip_of(packed, size):
-    """A gzip file of raw deflate, with a CRC-32 of 0."""
+    """Wrap a raw deflate stream into a gzip file with a CRC-32 of 0. size: bytes that it inflates to."""
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + packed + struct.pack("<II", 0, size & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""The unmutated inputs: small artifacts, image files, arrays and IDX files, made or read when a run begins."""
+"""The valid inputs that the fuzzer mutates: small artifacts, image files, arrays and IDX files."""
 
 import gzip
 import hashlib
@@ -16,27 +16,27 @@ from PIL import Image
 
 TINY = Path(__file__).parents[1] / "tiny"
 LABELS = [3, 4]
-BOMB_MB = 700  # MB of zeros that deflate to less than one
+BOMB_MB = 700  # size in MB of the zeros in a decompression bomb, which takes less than 1 MB when compressed
 
 
 class Artifact:
-    """A manifest and the bytes of the other files. Trials change only copies."""
+    """An artifact in memory: its manifest, and the bytes of its other files by name. Trials change only copies."""
 
     def __init__(self, manifest, files):
         self.manifest, self.files = manifest, files
 
     def copy(self):
-        """A copy that may be changed."""
-        return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # faster than deepcopy
+        """Return a copy that a trial may change."""
+        return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # pickle is faster than deepcopy
 
     def seal(self, *names):
-        """Update the sizes and hashes of files in the manifest, by default of all files."""
+        """Update the sizes and hashes in the manifest. names: the files to update, by default all."""
         for name in names or self.files:
             content = self.files[name]
             self.manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
     def write(self, folder, manifest=None):
-        """Write the artifact into an empty folder. manifest: bytes to write in place of its manifest."""
+        """Write the artifact into an empty folder. manifest: bytes to write as `manifest.json` in place of its own."""
         folder.mkdir(exist_ok=True)
         text = json.dumps(self.manifest).encode("utf-8", "surrogatepass") if manifest is None else manifest
         (folder / "manifest.json").write_bytes(text)
@@ -45,13 +45,13 @@ class Artifact:
 
 
 def artifacts():
-    """The tiny grey and colour artifacts, and a labelled variational one with a learned prior, by name."""
+    """Return three artifacts by name: tiny "grey" and "colour", and "flow", a labelled VAE with a learned prior."""
     tiny = {name: read_artifact(TINY / name) for name in ("grey", "colour")}
     return {**tiny, "flow": with_flow(tiny["grey"])}
 
 
 def read_artifact(folder):
-    """The artifact in a folder, with its card and preview shortened for speed."""
+    """Read the artifact in a folder; its model card and preview become one byte each, for speed."""
     manifest = json.loads((folder / "manifest.json").read_text())
     artifact = Artifact(manifest, {name: (folder / name).read_bytes() for name in manifest["files"]})
     artifact.files |= {name: b"-" for name in ("README.md", "preview.png") if name in artifact.files}
@@ -60,10 +60,13 @@ def read_artifact(folder):
 
 
 def with_flow(base):
-    """A labelled variational artifact whose learned prior is an affine map per class, of noise wider than a latent."""
+    """Turn an artifact into a labelled VAE whose learned prior is an affine map for each class.
+
+    The prior's noise has one dimension more than a latent, so that confusing the two sizes is noticed.
+    """
     artifact = base.copy()
     manifest, d = artifact.manifest, base.manifest["latent_dim"]
-    width = d + 1  # of the noise
+    width = d + 1  # number of dimensions of the noise
     _add_class_statistics(artifact)
     golden, random = load_npz(artifact.files["golden.npz"]), np.random.default_rng(0)
     pairs = manifest["golden_pairs"]
@@ -99,7 +102,7 @@ def with_flow(base):
 
 
 def _add_class_statistics(artifact):
-    """Statistics of two classes, which are equal to those of all latents."""
+    """Add statistics of two classes to an artifact, each equal to the statistics of all latents."""
     arrays = load_npz(artifact.files["latents.npz"])
     for name in ("mean", "std", "factor", "gmm_weights", "gmm_means", "gmm_factors", "kde_bandwidth"):
         arrays[f"class_{name}"] = np.stack([arrays[name]] * 2)
@@ -112,9 +115,10 @@ def _add_class_statistics(artifact):
 
 
 def _affine_prior(shift, matrix):
-    """A graph from noise (batch, width) and class indices (batch,) to noise @ matrix + shift[label], (batch, d).
+    """Make an ONNX file that maps noise and class indices to latents: latent = noise @ matrix + shift[label].
 
-    shift: float32 (classes, d). matrix: float32 (width, d).
+    noise: (batch, width). label: class indices (batch,). latent: (batch, d). shift: float32 (classes, d). matrix:
+    float32 (width, d).
     """
     width, d = matrix.shape
     nodes = [
@@ -138,7 +142,7 @@ def _affine_prior(shift, matrix):
 
 
 def _with_log_variances(content, latent_dim):
-    """An encoder with a second output, the negated latents as log variances."""
+    """Add an output `logvar` to an encoder, which equals the negated latents."""
     encoder = onnx.load_from_string(content)
     encoder.graph.node.append(helper.make_node("Neg", ["latent"], ["logvar"]))
     encoder.graph.output.append(helper.make_tensor_value_info("logvar", TensorProto.FLOAT, ["batch", latent_dim]))
@@ -146,7 +150,10 @@ def _with_log_variances(content, latent_dim):
 
 
 def set_arrays(artifact, name, arrays):
-    """Replace the statistics of an artifact, and declare them in its manifest. arrays: by name, of any shapes."""
+    """Replace the statistics of an artifact, and declare them in its manifest.
+
+    arrays: arrays of any shapes, by name.
+    """
     artifact.files[name] = save_npz(arrays)
     artifact.manifest["latents"] = [
         {"name": key, "dtype": str(array.dtype), "shape": list(array.shape)} for key, array in arrays.items()
@@ -154,27 +161,27 @@ def set_arrays(artifact, name, arrays):
 
 
 def load_npz(content):
-    """The arrays of a trusted `.npz` by name."""
+    """Read the arrays of an `.npz` file by name. content: bytes of a valid file."""
     with np.load(io.BytesIO(content)) as arrays:
         return dict(arrays)
 
 
 def save_npz(arrays, save=np.savez):
-    """The bytes of an `.npz` of arrays of any shapes, by name."""
+    """Return the bytes of an `.npz` file. arrays: arrays of any shapes, by name. save: the writer of numpy."""
     stream = io.BytesIO()
     save(stream, **arrays)
     return stream.getvalue()
 
 
 def save_npy(array):
-    """The bytes of an `.npy` of an array of any shape."""
+    """Return the bytes of an `.npy` file. array: any shape."""
     stream = io.BytesIO()
     np.save(stream, array)
     return stream.getvalue()
 
 
 def image_files():
-    """Bytes of image files of many modes and formats, by file name."""
+    """Make valid image files of many modes and formats, and return their bytes by file name."""
     random = np.random.default_rng(0)
     files = {}
     for tag, (height, width) in {"s": (6, 5), "c": (4, 6), "l": (40, 33)}.items():
@@ -186,7 +193,7 @@ def image_files():
         files[f"{tag}-16.png"] = _saved(deep, "PNG")
         files[f"{tag}-key.png"] = _saved(modes["P"], "PNG", transparency=3)
         rotated = Image.Exif()
-        rotated[0x0112] = 6  # orientation
+        rotated[0x0112] = 6  # EXIF orientation: rotated by 90 degrees
         files[f"{tag}-rotated.jpg"] = _saved(modes["RGB"], "JPEG", exif=rotated)
         files[f"{tag}-grey.jpg"] = _saved(modes["L"], "JPEG")
         files[f"{tag}-progressive.jpg"] = _saved(modes["RGB"], "JPEG", progressive=True)
@@ -205,19 +212,22 @@ def _saved(image, format_name, **options):
 
 
 def idx(array, *, magic=None):
-    """The bytes of an IDX file of a uint8 array of any shape. magic: other first bytes."""
+    """Return the bytes of an IDX file. array: uint8, any shape. magic: first four bytes, by default the right ones."""
     header = struct.pack(">HBB", 0, 8, array.ndim) if magic is None else magic
     return header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def gzipped(content):
-    """Gzip bytes, equal for equal content."""
+    """Compress with gzip, without a timestamp, so that equal content gives equal bytes."""
     return gzip.compress(content, 1, mtime=0)
 
 
 def zeros(head=b""):
-    """A head and BOMB_MB of zeros as raw deflate, and their size uncompressed."""
+    """Make a decompression bomb of `head` and BOMB_MB of zeros.
+
+    Returns the raw deflate stream, and the size in bytes that it inflates to.
+    """
     press = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = press.compress(head) + press.flush(zlib.Z_FULL_FLUSH)
-    block = press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH)  # the same bytes for each MB
+    block = press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH)  # reused for every MB of zeros
     return start + block * BOMB_MB + press.flush(), len(head) + (BOMB_MB << 20)

@@ -1,4 +1,4 @@
-"""Command lines with invalid, unusual and valid values, run in this process or in one of their own."""
+"""Random command lines with valid, unusual and invalid values, run in this process or in a new one."""
 
 import contextlib
 import os
@@ -74,7 +74,7 @@ OPTIONS = {
     "--method": ("linear", "slerp", "norm-corrected", *TEXTS), "--resize": (), "--json": (), "--unknown": TEXTS,
     "-h": (), "--version": (),
 }  # fmt: skip
-COMMANDS = {  # number of inputs, and options
+COMMANDS = {  # for each command: its number of inputs, and its options
     "sample": (0, "-n --start --columns --scale --threads --seed --prior --label --temperature --dtype"),
     "reconstruct": (1, "--columns --scale --threads --resize --dtype"),
     "denoise": (1, "--noise --seed --columns --scale --threads --resize --dtype"),
@@ -86,12 +86,12 @@ COMMANDS = {  # number of inputs, and options
     "verify": (0, "--json"),
 }
 WRITING = ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode")
-MAX_SECONDS = 60  # per process; the limit of a trial is shorter
-LONG_COUNTS = range(100, 2**40 + 1)  # valid counts of a long job
+MAX_SECONDS = 60  # time limit of a process; the fuzzer stops a trial sooner
+LONG_COUNTS = range(100, 2**40 + 1)  # counts that are valid but take too long for a trial
 
 
 def generated(trial, fixtures):
-    """A command line as words, the bytes of standard input, and environment variables."""
+    """Make a random command line: its words, the bytes of standard input, and environment variables."""
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
     _write_inputs(trial, fixtures, fixtures.artifacts[name])
@@ -122,12 +122,12 @@ def generated(trial, fixtures):
 
 
 def _input(random):
-    """The name of an input, sometimes with a slice."""
+    """Choose the name of an input, sometimes with a slice such as `[0:2]`."""
     return random.choice(INPUTS) + random.choice(("", "", *SLICES))
 
 
 def _value(trial, option):
-    """The words of an option's value, none for a flag."""
+    """Choose a value for an option, as a list of one word; the list is empty for a flag."""
     values = OPTIONS[option]
     if not values:
         return []
@@ -138,7 +138,7 @@ def _value(trial, option):
 
 
 def _write_inputs(trial, fixtures, artifact):
-    """Write valid and invalid input files into the folder of the trial."""
+    """Write valid and invalid input files into the trial's folder."""
     channels, height, width = artifact.manifest["image"]["shape"]
     shape = (4, height, width) if channels == 1 else (4, height, width, 3)
     images = trial.numbers.integers(0, 256, shape, np.uint8)
@@ -163,7 +163,7 @@ def _write_inputs(trial, fixtures, artifact):
 
 
 def in_process(trial, words, content=b"", variables=None):
-    """Run a command in this process, in the folder of the trial, and check its output."""
+    """Run a command in this process, in the trial's folder, and check its output."""
     from aegen.cli import main
 
     trial.check_output(*trial.read_output())
@@ -187,7 +187,7 @@ def _exit_code(main, words):
 
 
 def as_process(trial, words, content=b"", variables=None):
-    """Run a command in a process of its own, and check its output."""
+    """Run a command in a new process, and check its output."""
     command = [sys.executable, "-m", "aegen", *words]
     with environment(variables):
         done = subprocess.run(command, cwd=trial.folder, input=content, capture_output=True, timeout=MAX_SECONDS)
@@ -206,7 +206,7 @@ def _check(trial, words, code, out, err):
 
 def _check_output_file(trial, file):
     """Check that the output of a command can be read, and holds images or latents."""
-    if not os.path.isfile(file):  # or its name is too long
+    if not os.path.isfile(file):  # also false if the name is too long
         return
     if file.suffix == ".npy":
         array = np.load(file, allow_pickle=False)
@@ -219,7 +219,7 @@ def _check_output_file(trial, file):
 
 @contextlib.contextmanager
 def standard_input(content):
-    """Standard input with these bytes: a pipe where they fit into one, else a file."""
+    """Redirect standard input to these bytes during a block: to a pipe if they fit, otherwise to a file."""
     previous, stream = os.dup(0), sys.stdin
     if len(content) < 60_000:
         reading, writing = os.pipe()
@@ -243,7 +243,7 @@ def standard_input(content):
 
 @contextlib.contextmanager
 def environment(variables):
-    """Environment variables during a block; AEGEN_MODEL is empty unless it is among them."""
+    """Set environment variables during a block. AEGEN_MODEL is set to empty unless `variables` has it."""
     previous = dict(os.environ)
     os.environ.update({"AEGEN_MODEL": "", **(variables or {})})
     try:

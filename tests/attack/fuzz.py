@@ -1,17 +1,19 @@
-"""A seeded fuzzer of all readers: untrusted input must give a valid result or one clear error.
+"""A seeded fuzzer of everything that reads input: untrusted input must give a valid result or one clear error.
 
     python tests/attack/fuzz.py --trials 100000 --seed 0
     python tests/attack/fuzz.py --trials 2000 --reader graphs
     python tests/attack/fuzz.py --only 1234            # one trial again, with its traceback
 
-A trial makes an input by mutation (see readers.py) and gives it to aegen. It passes if aegen returns a valid result or
-raises an AegenError with a short message, within ten seconds and 600 MB (200 MB for a refused input), and if nothing
-else is written to the standard streams. The manifest gets the new hashes of mutated files, so that trials pass the hash
-check. Trials run in worker processes; a worker that dies or hangs is recorded by reader and trial number, and replaced.
-The same seed and trial number always make the same input.
+A trial mutates a valid input and gives it to aegen. A "reader" is one kind of trial, such as `graphs` or `image`;
+readers.py defines them. A trial passes if aegen returns a valid result or raises an AegenError with a short message,
+within ten seconds and 600 MB (200 MB for a refused input), and if nothing else is written to the standard streams. A
+mutated file of an artifact gets a new hash in the manifest, so that most trials pass the hash check. Trials run in
+worker processes. If a worker dies or hangs, the fuzzer records the reader and the trial number, and starts a new
+worker. The same seed and trial number always give the same input.
 
-Prints JSON: the trials, their outcomes, the stages they reached, and the findings, equal ones together. Exits with 1 if
-there is any finding, or if fewer than half of the trials of an artifact reader passed the hash check.
+Prints JSON: the number of trials, their outcomes, the stages they reached, and the findings (the broken rules), with
+equal findings counted together. Exits with 1 if there is any finding, or if fewer than half of the trials of an
+artifact reader passed the hash check.
 """
 
 import argparse
@@ -34,14 +36,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import oracle
 from tally import Tally, report
 
-MAX_SECONDS = 10.0  # per trial
+MAX_SECONDS = 10.0  # time limit of a trial
 READERS = Path(__file__).with_name("readers.py")
-MAX_START_SECONDS = 120.0  # until a worker is ready
-MAX_EXTRA_BYTES = 6 << 30  # address space that a worker may add to what it has when it is ready
+MAX_START_SECONDS = 120.0  # time limit for the start of a worker
+MAX_EXTRA_BYTES = 6 << 30  # address space that a worker may allocate during its trials
 
 
 def load(file):
-    """The module of readers in a file; tests of this harness give another file than readers.py."""
+    """Import the module that defines the readers; tests of the fuzzer use another file than readers.py."""
     folder, name = str(file.parent), file.stem
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -49,21 +51,24 @@ def load(file):
 
 
 def schedule(counts):
-    """Reader names in a fixed random order, each as often as `counts` says; trial i has the reader i modulo length."""
+    """Make a fixed, shuffled list of reader names; trial i runs the reader at index i modulo its length.
+
+    counts: how often each reader is in the list, by name.
+    """
     names = [name for name, count in counts.items() for _ in range(count)]
     random.Random(0).shuffle(names)
     return names
 
 
 class Worker:
-    """A process that runs every `step`-th trial from `first`, and reports each through a pipe."""
+    """A process that runs the trials first, first + step, first + 2 step, ..., and reports each through a pipe."""
 
     def __init__(self, options, first, step):
         self.options, self.first, self.step = options, first, step
         self.start(first)
 
     def start(self, first):
-        """Start the process, or start it again after a trial that ended it. first: number of its first trial."""
+        """Start the process, or restart it after a trial that ended it. first: the number of its first trial."""
         self.pipe, writing = os.pipe()
         command = [sys.executable, __file__, "--report", str(writing), "--first", str(first), "--step", str(self.step)]
         for name in ("trials", "seed", "reader", "readers", "folder"):
@@ -74,7 +79,7 @@ class Worker:
         self.buffer, self.current, self.since = b"", None, time.monotonic()
 
     def lines(self):
-        """The reports since the last call; None when the process has ended."""
+        """Return the reports since the last call, or None if the process has ended."""
         content = os.read(self.pipe, 1 << 20)
         if not content:
             return None
@@ -82,11 +87,11 @@ class Worker:
         return [json.loads(line) for line in whole]
 
     def stuck(self):
-        """Whether the current trial, or the start, has exceeded its time."""
+        """Whether the current trial, or the start of the process, has exceeded its time limit."""
         return time.monotonic() - self.since > (MAX_START_SECONDS if self.current is None else self.options.limit)
 
     def kill(self):
-        """Kill the process and all that it has started."""
+        """Kill the process and all processes that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -112,7 +117,10 @@ def run(options, module):
 
 
 def _listen(worker, watched, workers, tally, plan):
-    """Read a worker's reports, and replace it if a trial ended it. Returns whether it ended before its first trial."""
+    """Read a worker's reports, and restart the worker if a trial ended it.
+
+    Returns whether the worker ended before its first trial.
+    """
     lines = worker.lines()
     for line in lines or ():
         worker.since = time.monotonic()
@@ -145,7 +153,7 @@ def _listen(worker, watched, workers, tally, plan):
 
 
 class Runner:
-    """Runs trials in this process, one after the other."""
+    """Runs trials in this process, one after another."""
 
     def __init__(self, module, seed, folder=None, trace=False):
         self.module, self.seed, self.trace = module, seed, trace
@@ -156,15 +164,15 @@ class Runner:
         self.fixtures = module.Fixtures(root)
         self.plan = schedule(module.TRIALS_PER_THOUSAND)
         self.streams, self.memory = oracle.Streams(), oracle.Memory()
-        warnings.simplefilter("always")  # not only the first of each kind
+        warnings.simplefilter("always")  # show every warning, not only the first of each kind
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
-        for reader in module.WARM:  # load modules and allocate memory before measuring
+        for reader in module.WARM:  # load modules and allocate memory before any measurement
             self._run(oracle.Trial("warm", 0, reader, self.folder))
         self.baseline = self.memory.read()[0]
 
     def trial(self, number):
-        """Run one trial. Returns it and its report."""
+        """Run the trial of this number. Returns the trial and its report."""
         trial = oracle.Trial(self.seed, number, self.plan[number % len(self.plan)], self.folder, self.trace)
         trial.measure, start = self.memory, time.perf_counter()
         self._run(trial)
@@ -200,7 +208,7 @@ class Runner:
 
 
 def work(options):
-    """In a worker process: run its trials, and report the number of each before it and the result after it."""
+    """Run the trials of a worker, in its process. Report the number of each trial before it and its result after it."""
     import resource
 
     runner = Runner(load(options.readers), options.seed, options.folder)
@@ -217,7 +225,7 @@ def work(options):
 
 
 def again(options):
-    """Run one trial again, print its tracebacks, and return the exit code."""
+    """Repeat one trial, print its tracebacks, and return the exit code."""
     runner = Runner(load(options.readers), options.seed, trace=True)
     trial, result = runner.trial(options.only)
     runner.streams.detach()
@@ -229,7 +237,7 @@ def again(options):
 
 
 def main():
-    """Run the trials of the options, and exit with 0 if there are no findings."""
+    """Run the trials that the command line asks for, and exit with 0 if they pass."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100_000, help="Number of trials.")
     parser.add_argument("--seed", type=int, default=0)
@@ -254,7 +262,7 @@ def main():
     unknown = set((options.reader or "").split(",")) - {"", *module.TRIALS_PER_THOUSAND}
     if unknown:
         parser.error(f"readers are {', '.join(module.TRIALS_PER_THOUSAND)}")
-    with oracle.scratch() as options.folder:  # here, because a killed worker removes nothing
+    with oracle.scratch() as options.folder:  # made by the parent process, because a killed worker cannot remove it
         result = run(options, module)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     sys.exit(0 if result["passed"] else 1)

@@ -1,4 +1,4 @@
-"""Mutations of ONNX graphs: of their messages through the package onnx, and of their bytes."""
+"""Random changes of ONNX files: of their protobuf messages with the package onnx, or of their bytes."""
 
 import struct
 
@@ -23,7 +23,7 @@ INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
 
 
 def mutated(random, content):
-    """The bytes of a graph with some random changes."""
+    """Make some random changes to an ONNX file. content: its bytes. Returns the changed bytes."""
     kind = random.randrange(10)
     if kind == 0:
         return mutators.changed(random, content)
@@ -34,21 +34,21 @@ def mutated(random, content):
         random.choice(CHANGES)(random, model)
     try:
         return model.SerializeToString()
-    except ValueError:  # a text that is not UTF-8
+    except ValueError:  # raised by protobuf if a string field is not UTF-8
         return content
 
 
 def _wire(random, content):
-    """Changes of the wire format: repeated fields, unknown fields, long numbers, and other file types."""
+    """Make a random change to the protobuf bytes: repeated or unknown fields, long integers, or a wrong header."""
     return random.choice(
         (
             lambda: content + content,
             lambda: content + mutators.truncated(random, content),
             lambda: mutators.truncated(random, content),
-            lambda: content + b"\x3a\x02\x0a\x00",  # a second graph
+            lambda: content + b"\x3a\x02\x0a\x00",  # adds a second graph
             lambda: b"\x3a" + b"\xff" * 9 + b"\x01" + content,
-            lambda: content + b"\xfa\x3f\x03abc",  # an unknown field
-            lambda: content + b"\x0b\x0c",  # a group
+            lambda: content + b"\xfa\x3f\x03abc",  # adds an unknown field
+            lambda: content + b"\x0b\x0c",  # adds a protobuf group
             lambda: content + b"\x08" + b"\x80" * 9 + b"\x01",
             lambda: b"ORTM" + content,
             lambda: b"\x20\x00\x00\x00ORTM" + content,
@@ -90,7 +90,7 @@ def removed_node(random, model):
 
 
 def repeated_node(random, model):
-    """Repeat an operator, with other or equal output names, and shuffle the order sometimes."""
+    """Repeat an operator with the same or other output names, and sometimes shuffle the order of all operators."""
     copy = model.graph.node.add()
     copy.CopyFrom(_node(random, model))
     if random.random() < 0.5:
@@ -103,7 +103,7 @@ def repeated_node(random, model):
 
 
 def other_wires(random, model):
-    """Rename, leave out or add an input or output of an operator."""
+    """Rename, remove or add an input or output of an operator."""
     node = _node(random, model)
     side = random.choice((node.input, node.output))
     names = [name for other in model.graph.node for name in (*other.input, *other.output)] + ["", "nothing", "x" * 300]
@@ -114,7 +114,7 @@ def other_wires(random, model):
 
 
 def inserted_operator(random, model):
-    """Insert an operator before an output, which may change its values, shape or size."""
+    """Insert a random operator before an output of the graph."""
     if not model.graph.output:
         return
     name = random.choice([output.name for output in model.graph.output])
@@ -136,7 +136,7 @@ def _inner(name="result"):
 
 
 def _loop(random, model, out):
-    """A loop of one iteration."""
+    """Make a Loop operator of one iteration. out: the name of its output."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["inside"], ["result"])],
         "body",
@@ -170,7 +170,7 @@ def _scaled(random, model, out):
 
 
 def _grown(random, model, out):
-    """An operator whose output size is a constant."""
+    """Make an operator that sets the size of its output by a constant, which may be huge or negative."""
     size = random.choice((1, 2, 2**16, 2**20, 2**33, -1))
     rank = random.choice((1, 2, 3, 4))
     op = random.choice(("Tile", "Expand", "Reshape", "Pad", "Resize", "ConstantOfShape", "Range", "OneHot"))
@@ -186,7 +186,7 @@ def _grown(random, model, out):
 
 
 def _picked(random, model, out):
-    """An operator with indices, some of them out of range."""
+    """Make an operator that selects by index, with indices that may be out of range."""
     op = random.choice(("Gather", "GatherElements", "GatherND", "Slice", "TopK", "Compress", "Split", "CumSum"))
     values = [random.choice(SIZES) for _ in range(random.choice((1, 1, 2)))]
     more = [_constant(model, values)] * (2 if op == "Slice" else 1)
@@ -206,7 +206,7 @@ INSERTED = (_loop, _choice, _random, _unary, _unary, _scaled, _scaled, _grown, _
 
 
 def other_attribute(random, model):
-    """Change, retype, remove or add an attribute."""
+    """Change, remove or add an attribute of an operator."""
     node = _node(random, model)
     if not node.attribute or random.random() < 0.15:
         name = random.choice(ATTRIBUTES)
@@ -230,7 +230,7 @@ def other_attribute(random, model):
 
 
 def other_tensor(random, model):
-    """Change the shape, type, length, values or name of an initializer."""
+    """Change the shape, dtype, length, values or name of an initializer."""
     tensor = _initializer(random, model)
     kind = random.randrange(7)
     if kind == 0:
@@ -251,7 +251,7 @@ def other_tensor(random, model):
 
 
 def external_data(random, model):
-    """Declare that weights are stored in another file, which does not exist."""
+    """Declare that a weight is stored in another file, which does not exist."""
     tensor = _initializer(random, model)
     if random.random() < 0.8:
         tensor.data_location = TensorProto.EXTERNAL
@@ -265,13 +265,13 @@ def external_data(random, model):
     ):
         if random.random() < 0.8:
             tensor.external_data.add(key=key, value=value)
-    if random.random() < 0.3:  # in an attribute too, which is in no list of initializers
+    if random.random() < 0.3:  # also in an attribute, because a check may only look at the list of initializers
         node = model.graph.node.add(op_type="Constant", output=["elsewhere"])
         node.attribute.append(helper.make_attribute("value", tensor))
 
 
 def other_signature(random, model):
-    """Change, repeat or remove the declaration of an input, output or intermediate tensor."""
+    """Change, repeat or remove the declaration (name, dtype, shape) of an input, output or intermediate tensor."""
     side = random.choice((model.graph.input, model.graph.output, model.graph.value_info))
     declared = random.choice(side) if side else side.add(name=random.choice(("lone", "latent", "weight")))
     kind = random.randrange(7)
@@ -294,7 +294,7 @@ def other_signature(random, model):
 
 
 def other_model(random, model):
-    """Change versions, domains, functions, settings or other fields outside the graph."""
+    """Change a field outside the operators: versions, domains, functions, settings, sparse weights or names."""
     kind = random.randrange(9)
     if kind == 0:
         model.ir_version = random.choice((0, 1, 3, 9, 10, 11, 13, 99, 2**40))

@@ -1,4 +1,4 @@
-"""Mutations of image files: of their bytes, and of the chunks of a PNG with updated CRCs."""
+"""Random changes of image files: of their bytes, or of the chunks of a PNG with correct CRCs."""
 
 import contextlib
 import struct
@@ -27,7 +27,7 @@ KINDS = (
 
 
 def mutated(random, content, bomb):
-    """Mutated bytes of an image file. bomb: raw deflate that inflates to BOMB_MB."""
+    """Make random changes to an image file. content: its bytes. bomb: a raw deflate stream that inflates to BOMB_MB."""
     if content.startswith(HEAD) and random.random() < 0.7:
         parts = chunks(content)
         for _ in range(random.choice((1, 1, 2, 4))):
@@ -42,7 +42,7 @@ def mutated(random, content, bomb):
 
 
 def chunks(content):
-    """The chunks of a valid PNG, [kind, data] each."""
+    """Split a valid PNG into its chunks, each a list [kind, data]."""
     parts, at = [], len(HEAD)
     while at < len(content):
         (length,) = struct.unpack_from(">I", content, at)
@@ -52,7 +52,7 @@ def chunks(content):
 
 
 def joined(parts):
-    """The bytes of a PNG of these chunks."""
+    """Join chunks [kind, data] into the bytes of a PNG with correct CRCs."""
     packed = (
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
@@ -60,7 +60,7 @@ def joined(parts):
 
 
 def _change(random, parts, bomb):
-    """Change a list of chunks in place."""
+    """Make one random change to a list of PNG chunks, in place."""
     if not parts:
         return
     index = random.randrange(len(parts))
@@ -85,7 +85,7 @@ def _change(random, parts, bomb):
 
 
 def _head(random, parts, index, bomb):
-    """Change the width, height, bit depth or another field of the header."""
+    """Change the width, height, bit depth or another field of the PNG header."""
     head, field = bytearray(parts[0][1]), random.randrange(7)
     if len(head) != 13:
         return
@@ -98,7 +98,7 @@ def _head(random, parts, index, bomb):
 
 
 def _text(random, parts, index, bomb):
-    """Insert a text or profile that inflates to a large size."""
+    """Insert a compressed text or colour profile that inflates to a large size."""
     kind = random.choice((b"iCCP", b"zTXt", b"iTXt"))
     flags = b"\x01\0\0\0" if kind == b"iTXt" else b"\0"
     compressed = b"\x78\x9c" + bomb[: random.choice((2000, len(bomb)))]
@@ -106,7 +106,7 @@ def _text(random, parts, index, bomb):
 
 
 def _rows(random, parts, index, bomb):
-    """Change the pixels, filters or row lengths before compression."""
+    """Change the uncompressed bytes of the pixel data, then compress them again."""
     for part in parts:
         if part[0] == b"IDAT":
             with contextlib.suppress(zlib.error):

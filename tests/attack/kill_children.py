@@ -1,4 +1,4 @@
-"""Runs aegen's commands in forked children, which are watched, killed at a gap, or sent a signal."""
+"""Runs aegen's commands in forked child processes, which can be killed at a chosen point or sent a signal."""
 
 import hashlib
 import importlib
@@ -10,18 +10,21 @@ import time
 import traceback
 from pathlib import Path
 
-from kill_gaps import Gaps
+from kill_points import KillPoints
 
-TIME_LIMIT = 120.0  # seconds for one run, many times what it takes
+TIME_LIMIT = 120.0  # time limit of a run in seconds, many times what it needs
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
-LAST_GAP = "after the last change"
+LAST_POINT = "after the last change"
 
 
 class Children:
-    """Runs commands, one at a time. scratch: a folder for the children's output, gaps and ONNX files."""
+    """Runs commands in child processes, one at a time.
+
+    scratch: a folder for the output, the kill points and the ONNX files of the children.
+    """
 
     def __init__(self, scratch: Path) -> None:
-        self.log, self.gaps_file, self.graphs = scratch / "log", scratch / "gaps.json", scratch / "graphs"
+        self.log, self.points_file, self.graphs = scratch / "log", scratch / "points.json", scratch / "graphs"
         self.graphs.mkdir()
 
     def run(
@@ -33,10 +36,10 @@ class Children:
         kill_at: int | None = None,
         send: tuple[signal.Signals, float] | None = None,
     ) -> int:
-        """The exit code of a command, or minus the number of the signal that ended it.
+        """Run a command in a folder, and return its exit code, or minus the number of the signal that ended it.
 
-        record: write the names of its gaps to `gaps_file`. kill_at: the number of the gap to kill it in. send: a
-        signal, and the seconds after which it is sent.
+        record: whether to write the names of the kill points to `points_file`. kill_at: the number of the point at
+        which the command is killed, or None. send: a signal, and the seconds after which it is sent, or None.
         """
         child = os.fork()
         if child == 0:
@@ -56,24 +59,24 @@ class Children:
             time.sleep(0.002)
 
     def output(self) -> str:
-        """Everything that the last run printed."""
+        """Return everything that the last run printed."""
         return self.log.read_text(errors="replace")
 
     def last_line(self) -> str:
-        """The last line that the last run printed."""
+        """Return the last line that the last run printed."""
         return (self.output().strip().splitlines() or ["nothing"])[-1]
 
-    def gap_names(self) -> list[str]:
-        """The gaps of the last recorded run; a number tells gaps of the same name apart."""
+    def point_names(self) -> list[str]:
+        """Return the names of the kill points of the last recorded run; repeated names are numbered."""
         names: list[str] = []
         counts: dict[str, int] = {}
-        for name in json.loads(self.gaps_file.read_text()):
+        for name in json.loads(self.points_file.read_text()):
             counts[name] = counts.get(name, 0) + 1
             names.append(f"{name} ({counts[name]})" if counts[name] > 1 else name)
-        return [*names, LAST_GAP]
+        return [*names, LAST_POINT]
 
     def _run_in_child(self, folder: Path, command: list[str], record: bool, kill_at: int | None) -> None:
-        """Run a command in this process, and end the process."""
+        """Run a command in this process, the child, and end the process."""
         exit_code = 99
         try:
             for number in SIGNALS[:2]:
@@ -82,17 +85,17 @@ class Children:
             output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            gaps = Gaps(folder, kill_at)
+            points = KillPoints(folder, kill_at)
             if record or kill_at is not None:
-                sys.addaudithook(gaps.hook)
+                sys.addaudithook(points.hook)
             exit_code = run_command(command, self.graphs)
-            gaps.paused = True
+            points.paused = True
             if exit_code == 0:
-                gaps.end_write()
-                gaps.pass_gap(LAST_GAP)
+                points.end_write()
+                points.pass_point(LAST_POINT)
             if record:
-                self.gaps_file.write_text(json.dumps(gaps.names[:-1]))
-        except KeyboardInterrupt:  # before or after the command
+                self.points_file.write_text(json.dumps(points.names[:-1]))
+        except KeyboardInterrupt:  # raised by a signal before or after the command
             exit_code = 128 + signal.SIGINT
         except BaseException:
             traceback.print_exc()
@@ -101,9 +104,9 @@ class Children:
 
 
 def run_command(command: list[str], graphs_folder: Path) -> int:
-    """Exit code of an aegen command in this process. The state of training is kept after every few steps.
+    """Run an aegen command in this process, and return its exit code. Training saves its state every few steps.
 
-    graphs_folder: keeps ONNX files from one run to the next.
+    graphs_folder: a folder that keeps exported ONNX files between runs.
     """
     from aegen import cli
     from aegen.train import flow_prior, moment_matching
@@ -119,7 +122,7 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
 
 
 def cache_graphs(folder: Path) -> None:
-    """Let exports of this process take the ONNX file of a network from a folder if an earlier run has made it."""
+    """Make exports in this process reuse the ONNX file of a network from a folder if an earlier run has saved it."""
     from aegen.export import artifact
 
     make = artifact.onnx_bytes
@@ -137,7 +140,7 @@ def cache_graphs(folder: Path) -> None:
 
 
 def import_early(*, exports: bool) -> None:
-    """Import in the parent what commands import, so that children need not."""
+    """Import the modules of the commands in the parent process, so that forked children have them already."""
     modules = ["torch", "torch._dynamo", "aegen.train.loop", "aegen.train.refinement"]
     modules += [f"aegen.cli.{name}" for name in ("train", "train_prior", "refine", "export", "verify")]
     for module in (*modules, *(("onnxscript", "aegen.export.artifact") if exports else ())):

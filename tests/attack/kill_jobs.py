@@ -1,4 +1,4 @@
-"""The commands that the kill harness kills, each with the folder that it begins in and the way to continue it."""
+"""The commands that kills.py kills, each with the folder it starts from and the command that continues it."""
 
 import dataclasses
 import shutil
@@ -12,19 +12,21 @@ PRIOR = "train-prior run --width 8 --blocks 1 --steps 60 --batch-size 16 --threa
 REFINE = (
     "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --classifier-epochs 1 --threads 1"
 )
-EXPORT = "export run -o made --components 1 --flow-steps 1 --licence CC0"
-OVERWRITE = "export run -o made --components 2 --flow-steps 1 --licence CC0 --overwrite"
-PREPARATION = (TRAIN, PRIOR, EXPORT)  # run in this order, and as far as the wanted jobs need it
-PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}  # commands run before
+EXPORT = "export run -o made --components 1 --evaluations 1 --licence CC0"
+OVERWRITE = "export run -o made --components 2 --evaluations 1 --licence CC0 --overwrite"
+PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that prepare the folders for the jobs, in this order
+# For each job, how many of the commands in PREPARATION run before it.
+PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command that is killed. Its paths are relative to the folder under test.
+    """A command that is killed and then continued. Its paths are relative to the folder that it runs in.
 
-    command: what is run first. target: the folder whose content is compared. before: the folder under test as it is
-    when the command begins. resumable: the command is resumed when one of these files exists, and resume: how.
-    artifact: whether the target is an artifact, which must be complete after every kill.
+    command: the words of the command. target: the folder whose content is compared. before: the folder that is copied
+    to run the command in. resumable: if one of these files exists after a kill, the words `resume` continue the
+    command; otherwise it is run again. artifact: whether the target is an artifact, which must be complete after every
+    kill.
     """
 
     name: str
@@ -36,14 +38,14 @@ class Job:
     artifact: bool = False
 
     def next_command(self, folder: Path) -> list[str]:
-        """What a user would run in a folder where the command was killed."""
+        """Return the command that a user would run next in a folder where this command was killed."""
         return list(self.resume) if any((folder / file).exists() for file in self.resumable) else self.command
 
 
 def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]], None]) -> list[Job]:
-    """The jobs of these names. The folders that they begin in are made by the commands before them.
+    """Make the jobs of these names, and the folders that they start from.
 
-    run: run a command in a folder.
+    run: runs a command in a folder; it makes those folders.
     """
     stages = [scratch / "before" / str(number) for number in range(len(PREPARATION) + 1)]
     make_data(stages[0])
@@ -66,7 +68,7 @@ def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]],
 
 
 def make_data(folder: Path) -> None:
-    """Write images 8x8 of two classes to a file of a new folder."""
+    """Write 8x8 images of two classes to the file `data.npz` in a new folder."""
     import numpy as np
 
     random = np.random.default_rng(0)

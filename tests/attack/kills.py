@@ -1,13 +1,13 @@
-"""Kill training, refinement and export at every gap between two changes of their folders; print counts as JSON.
+"""Kill training, refinement and export between any two changes of their files, continue them, and print counts as JSON.
 
     python tests/attack/kills.py --kills 300 --repeat 10 --seed 0
 
-The parent imports everything once and forks a child for each run. Each network is exported to ONNX once, because that
-takes longest. An audit hook in the child names every moment just before a file or folder changes, and the middle of
-every write. A first run of each command lists these gaps. Then a child is killed in each of them and continued as a
-user would do, with --resume if there is something to resume. It must leave the same bytes as an uninterrupted run. Some
-are killed a second time on the way; others get a SIGTERM, SIGINT or SIGKILL at a random moment. Exits with 1 if
-anything was lost or differs.
+The parent imports everything once and forks a child for each run. Each network is exported to ONNX only once, because
+that takes longest. Kill points are the moments just before a file or folder changes, and the middle of every write; an
+audit hook in the child finds them. A first run of each command lists its kill points. Then a child is killed at each
+point, and the command is continued as a user would do, with --resume if there is something to resume. The result must
+have the same bytes as that of an uninterrupted run. Some runs are killed a second time when they are continued; others
+get a SIGTERM, SIGINT or SIGKILL at a random moment. Exits with 1 if anything was lost or differs.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kill_children import SIGNALS, Children, import_early
-from kill_gaps import TEMPORARY
 from kill_jobs import PREPARED, Job, make_jobs
+from kill_points import TEMPORARY
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before torch is imported
-    os.environ.setdefault(variable, "1")  # a forked child has no threads but its own
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # set before torch is imported
+    os.environ.setdefault(variable, "1")  # one thread, because a forked child does not have the threads of its parent
 
-SECOND_KILL = 0.2  # fraction of the killed runs that are killed again when they continue
-SECOND_KILL_GAPS = 15  # the second kill is in one of so many first gaps
+SECOND_KILL = 0.2  # fraction of killed runs that are killed again when they are continued
+SECOND_KILL_POINTS = 15  # the second kill is at a random one of this many first kill points
 Files = dict[str, str]
 
 
@@ -41,62 +41,62 @@ class Harness:
 
     def __init__(self, scratch: Path, seed: int) -> None:
         self.scratch, self.random, self.children = scratch, random.Random(seed), Children(scratch)
-        self.gap_kills: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        self.kills_by_point: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         self.counts: collections.Counter[str] = collections.Counter()
         self.signals: collections.Counter[str] = collections.Counter()
         self.lost: list[str] = []
         self.differing: list[str] = []
         self.expected: dict[str, Files] = {}
-        self.gaps: dict[str, list[str]] = {}
+        self.points: dict[str, list[str]] = {}
         self.seconds: dict[str, float] = {}
 
     @property
     def kills(self) -> int:
-        """Number of kills so far."""
-        return sum(sum(counter.values()) for counter in self.gap_kills.values()) + self.counts["signals"]
+        """Return the number of kills so far."""
+        return sum(sum(counter.values()) for counter in self.kills_by_point.values()) + self.counts["signals"]
 
     def must_run(self, folder: Path, command: list[str], *, record: bool = False) -> None:
-        """Run a command, and end the program if it fails."""
+        """Run a command in a folder, and end this program if it fails."""
         exit_code = self.children.run(folder, command, record=record)
         if exit_code != 0:
             raise SystemExit(f"{' '.join(command)} fails: exit {exit_code}\n{self.children.output()}")
 
     def record(self, job: Job) -> None:
-        """Run a job without a kill: record what it leaves, and its gaps."""
+        """Run a job without a kill, and record its result, its kill points and its duration."""
         folder = self.fresh_folder(job)
         began = time.monotonic()
         self.must_run(folder, job.command, record=True)
         self.seconds[job.name] = time.monotonic() - began
         self.expected[job.name] = contents(folder / job.target)
-        self.gaps[job.name] = self.children.gap_names()
+        self.points[job.name] = self.children.point_names()
 
-    def kill_in_gap(self, job: Job, gap: int) -> None:
-        """Kill a run in the gap of this number, and check that nothing is lost."""
-        folder, name = self.fresh_folder(job), self.gaps[job.name][gap]
-        exit_code = self.children.run(folder, job.command, kill_at=gap)
-        self.gap_kills[job.name][name] += 1
+    def kill_at_point(self, job: Job, point: int) -> None:
+        """Kill a run at the kill point of this number, continue it, and check that nothing is lost."""
+        folder, name = self.fresh_folder(job), self.points[job.name][point]
+        exit_code = self.children.run(folder, job.command, kill_at=point)
+        self.kills_by_point[job.name][name] += 1
         if exit_code != -signal.SIGKILL:
             self.lost.append(f"{job.name}, {name}: not killed but exit {exit_code}")
         self.continue_job(job, folder, name)
 
     def signal_at_random(self, job: Job) -> None:
-        """Send a signal at a random moment, and check that nothing is lost."""
+        """Send a random signal to a run at a random moment, continue it, and check that nothing is lost."""
         folder, number = self.fresh_folder(job), self.random.choice(SIGNALS)
         moment = self.random.uniform(0, 1.1 * self.seconds[job.name])
         exit_code = self.children.run(folder, job.command, send=(number, moment))
         self.counts["signals"] += 1
         self.signals[f"{job.name} {number.name}"] += 1
         where = f"{number.name} after {moment:.3f} s"
-        if exit_code not in (0, -number, 128 + number):  # -number: before the program handles signals
+        if exit_code not in (0, -number, 128 + number):  # it is -number if signals were not handled yet
             self.lost.append(f"{job.name}, {where}: exit {exit_code}: {self.children.last_line()}")
         self.continue_job(job, folder, where)
 
     def continue_job(self, job: Job, folder: Path, where: str) -> None:
-        """Run what a user would run after a kill, and compare the result with that of an uninterrupted run."""
+        """Continue a killed job as a user would, and compare the result with that of an uninterrupted run."""
         self.check_artifact(job, folder, where)
         if self.random.random() < SECOND_KILL:
-            gap = self.random.randrange(SECOND_KILL_GAPS)
-            if self.children.run(folder, job.next_command(folder), kill_at=gap) == -signal.SIGKILL:
+            point = self.random.randrange(SECOND_KILL_POINTS)
+            if self.children.run(folder, job.next_command(folder), kill_at=point) == -signal.SIGKILL:
                 self.counts["killed again"] += 1
                 self.check_artifact(job, folder, where)
         command = job.next_command(folder)
@@ -114,7 +114,7 @@ class Harness:
             self.differing.append(f"{job.name}, {where}: {', '.join([*other, *temporary])}")
 
     def check_artifact(self, job: Job, folder: Path, where: str) -> None:
-        """Check that after a kill the old artifact or the new one is there, and verifies."""
+        """Check that a kill left the old artifact or the new one, and that `aegen verify` accepts it."""
         if not job.artifact:
             return
         result = contents(folder / job.target)
@@ -124,17 +124,17 @@ class Harness:
             self.lost.append(f"{job.name}, {where}: {job.target} does not verify: {self.children.last_line()}")
 
     def fresh_folder(self, job: Job) -> Path:
-        """The folder under test, as it is before the job."""
+        """Make a new folder for a job to run in, with the content that the job starts from."""
         folder = self.scratch / "test"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(job.before, folder)
         return folder
 
     def report(self) -> dict[str, object]:
-        """All counts."""
+        """Return all counts, and the list of everything that was lost or differs."""
         return {
             "kills": self.kills,
-            "kills_by_gap": {name: dict(counter) for name, counter in self.gap_kills.items()},
+            "kills_by_point": {name: dict(counter) for name, counter in self.kills_by_point.items()},
             "signals": dict(sorted(self.signals.items())),
             **{name.replace(" ", "_"): self.counts[name] for name in ("resumed", "begun anew", "killed again")},
             "lost": self.lost,
@@ -143,7 +143,7 @@ class Harness:
 
 
 def contents(folder: Path) -> Files:
-    """SHA-256 of every file below a folder, also of hidden ones; empty if there is no such folder."""
+    """Return the SHA-256 of every file in a folder and below, hidden ones too; empty if there is no such folder."""
     return {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*"))
@@ -152,26 +152,29 @@ def contents(folder: Path) -> Files:
 
 
 def attack(
-    jobs: list[Job], harness: Harness, *, kills: int, repeat: int, gaps: int | None, log: Callable[[str], None]
+    jobs: list[Job], harness: Harness, *, kills: int, repeat: int, points: int | None, log: Callable[[str], None]
 ) -> None:
-    """Kill every gap of every job, or `gaps` random ones, `repeat` times; then send signals up to `kills` kills."""
+    """Kill each job at every kill point, `repeat` times; then send signals until there have been `kills` kills.
+
+    points: number of random kill points to use in each job, or None for all.
+    """
     for job in jobs:
         harness.record(job)
-        numbers = list(range(len(harness.gaps[job.name])))
-        if gaps is not None:
-            numbers = sorted(harness.random.sample(numbers, min(gaps, len(numbers))))
-        log(f"{job.name}: {len(harness.gaps[job.name])} gaps, {harness.seconds[job.name]:.2f} s")
+        numbers = list(range(len(harness.points[job.name])))
+        if points is not None:
+            numbers = sorted(harness.random.sample(numbers, min(points, len(numbers))))
+        log(f"{job.name}: {len(harness.points[job.name])} points, {harness.seconds[job.name]:.2f} s")
         for number in numbers * repeat:
-            harness.kill_in_gap(job, number)
+            harness.kill_at_point(job, number)
     while harness.kills < kills:
         harness.signal_at_random(harness.random.choice(jobs))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=0, help="at least so many; the rest are signals at random moments")
-    parser.add_argument("--repeat", type=int, default=1, help="how often each gap is killed")
-    parser.add_argument("--gaps", type=int, help="number of random gaps of each command  [default: all]")
+    parser.add_argument("--kills", type=int, default=0, help="minimum number of kills; signals are sent until then")
+    parser.add_argument("--repeat", type=int, default=1, help="number of kills at each kill point")
+    parser.add_argument("--points", type=int, help="number of random kill points of each command  [default: all]")
     parser.add_argument("--only", metavar="COMMAND,...", help=", ".join(PREPARED))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -185,7 +188,7 @@ def main() -> None:
             harness,
             kills=options.kills,
             repeat=options.repeat,
-            gaps=options.gaps,
+            points=options.points,
             log=lambda line: print(line, file=sys.stderr, flush=True),
         )
         print(json.dumps(harness.report(), indent=2))

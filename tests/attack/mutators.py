@@ -1,4 +1,4 @@
-"""Random mutations of bytes and of decoded JSON. random: a random.Random in all functions."""
+"""Random changes of bytes and of decoded JSON. The parameter `random` is a random.Random in all functions."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ DEEP_MARK = "deep nesting goes here"
 
 
 def changed(random, content):
-    """Bytes with a few random changes: flipped bits, deletions, insertions and repetitions."""
+    """Make a few random changes to bytes: flipped bits, deletions, insertions and repetitions."""
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 5, 20))):
         at = random.randrange(len(data) + 1)
@@ -43,12 +43,12 @@ def changed(random, content):
 
 
 def truncated(random, content):
-    """The first bytes only: none, some or nearly all."""
+    """Cut bytes off at a random length: none, some or nearly all of the bytes remain."""
     return content[: random.choice((0, 1, 4, len(content) - 1, random.randrange(len(content) + 1)))]
 
 
 def paths(value, path=()):
-    """All values in decoded JSON, as paths of keys and indices."""
+    """Yield the path of every value in decoded JSON, as a tuple of keys and indices."""
     yield path
     if isinstance(value, dict):
         for key, item in value.items():
@@ -59,14 +59,14 @@ def paths(value, path=()):
 
 
 def value_at(value, path):
-    """The value at a path."""
+    """Return the value at a path of keys and indices in decoded JSON."""
     for key in path:
         value = value[key]
     return value
 
 
 def hostile(random, old):
-    """Another JSON value of any type."""
+    """Make a JSON value of any type, often an extreme one, to replace `old`."""
     return random.choice(
         (
             lambda: random.choice((None, True, False, [], {}, "", [[]], {"": {}})),
@@ -82,7 +82,7 @@ def hostile(random, old):
 
 
 def similar(random, old):
-    """Another JSON value of the same type."""
+    """Make a JSON value of the same type as `old`, to replace it."""
     if old is None or isinstance(old, bool):
         return random.choice((True, False, 0.5)) if old is None else not old
     if isinstance(old, int):
@@ -106,7 +106,7 @@ INDEPENDENT_KEYS = (
 
 
 def gentle(random, manifest):
-    """Change a key of a manifest that no other file depends on."""
+    """Change a value of a manifest that no other file of the artifact depends on, in place."""
     manifest |= random.choice(({}, {"notes": "n"}, {"sigma": 0.5}, {"macs": {"encoder.onnx": 5}}, {"unknown": [1]}))
     key = random.choice([key for key in INDEPENDENT_KEYS if key in manifest])
     path = random.choice([(key, *rest) for rest in paths(manifest[key])])
@@ -115,7 +115,7 @@ def gentle(random, manifest):
 
 
 def violent(random, manifest):
-    """Decoded JSON with any change anywhere, or another value instead of the whole."""
+    """Make one random change anywhere in decoded JSON, or replace it as a whole. Returns the result."""
     path = random.choice(list(paths(manifest)))
     if not path:
         return random.choice((manifest, [manifest], None, {}, 5, "manifest"))
@@ -135,7 +135,7 @@ def violent(random, manifest):
 
 
 def json_bytes(random, value):
-    """Decoded JSON as bytes, in a random form: indents, escapes, nesting and encoding."""
+    """Encode a value as JSON in a random form: with other indents, escapes, nesting or text encoding."""
     text = json.dumps(value, ensure_ascii=random.random() < 0.5, indent=random.choice((None, None, 1)))
     depth = random.choice((1, 50, 900, LONG))
     text = text.replace(

@@ -1,4 +1,4 @@
-"""The rules of a trial: a valid result or an AegenError, quiet streams, short messages and bounded memory."""
+"""The rules that a trial checks: a valid result or an AegenError, no stray output, short messages, bounded memory."""
 
 import contextlib
 import fcntl
@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from aegen import AegenError
 
-MAX_MESSAGE = 1000  # characters of an error message
-MAX_ECHO = 200  # consecutive characters of the input in a message
-MAX_MEMORY_MB = 600  # above the baseline of the worker
-MAX_REFUSED_MB = 200  # the same for a refused input
-MIN_NOTICED_MB = 50  # a trial that adds less is not blamed for the total
-MAX_NOTICES = 12  # lines on standard error of a successful command
+MAX_MESSAGE = 1000  # allowed length of an error message, in characters
+MAX_ECHO = 200  # consecutive characters of the input that a message may repeat
+MAX_MEMORY_MB = 600  # memory that an accepted input, or all inputs of a worker together, may add
+MAX_REFUSED_MB = 200  # memory that a refused input may add
+MIN_NOTICED_MB = 50  # a trial that adds less than this is not a finding, even if the worker has exceeded its total
+MAX_NOTICES = 12  # lines that a successful command may write to standard error
 FOREIGN_SIGNS = (
     b"Traceback",
     b"unexpected ",
@@ -27,16 +27,16 @@ FOREIGN_SIGNS = (
     b"E:onnxruntime:",
     b"W:onnxruntime:",
     b"Warning",
-)  # text of other software on standard error
-MAX_REMEMBERED = 300_000  # bytes of an input that are searched for in messages
+)  # texts which show that other software than aegen wrote to the output
+MAX_REMEMBERED = 300_000  # leading bytes of an input that are looked for in messages
 STAGES = ("given", "parsed", "hash passed", "graph checked", "session opened", "ran")
 
 
 class Trial:
-    """One trial: its input, the stage it reached, and the rules it broke.
+    """One trial: its random generators, the stage it reached, and the rules it broke.
 
-    random, numbers: random generators that depend on seed, trial number and reader alone. folder: an empty folder.
-    texts: values passed to aegen, of which a message may show MAX_ECHO characters. stage: an index of STAGES.
+    random, numbers: generators of Python and numpy, seeded by seed, trial number and reader. folder: an empty folder.
+    texts: input texts; a message may repeat at most MAX_ECHO characters of each. stage: an index into STAGES.
     outcome: "accepted", or the class of the first error. findings: (kind, what, example) of each broken rule.
     """
 
@@ -46,8 +46,8 @@ class Trial:
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         self.texts = []
         self.stage, self.outcome, self.findings = 0, "accepted", []
-        self.measure, self.before = None, None  # a Memory, and the MB in use when the input was ready
-        self.is_output_checked = False  # whether the output of this trial has been checked
+        self.measure, self.before = None, None  # a Memory object, and the MB in use when the input was ready
+        self.is_output_checked = False  # whether `check_command` has checked the output of this trial
         self.trace = trace
 
     def reached(self, stage):
@@ -55,7 +55,7 @@ class Trial:
         self.stage = max(self.stage, STAGES.index(stage))
 
     def remember(self, content):
-        """Record input bytes, of which a message may show at most MAX_ECHO characters."""
+        """Record input bytes; a message may repeat at most MAX_ECHO characters of them."""
         self.texts += {content[:MAX_REMEMBERED].decode(encoding, "replace") for encoding in ("utf-8", "latin-1")}
 
     def add_finding(self, kind, what, example=""):
@@ -64,7 +64,10 @@ class Trial:
             self.findings.append((kind, str(what)[:500], str(example)[:500]))
 
     def call(self, function, check=lambda result: None):
-        """The result of `function`, or None if it raises. check: gives a fault of the result, or None."""
+        """Call `function` and return its result, or None if it raises.
+
+        check: returns what is wrong with the result, as text, or None.
+        """
         if self.measure and self.before is None:
             self.measure.reset()
             self.before = self.measure.read()[0]
@@ -103,7 +106,7 @@ class Trial:
             self.add_finding("message that cannot be printed", where, ascii(message))
 
     def check_command(self, code, out, err, *, binary=False):
-        """Check the exit code and output of a command. binary: standard output holds arrays."""
+        """Check the exit code and output of a command. binary: whether standard output holds arrays."""
         self.is_output_checked = True
         message = err.decode(errors="replace")
         if code not in (0, 1, 2):
@@ -137,7 +140,10 @@ class Trial:
             self.add_finding("output leak", f"{'stderr' if err else 'stdout'}: {plain(text)[:80]}", text)
 
     def check_memory(self, peak, baseline):
-        """Check the memory of a trial. peak: MB during the trial. baseline: MB of the worker before all trials."""
+        """Check the memory of a trial.
+
+        peak: peak MB during the trial. baseline: MB of the worker before its first trial.
+        """
         before = peak if self.before is None else self.before
         allowed = MAX_MEMORY_MB if self.outcome == "accepted" else MAX_REFUSED_MB
         if peak - before > MIN_NOTICED_MB and peak - baseline > MAX_MEMORY_MB:
@@ -147,7 +153,7 @@ class Trial:
 
 
 def plain(text):
-    """A text without numbers and scratch paths, which differ between trials."""
+    """Remove numbers and temporary paths from a text, because they differ between equal findings."""
     return re.sub(r"\d+", "#", re.sub(r"/[\w./-]*aegen-attack[\w./-]*/", "", text)).strip()
 
 
@@ -161,12 +167,12 @@ def echoed(message, texts):
 
 
 def signature(error):
-    """Class and origin of an error, equal for equal errors, and its message."""
+    """Return the class and origin of an error as one text, and its message as another."""
     return f"{type(error).__name__} from {last_frame(error)}", ascii(str(error)[:400])
 
 
 def last_frame(error):
-    """File and name of the innermost function of aegen in a traceback."""
+    """Return the file and name of the innermost aegen function in the traceback of an error."""
     frames = traceback.extract_tb(error.__traceback__)
     root = Path(sys.modules["aegen"].__file__).parent
     inside = [frame for frame in frames if Path(frame.filename).is_relative_to(root) and "attack" not in frame.filename]
@@ -176,7 +182,7 @@ def last_frame(error):
 
 
 class Streams:
-    """File descriptors 1 and 2 redirected into files, so that output of C++ libraries is captured too."""
+    """Redirects file descriptors 1 and 2 into files, so that output of C++ libraries is captured too."""
 
     def __init__(self):
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in range(2)]  # noqa: SIM115
@@ -186,18 +192,18 @@ class Streams:
         self.attach()
 
     def attach(self):
-        """Redirect the descriptors into the files, again if a trial has changed them."""
+        """Redirect the descriptors into the files; called after every trial, which may have changed them."""
         for target, file in enumerate(self._files, 1):
             os.dup2(file.fileno(), target)
 
     def detach(self):
-        """Restore the descriptors."""
+        """Restore the original descriptors."""
         self.read()
         for target, kept in enumerate(self._kept, 1):
             os.dup2(kept, target)
 
     def read(self):
-        """The bytes written since the last call: (standard output, standard error)."""
+        """Return the bytes written since the last call: (standard output, standard error)."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -211,14 +217,14 @@ class Streams:
 
 
 class Memory:
-    """Resident memory of this process in MB, and its peak since `reset`."""
+    """Measures the resident memory of this process in MB, and its peak since `reset`."""
 
     def __init__(self):
         self._status = Path("/proc/self/status").open("rb", buffering=0)  # noqa: SIM115
         self.measured = self.reset()
 
     def reset(self):
-        """Reset the peak. Returns whether the system supports that."""
+        """Reset the peak. Returns whether the operating system supports that."""
         try:
             with Path("/proc/self/clear_refs").open("wb", buffering=0) as file:
                 file.write(b"5")
@@ -227,31 +233,34 @@ class Memory:
         return True
 
     def read(self):
-        """MB in use: (now, peak)."""
+        """Return the resident memory in MB: (now, peak)."""
         text = os.pread(self._status.fileno(), 8192, 0)
         now, peak = (int(re.search(name + rb":\s+(\d+) kB", text)[1]) / 1024 for name in (b"VmRSS", b"VmHWM"))
         return now, peak
 
 
 def scratch(within=None):
-    """A new temporary folder, by default in /dev/shm where that exists."""
+    """Make a temporary folder, inside `within` or by default in /dev/shm where that exists."""
     shared = Path("/dev/shm")
     within = within or (shared if os.access(shared, os.W_OK) else None)
     return tempfile.TemporaryDirectory(prefix="aegen-attack-", dir=within)
 
 
 def settle():
-    """Wait for networks that are still being opened in the background, so that trials do not overlap."""
+    """Wait for threads that still open networks in the background, so that trials do not overlap."""
     for thread in threading.enumerate():
         if thread.name == "aegen-opening":
             thread.join()
 
 
-# Checks of results. Each returns a fault as text, or None.
+# The functions below check results. A check returns what is wrong, as text, or None.
 
 
 def images(shape, dtype=np.float32):
-    """A check of images: their shape with None for any size, dtype, finite values, and floats in [0, 1]."""
+    """Return a check that images have a shape and dtype, and finite values (floats in [0, 1]).
+
+    shape: None stands for any size of an axis.
+    """
 
     def check(result):
         fault = array(shape, dtype)(result)
@@ -263,7 +272,7 @@ def images(shape, dtype=np.float32):
 
 
 def array(shape, dtype=np.float32):
-    """A check of an array: its shape with None for any size, dtype, and finite values."""
+    """Return a check that an array has a shape, a dtype and finite values. shape: None stands for any size."""
 
     def check(result):
         if not isinstance(result, np.ndarray | np.generic):
@@ -278,7 +287,7 @@ def array(shape, dtype=np.float32):
 
 
 def log_densities(shape):
-    """A check of log densities: float64 of a shape, neither NaN nor +inf."""
+    """Return a check that log densities are float64 of this shape, and neither NaN nor +inf."""
 
     def check(result):
         if result.dtype != np.float64 or result.shape != shape:
@@ -289,7 +298,7 @@ def log_densities(shape):
 
 
 def image_set(result):
-    """A check of images (n, H, W) or (n, H, W, 3) from a reader: integer or float, and not empty."""
+    """Check images that were read: shape (n, H, W) or (n, H, W, 3), not empty, bool, integer or float."""
     if not isinstance(result, np.ndarray) or result.dtype.kind not in "uifb":
         return f"{getattr(result, 'dtype', type(result))} instead of images"
     if result.ndim not in (3, 4) or result.size == 0:
@@ -298,6 +307,6 @@ def image_set(result):
 
 
 def verified(result):
-    """A check of a Verification: its numbers are not NaN."""
+    """Check that the numbers of a Verification are not NaN."""
     numbers = [*result.largest_difference.values(), result.rtol, result.atol]
     return "differences that are NaN" if any(np.isnan(number) for number in numbers) else None

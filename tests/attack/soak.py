@@ -1,10 +1,10 @@
-"""Threads and forks use one model at once for a given time; prints the counts as JSON.
+"""Use one model from threads and forked processes at once for a given time, and print counts as JSON.
 
     python tests/attack/soak.py --seconds 600 --seed 0
 
 Threads sample, encode and decode with one shared model, and load and drop models of their own. Meanwhile the main
-thread forks children that do the same, by os.fork and by multiprocessing, and fresh processes fork while a thread uses
-aegen for the first time. Every result is compared with a reference from a single thread, and every child has a time
+thread forks children that do the same, by os.fork and by multiprocessing, and new processes fork while a thread uses
+aegen for the first time. Every result is compared with one computed by a single thread, and every child has a time
 limit. Exits with 1 if a child hangs, a result is wrong, or anything raises an error.
 """
 
@@ -25,16 +25,16 @@ import traceback
 from pathlib import Path
 
 TINY = Path(__file__).parents[1] / "tiny" / "grey"
-THREADS = 3  # use the model during forks
-MAX_SECONDS = 30.0  # per child, many times what it needs on a busy machine
-SAMPLES = 700  # per call: several parts for the threads of a model
-FRESH_INTERVAL = 4.0  # seconds between fresh processes
-WARM_UP = 0.2  # fraction of the time before memory is first measured
+THREADS = 3  # number of threads that use the model while the main thread forks
+MAX_SECONDS = 30.0  # time limit of a child, many times what it needs on a busy machine
+SAMPLES = 700  # samples in a call: enough to be divided among the threads of a model
+FRESH_INTERVAL = 4.0  # seconds between starts of new processes
+WARM_UP = 0.2  # fraction of the run before memory is first measured
 OK, WRONG, RAISED = 0, 3, 4  # exit codes of a child
 
 
 class Calls:
-    """Calls of a model and their expected results."""
+    """Random calls of a model, and the results that are expected of them."""
 
     def __init__(self, path):
         import aegen
@@ -51,7 +51,7 @@ class Calls:
         self.images = {seed: model.decode(self.latents[seed]) for seed in self.seeds}
 
     def check_one(self, model, choose):
-        """Make one random call. Returns whether its result is right."""
+        """Make one random call of a model. choose: a random.Random. Returns whether the result is right."""
         import numpy as np
 
         kind, seed, prior = choose.choice(["sample", "iterate", "encode", "decode"]), choose.choice(self.seeds), None
@@ -70,7 +70,7 @@ class Calls:
 
 
 class Soak:
-    """One run. counts: numbers of calls, children and faults by name."""
+    """One run of this program. counts: the numbers of calls, children and faults by name."""
 
     def __init__(self, path, seed):
         import aegen
@@ -81,7 +81,7 @@ class Soak:
         self.errors, self.stop = [], threading.Event()
 
     def run(self, seconds, *, fresh):
-        """Run for `seconds`. fresh: whether fresh processes are started too. Returns the memory growth in MB."""
+        """Run for `seconds`, and return the memory growth in MB. fresh: whether new processes are started too."""
         threads = [threading.Thread(target=self._use, args=(number,)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
@@ -102,7 +102,7 @@ class Soak:
         return round(growth, 1)
 
     def _use(self, number):
-        """Use the model until the run stops, in a thread."""
+        """Use the model in a thread until the run stops. number: seeds the random choices."""
         import aegen
 
         choose = random.Random(f"{self.seed} {number}")
@@ -165,7 +165,7 @@ class Soak:
             self._fresh_process(choose.randrange(2**32))
 
     def _fresh_process(self, seed):
-        """Run `first_use` in a fresh process, and add its counts."""
+        """Run `first_use` in a new process, and add its counts."""
         command = [sys.executable, __file__, "--first-use", "--seed", str(seed), "--model", self.calls.path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20 * MAX_SECONDS)
         self.counts["first uses"] += 1
@@ -177,8 +177,8 @@ class Soak:
 
 
 def first_use(path, seed):
-    """Fork repeatedly while a thread uses aegen for the first time. Returns counts of children and faults."""
-    import aegen  # which imports nothing heavy yet
+    """Fork repeatedly while a thread uses aegen for the first time. Returns counts of children and faults by name."""
+    import aegen  # this import alone loads no heavy module; the first use in the thread does
 
     choose, counts = random.Random(seed), collections.Counter()
     thread = threading.Thread(target=lambda: aegen.load(path, threads=2).sample(3, seed=0))
@@ -206,13 +206,13 @@ def first_use(path, seed):
 
 
 def resident():
-    """Resident memory of this process in MB, or 0 where /proc does not exist."""
+    """Return the resident memory of this process in MB, or 0 where /proc does not exist."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if statm.exists() else 0.0
 
 
 def main():
-    """Run, print the report, and exit with 1 if there was any fault."""
+    """Run the soak test, print the report, and exit with 1 if there was any fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)

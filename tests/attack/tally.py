@@ -1,14 +1,14 @@
-"""Counts of the trials of a run, and their report."""
+"""Counts the results of all trials of a fuzzing run, and makes the report from them."""
 
 import collections
 
 import oracle
 
-MAX_EXAMPLES = 5  # trial numbers listed with a finding
+MAX_EXAMPLES = 5  # number of example trials listed with a finding
 
 
 class Tally:
-    """Outcomes, stages, times, memory and findings of all trials."""
+    """Collects the outcomes, stages, times, memory and findings of all trials."""
 
     def __init__(self):
         self.outcomes = collections.defaultdict(collections.Counter)
@@ -39,14 +39,17 @@ class Tally:
         self.add_finding(kind, reader, number, text)
 
     def add_finding(self, kind, reader, number, what, example=""):
-        """Count a finding together with equal ones."""
+        """Count a finding, together with equal findings of other trials."""
         entry = self.findings.setdefault((kind, reader, what), {"count": 0, "trials": [], "example": example})
         entry["count"] += 1
         if len(entry["trials"]) < MAX_EXAMPLES:
             entry["trials"].append(number)
 
     def depth(self, stages_of):
-        """By reader and stage, how many trials reached the stage."""
+        """Count, by reader and stage, the trials that reached the stage.
+
+        stages_of: returns the stages that trials of a reader can reach.
+        """
         return {
             reader: {
                 stage: sum(counts[later] for later in oracle.STAGES[oracle.STAGES.index(stage) :])
@@ -57,7 +60,7 @@ class Tally:
 
 
 def report(options, tally, module, seconds):
-    """The report of a run, as JSON values."""
+    """Make the report of a run, as values that can be written as JSON. module: the module of readers."""
     depth = tally.depth(module.stages_of)
     hashes = {
         reader: round(depth[reader]["hash passed"] / max(1, depth[reader]["given"]), 3)

@@ -1,4 +1,4 @@
-"""Input files of users: images, arrays, IDX files and data sets, from a path or standard input."""
+"""Readers that attack the files of users: images, arrays, IDX files and data sets, by path or standard input."""
 
 import itertools
 
@@ -15,7 +15,7 @@ from aegen.images.reading import read_images
 
 
 def image(trial, fixtures):
-    """Image files."""
+    """Attack image files."""
     random = trial.random
     name = random.choice(list(fixtures.images))
     file = trial.folder / name
@@ -26,7 +26,7 @@ def image(trial, fixtures):
 
 
 def read_and_encode(trial, fixtures, source, name=None):
-    """Read images as commands do, and encode those that fit a model. name: the model that they were made for."""
+    """Read images as commands do, and encode them if they fit a model. name: the model that they were made for."""
     random = trial.random
     name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
     model = fixtures.models[name]
@@ -45,7 +45,7 @@ def read_and_encode(trial, fixtures, source, name=None):
 
 
 def array(trial, fixtures):
-    """`.npy` and `.npz` files of images or latents."""
+    """Attack `.npy` and `.npz` files of images or latents."""
     random = trial.random
     file = trial.folder / random.choice(("x.npy", "x.npz", "x", "x.png"))
     kind = random.choice(("grey", "grey", "colour", "latents"))
@@ -64,14 +64,14 @@ def array(trial, fixtures):
 
 
 def _slice(trial):
-    """A slice after a path, most often none."""
+    """Choose a slice to write after a path, such as `[0:2]`; most often none."""
     text = trial.random.choice(("", "", "", "[0:2]", "[1]", trial.random.choice(command_lines.SLICES)))
     trial.texts.append(text)
     return text
 
 
 def array_bytes(trial, fixtures, contents):
-    """An `.npy` or `.npz` of images or latents, most often with faults."""
+    """Make the bytes of an `.npy` or `.npz` file, usually with faults. contents: "grey", "colour" or "latents"."""
     random, numbers, kind = trial.random, trial.numbers, trial.random.randrange(12)
     good = random.choice(
         {
@@ -105,14 +105,14 @@ def array_bytes(trial, fixtures, contents):
 
 
 def idx(trial, fixtures):
-    """IDX files, with and without gzip."""
+    """Attack IDX files, with and without gzip."""
     file = trial.folder / trial.random.choice(("t-images-idx3-ubyte", "x.gz", "x.idx"))
     file.write_bytes(idx_bytes(trial, fixtures))
     read_and_encode(trial, fixtures, str(file) + _slice(trial), "grey")
 
 
 def idx_bytes(trial, fixtures):
-    """An IDX file, most often with faults."""
+    """Make the bytes of an IDX file, often with faults and sometimes gzip-compressed."""
     random = trial.random
     shape = random.choice(((4, 6, 5), (4, 6, 5), (4, 6, 5), (2, 28, 28), (9,), (3, 4, 6, 3), (0, 6, 5)))
     good = trial.numbers.integers(0, 256, shape, np.uint8)
@@ -134,7 +134,7 @@ def idx_bytes(trial, fixtures):
 
 
 def _gzipped(trial, fixtures, content):
-    """Gzip bytes, half of the time with a fault."""
+    """Compress with gzip, half of the time with a fault."""
     random = trial.random
     content, change = bases.gzipped(content), trial.random.randrange(8)
     if change == 0:
@@ -149,7 +149,7 @@ def _gzipped(trial, fixtures, content):
 
 
 def stdin(trial, fixtures):
-    """Standard input, as a pipe or a file."""
+    """Attack standard input, as a pipe or a file."""
     random = trial.random
     kind = random.choice(("grey", "grey", "latents"))
     make = random.choice((lambda *_: array_bytes(trial, fixtures, kind), idx_bytes, _image_bytes))
@@ -164,12 +164,12 @@ def stdin(trial, fixtures):
 
 
 def _image_bytes(trial, fixtures):
-    """The bytes of a mutated image file."""
+    """Make the bytes of a mutated image file."""
     return image_mutators.mutated(trial.random, trial.random.choice(list(fixtures.images.values())), fixtures.bomb[0])
 
 
 def dataset(trial, fixtures):
-    """Data sets for training: folders of images, folders of IDX files, and archives of arrays."""
+    """Attack data sets for training: folders of images, folders of IDX files, and archives of arrays."""
     random = trial.random
     folder = trial.folder / "set"
     source = random.choice((_image_folder, _idx_folder, _archive))(trial, fixtures, folder)
@@ -179,7 +179,10 @@ def dataset(trial, fixtures):
 
 
 def _split_fault(dataset):
-    """A check of a data set: images and labels of its splits fit together."""
+    """Check that the images and labels of every split of a data set fit together.
+
+    Images are uint8 (n, H, W) or (n, H, W, 3), labels int64 (n,) or None. Returns what is wrong, as text, or None.
+    """
     for part in (dataset.train, dataset.validation, dataset.test):
         if (
             part.images.dtype != np.uint8
@@ -197,7 +200,7 @@ def _image_folder(trial, fixtures, folder):
     folder.mkdir()
     tags = random.choice(("s", "s", "s", "c", "c", "sc"))
     files = {name: content for name, content in fixtures.images.items() if name[0] in tags}
-    if random.random() < 0.8:  # of one size
+    if random.random() < 0.8:  # leave out rotated images, so that all have one size
         files = {name: content for name, content in files.items() if "rotated" not in name}
     groups = random.choice((("",), ("0", "1"), ("0", "10", "9"), ("a", "b", ""), ("x" * 250, "名"), ("train", "test")))
     for group, number in itertools.product(groups, range(random.choice((1, 8, 8)))):

@@ -1,4 +1,4 @@
-"""The moments at which a process can be killed: just before a file or folder changes, and in the middle of a write."""
+"""Kill points: numbered moments just before a file or folder changes, and in the middle of a write."""
 
 import os
 import re
@@ -9,48 +9,49 @@ TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.(partial|replaced)")
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
-class Gaps:
-    """Counts the gaps between changes of a folder's files in this process, and kills the process in one of them.
+class KillPoints:
+    """Counts the kill points of this process, and kills the process at one of them.
 
-    folder: the folder that is watched. kill_at: the number of the gap to be killed in, or None.
+    folder: the folder whose changes are kill points. kill_at: the number of the point at which the process is killed,
+    or None.
     """
 
     def __init__(self, folder: Path, kill_at: int | None) -> None:
         self.folder, self.kill_at = os.path.realpath(folder), kill_at
         self.names: list[str] = []
-        self.last_opened = ""  # for writing
+        self.last_opened = ""  # path of the file last opened for writing
         self.paused = False
 
     def hook(self, event: str, arguments: tuple) -> None:
-        """Count a gap if the event changes the folder; see sys.addaudithook."""
+        """Count a kill point if the event changes the folder. An audit hook, see sys.addaudithook."""
         if self.paused:
             return
-        self.paused = True  # what this class does raises events too
+        self.paused = True  # ignore the events that this method itself causes
         try:
             change = self._change(event, arguments)
             if change:
                 self.end_write()
-                self.pass_gap(f"before {change}")
+                self.pass_point(f"before {change}")
                 self.last_opened = str(arguments[0]) if event == "open" else ""
         finally:
             self.paused = False
 
     def end_write(self) -> None:
-        """Count a gap inside the write that has just ended; a kill there leaves half of the file."""
+        """Count a kill point inside the write that has just ended; a kill there leaves half of the file."""
         file = Path(self.last_opened)
         if self.last_opened and file.is_file() and file.stat().st_size:
             if len(self.names) == self.kill_at:
                 os.truncate(file, file.stat().st_size // 2)
-            self.pass_gap(f"inside the write of {self._display(self.last_opened)}")
+            self.pass_point(f"inside the write of {self._display(self.last_opened)}")
 
-    def pass_gap(self, name: str) -> None:
-        """Count a gap, or kill the process if this is its gap."""
+    def pass_point(self, name: str) -> None:
+        """Count a kill point, or kill the process if the point has the number `kill_at`."""
         if len(self.names) == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         self.names.append(name)
 
     def _change(self, event: str, arguments: tuple) -> str:
-        """The change of the folder that an event announces, in words; empty for other events."""
+        """Describe how an event changes the folder; the text is empty if it does not."""
         if event == "open":
             path, mode, flags = arguments
             writes = (isinstance(mode, str) and set(mode) & set("wxa+")) or (flags or 0) & WRITING
@@ -66,11 +67,11 @@ class Gaps:
         return isinstance(path, str | os.PathLike) and os.path.realpath(path).startswith(self.folder + os.sep)
 
     def _absolute(self, path: object, folder: object) -> object:
-        """A path that may be relative to an open folder, as when a tree is removed."""
+        """Make a path absolute that is relative to an open folder, given by its file descriptor."""
         if isinstance(folder, int) and folder >= 0 and isinstance(path, str | os.PathLike):
             return Path(f"/proc/self/fd/{folder}").readlink() / path
         return path
 
     def _display(self, path: object) -> str:
-        """A path relative to the folder, without the random part of temporary names."""
+        """Return a path relative to the watched folder, without the random part of temporary names."""
         return TEMPORARY.sub(r".*.\1", os.path.relpath(os.path.realpath(path), self.folder))
