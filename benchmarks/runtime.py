@@ -42,8 +42,8 @@ from aegen.runtime.workers import slices
 from aegen.train.networks import build
 from threadpoolctl import threadpool_limits
 
-CHUNKS = (128, 512, 2048)  # batch sizes of the other libraries, of which the fastest counts
-CALLERS, SHARED_LATENTS = 4, 8192  # number of threads that share a model, and of latents that each decodes
+CHUNKS = (128, 512, 2048)  # batch sizes to try with each other library; the fastest is reported
+CALLERS, SHARED_LATENTS = 4, 8192  # threads that share one model, and latents that each thread decodes in a call
 MATRIX_SIDE = 1024  # side of the square matrices with which the machine's peak speed is measured
 
 Run = Callable[[np.ndarray], object]
@@ -117,7 +117,7 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     model = aegen.load(folder, threads=threads)
     latents = model.sample_latents(n, seed=0)  # (n, d)
     floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # (n, H, W[, 3])
-    calls: dict[tuple[str, int], Call] = {  # by library and batch size; 0 is aegen's own batch size
+    calls: dict[tuple[str, int], Call] = {  # by library and batch size; 0: the library chooses the size
         ("aegen", 0): lambda: model.encode(floats) if encode else model.decode(latents),
         ("aegen uint8", 0): lambda: model.encode(levels) if encode else model.decode(latents, dtype="uint8"),
     }

@@ -1,4 +1,4 @@
-"""The command line. Each command is a module, imported only when it is used; it imports libraries when it runs."""
+"""The command line. Each command is a module, imported only when it is used. It imports libraries only when it runs."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import click
 
 from .stopping import INTERRUPTED, raise_pending_signal, signals_as_exceptions
 
-REMEDIES = {  # advice in library errors, and the same advice in terms of options
+REMEDIES = {  # texts in the library's error messages, and the texts that the command line prints instead
     "Pass resize=True": "Use --resize",
     "Give the training data": "Pass the training data with --data",
     "allow that the artifact is overwritten": "pass --overwrite",
@@ -151,7 +151,7 @@ def _one_line(error: Exception) -> str:
             text = text.replace(in_python, as_option)
         return text
     if isinstance(error, OSError) and error.filename is None and error.errno in WRITE_ERRORS:
-        return str(output_error("standard output", error))  # an OSError of a file would have a filename
+        return str(output_error("standard output", error))  # errors of other files have a filename
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

@@ -25,7 +25,7 @@ def command(images: tuple[str, ...], output: str, model: str | None, threads: in
     """Turn images into latents.
 
     Writes a float32 array (images, latent dimensions) as .npy, as .npz under the name `latents`, or as .npy to standard
-    output (-). An .npz also holds the names of image files as `names`; `aegen decode` names its output files so.
+    output (-). An .npz also holds the image files' names as `names`; `aegen decode` uses them for its output files.
 
     \b
     aegen encode t10k-images-idx3-ubyte.gz -o latents.npy

@@ -127,8 +127,8 @@ def load_reference(
 ) -> "tuple[Dataset, ReferenceSet]":
     """Load a data set, and make the reference set for `count` samples.
 
-    split: "test" or "validation". extractor: the name or path of a feature extractor; None stands for the one named
-    after the data set. Raises InputError when that one was trained on other images, and the errors of
+    split: "test" or "validation". extractor: the name or path of a feature extractor; None selects the one named after
+    the data set. Raises InputError when None selects one that was trained on other images; also raises the errors of
     `FeatureExtractor`.
     """
     from ..data.datasets import load

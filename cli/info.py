@@ -1,4 +1,4 @@
-"""`aegen info`: show the facts of an artifact."""
+"""`aegen info`: show the metadata of an artifact."""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
 
 
 def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
-    """The facts to show, by name."""
+    """The lines to print: a value as text for each name."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     data, parity = manifest.data, manifest.parity
@@ -70,7 +70,7 @@ def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
 
 
 def _prior(manifest: "Manifest", name: str) -> str:
-    """A line about a prior: its name, its log-likelihood if known, and the evaluations of a learned one."""
+    """A line about a prior: its name, its log-likelihood if known, and a learned prior's number of evaluations."""
     likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)
     facts = f"{name:<9}" + (" " * 14 if likelihood is None else f" {likelihood:8.2f} nats")
     return facts.rstrip() + (f"  learned, evaluations: {learned.evaluations}" if learned else "")

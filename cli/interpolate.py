@@ -4,7 +4,7 @@ import click
 
 from .options import done, dtype_option, model_options, note, plural, resize_option, strip_options, wants_arrays
 
-DEFAULT_PATHS = 8  # number of paths without A and B
+DEFAULT_PATHS = 8  # number of paths between sampled images, when no A and B are given
 
 
 @click.command

@@ -144,9 +144,9 @@ def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
 
 
 def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
-    """Pass chunks (k, ...) of `count` rows in total on, with a progress bar if they take longer than PROGRESS_DELAY.
+    """Yield the same chunks (k, ...), `count` rows in total, and show a progress bar if it takes long.
 
-    The bar is shown on standard error, and only if that is a terminal.
+    The bar appears after PROGRESS_DELAY seconds, on standard error, and only if that is a terminal.
     """
     remaining, began, rows_done = iter(chunks), time.monotonic(), 0
     for chunk in remaining:

@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Train the flow prior of a run and its decoder further, on their own samples.
 
-    Samples come to resemble real images more closely. They are compared by the features of a few classifiers, which are
+    Samples come to resemble real images more closely. The difference is measured by a few classifiers, which are
     first trained on the training images and their labels. The run with its new decoder and prior is written to REFINED,
     for `aegen export REFINED`; if RUN is a .pt file, the new one has the same name. An unfinished refinement leaves
     refining.pt; --resume continues from there, with the same result as without the interruption.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SIGNAL_EXIT = 128  # a shell reports the end by a signal as this number plus that of the signal
+SIGNAL_EXIT = 128  # after signal number n, the exit code is SIGNAL_EXIT + n, as is usual in shells
 INTERRUPTED = SIGNAL_EXIT + signal.SIGINT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 IMPORT_FILE = "<frozen importlib._bootstrap>"  # file name in the stack frames of Python's import system
@@ -66,7 +66,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     exits_at_once = callable(previous) and previous is not signal.default_int_handler
     if exits_at_once and _is_importing(frame) and not has_unfinished_output():
         previous(number, frame)
-    if number == signal.SIGINT:  # not recorded, because the code that catches it handles it
+    if number == signal.SIGINT:  # not added to _pending: a KeyboardInterrupt that is caught has been handled
         raise KeyboardInterrupt
     _pending.append(number)
     raise_pending_signal()
@@ -82,7 +82,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _record_lost_signals(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A hook for exceptions that Python drops. It records those of signals, and passes others to the hook `usual`."""
+    """A hook for exceptions that Python drops. It records the signals among them, and calls `usual` for the others."""
 
     def hook(lost: Any) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):

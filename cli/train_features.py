@@ -19,7 +19,7 @@ from .stopping import raise_pending_signal
 @threads_option
 @recipe_options(FeatureExtractorRecipe)
 def command(data: str, target: Path, threads: int | None, **hyperparameters: Any) -> None:
-    """Train a feature extractor: a classifier. `aegen evaluate` compares images by its features.
+    """Train a feature extractor: a classifier whose features `aegen evaluate` uses to compare images.
 
     A feature extractor for MNIST ships with aegen. Feature extractors measure models and are never used to train them.
 

@@ -68,7 +68,7 @@ def command(
 
 
 def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
-    """The recipe of a prior, with the hyperparameters from the command line. Raises UsageError for those of others."""
+    """The recipe of a prior, with hyperparameters from the command line. Raises UsageError for one of another prior."""
     recipe = LEARNED_PRIORS[prior]
     foreign = [name for name in overrides if not hasattr(recipe, name)]
     if foreign:

@@ -25,10 +25,10 @@ SHUFFLED = "the stored order would leave a class out of training or validation: 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images split into training, validation and test, and their facts. Without a test set, `test` is `validation`.
+    """Images split into training, validation and test. Without a test set, `test` is `validation`.
 
-    class_names: by label, if labels are 0, 1, ... and have names; else empty. remarks: sentences for the user on how
-    the set was read.
+    facts: metadata. class_names: names of the labels 0, 1, ..., or empty if they have none. remarks: sentences for the
+    user on how the set was read.
     """
 
     facts: DataSpec
@@ -114,7 +114,7 @@ def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) ->
 
 
 def _set_name(data: str) -> str:
-    """A name for a set, made from that of its file or folder, in characters that a model hub accepts."""
+    """A name for a data set: the name of its file or folder, with - for characters that a model hub refuses."""
     if is_pipe(data):
         return "standard-input"
     return re.sub(r"[^\w.-]+", "-", Path(data).resolve().name)
@@ -131,5 +131,5 @@ def _missing_classes(images: LabelledImages, training_images: int, class_names: 
 
 
 def _recognised(images: LabelledImages) -> KnownSet | None:
-    """The published set with exactly these images, whose name and licence are then kept; None if there is none."""
+    """The published set that has exactly these training images, or None."""
     return next((known for known in KNOWN.values() if known.fingerprint == images.fingerprint), None)

@@ -30,7 +30,7 @@ PartFiles = dict[tuple[Part, Content], Path]
 
 @dataclass(frozen=True)
 class _NamedFile:
-    """An IDX file, classified by the words in its name. set_name: its other words, such as `qmnist`."""
+    """An IDX file. Words in its name such as `train` and `labels` give part and content, and others the set_name."""
 
     path: Path
     set_name: str
@@ -94,8 +94,8 @@ def _named_files(folder: Path) -> list[_NamedFile]:
 def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
     """Raise InputError if a file may hold the missing labels of a part, training or test.
 
-    unread: the paths of unread files that look like labels. other_part: words that show that a file belongs to the
-    other part.
+    unread: the paths of unread files that look like labels. other_part: words that mark a file
+    of the other part; files with such a word in their name are allowed.
     """
     for path in unread:
         if not {*SEPARATORS.split(path.name.lower())} & {*other_part}:

@@ -1,4 +1,4 @@
-"""The feature extractor: a classifier, run by onnxruntime. Images are compared by its features.
+"""The feature extractor: a classifier, run by onnxruntime, whose features measure how similar images are.
 
 It is a folder with `features.json` (the record), `features.onnx` (`image` float32 [batch, C, H, W] in [0, 1] ->
 `features` [batch, f] and `logits` [batch, k]) and a model card. No generator is ever trained with it.
@@ -108,10 +108,10 @@ class FeatureExtractor:
 
 
 def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
-    """Find the folder of a feature extractor by the name of a shipped one, or by path.
+    """Find the folder of a feature extractor.
 
-    None stands for the name `features-` + `data`, the name of the data set. Raises NotFoundError when there is no such
-    folder.
+    extractor: the name of a shipped one, or a path; None selects the name `features-DATA`, where DATA is `data`, the
+    name of the data set. Raises NotFoundError when there is no such folder.
     """
     name = PREFIX + data if extractor is None else extractor
     shipped = SHIPPED / name

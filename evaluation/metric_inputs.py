@@ -31,18 +31,18 @@ class ScoredImages:
 
     @cached_property
     def support(self) -> Support:
-        """Precision, recall, density and coverage of these images against the test images."""
+        """Precision, recall, density and coverage of the scored images against the test images."""
         return support(self.reference.test_features.features, self.extracted.features)
 
     @cached_property
     def bin_difference(self) -> BinDifference:
-        """Difference between the test images and these images in how often they fall into each bin."""
+        """Difference between scored images and test images in how often they fall into each bin."""
         reference = self.reference
         return bin_difference(as_points(reference.test_images), as_points(self.images), reference.bin_centres)
 
     @cached_property
     def similarity(self) -> Similarity:
-        """Similarity between the test images and these images, which are their reconstructions."""
+        """Similarity between the test images and the scored images, which must be their reconstructions."""
         return similarity(self.reference.test_images, self.images)
 
 
@@ -50,10 +50,10 @@ class ScoredImages:
 class MetricInputs:
     """Everything that metrics are computed from. A field is None if it is not available for a model.
 
-    samples: as many samples as there are test images. reconstructions: of the test images, in the same order.
-    labelled_samples: equally many samples of every class. grey_likelihood, binary_likelihood: likelihood bounds of the
-    test images as they are, and binarised. classifier_accuracy: accuracy on the test images of a classifier trained on
-    the labelled samples.
+    samples: as many samples as there are test images. reconstructions: reconstructions of the test images, in the same
+    order. labelled_samples: equally many samples of every class. grey_likelihood: likelihood bounds of the test images.
+    binary_likelihood: likelihood bounds of the binarised test images. classifier_accuracy: accuracy on the test images
+    of a classifier trained on the labelled samples.
     """
 
     samples: ScoredImages | None = None

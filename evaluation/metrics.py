@@ -19,9 +19,9 @@ Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero
 class Metric:
     """A metric: its function and its texts.
 
-    name: key in JSON. title: name in a report, where `{importance_samples}` is replaced by that number. description:
-    one line of help, with the source. needs: name of the field of MetricInputs that `compute` takes. column: short
-    title in a comparison; empty if the comparison omits the metric.
+    name: key in JSON. title: name in a report; `{importance_samples}` in it stands for the report's field.
+    description: one line of help, with the source. needs: name of the field of MetricInputs that `compute` takes.
+    column: short title in a comparison; empty if the comparison omits the metric.
     """
 
     name: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 PART_ROWS = 1000  # rows in a part; distances are computed part by part to limit memory
-MIN_CELL_IMAGES = 20  # test images, and generated images, that a cell needs; with fewer, a rank test has no power
+MIN_CELL_IMAGES = 20  # cells with fewer test images or fewer generated images are ignored
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,10 @@ def nearest(features: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def nearest_in_parts(features: np.ndarray, parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest training row for each row of `features` (m, f), given consecutive parts (n_i, f).
+    """Find the nearest training row for each row of `features` (m, f), given the training rows in parts (n_i, f).
 
-    Returns the same as `nearest` for all parts together. Among equally near rows the first one is returned.
+    Returns the rows' indices in the joined parts, int64 (m,), and distances (m,). Among equally near rows the first one
+    is returned.
     """
     indices, distances = np.zeros(len(features), np.int64), np.full(len(features), np.inf)
     start = 0

@@ -10,7 +10,7 @@ from .bins import k_means
 from .feature_extractor import ExtractedFeatures, FeatureExtractor
 
 MIN_IMAGES = 50  # number of test images that a reference set needs; statistics of fewer are unreliable
-MAX_TRAINING_RATIO = 4  # training images to search for copies, per generated image
+MAX_TRAINING_RATIO = 4  # for n generated images, at most 4 n training images are searched for copies
 MAX_BINNED = 20_000  # training images that are clustered to make the bins
 BINS, CELLS = 100, 10  # number of bins of image space, for NDB, and of cells of feature space, for C_T
 
@@ -46,8 +46,8 @@ class ReferenceSet:
 def reference_set(extractor: FeatureExtractor, training: LabelledArrays, test: LabelledArrays, n: int) -> ReferenceSet:
     """Build the reference set for n generated images.
 
-    n is at most the number of test images, and at most half the number of training images. Then n training images can
-    be scored as if generated, and others are left to search for copies. Raises InputError when n is below 50.
+    n is reduced to the number of test images, and to half the number of training images: n training images are scored
+    as if generated, and at least as many others are searched for copies. Raises InputError when n is then below 50.
     """
     n = min(n, len(test[0]), len(training[0]) // 2)
     if n < MIN_IMAGES:

@@ -1,4 +1,4 @@
-"""Score a model by every metric that applies to it, and compare with reference values, which real images score."""
+"""Score a model by every metric that applies to it. Reference values are the scores of real images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ Scores = dict[str, Score]  # scores by name of the metric, in the order of METRI
 class Report:
     """Scores of a model with one prior.
 
-    samples: number of samples scored, and of test images. data, split: names of the data set and of the split that the
+    samples: number of samples; equals that of test images. data, split: names of the data set and of the split that the
     test images belong to. feature_extractor: its name and the SHA-256 of its network. importance_samples: latents per
     image in a likelihood bound. megabytes: size of the artifact, in units of 10^6 bytes. macs: multiply-accumulates per
     image, by graph.
@@ -79,8 +79,9 @@ class Evaluator:
     ) -> Report:
         """Score a model's reconstructions, and its samples from one of its priors.
 
-        prior, temperature: by default the artifact's. reconstruction: what `reconstruction` returned for this model; it
-        saves time when several priors are compared. Raises InputError when the model has no such prior.
+        prior, temperature: the artifact's defaults if None. reconstruction: the result of the method `reconstruction`
+        for this model; pass it to save time when several priors are compared. Raises InputError when the model has no
+        such prior.
         """
         manifest, record = model.manifest, self.reference.extractor.record
         prior = manifest.default_prior if prior is None else prior
@@ -101,7 +102,7 @@ class Evaluator:
         )
 
     def reconstruction(self, model: Autoencoder) -> MetricInputs:
-        """Reconstruct the test images with a model, and compute their likelihood bounds if it has any.
+        """Reconstruct the test images with a model, and compute the likelihood bounds that apply to the model.
 
         The results are the same for all priors of the model.
         """
@@ -151,7 +152,7 @@ class Evaluator:
         return self._with_labelled(inputs, ScoredImages(self.reference, images, labels))
 
     def _with_labelled(self, inputs: MetricInputs, labelled: ScoredImages | None) -> MetricInputs:
-        """Add labelled samples to the inputs, and the accuracy of a classifier trained on them if it is wanted."""
+        """Add labelled samples, and the accuracy of a classifier trained on them if `classifier_accuracy` is set."""
         accuracy = None
         if labelled is not None and labelled.labels is not None and self.classifier_accuracy is not None:
             accuracy = self.classifier_accuracy(labelled.images, labelled.labels)

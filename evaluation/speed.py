@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BATCHES = (1, 64, 1024, 16_384)  # images per call
 MIN_ROUNDS = 5
 INTERPOLATION_STEPS = 8
-BASELINE_ROWS = 512  # rows per run of onnxruntime alone, which is fastest with this number
-MIN_SECONDS = 0.002  # faster calls are repeated up to this time, so that the clock's resolution does not matter
+BASELINE_ROWS = 512  # batch size with which onnxruntime alone is fastest
+MIN_SECONDS = 0.002  # faster calls are timed in groups that take about this long, because the clock is coarse
 
 Call = Callable[[], object]
 
@@ -95,7 +95,7 @@ def _timed(call: Call, repeat: int) -> float:
 
 
 def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: int) -> dict[str, tuple[Call, Call]]:
-    """For each method: a call on n images, and a call that does the same work with onnxruntime alone.
+    """Two functions for each method: one calls it on n images, the other does the same with onnxruntime alone.
 
     sessions: onnxruntime's sessions, by file name of the graph.
     """

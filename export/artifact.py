@@ -63,8 +63,8 @@ class Source:
 class Graphs:
     """The graphs of an artifact.
 
-    torch: the modules. contents: the ONNX files by name. golden: the arrays of `golden.npz`. quantisation_error: by
-    file name, the root mean square change of the outputs that computing in 8 bits causes.
+    torch: the torch modules. contents: the ONNX files by name. golden: the arrays of `golden.npz`. quantisation_error:
+    by file name, the root mean square change of the outputs that computing in 8 bits causes.
     """
 
     torch: tuple[TorchGraph, ...]
@@ -154,7 +154,7 @@ def _holds_only_an_artifact(target: Path) -> bool:
 
 
 def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | None, options: ExportOptions) -> Source:
-    """The checkpoint, its data, its learned prior, and the network, with weights rounded to float16 for fp16."""
+    """Collect what the artifact is made from. With precision fp16, the network's weights are rounded to float16."""
     labels = label_values(dataset.train.labels)
     network, prior = checkpoint.network(), None
     if learned is not None:
@@ -167,7 +167,7 @@ def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | No
 
 
 def _graphs(source: Source) -> Graphs:
-    """The graphs with their weights in fp32 or fp16, compared with torch."""
+    """Export the graphs with weights in fp32 or fp16, and check that they compute what torch computes."""
     sampler = () if source.prior is None else (source.prior.sampler,)
     latent_dim = source.checkpoint.recipe.latent_dim
     graphs = (encoder(source.network, source.checkpoint.shape), decoder(source.network, latent_dim), *sampler)

@@ -75,7 +75,7 @@ def _facts(manifest: Manifest) -> str:
 
 
 def _priors(manifest: Manifest) -> list[str]:
-    """Each prior with its log-likelihood, if it has one, and a learned one with its evaluations."""
+    """A text for each prior: its name, any log-likelihood, and the number of network evaluations if it is learned."""
     texts = []
     for name in manifest.priors:
         likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)

@@ -60,7 +60,7 @@ def stored_as_halves(content: bytes) -> bytes:
     """Store every large weight of an ONNX file as float16, if all its values are exact in float16.
 
     A Cast node converts the weight back to float32, so the graph computes the same bits as before. `value_info` holds
-    the dtypes and shapes of both, for engines without shape inference.
+    the dtype and shape of the float16 and of the float32 tensor, for engines without shape inference.
     """
     model = onnx.load_from_string(content)
     graph = model.graph

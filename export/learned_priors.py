@@ -1,4 +1,4 @@
-"""Export of a learned prior as a graph. What differs between kinds of learned priors is in `train`."""
+"""Export of a learned prior as a graph. It is the same for all kinds of them; `train` defines the kinds."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class ExportedPrior:
 
     @property
     def record(self) -> manifest.LearnedPrior:
-        """The prior as the manifest states it."""
+        """The manifest's entry for this prior."""
         return manifest.LearnedPrior(self.sampler.file, self.evaluations)
 
 

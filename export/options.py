@@ -20,11 +20,11 @@ class ExportOptions:
     name: the artifact's name, by default the name of its folder. licence: the licence of the data, if aegen does not
     know it. prior: the default prior of sampling; by default the learned prior of a refined run, else the prior under
     which held-out latents are likeliest. temperature: the default temperature of sampling. components: number of
-    components of the Gaussian mixture, by default the likeliest. evaluations: network evaluations of a learned prior
-    for one latent, by default as many as the run was refined for. precision: how weights are stored, one of PRECISIONS.
-    With fp16 latents and golden outputs are computed with the rounded weights; with int8 they are computed with the
-    trained weights, and a learned prior is stored as fp16. notes: a Markdown file that ends the model card. overwrite:
-    whether an existing artifact may be replaced.
+    components of the Gaussian mixture, by default the one under which held-out latents are likeliest. evaluations:
+    network evaluations of a learned prior for one latent, by default as many as the run was refined for. precision: how
+    weights are stored, one of PRECISIONS. With fp16 latents and golden outputs are computed with the rounded weights;
+    with int8 they are computed with the trained weights, and a learned prior is stored as fp16. notes: a Markdown file
+    that ends the model card. overwrite: whether an existing artifact may be replaced.
     """
 
     name: str | None = None

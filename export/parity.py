@@ -24,7 +24,7 @@ def prove(graphs: Sequence[TorchGraph], contents: dict[str, bytes], images: np.n
 
     graphs: the graphs, with the encoder first. contents: their ONNX files by name. images: uint8 (n, H, W[, 3]),
     repeated if a batch needs more. image: the image tensors of the graphs. Raises ParityError, which names graph, batch
-    and difference, where |result - torch| <= ATOL + RTOL |torch| does not hold.
+    and difference, unless |result - torch| <= ATOL + RTOL |torch| everywhere.
     """
     networks = {file: network(file, content, image) for file, content in contents.items()}
     worst = dict.fromkeys(contents, 0.0)
@@ -51,8 +51,8 @@ def golden_pairs(graphs: Sequence[TorchGraph], images: np.ndarray, image: ImageS
     """Golden inputs, and the outputs that torch computes for them, under their names in `golden.npz`, n rows each.
 
     graphs: the graphs, with the encoder first. images: uint8 (n, H, W[, 3]), stored as `images`. The decoder's inputs
-    are the encoder's latents. The inputs of a learned prior are the noise of seed 0 at the indices 0 to n - 1, and each
-    class in turn.
+    are the encoder's latents. The noise of a learned prior is that of seed 0 at the indices 0 to n - 1, and its labels
+    are the class indices 0, 1, 2 and so on, repeated.
     """
     golden = {"images": images}
     n = len(images)

@@ -75,7 +75,7 @@ class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Hide the warning that the graph was not optimised first: onnxruntime does that when it opens the file."""
+    """Hide the warning that a graph was not optimised first: onnxruntime optimises it whenever it opens the file."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -13,14 +13,14 @@ from ..runtime.distributions import Kernels
 from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, jitter, label_values, moments
 
 COMPONENTS = (5, 20, 50, 100)  # numbers of components of a Gaussian mixture, of which the likeliest is chosen
-SEARCH_LATENTS = 10_000  # latents to choose the number of components; the chosen mixture is fitted to all
+SEARCH_LATENTS = 10_000  # latents used to choose the number of components; the chosen mixture is fitted to all
 EM_STEPS = 20  # steps of expectation maximisation; later ones change only the third digit of the likelihood
-FINAL_EM_STEPS = 10  # steps of expectation maximisation with all latents, from the chosen mixture on
+FINAL_EM_STEPS = 10  # EM steps on all latents, which start from the chosen mixture
 KEPT_LATENTS = 5_000  # latents stored for the kernel density
 KEPT_PER_CLASS = 5  # latents stored of each class at least; a smaller class is stored completely
-BANDWIDTHS = np.geomspace(0.02, 1, 18)  # fractions of each dimension's std to choose from
-BANDWIDTH_LATENTS = 2_000  # held-out latents that the bandwidth is chosen by
-LIKELIHOOD_LATENTS = 1_000  # held-out latents that priors are compared by; the density of a flow takes long
+BANDWIDTHS = np.geomspace(0.02, 1, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
+BANDWIDTH_LATENTS = 2_000  # number of held-out latents with which the bandwidth is chosen
+LIKELIHOOD_LATENTS = 1_000  # held-out latents that log-likelihoods are computed for; few, as flows are slow
 TINY = float(np.finfo(np.float32).tiny)
 
 Arrays = dict[str, np.ndarray]
@@ -32,7 +32,7 @@ class TrainingLatents:
 
     latents: the latents of the training images, float64 (n, d). held_out: the latents of the validation images, float64
     (m, d). labels: the label values of the training images, int64 (n,), or None. components: the number of components
-    of the Gaussian mixture, or None for the best of COMPONENTS.
+    of the Gaussian mixture, or None for the one of COMPONENTS under which `held_out` is likeliest.
     """
 
     latents: np.ndarray
@@ -62,8 +62,8 @@ class Fit:
 
     to_all: fits the prior to all latents, and returns its arrays of `latents.npz`. to_class: fits the prior to one
     class; None for a prior without classes. It takes the latents of the class, float64 (n, d), the latents of all
-    classes, and the arrays that were fitted to all. Each array that it returns becomes one row of the array
-    `class_NAME`.
+    classes, and the arrays that were fitted to all. An array NAME that it returns becomes the row of the
+    class in the array `class_NAME`.
     """
 
     to_all: Callable[[TrainingLatents], Arrays]
@@ -97,7 +97,7 @@ def fit(
 
 
 def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays) -> Arrays:
-    """The arrays of the classes, with one row for each class that has at least MIN_CLASS_LATENTS latents.
+    """The arrays fitted to single classes: one row for each class that has at least MIN_CLASS_LATENTS latents.
 
     labels: the label values of the latents, int64 (n,). arrays: the arrays fitted to all latents.
     """
@@ -120,9 +120,10 @@ def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> d
 
 
 def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLatents:
-    """The held-out latents that all priors are compared by: the first LIKELIHOOD_LATENTS of known classes.
+    """The held-out latents for which the log-likelihood of every prior is computed.
 
-    If no latent has a known class, these are the first LIKELIHOOD_LATENTS of all.
+    These are the first LIKELIHOOD_LATENTS latents that have a known class or, if none has, the first LIKELIHOOD_LATENTS
+    of all latents.
     """
     known = held_out.of_known_classes(num_classes)
     chosen = known if len(known.class_indices) else held_out
@@ -130,11 +131,11 @@ def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLat
 
 
 def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
-    """The indices of the latents that the kernel density stores, int64 (k,), ascending: KEPT_LATENTS random ones of n.
+    """Choose at random which of n latents the kernel density stores. Returns their indices, int64 (k,), ascending.
 
-    labels: label values, int64 (n,), or None. At least KEPT_PER_CLASS latents of every class are among them, or all of
-    a class that has fewer. With very many classes, more than KEPT_LATENTS are kept. The same input gives the same
-    indices.
+    labels: label values, int64 (n,), or None. From each class at least KEPT_PER_CLASS latents are chosen, or all if it
+    has fewer. k is KEPT_LATENTS, less if there are fewer latents, and more if the classes need more. The same input
+    gives the same indices.
     """
     order = np.random.default_rng(0).permutation(n)
     values = label_values(labels)
@@ -215,14 +216,14 @@ def kernel_density(data: TrainingLatents) -> Arrays:
 
 
 def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
-    """The bandwidth (d,) for the latents (n, d) of one class: the same fraction of their std as for all latents."""
+    """The bandwidth (d,) for latents (n, d) of one class: their std times the fraction chosen for all latents."""
     return {"kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY)}
 
 
 def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
     """The fraction among BANDWIDTHS whose kernel density of latents (n, d) makes held-out latents (m, d) likeliest."""
     mean, scale = latents.mean(0), np.maximum(latents.std(0), TINY)
-    latents, held_out = latents - mean, held_out - mean  # densities far from 0 would lose digits
+    latents, held_out = latents - mean, held_out - mean  # without this, densities far from 0 would lose digits
     scores = [Kernels(latents, fraction * scale).log_prob(held_out).mean() for fraction in BANDWIDTHS]
     return float(BANDWIDTHS[int(np.argmax(scores))])
 

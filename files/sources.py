@@ -126,7 +126,7 @@ def _standard_input() -> BinaryIO:
 
 
 def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
-    """The format with a signature that the first bytes of a source match. Raises InputError when none matches."""
+    """The format to which the first bytes of a source belong. Raises InputError when they belong to none."""
     for format in formats:
         if start.startswith(format.signatures):
             return format

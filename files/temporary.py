@@ -41,7 +41,7 @@ def remove_abandoned_folders(target: Path, suffix: str) -> None:
 def clear_partial_files(
     folder: Path, names: Collection[str], *, resumed: bool = False, remedy: str = "Choose another."
 ) -> None:
-    """Remove temporary files that a killed process left in a folder. names: the files that it was writing.
+    """Remove temporary files that a killed process left in a folder. names: the names of the finished files.
 
     Raises OutputError with `remedy` if the folder holds anything else, unless `resumed` is on.
     """

@@ -1,4 +1,4 @@
-"""Check, from its shape and dtype alone and before any value is read, whether an array holds images."""
+"""Check the shape and dtype of an array of images, before any of its values are read."""
 
 import numpy as np
 

@@ -69,9 +69,9 @@ class NpzFile:
 
 
 def array_name(names: tuple[str, ...], preferred: str, source_name: str) -> str:
-    """The name of the array to read: `preferred` if there is one, else the only array besides that of file names.
+    """The name of the array to read: `preferred` if an array has this name, else the name of the only array.
 
-    Raises InputError if there is no such array.
+    An array `names`, which holds file names, is not counted. Raises InputError if several arrays are left, or none.
     """
     if preferred in names:
         return preferred

@@ -72,7 +72,7 @@ def write_npz(
 
 
 def _with_space(output: str, chunks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """Pass chunks (n, ...) on, after a check at the first chunk that the disk has space for `count` rows."""
+    """Yield the same chunks (n, ...). Before the first one, check that the disk has space for `count` rows."""
     for index, chunk in enumerate(chunks):
         if index == 0:
             require_space(output, count * math.prod(chunk.shape[1:]) * chunk.itemsize)

@@ -55,8 +55,9 @@ SixteenBit = Literal["no", "grey", "colour"]
 class ImageHeader:
     """What the header of an image file states. width, height: in pixels, after the image is turned upright.
 
-    orientation_known: False if an EXIF chunk after the pixels may still exchange width and height. sixteen_bit: whether
-    the channels have 16 bits, and are grey or colour; grey with an alpha channel counts as colour, as Pillow opens it.
+    orientation_known: False if an EXIF chunk after the pixels may still exchange width and height. sixteen_bit:
+    "grey" or "colour" if the channels have 16 bits, else "no". Grey with alpha counts as colour, because
+    Pillow opens it as colour.
     """
 
     width: int
@@ -99,11 +100,11 @@ def decode(
     with _open(stream, source_name, reduced=size is not None) as image:
         sixteen_bit = _sixteen_bit(image, stream)
         if size is not None and image.format == "JPEG" and image.width * image.height > MIN_REDUCED_PIXELS:
-            image.draft(None, (4 * max(size), 4 * max(size)))  # decodes at 1/2, 1/4 or 1/8 of the size
+            image.draft(None, (4 * max(size), 4 * max(size)))  # then Pillow decodes at 1/2, 1/4 or 1/8 of the size
         _load(image, source_name, stream, sixteen_bit)
         orientation = _orientation(image)
         stored_size = size[::-1] if size is not None and orientation in SIDEWAYS else size
-        with _damage_errors(source_name):  # a palette may be too short, for example
+        with _damage_errors(source_name):  # some damage, such as a short palette, is found only here
             if colour is None:
                 colour = _is_colour(image, sixteen_bit, stream)
             converted = _converted(image, colour, stored_size, bits)
@@ -113,7 +114,7 @@ def decode(
 def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
     """The largest value of a 16-bit image, 0 to 65535, and whether every value is an 8-bit value times 257.
 
-    Pillow keeps only the high byte of 16-bit colour, so the result for colour is the largest high byte times 256, True.
+    Pillow keeps only the high byte of 16-bit colour: the result is then the largest high byte times 256, and True.
     """
     with _open(stream, source_name, reduced=True) as image:
         sixteen_bit = _sixteen_bit(image, stream)
@@ -173,7 +174,7 @@ def _is_empty(stream: BinaryIO) -> bool:
 
 
 def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: SixteenBit) -> None:
-    """Decode an image, and convert its transparent level to 8 bits where Pillow has converted the pixels alone."""
+    """Decode an image. Pillow converts pixels to 8 bits but not the transparent level, so that is done here."""
     bits = _png_bits(stream)
     with _damage_errors(source_name):
         image.load()
@@ -239,7 +240,7 @@ def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, b
     factor_x = factor_y = 1
     if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
         factor_x, factor_y = (max(1, side // (4 * target)) for side, target in zip(image.size, size, strict=True))
-    # Not rounded, because the last column and row of the reduced image may cover fewer pixels than the others.
+    # These sizes are not rounded: the last column and row of the reduced image may stand for fewer pixels than others.
     width, height = image.width / factor_x, image.height / factor_y
     reduced = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
     for strip, top in _strips(image, factor_y):
@@ -250,7 +251,7 @@ def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, b
 
 
 def _strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]]:
-    """Cut an image into horizontal strips, each with the index of its first row; `factor` divides all these indices."""
+    """Cut an image into horizontal strips. Yields each with the index of its first row, a multiple of `factor`."""
     rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height))), top

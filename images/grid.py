@@ -73,12 +73,12 @@ def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> n
 
 
 def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
-    """Order the images of several layers so that a grid with `columns` shows corresponding images below each other.
+    """Order several sets of images so that a grid with `columns` columns shows corresponding images below each other.
 
-    Each grid row with images of the first layer is followed by rows with the corresponding images of the other layers.
+    Each grid row with images of the first set is followed by one row for each other set.
 
-    layers: each (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or (m, H, W, 3), where
-    black images complete the last row of each layer.
+    layers: the sets, each (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or
+    (m, H, W, 3), where black images complete the last row of each set.
     """
     padding = -len(layers[0]) % columns
     rows = []

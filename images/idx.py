@@ -34,7 +34,7 @@ GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
 MAX_RATIO = 1032  # the highest compression ratio of deflate
-MAX_TRUSTED_BYTES = 2**26  # if a compressed file claims more, its bytes are first counted without being kept
+MAX_TRUSTED_BYTES = 2**26  # before more bytes of a gzip file are put into memory, they are counted
 CHUNK_BYTES = 2**22  # bytes read at a time
 REMEDY = "Download or copy it again."
 

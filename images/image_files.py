@@ -105,7 +105,7 @@ def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[st
 
 
 def _size_mismatches(files: Sequence[ImageFile], headers: dict[str, ImageHeader], shape: Shape | None) -> Errors:
-    """Errors of the files whose header states a size other than that of `shape` or, without one, of the first file."""
+    """Errors for files of a wrong size, by source name. The size must be that of `shape`, or else of the first file."""
     first = next((file for file in files if file.source_name in headers), None)
     if first is None:
         return {}
@@ -123,8 +123,8 @@ def _size_error(
 ) -> ShapeError:
     """The error for a file of a wrong size.
 
-    size, expected: the file's (width, height) and the expected one. first: the file whose size the others are expected
-    to have if `shape` is None.
+    size, expected: the file's (width, height) and the expected one. shape: the required (C, H, W), or None if all files
+    must have the size of the file `first`.
     """
     if shape is not None:
         return size_error(file.source_name, (shape[0], size[1], size[0]), shape, RESIZE_REMEDY)
@@ -139,9 +139,9 @@ def _size_error(
 def _decoding_errors(
     files: Sequence[ImageFile], headers: dict[str, ImageHeader], errors: Errors, size: tuple[int, int] | None
 ) -> Errors:
-    """Decode the files whose headers are good, so that one message names all damaged files; return their errors.
+    """Decode all files that have a readable header, and return the errors, so that one message names all of them.
 
-    Returns nothing if `errors` already name files of a wrong size. size: (width, height) that images are scaled to.
+    Returns no errors if `errors` already has files of a wrong size. size: (width, height) that images are scaled to.
     """
     if any(isinstance(error, ShapeError) for error in errors.values()):
         return {}
@@ -206,7 +206,7 @@ def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], 
 
 
 def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
-    """The largest value in 16-bit files, or -1 if none can be decoded, and whether all are 8-bit values times 257."""
+    """Largest value in 16-bit files, or -1 if none can be decoded; and whether all values are multiples of 257."""
     largest, eight_bit = -1, True
     for file in files:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..runtime.errors import InputError
 
-IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays of an `.npz`; `names` are those of image files
+IMAGES, LATENTS, NAMES = "images", "latents", "names"  # names of arrays in an `.npz`; `names` holds file names
 SUFFIX = ".png"
 MAX_NAME_BYTES = 255  # the longest file name on most systems
 

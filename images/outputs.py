@@ -7,15 +7,15 @@ from ..files.output_errors import checked_output
 from ..runtime.errors import InputError
 
 STANDARD_OUTPUT = "-"
-JPEG_QUALITY = 95  # colours keep their full resolution, because grids have sharp edges
+JPEG_QUALITY = 95  # quality of JPEG files, at most 100; below, subsampling 0 keeps colour edges sharp
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How an output is written. kind: as one grid image, an animation, arrays, or a folder with a PNG for each image.
+    """An output format. kind: a grid (one image), an animation, an array file, or a folder with one PNG per image.
 
-    pillow_name: Pillow's name of an image format. options: arguments for Pillow's encoder. max_side: the most pixels
-    that the format allows on a side.
+    pillow_name: Pillow's name for an image format. options: arguments for Pillow's encoder. max_side: the largest
+    height or width, in pixels, that the format allows.
     """
 
     kind: Literal["grid", "animation", "npy", "npz", "folder"]
@@ -46,7 +46,7 @@ GRID_SUFFIXES = tuple(suffix for suffix, format in OUTPUT_FORMATS.items() if for
 
 
 def output_format(output: str) -> OutputFormat:
-    """The format for an output: chosen by its suffix, a folder without a suffix, `.npy` for `-` and for devices.
+    """The format of an output, chosen by its suffix: FOLDER if it has none; NPY for `-` and for devices and pipes.
 
     Raises InputError for any other suffix, OutputError for a name that no file can have.
     """

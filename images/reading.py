@@ -89,7 +89,7 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
         if isinstance(opened.format, ArrayFormat):
             images = _read_arrays(opened, opened.format, window, shape, resize)
             return images if shape is None or len(images) == 0 else _resized(images, shape)
-        if not is_pipe(path):  # reopened when it is decoded: thousands of files must not be open at once
+        if not is_pipe(path):  # closed here and reopened for decoding, so few files are open at once
             return [ImageFile.at(Path(path))][window]
         stack.enter_context(local_stack.pop_all())
         return [ImageFile(opened.name, stream=opened.stream)][window]
@@ -125,7 +125,7 @@ def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _concatenated(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
-    """Join arrays (k, H, W) or (k, H, W, 3) to one (n, H, W) or (n, H, W, 3); float32 if any of several is float."""
+    """Join arrays (k, H, W) or (k, H, W, 3) to one (n, H, W) or (n, H, W, 3). If one is float, all become float32."""
     if len(arrays) == 1:
         return arrays[0]
     for array, source in zip(arrays, sources, strict=True):

@@ -84,9 +84,9 @@ def _filled_grid(
 
 
 def _checked(chunks: Iterable[np.ndarray], count: int, scale: int, max_side: int) -> Iterator[np.ndarray]:
-    """Pass chunks (n, H, W) or (n, H, W, 3) on, after a check at the first that all images fit in memory and format.
+    """Yield the same chunks (n, H, W) or (n, H, W, 3), after a check that all images fit in memory and in the format.
 
-    Raises OutputError if they do not fit.
+    The check uses the first chunk. Raises OutputError if the images do not fit.
     """
     for index, chunk in enumerate(chunks):
         if index == 0:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_CLASSIFIERS = 1000  # classifier i has the seed `seed` + i, so this number reduces the largest seed
+MAX_CLASSIFIERS = 1000  # limits `seed` too: classifier i is trained with seed `seed` + i
 
 
 @dataclass(frozen=True)

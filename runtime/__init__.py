@@ -1,6 +1,6 @@
 """The part of aegen that runs on any machine, with numpy and onnxruntime alone.
 
-The public names are imported on first use, so a command that only prints the facts of an artifact imports no
+The public names are imported on first use, so a command that only prints the metadata of an artifact imports no
 onnxruntime.
 """
 

@@ -10,41 +10,41 @@ from .errors import InputError, ShapeError, shown
 from .manifest import MAX_TEMPERATURE
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
-MAX_LISTED = 30  # classes that an error names
-MAX_COUNT = 2**40  # images of one call; far more than anyone needs
-MAX_START = 2**53  # first index of a call in a seed's sequence; a float64 holds it exactly
+MAX_LISTED = 30  # at most this many classes are listed in an error message
+MAX_COUNT = 2**40  # limit for the number of images in one call; far more than anyone needs
+MAX_START = 2**53  # limit for the argument `start`; a float64 holds it exactly
 
 
 def checked_count(name: str, value: int) -> int:
-    """An integer from 0 to MAX_COUNT. name: the argument, for the error. Raises InputError for any other value."""
+    """Return `value` if it is an integer from 0 to MAX_COUNT, else raise an InputError about the argument `name`."""
     if not _is_integer(value) or not 0 <= value <= MAX_COUNT:
         raise InputError(name, found=shown(value), expected="a whole number from 0 to 2^40")
     return int(value)
 
 
 def checked_positive(name: str, value: int) -> int:
-    """An integer from 1 to MAX_COUNT. name: the argument, for the error. Raises InputError for any other value."""
+    """Return `value` if it is an integer from 1 to MAX_COUNT, else raise an InputError about the argument `name`."""
     if checked_count(name, value) < 1:
         raise InputError(name, found=value, expected="at least 1")
     return int(value)
 
 
 def checked_start(start: int) -> int:
-    """The index of the first sample in a seed's sequence, an integer from 0 to MAX_START. Raises InputError."""
+    """Check that the argument `start` is an integer from 0 to MAX_START, and return it. Raises InputError if not."""
     if not _is_integer(start) or not 0 <= start <= MAX_START:
         raise InputError("start", found=shown(start), expected="a whole number from 0 to 2^53")
     return int(start)
 
 
 def checked_steps(steps: int) -> int:
-    """The number of images on a path, both ends included: an integer from 2. Raises InputError."""
+    """Check that a number of images on a path is an integer from 2 on, and return it. Raises InputError if not."""
     if checked_count("steps", steps) < 2:
         raise InputError("steps", found=steps, expected="at least 2")
     return int(steps)
 
 
 def checked_temperature(temperature: float | None, default: float) -> float:
-    """A temperature from 0 to MAX_TEMPERATURE; None is the default. Raises InputError."""
+    """The temperature, or `default` if it is None. Raises InputError unless it is from 0 to MAX_TEMPERATURE."""
     value = default if temperature is None else temperature
     is_real = _is_integer(value) or isinstance(value, float | np.floating)
     if not (is_real and 0 <= value <= MAX_TEMPERATURE):
@@ -53,7 +53,7 @@ def checked_temperature(temperature: float | None, default: float) -> float:
 
 
 def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Sequence[str]) -> int | np.ndarray | None:
-    """The class index of one label, class indices int64 (n,) of n labels, or None if `label` is None.
+    """Convert one label to its class index, or n labels to class indices, int64 (n,). None stays None.
 
     label: a label value or a class name, or a list or an array (n,) of them. labels, names: the label values and names
     of the model's classes, by class index. A text that is both a name and a label value means the name. Raises
@@ -61,7 +61,7 @@ def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Seq
     """
     if label is None:
         return None
-    values = label.tolist() if isinstance(label, np.ndarray) else label  # an array without axes is one value
+    values = label.tolist() if isinstance(label, np.ndarray) else label  # a value if the array has no axes
     if not isinstance(values, list | tuple):
         return _class_index(values, labels, names)
     if len(values) != n or (isinstance(label, np.ndarray) and label.ndim > 1):

@@ -65,7 +65,7 @@ class Autoencoder:
 
     @property
     def manifest(self) -> Manifest:
-        """The facts of the artifact, from its `manifest.json`."""
+        """The metadata of the artifact, from its `manifest.json`."""
         return self._artifact.manifest
 
     @property
@@ -166,7 +166,8 @@ class Autoencoder:
             latents[part] = sampled
 
         request = SampleRequest(n, seed, start, prior, label, temperature, None)
-        # The decoder's MACs are counted so that the parts, and the bits of a learned prior, are those of `sample`.
+        # The decoder does not run here, but its MACs are counted, so that latents are sampled in the same parts as in
+        # `sample`. The latents of a learned prior are then the same, bit for bit.
         collections.deque(self._sampler.run(request, fill, (), self._macs(DECODER)), maxlen=0)
         return latents
 
@@ -288,9 +289,9 @@ class Autoencoder:
         """Check that every network computes on this machine what it computed at export.
 
         The networks run on golden inputs, and their results are compared with golden outputs; the artifact holds both.
-        Results that differ raise no error: `passed` is then False. Raises ArtifactError if these arrays do not fit the
-        graphs or if a graph has other operators than the manifest says, ArtifactError or ExecutionError if a prior
-        cannot be sampled.
+        Results that differ raise no error: `passed` is then False. Raises ArtifactError if the golden arrays do not fit
+        the graphs, or if the operators of a graph are not those listed in the manifest. Raises ArtifactError or
+        ExecutionError if a prior cannot be sampled.
         """
         for prior in self.priors:
             self.sample_latents(1, seed=0, prior=prior)

@@ -31,7 +31,7 @@ class Prior(Protocol):
         """The random numbers at the indices start to start + n - 1 of a seed's sequence, as arrays (n, ...)."""
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """The latents that noise is turned into, float32 (n, d).
+        """Turn noise into latents, float32 (n, d).
 
         temperature: factor on the standard deviation around the mean. 1 is as fitted, and at 0 every latent is the
         mean. In a mixture or a kernel density this is the mean of the component chosen for the latent. A learned prior
@@ -143,7 +143,7 @@ class Kernels:
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
         """Log density of latents (n, d) in nats, float64 (n,)."""
         width = self.bandwidth.astype(np.float64)
-        # The mean is subtracted first: differences between latents far from 0 would lose digits.
+        # Centres and points are relative to the mean: far from 0, differences of their squared norms lose digits.
         centres = self.scale * self.kept.astype(np.float64) / width
         points = (latents - self.mean) / width
         norms = 0.5 * np.sum(centres**2, 1)
@@ -158,7 +158,7 @@ class Kernels:
 
 @dataclass(frozen=True)
 class ClassConditional:
-    """A prior for samples with a class each, which takes every latent from the prior of its class.
+    """A prior for samples whose classes are given: each latent comes from the prior of its own class.
 
     priors: the prior of each class, by class index. classes: the class indices, int64 (n,), of the samples at the
     indices first to first + n - 1 of a seed's sequence.

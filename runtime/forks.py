@@ -27,7 +27,7 @@ POLL_INTERVAL = 0.001  # seconds between checks while a fork waits
 FORK_LOCKS = {
     "logging": "_lock",
     "concurrent.futures.thread": "_global_shutdown_lock",
-}  # modules of Python that take a lock before a fork, and the names of these locks
+}  # standard modules that take a lock before every fork, and the names of these locks
 
 _abandoning: "WeakSet[Abandoning]" = WeakSet()
 _lock = RLock()  # guards _open_blocks; a thread holds it while it forks
@@ -59,8 +59,8 @@ class no_fork:  # noqa: N801 - used as `with no_fork():`
 def _before_fork() -> None:
     imported = [module for module in FORK_LOCKS if module in sys.modules]
     _wait_for_blocks()
-    # A module that was imported during the wait releases its lock after the fork, but did not take it before the fork.
-    # The lock is therefore taken here.
+    # A module that was imported during the wait was too late to take its lock before this fork, but it will release the
+    # lock after the fork. The lock is therefore taken here.
     for module in FORK_LOCKS.keys() - imported:
         lock = getattr(sys.modules.get(module), FORK_LOCKS[module], None)
         if lock is not None:

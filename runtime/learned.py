@@ -61,9 +61,9 @@ class GraphPrior:
 
 
 def by_fractions(fractions: np.ndarray) -> ClassIndices:
-    """A function that chooses classes as often as `fractions` (c,) say.
+    """A function that chooses each class with the frequency that `fractions` (c,) gives for it.
 
-    In every block of `Noise.strata` the fractions are almost exact.
+    Among the samples of one block of `Noise.strata`, the frequencies are almost exact.
     """
     cumulative = np.cumsum(fractions, dtype=np.float64)
     return lambda stream, start, n: choose(cumulative, stream.strata(start, n))

@@ -1,4 +1,4 @@
-"""`manifest.json`: every fact of an artifact, as frozen dataclasses."""
+"""`manifest.json`, which holds all metadata of an artifact, as frozen dataclasses."""
 
 import dataclasses
 import json
@@ -74,8 +74,8 @@ class DataSpec:
 
     training_images, validation_images, test_images: numbers of images. Without test images, quality is measured on the
     validation images. labelled: whether the images have labels. shuffled: whether the training images were put into a
-    fixed random order before the validation images were split off. sha256: of the bytes of the training and validation
-    images in their stored order, so that someone with the data can check that it is the same.
+    fixed random order before the validation images were split off. sha256: the hash of the training and validation
+    images in their stored order, by which someone who has the data can check that it is the same.
     """
 
     name: str
@@ -125,7 +125,7 @@ class LearnedPrior:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts of an artifact.
+    """The metadata of an artifact.
 
     epoch: the training epoch that the weights are from. labels: the label values, by class index; empty without
     classes. class_names: the names of the classes, by class index, or empty. log_likelihood: by prior, the mean log
@@ -173,7 +173,7 @@ class Manifest:
 
     @property
     def total_bytes(self) -> int:
-        """Size of the artifact's files without the manifest."""
+        """Total size in bytes of the artifact's files, except the manifest."""
         return sum(entry.bytes for entry in self.files.values())
 
     @property

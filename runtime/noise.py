@@ -36,7 +36,7 @@ NORMALS, UNIFORMS, STRATA = 0, 1, 2  # stream numbers
 MAX_SEED = 2**64 - 1
 LANES = 4  # words that Philox computes for one value of its counter
 MAX_SIMD_WORDS = 8  # 64-bit words that one processor instruction handles at most
-# Numbers of a block of strata: few enough that some thousand images have the intended class frequencies.
+# Numbers in a block of strata: few, so that a few thousand images already have the intended class frequencies.
 BLOCK = 1000
 
 

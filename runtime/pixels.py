@@ -23,9 +23,9 @@ def image_shape(shape: Shape) -> tuple[int, ...]:
 
 
 def empty_batch(n: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Memory for n images, paths or latents of a shape, (n, *shape), float32 or uint8.
+    """An array (n, *shape), float32 or uint8, for n images, paths or latents. Its values are not set.
 
-    Raises InputError when there is not enough.
+    Raises InputError if there is not enough memory.
     """
     checked_dtype = image_dtype(dtype)
     try:
@@ -40,7 +40,7 @@ def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
     """Images (n, H, W) or (n, H, W, 3), and whether they were passed as one image without the axis n.
 
     Raises ShapeError if they do not fit a network of `shape` (C, H, W), InputError for a dtype that cannot hold grey
-    levels, and for lists that make no array.
+    levels, and for lists that cannot become an array.
     """
     array = as_array("images", images)
     single_shape = image_shape(shape)
@@ -105,7 +105,7 @@ def _clipped(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _remedy(low: float, high: float) -> str:
-    """How values from low to high can be converted to values in [0, 1]."""
+    """The advice in an error message: how to convert values from low to high into values in [0, 1]."""
     if low >= -0.5 - TOLERANCE and high <= 0.5 + TOLERANCE:
         return "Values in [-0.5, 0.5] become: images + 0.5"
     if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:

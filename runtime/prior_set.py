@@ -19,7 +19,7 @@ Classes = int | np.ndarray | None
 
 
 class PriorSet:
-    """The priors of an artifact, each for all classes, for one class, or for samples with a class each.
+    """The priors of an artifact. Each can sample from all classes, from one, or from a given class for each sample.
 
     networks: the networks of the learned priors, by file name; each is opened when it is first run.
     """
@@ -30,7 +30,7 @@ class PriorSet:
         self._statistics: Mapping[str, np.ndarray] | None = None
 
     def name(self, prior: str | None) -> str:
-        """The name of a prior; None is the default one. Raises InputError for a prior that is not offered."""
+        """The name of a prior; None means the default. Raises InputError if the artifact has no such prior."""
         name = self._manifest.default_prior if prior is None else prior
         if not isinstance(name, str) or name not in self._manifest.priors:
             raise InputError("prior", found=shown(name), expected=f"one of {', '.join(self._manifest.priors)}")
@@ -44,7 +44,7 @@ class PriorSet:
         return class_indices(label, n, self._manifest.labels, self._manifest.class_names)
 
     def class_index(self, label: int | str | None) -> int | None:
-        """The class index of one label, or None without a label. Raises InputError for anything else."""
+        """The class index of one label; None stays None. Raises InputError or ShapeError for anything else."""
         index = self.classes(label, 1)
         if isinstance(index, np.ndarray):
             raise InputError("label", found=shown(label), expected="one label")

@@ -44,9 +44,9 @@ class Sampler:
     ) -> Iterator[Result]:
         """Sample n latents in parts, and iterate over `finish(latents, part)` for each part, in order.
 
-        finish: a function of latents, float32 (m, d), and of their slice of 0 to n; any thread may run it. networks:
-        the networks that `finish` runs. macs: the multiply-accumulates of `finish` for one latent. Raises InputError
-        for a bad argument, before anything is sampled.
+        finish: a function of m latents, float32 (m, d), and of the slice of the n samples to which they belong; any
+        thread may run it. networks: the networks that `finish` runs. macs: the multiply-accumulates of `finish` for one
+        latent. Raises InputError for a bad argument, before anything is sampled.
         """
         temperature = checked_temperature(request.temperature, self.manifest.default_temperature)
         stream, n, start = Noise(request.seed), checked_count("n", request.n), checked_start(request.start)

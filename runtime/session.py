@@ -21,7 +21,7 @@ from .manifest import Graph
 from .pixels import is_within_unit
 
 CPU = "CPUExecutionProvider"
-LOG_FATAL = 4  # log level of onnxruntime: its errors repeat what it would log at lower levels
+LOG_FATAL = 4  # log level of onnxruntime that hides errors, because the exceptions it raises say the same
 NO_FOLDER = str(Path(__file__) / "none")  # a folder below a file, which cannot exist
 MAX_RUN_VALUES = 1 << 26  # values that one run may compute: 268 MB of float32; more rows take several runs
 MAX_ROUNDING = 1e-3  # how far pixels may lie outside the image range, as a fraction of that range
@@ -37,8 +37,8 @@ class Network:
     """One ONNX graph, opened when it is first run, and opened again in a forked process.
 
     read: function that returns the file's bytes, already verified. where: the file's name, for error messages.
-    expected: its inputs and outputs, which every run is checked against. image_range: the values of black and white in
-    an output `image`. Any number of threads may run it at once; each run computes on the calling thread alone.
+    expected: the inputs and outputs that the graph must have. image_range: the values of black and white in an
+    output `image`. Any number of threads may run it at once; each run computes on the calling thread alone.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Network:
         self._opened()
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One output (n, ...) for arrays by input name. Inputs, checks and errors are those of `outputs`."""
+        """Run the network and return one output (n, ...). Inputs, checks and errors are those of `outputs`."""
         return self.outputs((output,), inputs)[0]
 
     def outputs(self, names: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -64,7 +64,7 @@ def import_while_opening(run_imports: Callable[[], object]) -> None:
     """Call a function that imports modules as soon as networks begin to open in the background.
 
     The function runs once, on the thread that opens networks first, or never. The caller must therefore still import
-    what it uses; these imports then only happen earlier.
+    what it uses; if the function has run, these modules are already loaded.
     """
     _imports.append(run_imports)
 

@@ -60,7 +60,7 @@ def _groups(root: Path) -> Iterator[Path]:
 def _mounts(mountinfo: str) -> Iterator[tuple[bool, str, str]]:
     """The mounted cgroup hierarchies that can limit CPU time.
 
-    For each: whether it is v2, the group that is mounted, and the mount point.
+    Each is a tuple: whether the hierarchy is v2, the group that is mounted, and the mount point.
     """
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -78,7 +78,8 @@ def _unescaped(path: str) -> str:
 def _upwards(folder: Path, path: PurePosixPath, mounted: PurePosixPath) -> Iterator[Path]:
     """The folders of the group `path` and of its parents, up to the mounted group, which lies at `folder`.
 
-    In a container the path may be the host's, or lie outside the mounted group: then only the mounted group counts.
+    In a container, `path` may be the group's path on the host, or lie outside the mounted group. Its folders are then
+    not visible, and only the limit of the mounted group applies.
     """
     inside = path.relative_to(mounted) if path.is_relative_to(mounted) else PurePosixPath(str(path).lstrip("/"))
     if ".." not in inside.parts:
@@ -95,7 +96,7 @@ def _quota(folder: Path) -> float | None:
         *_text(folder / "cpu.cfs_period_us").split(),
     ]
     if len(numbers) != 2 or not all(text.isascii() and text.isdigit() for text in numbers) or int(numbers[1]) == 0:
-        return None  # no limit is "max" in v2 and -1 in v1
+        return None  # a group without a limit has "max" in v2 and -1 in v1
     return int(numbers[0]) / int(numbers[1])
 
 

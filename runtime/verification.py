@@ -15,7 +15,7 @@ from .session import Network
 
 # Differences around 1e-6 are usual, because latents have values around 10. Other processors may differ more.
 RTOL, ATOL = 1e-4, 1e-5
-INT8_TOLERANCE = 4 / 255  # fraction of the largest output; processors round 8-bit sums differently
+INT8_TOLERANCE = 4 / 255  # tolerance as a fraction of the largest output; processors round 8-bit sums differently
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Verification:
     largest_difference: by graph file, max |result - golden output| in the units of that output.
     reference: by graph file, the program that computed the golden outputs: "torch", or "onnxruntime" for an int8 graph.
     rtol, atol: a result may differ by atol + rtol |golden output|. passed: whether all results agree.
-    int8_tolerance: an int8 graph may differ in addition by this fraction of its largest golden output; 0 without one.
+    int8_tolerance: additional tolerance for int8 graphs, as a fraction of the largest golden output; 0 if none is int8.
     """
 
     files: int
@@ -43,8 +43,8 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
     """Run every graph on its golden inputs and compare the results with its golden outputs.
 
     networks: the network of each graph, by file name. Raises ArtifactError if the golden arrays do not fit the graphs,
-    or if a graph has other operators than the manifest says. A difference beyond the tolerance raises no error:
-    `passed` is then False.
+    or if the operators of a graph are not those listed in the manifest. A difference beyond the tolerance raises no
+    error: `passed` is then False.
     """
     manifest = artifact.manifest
     for name in verified_graphs(manifest):
@@ -68,7 +68,7 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
 
 
 def _check_operators(artifact: Artifact, graph: str) -> None:
-    """Raise ArtifactError if a graph has other operators than the manifest says."""
+    """Raise ArtifactError if the operators of a graph are not those listed in the manifest."""
     found, stated = sorted(operators_of(artifact.read(graph))), list(artifact.manifest.operators[graph])
     if found != stated:
         expected = f"{', '.join(stated)}, as the manifest says"
@@ -111,9 +111,9 @@ def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
 
 
 def agree(result: np.ndarray, expected: np.ndarray, *, fraction: float = 0.0) -> bool:
-    """Whether |result - expected| <= ATOL + RTOL |expected| everywhere, with equal shapes and no NaN.
+    """Whether two arrays have equal shapes and |result - expected| <= ATOL + RTOL |expected| everywhere.
 
-    result, expected: arrays of one shape. fraction: further tolerance, as a fraction of the largest finite |expected|.
+    A NaN in either array gives False. fraction: additional tolerance, as a fraction of the largest finite |expected|.
     """
     if result.shape != expected.shape:
         return False
@@ -122,7 +122,7 @@ def agree(result: np.ndarray, expected: np.ndarray, *, fraction: float = 0.0) ->
 
 
 def largest_difference(result: np.ndarray, expected: np.ndarray) -> float:
-    """Max |result - expected| of two arrays; infinite where their shapes differ."""
+    """Max |result - expected| of two arrays; infinity if their shapes differ."""
     if result.shape != expected.shape:
         return float("inf")
     return float(np.max(np.abs(result.astype(np.float64) - expected)))

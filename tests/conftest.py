@@ -47,7 +47,7 @@ def mnist() -> Path:
 
 @pytest.fixture(params=["grey", "colour"])
 def tiny(request) -> Path:
-    """The folder of a tiny artifact: one of 6x5 grey images in [0, 1], and one of 4x6 RGB images in [-1, 1]."""
+    """The folder of a tiny artifact. Tests run twice: for 6x5 grey images in [0, 1] and 4x6 RGB images in [-1, 1]."""
     return TINY / request.param
 
 
@@ -59,7 +59,7 @@ def copy(tiny, tmp_path) -> Path:
 
 @pytest.fixture
 def alter(copy):
-    """`alter(name, content, change)` replaces a file of `copy` and its hash, and applies `change` to the manifest."""
+    """`alter(name, content, change)` replaces a file of `copy`, updates its hash, and calls `change(manifest)`."""
 
     def replace(name: str | None = None, content: bytes = b"", change=lambda manifest: None) -> Path:
         file = copy / "manifest.json"

@@ -1,4 +1,4 @@
-"""Sub-folders are classes: a number becomes the label, any other name a class name; sorted sets are shuffled."""
+"""Sub-folders of a data set are its classes, named or numbered; images sorted by class are shuffled."""
 
 import gzip
 import hashlib

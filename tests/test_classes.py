@@ -118,7 +118,7 @@ def test_priors_are_compared_on_the_first_latents_of_known_classes():
 
 @pytest.fixture(scope="module")
 def sparse_labels(tmp_path_factory, bars):
-    """A folder, a data set whose labels are 2, 10 and (two images only) 77, its checkpoint and its trained prior."""
+    """Return (folder, data set, checkpoint, prior). The labels are 2, 10 and 77; only two images have label 77."""
     folder = tmp_path_factory.mktemp("sparse")
     images = bars(300, (8, 8))
     labels = np.where(np.arange(300) % 2 == 0, 2, 10)

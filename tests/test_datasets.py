@@ -1,4 +1,4 @@
-"""Data sets load by name or from files of many kinds, split in a fixed way, and unusable data gives a clear error."""
+"""Data sets are loaded by name or from files, and split alike each time; unusable data raises a clear error."""
 
 import functools
 import gzip
@@ -201,7 +201,7 @@ def test_a_file_of_another_size_in_a_sub_folder_is_named(tmp_path):
 
 @pytest.fixture
 def without_privileges(tmp_path, monkeypatch):
-    """A current folder for tests of permissions; if a test gives up the rights of root, they are restored after it."""
+    """An empty working directory for tests of permissions; the user ID and permissions are restored after a test."""
     tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     yield tmp_path

@@ -1,4 +1,4 @@
-"""The feature extractor has its recorded accuracy, and each metric is reported beside the value of real images."""
+"""The feature extractor is as accurate as recorded, and each metric is reported beside its value for real images."""
 
 import dataclasses
 import importlib

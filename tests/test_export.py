@@ -1,4 +1,4 @@
-"""Options of an export: precision of the weights and notes; and operators that all engines compute alike."""
+"""Exports store weights in every precision, and use only operators that all inference engines compute alike."""
 
 import hashlib
 import json
@@ -159,7 +159,7 @@ def test_the_command_line_offers_every_precision():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, bars):
-    """A folder with artifacts of one model, `fp32` and `int8`, and test images (n, 8, 8)."""
+    """Return a folder that holds one model as the artifacts `fp32` and `int8`, and test images (n, 8, 8)."""
     folder = tmp_path_factory.mktemp("exported")
     np.savez(folder / "bars.npz", images=bars(400, (8, 8)))
     dataset = load(str(folder / "bars.npz"))
@@ -181,7 +181,7 @@ def test_in_8_bits_files_are_smaller_and_the_manifest_says_by_how_much_outputs_c
         "decoder.onnx": float(np.sqrt(np.mean((coarse.decode(latents) - exact.decode(latents)) ** 2))),
     }
     assert exact.manifest.quantisation_error == {}
-    # The manifest's error is measured on other images of the same data set, so the two are only similar.
+    # The manifest's error is measured on other images of the same data set, so the two errors are close but not equal.
     assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)
     assert 0 < changed["decoder.onnx"] < 0.05
     assert "held-out images: encoder" in (folder / "int8" / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Float images a rounding error outside [0, 1] are clipped; for any other range, the error says how to convert them."""
+"""Float images that exceed [0, 1] by a rounding error are clipped; for other ranges, an error says how to convert."""
 
 from pathlib import Path
 

@@ -46,7 +46,7 @@ def flow():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, bars):
-    """A tiny labelled model with a flow prior, the flow, and the fraction of each class (2,)."""
+    """Return a tiny exported model of two classes with a flow prior, the flow in torch, and class fractions (2,)."""
     folder = tmp_path_factory.mktemp("flow")
     images = bars(600, (6, 5))
     labels = (images.reshape(600, -1).mean(1) > np.median(images.reshape(600, -1).mean(1))).astype(np.int64) + 3
@@ -65,7 +65,7 @@ def exported(tmp_path_factory, bars):
 
 
 def sample(flow, classes, steps=32):
-    """Sample latents (n, 2) from a flow in `steps` integration steps. classes: class indices (n,)."""
+    """Sample latents (n, 2) from a flow, integrating in `steps` steps. classes: class indices (n,)."""
     noise = torch.from_numpy(np.random.default_rng(5).standard_normal((len(classes), 2)).astype(np.float32))
     with torch.inference_mode():
         return flow.integrate(noise, torch.as_tensor(classes), steps).numpy()

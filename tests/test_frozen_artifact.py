@@ -1,7 +1,8 @@
 """Every later version of aegen reads an artifact of format 2 and computes the same results from it.
 
-`frozen/format-2` is a convolutional VAE of 8x4 grey images with float16 weights, class names, and a flow prior of two
-evaluations. `frozen/expected.npz` holds the results of the version that made it. Neither is ever changed.
+`frozen/format-2` is a convolutional VAE of 8x4 grey images with float16 weights, class names, and a flow prior that
+evaluates its network twice. `frozen/expected.npz` holds the results of the version of aegen that exported it. These
+files must never be changed.
 """
 
 from pathlib import Path

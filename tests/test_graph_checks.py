@@ -22,7 +22,7 @@ def refused(content: bytes, words: str) -> None:
 
 
 def body(*, outputs):
-    """Make a branch of an If operator. outputs: the name of its output."""
+    """Make the graph of a branch of an If operator. outputs: the name of the graph's only output."""
     return helper.make_graph([helper.make_node("Identity", ["latent"], [outputs])], "body", [], [
         helper.make_tensor_value_info(outputs, FLOAT, ["batch", 3])
     ])  # fmt: skip
@@ -288,9 +288,9 @@ def test_noise_may_have_another_width_than_the_latent():
 
 
 def sized(*nodes, **constants) -> bytes:
-    """Make a decoder that also fills a tensor whose shape is the value of `size`.
+    """Make a decoder with an additional ConstantOfShape operator, whose output shape is the tensor `size`.
 
-    nodes: operators, the last of which computes `size`. constants: arrays by name.
+    nodes: operators, the last of which computes `size`. constants: their constant inputs, by name.
     """
     filled = helper.make_node("ConstantOfShape", ["size"], ["filled"])
     after = helper.make_node("Relu", ["latent"], ["x"])

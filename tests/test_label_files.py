@@ -1,4 +1,4 @@
-"""Label files are read under every usual name; one that cannot be used is named, never silently ignored."""
+"""Label files with any usual name are read; if one cannot be used, an error or a remark names it."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""`label` is one class, or one for each image, by label value or class name; anything else is refused."""
+"""The argument `label` selects one class for all images or one for each; invalid labels raise an error."""
 
 import json
 import shutil

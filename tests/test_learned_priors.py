@@ -1,4 +1,4 @@
-"""A learned prior may have any name and any file name; the manifest says which graph it is."""
+"""A learned prior may have any name and any file name, because the manifest states both."""
 
 import json
 import shutil

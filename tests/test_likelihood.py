@@ -21,7 +21,7 @@ from aegen.train.objectives import Objective
 
 @pytest.fixture(scope="module", params=["bce", "gaussian"])
 def trained(request, tmp_path_factory, bars):
-    """A VAE with one latent dimension, so that log p(x) can be integrated numerically; its checkpoint and images."""
+    """Return a VAE, its checkpoint and 20 images. With one latent dimension, log p(x) can be integrated numerically."""
     folder = tmp_path_factory.mktemp("likelihood")
     images = bars(400, (6, 5))
     np.savez(folder / "bars.npz", images=images)
@@ -86,7 +86,7 @@ def test_with_one_sample_the_bound_is_the_negative_training_loss_on_average(trai
     with torch.inference_mode():
         losses = [objective(tensor, tensor, normals)[2].item() for normals in noise]
     bounds = [likelihood_bound(model, images, samples=1, seed=seed).nats.mean() for seed in range(400)]
-    # Training computes the KL divergence in closed form, the bound estimates it from samples; they agree on average.
+    # Training computes the KL divergence in closed form, the bound by samples; the two agree on average.
     assert np.mean(bounds) == pytest.approx(-np.mean(losses), abs=4 * np.std(np.add(bounds, losses)) / math.sqrt(400))
 
 

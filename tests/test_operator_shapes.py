@@ -127,7 +127,7 @@ CASES = [
     ("Pad", [a(5, 6), c(0, -1, 0, 0, 0, -2)], {}),
     ("Resize", [a(4, 10, 10), None, ("constant", np.array([1, 1, 0.7, 0.3], F))], {}),
 ]
-UNTESTED = {"Gelu", "GroupNormalization"}  # not in opset 18, or defined only as a function of other operators
+UNTESTED = {"Gelu", "GroupNormalization"}  # operators that opset 18 lacks, or defines only by other operators
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""onnxruntime computes from an exported model what torch computes; if not, no artifact is written."""
+"""An exported model gives the same results as torch; if the two differ, no artifact is written."""
 
 import json
 import signal

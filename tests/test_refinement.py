@@ -54,7 +54,7 @@ def run(tmp_path_factory, bars):
 
 @pytest.fixture(scope="module")
 def refined(run):
-    """(Checkpoint, prior) before refinement, the same after it, and the progress reports."""
+    """Return (checkpoint, prior) before refinement, (checkpoint, prior) after it, and the progress reports."""
     before, reports = checkpoint.read(run), []
     prior = priors.read(run / "prior.pt", before)
     after = refine(before, prior, load(before.data), QUICK, threads=1, report=reports.append)

@@ -65,7 +65,7 @@ def test_every_mode_and_chunk_gives_the_levels_of_eight_bits(tmp_path, kind, nam
 
 def test_levels_of_the_whole_range_become_their_high_byte_in_every_mode(tmp_path):
     levels = np.random.default_rng(0).integers(0, 65536, (5, 5)).astype(np.uint16)
-    levels[1] = [255, 256, 65279, 65534, 65535]  # here the high byte differs from a division by 257
+    levels[1] = [255, 256, 65279, 65534, 65535]  # for some of these, the high byte differs from a division by 257
     for kind in CHANNELS:
         (tmp_path / "16.png").write_bytes(png(levels, kind, 16, {}))
         images = read_images(tmp_path / "16.png", shape=(1, 5, 5)).images[0]

@@ -1,4 +1,4 @@
-"""Networks open in the background, registered imports follow, and the first run raises any error of the opening."""
+"""Networks open in background threads; the first run of a network raises any error from opening it."""
 
 import subprocess
 import sys

@@ -30,9 +30,9 @@ HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "onnx", "onnxscript", "sklearn"
 PRIVATE_IN_LIBRARIES = {  # private names of other packages, used because no public name exists
     "_exit",  # os: documented; ends a process at once
     "_thread",  # Python: documented module
-    "_mmap",  # numpy.memmap: the memory map, needed to call madvise
-    "_foreach_lerp_",  # torch: used by its own AveragedModel
-    "_didModify",  # zipfile: makes it write a directory of altered entries
+    "_mmap",  # numpy.memmap: its mmap object, whose method madvise is needed
+    "_foreach_lerp_",  # torch: also used by torch's own AveragedModel
+    "_didModify",  # zipfile: set to make it write the changed list of members on closing
 }
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
@@ -64,7 +64,8 @@ class Finding(NamedTuple):
 
 def imports_go_one_way(module: Module) -> Iterator[Finding]:
     """A folder imports only folders that ALLOWED_IMPORTS lists for it."""
-    if module.folder not in ALLOWED_IMPORTS or module.path.endswith("__main__.py"):  # no module imports a __main__.py
+    # A __main__.py may import every folder, because no module imports it.
+    if module.folder not in ALLOWED_IMPORTS or module.path.endswith("__main__.py"):
         return
     for line, folder in own_imports(module):
         if folder not in ALLOWED_IMPORTS[module.folder] | {module.folder}:
@@ -91,9 +92,10 @@ def commands_import_late(module: Module) -> Iterator[Finding]:
 
 
 def library_texts_name_no_flags(module: Module) -> Iterator[Finding]:
-    """No text outside cli names an option, except as part of a whole command, in backticks or on a line of its own.
+    """No text outside cli mentions a command-line option, except within a whole command.
 
-    Strings without a space are not checked, because recorded commands are put together from options.
+    The command must be in backticks or on its own line. Strings without a space are not checked, because recorded
+    commands are assembled from such strings.
     """
     if module.folder in LIBRARY:
         for line, text in texts(module):

@@ -39,7 +39,7 @@ class Phrase(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A forbidden word, the file and line where it was found, and what replaces it."""
+    """A forbidden word, the file and line where it was found, and the word to use instead."""
 
     source: str
     line: int
@@ -175,7 +175,7 @@ def hits(phrase: Phrase) -> Iterator[Hit]:
 
 
 def _holds(context: re.Pattern[str], text: str, match: re.Match[str]) -> bool:
-    """Whether a match of a forbidden word lies within an allowed phrase. context: the pattern of that phrase."""
+    """Whether a match of a forbidden word lies within an allowed phrase. context: pattern of the phrase."""
     return any(found.start() <= match.start() and match.end() <= found.end() for found in context.finditer(text))
 
 
@@ -256,7 +256,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
 
 
 def _defined_names(node: ast.AST) -> list[str]:
-    """List the identifiers that a syntax node defines; names it only uses may belong to another library."""
+    """List the identifiers that a syntax node defines, not those it only uses, which may be from another library."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]

@@ -40,7 +40,7 @@ class Stateful(Protocol):
 
 def write_archive(path: Path, content: State) -> None:
     """Write tensors and values to a file atomically. Raises OutputError or OSError when it cannot be written."""
-    buffer = io.BytesIO()  # torch would hide the system's error for a full disk, so `write_bytes` writes the file
+    buffer = io.BytesIO()  # torch writes to memory, because its own file writer hides the error for a full disk
     torch.save(_canonical(content, {}), buffer)
     write_bytes(path, buffer.getvalue())
 
@@ -82,7 +82,7 @@ def restore_states(parts: Mapping[str, Stateful], state: State) -> None:
 
 @contextmanager
 def restoring(subject: str, expected: str) -> Iterator[None]:
-    """Context manager: turn the errors of a state that does not fit its object into InputError."""
+    """Context manager: raise InputError instead of the errors that restoring a damaged or foreign state raises."""
     try:
         yield
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:

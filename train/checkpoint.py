@@ -99,7 +99,7 @@ class Checkpoint:
             )
 
     def source(self, data: str | None) -> str:
-        """Name or path of the training data, to read it again: `data` if given, otherwise the recorded one.
+        """Name or path from which the training data can be read again: `data`, or the recorded one if `data` is None.
 
         Raises InputError when `data` is None and the recorded data came through a pipe.
         """

@@ -58,7 +58,7 @@ def occlusion(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
 
 
 def mixed(images: Tensor, strengths: Tensor, random: Generator) -> Tensor:
-    """Apply a random corruption of SINGLE to each image (n, C, H, W). strengths: (n,)."""
+    """Corrupt each image (n, C, H, W) by one of the four functions in SINGLE, chosen at random. strengths: (n,)."""
     choice = torch.randint(len(SINGLE), (len(images),), generator=random, device=images.device)
     corrupted = torch.stack([corruption(images, strengths, random) for corruption in SINGLE.values()])
     return corrupted[choice, torch.arange(len(images), device=images.device)]

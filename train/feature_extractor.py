@@ -1,4 +1,4 @@
-"""Train the feature extractor, a classifier whose features serve to compare images. No generator is trained with it."""
+"""Train the feature extractor, a classifier whose features measure image similarity. It never trains a generator."""
 
 import math
 from collections.abc import Callable

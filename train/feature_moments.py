@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .feature_extractor import FeatureNetwork
 
-MIN_STD = 0.25  # smallest std, as a fraction of the median, so that rarely active features do not dominate
+MIN_STD = 0.25  # smaller stds are raised to this fraction of the median std, so rare features do not dominate
 
 
 class LayerFeatures(nn.Module):
@@ -49,7 +49,7 @@ class Moments:
     """Moments of the features of many images at one depth.
 
     mean, std: mean and standard deviation of each feature, (f,). second: second moments of the standardised features,
-    either mean squares (f,) or means of all pairwise products (f, f); None if they are not compared.
+    either mean squares (f,) or means of all pairwise products (f, f); None if only means are compared.
     """
 
     mean: Tensor
@@ -57,10 +57,10 @@ class Moments:
     second: Tensor | None
 
     def gaps(self, features: Tensor) -> list[Tensor]:
-        """Moments of other images' features (n, f) minus these: means (f,), then second moments if there are any.
+        """Moments of other images' features (n, f) minus the moments in this object: means (f,), then second moments.
 
-        Each gap is divided by sqrt(f), so that depths with many features do not dominate. Its expectation is 0 if the
-        other images have the same distribution.
+        There are no second moments if `second` is None. Each gap is divided by sqrt(f), so that depths with many
+        features do not dominate. Its expectation is 0 if the other images have the same distribution.
         """
         standard = (features - self.mean) / self.std
         gaps = [standard.mean(0)]
@@ -77,8 +77,8 @@ def feature_moments(
 ) -> list[Moments]:
     """Moments at every depth, over batches of images (n, C, H, W) in [0, 1] and class indices (n,).
 
-    match_second_moments: whether the shallow depths include mean squares. The deepest always includes the means of all
-    pairwise products; at the other depths these would be too many.
+    match_second_moments: whether the moments of all depths but the deepest include mean squares. The deepest always
+    has the means of all pairwise products; the other depths have too many features for that.
     """
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []

@@ -197,7 +197,7 @@ class UnrolledFlow(UnrolledPrior):
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d)."""
-        tables = iter(self.tables)  # scale, shift and gate for every block in every evaluation
+        tables = iter(self.tables)  # yields scale, shift and gate of each block, evaluation by evaluation
 
         def row_of_class(table: Tensor) -> Tensor:  # table (classes, width) -> one row per sample (n, width)
             return table if label is None else torch.index_select(table, 0, label)

@@ -29,7 +29,7 @@ from .prior_network import Progress
 from .updates import Updates
 
 VALIDATION_INTERVAL = 500  # steps between validations
-VALIDATION_PASSES = 4  # passes over the held-out latents; noise and times are fixed, so that validations are comparable
+VALIDATION_PASSES = 4  # each validation uses every held-out latent this often, with different noise
 
 
 def train(
@@ -212,7 +212,7 @@ class _Batches:
         return self.x[rows], self.class_indices[rows]
 
     def state_dict(self) -> State:
-        """The order, the position in it, and the state of the random generator, which is shared with the training."""
+        """Order of the latents, start of the next batch, and state of the generator, which the training uses too."""
         return {"order": self.order, "start": self.start, "random": self.random.get_state()}
 
     def load_state_dict(self, state: State) -> None:

@@ -17,7 +17,7 @@ def uninterrupted() -> Iterator[None]:
     """
     current = {number: signal.getsignal(number) for number in DEFERRED}
     handlers = {number: handler for number, handler in current.items() if callable(handler)}
-    # There is nothing to defer without handlers, or outside the main thread, where Python runs them.
+    # Nothing to defer: no signal has a handler, or this is not the main thread, which runs all handlers.
     if threading.current_thread() is not threading.main_thread() or not handlers:
         yield
         return

@@ -13,7 +13,7 @@ from .networks import EncoderDecoder
 
 BATCH = 1000
 JITTER = 1e-6  # added to each variance, as a fraction of the mean variance
-MIN_CLASS_LATENTS = 2  # latents that a class needs; a single one has no variance
+MIN_CLASS_LATENTS = 2  # labels with fewer latents form no class, because one latent has no variance
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def jitter(covariance: np.ndarray) -> float:
 
 
 def label_values(labels: np.ndarray | None) -> np.ndarray:
-    """The labels (n,) that at least MIN_CLASS_LATENTS images have, int64 (k,) in ascending order.
+    """The k labels that occur at least MIN_CLASS_LATENTS times in `labels` (n,): int64 (k,), in ascending order.
 
-    Users can request only these labels.
+    Users can sample images of only these labels.
     """
     values, counts = np.unique(np.empty(0, np.int64) if labels is None else labels, return_counts=True)
     return values[counts >= MIN_CLASS_LATENTS]

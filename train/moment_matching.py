@@ -23,7 +23,7 @@ from .objectives import Objective
 from .updates import Updates
 
 REPORT_INTERVAL = 250  # steps between reports
-MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # norms to clip to; the first gradients are the largest
+MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # gradients with a larger norm are scaled down to it
 BETAS = (0.5, 0.999)  # decay rates of Adam's two moving averages
 
 
@@ -32,8 +32,9 @@ class Progress:
     """The state of a refinement at a step.
 
     moment_gap: squared norm of the averaged moment gaps of features, in squared standard deviations, summed over depths
-    and averaged over classifiers. reconstruction_error: of training images, in the units of the recipe's loss.
-    flow_loss: mean squared error of the velocity on training latents. The last two are means since the last report.
+    and averaged over classifiers. reconstruction_error: reconstruction error of training images, in the units of the
+    recipe's loss. flow_loss: mean squared error of the velocity on training latents. Both losses are means over the
+    steps since the last report.
     """
 
     step: int
@@ -46,8 +47,8 @@ class Progress:
 class RealImages:
     """The real images of a refinement, with their latents, on the device of the training.
 
-    latents: float32 (n, d). class_indices: int64 (n,). images: a function that returns the images at the indices int64
-    (m,), as (m, C, H, W) in the recipe's pixel range.
+    latents: float32 (n, d). class_indices: int64 (n,). images: a function that takes image indices,
+    int64 (m,), and returns these images, (m, C, H, W) in the recipe's pixel range.
     """
 
     latents: Tensor
@@ -68,9 +69,9 @@ def match_moments(
 ) -> None:
     """Train a flow and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
 
-    targets: a classifier with the moments to match, or several. report: called every REPORT_INTERVAL steps. keep:
-    called at the same steps with the whole state of the training. resume: such a state, to continue from. The same
-    arguments give the same weights on one machine with one number of threads, resumed or not.
+    targets: one or several classifiers, each with the moments to match. report: called every REPORT_INTERVAL steps.
+    keep: called at the same steps with the whole state of the training. resume: such a state, to continue from. The
+    same arguments give the same weights on one machine with one number of threads, resumed or not.
     Raises InputError when `resume` is from another recipe, ExecutionError when a loss is not finite.
     """
     matching = MomentMatching(objective, flow, recipe, real, targets)
@@ -186,7 +187,7 @@ class GapEMA:
         self.means: list[Tensor] = []
 
     def surrogate_loss(self, gaps: list[Tensor]) -> Tensor:
-        """Update the averages, and return a scalar loss with the gradient of the squared averaged moment gaps.
+        """Update the averages, and return a scalar loss whose gradient is that of their squared norm.
 
         gaps: moment gaps of one batch, tensors of any shape. The decay grows over the first updates, so that early gaps
         are soon forgotten.

@@ -60,8 +60,8 @@ class Architecture:
 
     encoder: a function that builds the encoder from a recipe, the shape (C, H, W) of an image and the number of
     outputs. decoder: a function that builds the decoder from a recipe and the shape. side_multiple: a number that must
-    divide height and width of the images. int8: whether the networks may be exported in 8 bits; convolutions would
-    become slower.
+    divide height and width of the images. int8: whether the networks may be exported in 8 bits. It is
+    False for convolutional networks, which 8 bits would make slower.
     """
 
     encoder: Callable[[Recipe, Shape, int], nn.Module]
@@ -174,7 +174,7 @@ class Residual(nn.Module):
         self.change = change
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tensor of any shape that `change` keeps -> the same shape."""
+        """Compute relu(x + change(x)), which has the shape of x."""
         return torch.relu(x + self.change(x))
 
 

@@ -88,7 +88,7 @@ def beside(run: Path) -> Path:
 
 
 def training_beside(run: Path) -> Path:
-    """The path of the unfinished training of a run's prior, given the run's folder or a checkpoint."""
+    """The path of the file for the state of a prior's unfinished training, given the run's folder or a checkpoint."""
     target = beside(run)
     return target.with_name(f"{target.stem}{TRAINING_SUFFIX}")
 
@@ -144,7 +144,7 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[LearnedPriorRecip
 
 
 def training_state(content: State, path: Path, expected: str) -> State:
-    """The training state in a file that `save_training` wrote. Raises InputError when there is none."""
+    """Get the training state from the content of a file. Raises InputError when the content has none."""
     state = content.get("training")
     if not isinstance(state, dict):
         raise InputError(str(path), found=DAMAGED, expected=expected)
@@ -161,7 +161,8 @@ def read_of_run(
 ) -> State:
     """Read a file that belongs to a checkpoint's encoder, and decode its recipe.
 
-    expected, remedy: texts for the errors. recipes: the possible classes of the recipe, by stage.
+    expected, remedy: what the file should be and what the user can do, for error messages. recipes: the recipe
+    classes that are allowed, by stage.
     Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another encoder.
     """
     if not path.is_file():
@@ -179,7 +180,7 @@ def read_of_run(
 
 
 def _header(recipe: Hyperparameters) -> State:
-    """Entries that every file of this module has."""
+    """The entries that all files written by this module have: format, stage and recipe."""
     return {"format": FORMAT, "stage": recipe.stage, "recipe": dataclasses.asdict(recipe)}
 
 

@@ -64,10 +64,10 @@ def distribute(module: nn.Module) -> nn.Module:
 
 
 def rows_of_process(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """Select the rows of a batch (n,), n >= 1, that this process computes. Returns them and how many of them count.
+    """Select the rows of a batch (n,), n >= 1, that this process computes. Returns the rows and their number.
 
-    If a batch has fewer rows than there are processes, some processes get a row that counts 0, so that all of them
-    take the same number of steps.
+    If a batch has fewer rows than there are processes, each process without a row gets the batch's first row and
+    the number 0. So all processes take the same number of steps, and no row counts twice.
     """
     assigned = rows[rank() :: count()]
     return (assigned, len(assigned)) if len(assigned) else (rows[:1], 0)

@@ -34,7 +34,7 @@ class Updates:
     def apply(self, loss: Tensor, *clipped: tuple[Iterable[Tensor], float]) -> None:
         """Update the weights by the gradient of a scalar loss.
 
-        clipped: pairs of parameters and a maximum norm; a larger gradient is scaled down to it.
+        clipped: pairs of parameters and a maximum norm. If the norm of their gradient is larger, it is scaled down.
         """
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -106,7 +106,8 @@ def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None
     if op == "Div" and min(*a, *(y - 1 for y in b)) < 0:
         return None
     values = [INTEGER_OPERATORS[op](x, y) for x, y in zip(a, b, strict=True)]
-    # Products of constants must stay below the range of ROWS, and no value may fall as the batch grows.
+    # Accept 64-bit integers, and sizes that grow with the batch, which are at least HALF_ROWS. Further products could
+    # raise a value between these ranges above HALF_ROWS, and a value below them would shrink as the batch grows.
     return None if any(value <= -MAX_CONSTANT or MAX_CONSTANT <= value < HALF_ROWS for value in values) else values
 
 

@@ -26,8 +26,8 @@ MAX_MACS = 1 << 33  # multiply-accumulates for one row of the batch: some tenths
 class Cost:
     """The cost of one run of a graph.
 
-    values: how many values all operators compute for each row of the batch. fixed: how many other values there are,
-    whose number does not depend on the batch size. macs: multiply-accumulates for each row of the batch.
+    values: number of values that all operators compute for each row of the batch. fixed: number of further values in a
+    run, which does not depend on the batch size. macs: multiply-accumulates for each row of the batch.
     """
 
     values: int
@@ -112,9 +112,9 @@ def _walk(operators: Iterator[Node], tensors: dict[str, StaticTensor]) -> Cost:
 
 
 def _check_inputs_exist(node: Node, tensors: dict[str, StaticTensor]) -> None:
-    """Raise ArtifactError for an input of an operator that is not known yet.
+    """Raise ArtifactError if an operator's input is not in `tensors`, the inputs and results so far.
 
-    An input without a name is an optional one that is left out.
+    An input with an empty name is an optional input that is left out.
     """
     missing = [name for name in node.inputs if name and name not in tensors]
     if missing:
@@ -171,7 +171,7 @@ def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor]
 
 
 def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Whether a graph declares the tensors of the manifest: equal names and dtypes, and equal sizes unless free."""
+    """Whether a graph declares exactly the tensors of the manifest, by name, with equal dtypes and fitting shapes."""
     declared = {tensor.name: tensor for tensor in found}
     if len(found) != len(wanted) or set(declared) != {tensor.name for tensor in wanted}:
         return False

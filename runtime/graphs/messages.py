@@ -65,12 +65,12 @@ TENSOR_TYPE = schema({1: VARINT, 2: BYTES})
 SHAPE = schema({1: MESSAGES})
 AXIS = schema({1: VARINT, 2: BYTES, 3: BYTES})
 
-# By ONNX's number of a dtype: its name, the bytes of one value, and the tensor field that holds the values.
+# For each dtype, by its number in ONNX: name, bytes of one value, and number of the tensor field that holds the values.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 DTYPE_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 DTYPE_FIELDS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}
 FIXED_FIELD_BYTES = {4: 4, 10: 8}  # bytes of one value in tensor fields that do not hold varints
-# By type of attribute: the field that holds the value, and the default if the field is missing.
+# For each attribute type: number of the field that holds the value, and the default value if the field is missing.
 ATTRIBUTE_FIELDS: dict[int, tuple[int, Any]] = {
     1: (2, 0.0), 2: (3, 0), 3: (4, b""), 4: (5, None), 6: (7, []), 7: (8, []), 8: (9, []),
 }  # fmt: skip
@@ -218,7 +218,7 @@ def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]
 
 
 def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, list[Part]]) -> tuple[int, bool]:
-    """How many values a tensor holds, and whether they are complete and all in the one field that fits its dtype."""
+    """The number of values in a tensor, and whether all are in the field for its dtype or all are raw bytes."""
     if raw is not None:
         count, rest = divmod(raw[1] - raw[0], DTYPE_BYTES[kind])
         return count, not rest and not parts

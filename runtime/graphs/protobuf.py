@@ -27,7 +27,7 @@ def schema(kinds: dict[int, int]) -> Schema:
         wire, single = kind & 7, not kind & REPEATED
         keys[number << 3 | wire] = number, wire, single
         if not single:
-            keys[number << 3 | BYTES] = number, BYTES, single  # the same field with packed numbers
+            keys[number << 3 | BYTES] = number, BYTES, single  # a repeated field may also hold packed numbers
     return keys
 
 
@@ -86,7 +86,7 @@ def packed(data: bytes, start: int, end: int) -> list[int]:
 
 
 def packed_count(data: bytes, start: int, end: int) -> int:
-    """The number of varints in a packed field: it counts bytes below 128, because only the last byte of each is."""
+    """The number of varints in a packed field, which is the number of bytes below 128: each varint ends with one."""
     return len(data[start:end].translate(None, bytes(range(0x80, 0x100))))
 
 

@@ -24,7 +24,7 @@ class UnknownSizeError(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of a graph. attributes: by name, numbers, bytes, lists of either, or constant tensors."""
+    """One operator of a graph. attributes: by name; each is a number, bytes, a list of either, or a constant tensor."""
 
     op: str
     inputs: list[str]
@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class StaticTensor:
-    """The facts known about a tensor before a run: its shape, and its values in order if they are few and constant."""
+    """A tensor as known before a run: its shape, and its values in order if they are few and constant."""
 
     shape: Shape
     values: list[Any] | None = None

@@ -136,12 +136,12 @@ def _some(trial, *names):
 
 
 def _rows(n):
-    """Convert the argument `n` to the expected number of rows; None if `n` is no integer."""
+    """Return the number of rows that a result should have for the argument `n`, or None if `n` is no integer."""
     return int(n) if isinstance(n, int | np.integer) else None
 
 
 def _images(options, shape):
-    """Return a check that images have this shape and the dtype requested in `options`."""
+    """Return a function that checks that images have this shape and the dtype requested in `options`."""
 
     def check(result):
         return oracle.images(shape, np.dtype(options.get("dtype", "float32")))(result)
@@ -203,7 +203,7 @@ def _reconstruct(trial, model, path):
 
 
 def _of_any_rows(options, shape):
-    """Return a check of images whose last axes are `shape`, with any number of axes before them."""
+    """Return a function that checks images of shape (..., *shape): the number of leading axes is free."""
 
     def check(result):
         axes = (None,) * (result.ndim - len(shape))

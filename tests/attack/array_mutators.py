@@ -140,7 +140,7 @@ class Members:
     def content(self, random, bomb):
         """Return the bytes of the archive, sometimes with a damaged header.
 
-        bomb: a raw deflate stream that inflates to a huge size, and that size in bytes.
+        bomb: a pair of a raw deflate stream and the huge size in bytes that it inflates to.
         """
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", self.method) as archive:
@@ -170,9 +170,9 @@ def patched(random, data):
 
 
 def with_member(data, name, packed, size):
-    """Add a member that is already deflated to a zip archive, in place of any member of the same name.
+    """Add an already compressed member to a zip archive, replacing any member of the same name.
 
-    data: bytes of the archive. packed: raw deflate stream. size: bytes that it inflates to.
+    data: bytes of the archive. packed: raw deflate stream of the member. size: size of the inflated member in bytes.
     """
     stream = io.BytesIO(data)
     with zipfile.ZipFile(stream) as archive:

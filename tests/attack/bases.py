@@ -51,7 +51,7 @@ def artifacts():
 
 
 def read_artifact(folder):
-    """Read the artifact in a folder; its model card and preview become one byte each, for speed."""
+    """Read an artifact from a folder. For speed, its model card and preview are replaced by one byte each."""
     manifest = json.loads((folder / "manifest.json").read_text())
     artifact = Artifact(manifest, {name: (folder / name).read_bytes() for name in manifest["files"]})
     artifact.files |= {name: b"-" for name in ("README.md", "preview.png") if name in artifact.files}
@@ -150,9 +150,9 @@ def _with_log_variances(content, latent_dim):
 
 
 def set_arrays(artifact, name, arrays):
-    """Replace the statistics of an artifact, and declare them in its manifest.
+    """Store arrays as the statistics of an artifact, and list them in its manifest.
 
-    arrays: arrays of any shapes, by name.
+    name: name of the `.npz` file. arrays: arrays of any shapes, by name.
     """
     artifact.files[name] = save_npz(arrays)
     artifact.manifest["latents"] = [
@@ -167,7 +167,7 @@ def load_npz(content):
 
 
 def save_npz(arrays, save=np.savez):
-    """Return the bytes of an `.npz` file. arrays: arrays of any shapes, by name. save: the writer of numpy."""
+    """Return the bytes of an `.npz` file. arrays: arrays of any shapes, by name. save: np.savez or one like it."""
     stream = io.BytesIO()
     save(stream, **arrays)
     return stream.getvalue()
@@ -223,7 +223,7 @@ def gzipped(content):
 
 
 def zeros(head=b""):
-    """Make a decompression bomb of `head` and BOMB_MB of zeros.
+    """Make a decompression bomb: `head` and then BOMB_MB megabytes of zeros, compressed.
 
     Returns the raw deflate stream, and the size in bytes that it inflates to.
     """

@@ -91,7 +91,7 @@ LONG_COUNTS = range(100, 2**40 + 1)  # counts that are valid but take too long f
 
 
 def generated(trial, fixtures):
-    """Make a random command line: its words, the bytes of standard input, and environment variables."""
+    """Make a random command line. Returns its arguments, the bytes of standard input, and environment variables."""
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
     _write_inputs(trial, fixtures, fixtures.artifacts[name])
@@ -127,7 +127,7 @@ def _input(random):
 
 
 def _value(trial, option):
-    """Choose a value for an option, as a list of one word; the list is empty for a flag."""
+    """Choose a value for an option. Returns a list of this value, or an empty list for a flag."""
     values = OPTIONS[option]
     if not values:
         return []

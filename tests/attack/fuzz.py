@@ -208,7 +208,7 @@ class Runner:
 
 
 def work(options):
-    """Run the trials of a worker, in its process. Report the number of each trial before it and its result after it."""
+    """Run a worker's trials, in its process. Report a trial's number before it starts and its result when it ends."""
     import resource
 
     runner = Runner(load(options.readers), options.seed, options.folder)

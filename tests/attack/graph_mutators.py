@@ -170,7 +170,7 @@ def _scaled(random, model, out):
 
 
 def _grown(random, model, out):
-    """Make an operator that sets the size of its output by a constant, which may be huge or negative."""
+    """Make an operator whose output size is given by a constant, which may be huge or negative."""
     size = random.choice((1, 2, 2**16, 2**20, 2**33, -1))
     rank = random.choice((1, 2, 3, 4))
     op = random.choice(("Tile", "Expand", "Reshape", "Pad", "Resize", "ConstantOfShape", "Range", "OneHot"))
@@ -251,7 +251,7 @@ def other_tensor(random, model):
 
 
 def external_data(random, model):
-    """Declare that a weight is stored in another file, which does not exist."""
+    """Declare that the values of a weight are stored in another file, which does not exist."""
     tensor = _initializer(random, model)
     if random.random() < 0.8:
         tensor.data_location = TensorProto.EXTERNAL
@@ -265,7 +265,7 @@ def external_data(random, model):
     ):
         if random.random() < 0.8:
             tensor.external_data.add(key=key, value=value)
-    if random.random() < 0.3:  # also in an attribute, because a check may only look at the list of initializers
+    if random.random() < 0.3:  # use the tensor in an attribute too: a check may inspect initializers only
         node = model.graph.node.add(op_type="Constant", output=["elsewhere"])
         node.attribute.append(helper.make_attribute("value", tensor))
 

@@ -27,7 +27,7 @@ KINDS = (
 
 
 def mutated(random, content, bomb):
-    """Make random changes to an image file. content: its bytes. bomb: a raw deflate stream that inflates to BOMB_MB."""
+    """Make random changes to an image file. content: its bytes. bomb: a raw deflate stream of huge inflated size."""
     if content.startswith(HEAD) and random.random() < 0.7:
         parts = chunks(content)
         for _ in range(random.choice((1, 1, 2, 4))):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kill_points import KillPoints
 
-TIME_LIMIT = 120.0  # time limit of a run in seconds, many times what it needs
+TIME_LIMIT = 120.0  # time limit of a run in seconds; a run needs far less
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 LAST_POINT = "after the last change"
 
@@ -95,7 +95,7 @@ class Children:
                 points.pass_point(LAST_POINT)
             if record:
                 self.points_file.write_text(json.dumps(points.names[:-1]))
-        except KeyboardInterrupt:  # raised by a signal before or after the command
+        except KeyboardInterrupt:  # a SIGINT arrived just before or after the command ran
             exit_code = 128 + signal.SIGINT
         except BaseException:
             traceback.print_exc()

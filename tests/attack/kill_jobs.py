@@ -21,12 +21,12 @@ PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --ov
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command that is killed and then continued. Its paths are relative to the folder that it runs in.
+    """A command that is killed and then continued. It runs in a copy of the folder `before`.
 
-    command: the words of the command. target: the folder whose content is compared. before: the folder that is copied
-    to run the command in. resumable: if one of these files exists after a kill, the words `resume` continue the
-    command; otherwise it is run again. artifact: whether the target is an artifact, which must be complete after every
-    kill.
+    command: arguments of the command. target: the folder whose final content is compared. resumable: files that can be
+    resumed from. If one of them exists after a kill, a command with the arguments `resume` is run; otherwise `command`
+    is run again. artifact: whether the target is an artifact, which must be complete after every kill. The paths of
+    `target` and `resumable` are relative to the copy.
     """
 
     name: str
@@ -43,9 +43,10 @@ class Job:
 
 
 def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]], None]) -> list[Job]:
-    """Make the jobs of these names, and the folders that they start from.
+    """Make the jobs with the names in `wanted`, and the folders that they start from.
 
-    run: runs a command in a folder; it makes those folders.
+    scratch: the folder to make them in. run: a function that runs a command in a folder; it is called for each command
+    of PREPARATION that the jobs need.
     """
     stages = [scratch / "before" / str(number) for number in range(len(PREPARATION) + 1)]
     make_data(stages[0])

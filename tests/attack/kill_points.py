@@ -23,7 +23,7 @@ class KillPoints:
         self.paused = False
 
     def hook(self, event: str, arguments: tuple) -> None:
-        """Count a kill point if the event changes the folder. An audit hook, see sys.addaudithook."""
+        """Count a kill point if the audit event (see sys.addaudithook) is a change of the folder."""
         if self.paused:
             return
         self.paused = True  # ignore the events that this method itself causes
@@ -37,7 +37,7 @@ class KillPoints:
             self.paused = False
 
     def end_write(self) -> None:
-        """Count a kill point inside the write that has just ended; a kill there leaves half of the file."""
+        """Count a kill point in the middle of the last write. Before a kill there, cut the file to half its length."""
         file = Path(self.last_opened)
         if self.last_opened and file.is_file() and file.stat().st_size:
             if len(self.names) == self.kill_at:

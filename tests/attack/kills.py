@@ -32,7 +32,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"): 
     os.environ.setdefault(variable, "1")  # one thread, because a forked child does not have the threads of its parent
 
 SECOND_KILL = 0.2  # fraction of killed runs that are killed again when they are continued
-SECOND_KILL_POINTS = 15  # the second kill is at a random one of this many first kill points
+SECOND_KILL_POINTS = 15  # a second kill is at a random kill point with a number below this
 Files = dict[str, str]
 
 
@@ -87,7 +87,7 @@ class Harness:
         self.counts["signals"] += 1
         self.signals[f"{job.name} {number.name}"] += 1
         where = f"{number.name} after {moment:.3f} s"
-        if exit_code not in (0, -number, 128 + number):  # it is -number if signals were not handled yet
+        if exit_code not in (0, -number, 128 + number):  # -number: the signal came before aegen handles signals
             self.lost.append(f"{job.name}, {where}: exit {exit_code}: {self.children.last_line()}")
         self.continue_job(job, folder, where)
 
@@ -154,9 +154,10 @@ def contents(folder: Path) -> Files:
 def attack(
     jobs: list[Job], harness: Harness, *, kills: int, repeat: int, points: int | None, log: Callable[[str], None]
 ) -> None:
-    """Kill each job at every kill point, `repeat` times; then send signals until there have been `kills` kills.
+    """Kill each job `repeat` times at each chosen kill point, then send random signals.
 
-    points: number of random kill points to use in each job, or None for all.
+    kills: signals are sent until the total number of kills is at least this. points: number of kill points to choose
+    at random in each job, or None for all.
     """
     for job in jobs:
         harness.record(job)

@@ -106,7 +106,7 @@ INDEPENDENT_KEYS = (
 
 
 def gentle(random, manifest):
-    """Change a value of a manifest that no other file of the artifact depends on, in place."""
+    """Change, in place, a random value of a manifest on which no other file of the artifact depends."""
     manifest |= random.choice(({}, {"notes": "n"}, {"sigma": 0.5}, {"macs": {"encoder.onnx": 5}}, {"unknown": [1]}))
     key = random.choice([key for key in INDEPENDENT_KEYS if key in manifest])
     path = random.choice([(key, *rest) for rest in paths(manifest[key])])

@@ -66,7 +66,7 @@ class Trial:
     def call(self, function, check=lambda result: None):
         """Call `function` and return its result, or None if it raises.
 
-        check: returns what is wrong with the result, as text, or None.
+        check: a function of the result that returns what is wrong with it, as text, or None.
         """
         if self.measure and self.before is None:
             self.measure.reset()
@@ -253,13 +253,13 @@ def settle():
             thread.join()
 
 
-# The functions below check results. A check returns what is wrong, as text, or None.
+# The functions below check a result, or return a function that does. Checking returns what is wrong, as text, or None.
 
 
 def images(shape, dtype=np.float32):
-    """Return a check that images have a shape and dtype, and finite values (floats in [0, 1]).
+    """Return a function that checks the shape and dtype of images, and that floats are finite and in [0, 1].
 
-    shape: None stands for any size of an axis.
+    shape: None in it stands for an axis of any size.
     """
 
     def check(result):
@@ -272,7 +272,10 @@ def images(shape, dtype=np.float32):
 
 
 def array(shape, dtype=np.float32):
-    """Return a check that an array has a shape, a dtype and finite values. shape: None stands for any size."""
+    """Return a function that checks the shape and dtype of an array, and that its values are finite.
+
+    shape: None in it stands for an axis of any size.
+    """
 
     def check(result):
         if not isinstance(result, np.ndarray | np.generic):
@@ -287,7 +290,7 @@ def array(shape, dtype=np.float32):
 
 
 def log_densities(shape):
-    """Return a check that log densities are float64 of this shape, and neither NaN nor +inf."""
+    """Return a function that checks that log densities are float64 of this shape, and neither NaN nor +inf."""
 
     def check(result):
         if result.dtype != np.float64 or result.shape != shape:
@@ -298,7 +301,7 @@ def log_densities(shape):
 
 
 def image_set(result):
-    """Check images that were read: shape (n, H, W) or (n, H, W, 3), not empty, bool, integer or float."""
+    """Check that images read from a file are a non-empty array of 3 or 4 axes, of a bool, integer or float dtype."""
     if not isinstance(result, np.ndarray) or result.dtype.kind not in "uifb":
         return f"{getattr(result, 'dtype', type(result))} instead of images"
     if result.ndim not in (3, 4) or result.size == 0:
@@ -307,6 +310,6 @@ def image_set(result):
 
 
 def verified(result):
-    """Check that the numbers of a Verification are not NaN."""
+    """Check that no number in a Verification, the result of `verify`, is NaN."""
     numbers = [*result.largest_difference.values(), result.rtol, result.atol]
     return "differences that are NaN" if any(np.isnan(number) for number in numbers) else None

@@ -20,7 +20,7 @@ ROWS = 3  # number of images or latents in a call
 
 
 class Fixtures:
-    """What all trials of a worker share: valid inputs to mutate, open models, and the current trial."""
+    """Objects that all trials of a worker share: valid inputs to mutate, open models, and the current trial."""
 
     def __init__(self, folder):
         self.artifacts = bases.artifacts()
@@ -135,7 +135,7 @@ def graphs(trial, fixtures):
     name = random.choice([name for name in artifact.files if name.endswith(".onnx")])
     artifact.files[name] = graph_mutators.mutated(random, artifact.files[name])
     trial.remember(artifact.files[name])
-    if random.random() < 0.05:  # sometimes change the tensors that the manifest declares too
+    if random.random() < 0.05:  # sometimes also change the declaration of a tensor in the manifest
         tensor = random.choice(artifact.manifest["graphs"][name][random.choice(("inputs", "outputs"))])
         key = random.choice(list(tensor))
         tensor[key] = mutators.similar(random, tensor[key])

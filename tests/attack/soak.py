@@ -26,7 +26,7 @@ from pathlib import Path
 
 TINY = Path(__file__).parents[1] / "tiny" / "grey"
 THREADS = 3  # number of threads that use the model while the main thread forks
-MAX_SECONDS = 30.0  # time limit of a child, many times what it needs on a busy machine
+MAX_SECONDS = 30.0  # time limit of a child, which needs far less even on a busy machine
 SAMPLES = 700  # samples in a call: enough to be divided among the threads of a model
 FRESH_INTERVAL = 4.0  # seconds between starts of new processes
 WARM_UP = 0.2  # fraction of the run before memory is first measured
@@ -102,7 +102,7 @@ class Soak:
         return round(growth, 1)
 
     def _use(self, number):
-        """Use the model in a thread until the run stops. number: seeds the random choices."""
+        """Use the model in a thread until the run stops. number: index of the thread, part of the seed."""
         import aegen
 
         choose = random.Random(f"{self.seed} {number}")

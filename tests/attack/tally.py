@@ -46,9 +46,9 @@ class Tally:
             entry["trials"].append(number)
 
     def depth(self, stages_of):
-        """Count, by reader and stage, the trials that reached the stage.
+        """Return the number of trials that reached each stage, by reader and stage.
 
-        stages_of: returns the stages that trials of a reader can reach.
+        stages_of: a function that returns the stages that trials of a reader can reach.
         """
         return {
             reader: {
@@ -60,7 +60,7 @@ class Tally:
 
 
 def report(options, tally, module, seconds):
-    """Make the report of a run, as values that can be written as JSON. module: the module of readers."""
+    """Make the report of a run, as values that can be written as JSON. module: the module that defines the readers."""
     depth = tally.depth(module.stages_of)
     hashes = {
         reader: round(depth[reader]["hash passed"] / max(1, depth[reader]["given"]), 3)

@@ -26,7 +26,7 @@ def image(trial, fixtures):
 
 
 def read_and_encode(trial, fixtures, source, name=None):
-    """Read images as commands do, and encode them if they fit a model. name: the model that they were made for."""
+    """Read images as commands do, and encode them with a model if they fit it. name: the model to prefer, or None."""
     random = trial.random
     name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
     model = fixtures.models[name]
@@ -64,7 +64,7 @@ def array(trial, fixtures):
 
 
 def _slice(trial):
-    """Choose a slice to write after a path, such as `[0:2]`; most often none."""
+    """Choose the text of a slice to append to a path, such as `[0:2]`; often the empty text."""
     text = trial.random.choice(("", "", "", "[0:2]", "[1]", trial.random.choice(command_lines.SLICES)))
     trial.texts.append(text)
     return text
