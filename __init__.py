@@ -1,15 +1,16 @@
 """aegen: small generative autoencoders, run anywhere on a CPU.
 
     import aegen
-    model = aegen.load()                 # the shipped default; or a name, or a path
+    model = aegen.load()                 # the default model; load() also takes a model's name or its path
     images = model.sample(64, seed=0)    # float32 (64, 28, 28) in [0, 1]
 
-Importing this package imports almost nothing: numpy and onnxruntime are imported on the first use of a name (PEP 562).
+Importing this package is fast: it imports numpy and onnxruntime only when `load`, `Autoencoder` or `AegenError` is
+first used, through a module-level `__getattr__` (PEP 562).
 """
 
-from .runtime import forks  # imports almost nothing; it makes forks wait for imports in other threads
+from .runtime import forks  # makes os.fork() wait until other threads have finished their imports
 
-TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
+TYPE_CHECKING = False  # type checkers take it to be True; this saves the import of typing.TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 

@@ -1,20 +1,20 @@
-"""The start of `aegen` and `python -m aegen`: signal handlers are installed before any slow import."""
+"""Entry point of `aegen` and `python -m aegen`. It installs signal handlers before any slow import."""
 
 import os
 import signal
 
-TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
+TYPE_CHECKING = False  # type checkers take it to be True; this saves the import of typing.TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import NoReturn
 
-SIGNAL_EXIT = 128  # a process that signal n ended has the exit code 128 + n in shells
+SIGNAL_EXIT = 128  # shells report the exit code 128 + n for a process that was ended by signal n
 
 
 def exit_at_once(number: int, frame: object) -> "NoReturn":
-    """Signal handler that exits with the exit code of the signal, and prints one line for Ctrl-C.
+    """Signal handler that ends the process with the exit code 128 + signal number; for Ctrl-C it prints a line first.
 
-    It raises no exception, because an import that is interrupted could catch or replace it. While modules are imported,
-    nothing needs to be cleaned up.
+    It raises no exception, because the import that it interrupts could catch the exception or replace it by another.
+    Nothing needs to be cleaned up, because no output is written while modules are imported.
     """
     if number == signal.SIGINT:
         try:
@@ -27,7 +27,7 @@ def exit_at_once(number: int, frame: object) -> "NoReturn":
 def program() -> "NoReturn":
     """Run the command line, and exit without Python's orderly shutdown.
 
-    All output is written by then, and the shutdown would take a tenth of the time that sampling a grid takes.
+    All output has been written by then, and the shutdown would take a tenth of the run time of `aegen sample`.
     """
     from .cli import main
 

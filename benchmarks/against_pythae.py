@@ -1,6 +1,8 @@
-"""Compare pythae's RAE-L2 and VAE with an artifact of aegen, with equal images, networks and training hyperparameters.
+"""Compare the RAE-L2 and the VAE of the library pythae with an aegen model.
 
-Needs the extra `train` and `pip install pythae==0.1.2`. Prints a table in Markdown, and writes JSON with --json FILE.
+pythae's models are trained on the same images, with the same networks and hyperparameters, as the aegen model was.
+Needs aegen's extra `train` and `pip install pythae==0.1.2`. Prints a table in Markdown, and writes JSON with --json
+FILE.
 
     python benchmarks/against_pythae.py --like mnist-fast --data mnist --json against_pythae.json
 """
@@ -42,20 +44,20 @@ from pythae.samplers import (
 from pythae.trainers import BaseTrainerConfig, CoupledOptimizerTrainerConfig
 
 COMPONENTS = 50  # components of the Gaussian mixture; pythae's default is 10
-MAF_EPOCHS = 100  # training epochs of the masked autoregressive flow; pythae's default
-# Hyperparameters that pythae's models share with the artifact.
+MAF_EPOCHS = 100  # training epochs of the masked autoregressive flow; 100 is pythae's default
+# Hyperparameters that pythae's models take from the recipe of the aegen model.
 SHARED = ("network", "widths", "channels", "latent_dim", "epochs", "batch_size", "learning_rate")
 
 
 class Encoder(BaseEncoder):  # type: ignore[misc]
-    """An encoder of aegen with pythae's interface. For a VAE it returns means and log variances."""
+    """Wraps an encoder network of aegen in pythae's interface. For a VAE it returns means and log variances."""
 
     def __init__(self, network: torch.nn.Module, latent_dim: int, variational: bool) -> None:
         super().__init__()
         self.network, self.latent_dim, self.variational = network, latent_dim, variational
 
     def forward(self, images: torch.Tensor) -> ModelOutput:
-        """Images (n, 1, H, W) -> latents (n, d); for a VAE means (n, d) and log variances (n, d)."""
+        """Images (n, 1, H, W) -> latents (n, d); for a VAE, their posterior means and log variances, each (n, d)."""
         outputs = self.network(images)
         if not self.variational:
             return ModelOutput(embedding=outputs)
@@ -64,7 +66,7 @@ class Encoder(BaseEncoder):  # type: ignore[misc]
 
 
 class Decoder(BaseDecoder):  # type: ignore[misc]
-    """A decoder of aegen with pythae's interface."""
+    """Wraps a decoder network of aegen in pythae's interface."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -76,10 +78,10 @@ class Decoder(BaseDecoder):  # type: ignore[misc]
 
 
 def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -> BaseAE:
-    """Train pythae's model with pythae's pipeline, and return it with the weights of the best epoch.
+    """Train one of pythae's models with pythae's training pipeline, and return it with the weights of its best epoch.
 
-    The recipe's kind selects the model: a VAE, or an RAE-L2 for any other kind. images: training and validation images,
-    float32 (n, C, H, W) in [0, 1].
+    The model is a VAE if `recipe.kind` is "vae", and otherwise an RAE-L2. images: the training images and the
+    validation images, each float32 (n, C, H, W) in [0, 1].
     """
     shape, d = tuple(images[0].shape[1:]), recipe.latent_dim
     variational = recipe.kind == "vae"
@@ -111,9 +113,9 @@ def train(recipe: Recipe, images: list[torch.Tensor], seed: int, folder: Path) -
 
 
 def samplers(model: BaseAE, images: list[torch.Tensor], seed: int, folder: Path) -> Iterator[tuple[str, BaseSampler]]:
-    """Fit pythae's samplers to a trained model, and yield each with its name.
+    """Fit pythae's samplers (priors over latents) to a trained model. Yields the name of each prior and its sampler.
 
-    images: training and validation images, float32 (n, C, H, W) in [0, 1].
+    images: the training images and the validation images, each float32 (n, C, H, W) in [0, 1].
     """
     if isinstance(model, VAE):
         yield "N(0, I)", NormalSampler(model)
@@ -144,7 +146,7 @@ def reconstructions(model: BaseAE, reference: ReferenceSet) -> ScoredImages:
 
 @torch.inference_mode()
 def samples(sampler: BaseSampler, reference: ReferenceSet, seed: int) -> ScoredImages:
-    """Sample as many images as there are test images."""
+    """Sample as many images as there are test images with one of pythae's samplers."""
     torch.manual_seed(seed)
     return ScoredImages(reference, grey_levels(sampler.sample(num_samples=len(reference), batch_size=500)))
 
@@ -160,7 +162,7 @@ def megabytes(model: BaseAE) -> float:
 
 
 def main() -> None:
-    """Train pythae's models, score them beside the artifact and print the comparison."""
+    """Train pythae's models, score them and the aegen model, and print one table with all scores."""
     options = parsed_options()
     logging.disable(logging.INFO)
     artifact = aegen.load(options.like)
@@ -209,7 +211,7 @@ def parsed_options() -> argparse.Namespace:
 
 
 def write_json(file: Path, reports: list[Report], seconds: dict[str, float]) -> None:
-    """Write the reports, in the form that `aegen evaluate --json` prints, and the training times."""
+    """Write the reports, each as `aegen evaluate --json` prints it, and the training times in seconds."""
     rows = [json.loads(tables.as_json(report)) for report in reports]
     file.write_text(json.dumps({"reports": rows, "training_seconds": seconds}, indent=1))
 

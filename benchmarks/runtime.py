@@ -1,14 +1,16 @@
-"""Compare the speed of aegen's methods with onnxruntime alone, torch, OpenVINO, numpy and a matrix product.
+"""Compare the speed of aegen's methods with onnxruntime alone, torch, OpenVINO and numpy, on the same networks.
 
-Needs the extra `train`; `pip install openvino` adds OpenVINO. Prints three tables in Markdown, and writes JSON with
---json FILE:
+Needs aegen's extra `train`; OpenVINO is included if it is installed (`pip install openvino`). Prints three tables in
+Markdown, and writes JSON with --json FILE:
 
-* encoding and decoding: microseconds per image of aegen and of the other libraries, and how many times as fast aegen is
-* every method: images per second, and the ratio of its time to onnxruntime alone
-* decoding by four threads that share a model
+* encoding and decoding: microseconds per image of aegen and of the other libraries, how many times as fast aegen is,
+  and its speed as a fraction of the machine's peak, which is measured by a matrix product
+* every method: images per second, and the ratio of its time to the time of onnxruntime alone
+* decoding by four threads that share a model: how many times as fast they are as one thread
 
-The other libraries, called peers, run the same network with the fastest of a few batch sizes. They drop their results,
-which aegen keeps. torch and numpy use random weights, which take the same time.
+The other libraries, called peers, run with the fastest of a few batch sizes. Their results are discarded after each
+batch, whereas aegen returns all results in one array. torch and numpy use random weights, which does not affect their
+speed.
 
     python benchmarks/runtime.py mnist-ae mnist --json runtime.json
 """
@@ -43,14 +45,14 @@ from aegen.train.networks import build
 from threadpoolctl import threadpool_limits
 
 CHUNKS = (128, 512, 2048)  # batch sizes to try with each other library; the fastest is reported
-CALLERS, SHARED_LATENTS = 4, 8192  # threads that share one model, and latents that each thread decodes in a call
+CALLERS, SHARED_LATENTS = 4, 8192  # number of threads that share one model; latents that each decodes per call
 MATRIX_SIDE = 1024  # side of the square matrices with which the machine's peak speed is measured
 
 Run = Callable[[np.ndarray], object]
 
 
 def main() -> None:
-    """Measure, and print the three tables."""
+    """Measure all speeds, print the three tables, and write the results as JSON if --json is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=["mnist-ae", "mnist"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 64, 1024, 65_536])
@@ -68,7 +70,7 @@ def main() -> None:
 
 
 def beside_peers(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Print the table that compares encoding and decoding with the other libraries, and return its rows."""
+    """Compare encoding and decoding by aegen and by the other libraries. Prints the table and returns its rows."""
     rows: list[dict[str, Any]] = []
     for name, encode, threads, n in itertools.product(options.models, (True, False), options.threads, options.batches):
         rows.append(measure(name, encode, n, threads, options.seconds))
@@ -85,7 +87,7 @@ def beside_peers(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def beside_onnxruntime(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Print the table that compares every method with onnxruntime alone, and return its rows."""
+    """Compare every method of aegen with onnxruntime alone. Prints the table and returns its rows."""
     print("\n| model | method | threads | batch | images/s | x onnxruntime |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     rows: list[dict[str, Any]] = []
@@ -98,7 +100,7 @@ def beside_onnxruntime(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def shared_by_threads(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Print the table for several threads that share a model, and return its rows."""
+    """Measure the speed of several threads that share a model. Prints the table and returns its rows."""
     print("\n| model | threads that share it | cores | gain | same images |")
     print("| --- | ---: | ---: | ---: | --- |")
     rows = [measure_shared(name, options.seconds) for name in options.models]
@@ -110,14 +112,14 @@ def shared_by_threads(options: argparse.Namespace) -> list[dict[str, Any]]:
 def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> dict[str, Any]:
     """Measure the microseconds per image of aegen and of the other libraries, and the ratios of their speeds.
 
-    Times are medians; each other library has its best batch size. encode: encode n images if true, otherwise decode n
-    latents.
+    Every time is a median of repeated runs. For each other library, the time with its fastest batch size is reported.
+    encode: whether to encode n images; if false, n latents are decoded.
     """
     folder = find(name)
     model = aegen.load(folder, threads=threads)
     latents = model.sample_latents(n, seed=0)  # (n, d)
-    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # (n, H, W[, 3])
-    calls: dict[tuple[str, int], Call] = {  # by library and batch size; 0: the library chooses the size
+    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # both are images (n, H, W[, 3])
+    calls: dict[tuple[str, int], Call] = {  # keys: library and batch size; 0: chosen by the library
         ("aegen", 0): lambda: model.encode(floats) if encode else model.decode(latents),
         ("aegen uint8", 0): lambda: model.encode(levels) if encode else model.decode(latents, dtype="uint8"),
     }
@@ -130,7 +132,7 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     with threadpool_limits(threads), torch.inference_mode():
         times = dict(zip(calls, interleaved(list(calls.values()), seconds), strict=True))
     medians = {key: statistics.median(values) for key, values in times.items()}
-    peak = MATRIX_SIDE**3 / medians.pop(("sgemm", 0))  # MACs per second
+    peak = MATRIX_SIDE**3 / medians.pop(("sgemm", 0))  # multiply-accumulate operations per second
     best = {peer: min((key for key in medians if key[0] == peer), key=medians.__getitem__) for peer, _ in medians}
     macs = model.manifest.macs.get(ENCODER if encode else DECODER, 0)
     return {
@@ -150,9 +152,9 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
 
 
 def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]:
-    """The other libraries by name, each with a function that runs one batch of tensors.
+    """Yield the name of each other library, and a function with which it runs the network on one batch.
 
-    The tensors are images (n, C, H, W) or latents (n, d).
+    A batch is images (n, C, H, W) if `encode` is true, otherwise latents (n, d).
     """
     artifact = Artifact.open(folder)
     graph, input_name, output_name = (ENCODER, "image", "latent") if encode else (DECODER, "latent", "image")
@@ -185,9 +187,10 @@ def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]
 
 
 def numpy_mlp(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch: np.ndarray) -> np.ndarray:
-    """A multilayer perceptron in numpy: matrix products and ReLUs, and a final sigmoid in a decoder.
+    """Run a multilayer perceptron in numpy: matrix products and ReLUs, and for a decoder a final sigmoid.
 
-    weights: matrix (a, b) and bias (b,) of each layer. batch: (n, ...). Returns latents (n, d) or pixels (n, p).
+    weights: matrix (a, b) and bias (b,) of each layer. encode: whether it is an encoder, not a decoder.
+    batch: images (n, C, H, W) for an encoder, latents (n, d) for a decoder. Returns latents (n, d) or pixels (n, p).
     """
     hidden = batch.reshape(len(batch), -1)
     for number, (matrix, bias) in enumerate(weights, 1):
@@ -198,7 +201,7 @@ def numpy_mlp(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch:
 
 
 def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
-    """A call that runs all rows (n, ...), in batches of `size`, and drops the results."""
+    """Return a function that runs `run` on all rows (n, ...) in batches of `size`, and discards the results."""
     batches = [rows[part] for part in slices(len(rows), size)]
 
     def call() -> None:
@@ -209,11 +212,11 @@ def chunked(run: Run, rows: np.ndarray, size: int) -> Call:
 
 
 def measure_shared(name: str, seconds: float) -> dict[str, Any]:
-    """Measure how much faster CALLERS threads that share a model decode than one thread with the same work."""
+    """Measure how much faster CALLERS threads that share a model finish the same decoding work than one thread."""
     model = aegen.load(name, threads=1)
     latents = model.sample_latents(SHARED_LATENTS, seed=0)  # (n, d)
 
-    def decode(_: int) -> np.ndarray:  # (n, H, W[, 3])
+    def decode(_: int) -> np.ndarray:  # returns images (n, H, W[, 3])
         return model.decode(latents, dtype="uint8")
 
     expected = decode(0)

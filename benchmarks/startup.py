@@ -1,6 +1,7 @@
-"""Measure how long aegen's commands take to start, compared with the imports and sessions that they need.
+"""Measure how long aegen's commands take, compared with importing the libraries and opening the onnxruntime sessions.
 
-Prints JSON: medians in milliseconds, and ratios. Run it with the Python of an environment in which aegen is installed.
+Prints JSON: median times in milliseconds, and ratios of these medians. Run it with the Python of an environment in
+which aegen is installed.
 
     python benchmarks/startup.py
 """
@@ -27,7 +28,7 @@ for graph in sys.argv[1:]:
 
 
 def main() -> None:
-    """Run all commands in turn for several rounds, and print the median times."""
+    """Run every command once per round, for several rounds, and print the median times and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     rounds = parser.parse_args().rounds

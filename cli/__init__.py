@@ -1,4 +1,8 @@
-"""The command line. Each command is a module, imported only when it is used. It imports libraries only when it runs."""
+"""The command line. Each command is a module of its own.
+
+So that `aegen --help` is fast, a module is imported only when its command is used, and it imports other libraries than
+click only when the command runs.
+"""
 
 import os
 import sys
@@ -11,14 +15,15 @@ import click
 
 from .stopping import INTERRUPTED, raise_pending_signal, signals_as_exceptions
 
-REMEDIES = {  # texts in the library's error messages, and the texts that the command line prints instead
+REMEDIES = {  # maps a text in the library's error messages to what the command line prints instead
     "Pass resize=True": "Use --resize",
     "Give the training data": "Pass the training data with --data",
     "allow that the artifact is overwritten": "pass --overwrite",
 }
-MAX_WORD = 400  # characters of one word in an error message; longer words, from the user's input, are shortened
+MAX_WORD = 400  # most characters of a word in a usage error; longer words, copied from user input, are shortened
 
-# The commands by purpose. Their short descriptions are here so that `aegen --help` imports no command.
+# Commands grouped by purpose, with short descriptions. The descriptions are here rather than in the commands, so that
+# `aegen --help` need not import the commands.
 SECTIONS = {
     "Use a model": {
         "sample": "Sample new images.",
@@ -47,7 +52,7 @@ SECTIONS = {
 
 
 class _Commands(click.Group):
-    """A group of commands. Each is imported only when it is used, and the help lists them by purpose."""
+    """A click group that imports a command only when it is used, and whose help lists the commands by purpose."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for names in SECTIONS.values() for name in names]
@@ -65,7 +70,7 @@ class _Commands(click.Group):
                 raise_pending_signal()
                 return result
         except KeyboardInterrupt:
-            raise click.Abort from None  # because click prints an empty line for KeyboardInterrupt
+            raise click.Abort from None  # avoids the empty line that click prints for KeyboardInterrupt
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -87,11 +92,11 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: with 0 after success, 2 for wrong usage, 1 for another error, 130 after Ctrl-C.
 
-    An error prints one line.
+    An error message is one line, without a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a stream is None if the caller has closed it
-            stream.reconfigure(errors="backslashreplace")  # escapes characters that the encoding lacks
+        if isinstance(stream, TextIOWrapper):  # a stream is None if it was closed before the start
+            stream.reconfigure(errors="backslashreplace")  # escapes characters that the stream's encoding lacks
     try:
         try:
             exit_code = cli.main(arguments, prog_name="aegen", standalone_mode=False)
@@ -108,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         exit_code = INTERRUPTED
-    except BrokenPipeError:  # the program that reads our output has ended
+    except BrokenPipeError:  # the program that reads our output, such as `head`, has ended
         _drop_output()
         exit_code = 1
     except Exception as error:  # for any error, the user sees one line and no traceback
@@ -122,17 +127,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _drop_output() -> None:
-    """Discard output that is still buffered. Python would try to write it again at exit, and print another error."""
+    """Redirect standard output to the null device, so that flushing its buffer at exit does not fail a second time."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _shortened(message: str, arguments: Sequence[str] | None) -> str:
-    """The message of a usage error as one line. Long values from the user are shortened as in library errors."""
+    """Turn the message of a usage error into one line, and shorten long arguments and environment values in it."""
     from ..runtime.errors import shortened
 
     values = [*(sys.argv[1:] if arguments is None else arguments), *os.environ.values()]
-    values += [value.partition("=")[2] for value in values]  # the value of --option=value
+    values += [value.partition("=")[2] for value in values]  # for --option=value also `value` alone
     for text in sorted({*values}, key=len, reverse=True):
         for form in (text, repr(text)[1:-1]):
             if len(form) > len(shortened(form)):
@@ -141,7 +146,7 @@ def _shortened(message: str, arguments: Sequence[str] | None) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    """The message of any exception as one line. The name of its class is added if the error is unexpected."""
+    """Describe any exception in one line. Exceptions that are not expected are shown with the name of their class."""
     from ..files.output_errors import WRITE_ERRORS, output_error
     from ..runtime.errors import AegenError
 
@@ -151,7 +156,7 @@ def _one_line(error: Exception) -> str:
             text = text.replace(in_python, as_option)
         return text
     if isinstance(error, OSError) and error.filename is None and error.errno in WRITE_ERRORS:
-        return str(output_error("standard output", error))  # errors of other files have a filename
+        return str(output_error("standard output", error))  # only errors of standard output have no filename
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def command(argument: str | None, model: str | None, seconds: float, threads: int | None, as_json: bool) -> None:
     """Measure how fast a model encodes, decodes and samples on this machine.
 
-    Each line is for one method and one number of images in a call. It shows the median time of many calls, and the
-    ratio of this time to that of onnxruntime alone on the same graphs and prepared arrays. Their calls alternate.
+    Each line is for one method and one number of images per call. It shows the median time of many calls, and the
+    ratio of this time to the time of onnxruntime alone, which runs the same graphs on arrays that were prepared before.
+    Calls of the method and of onnxruntime alternate.
     --json prints a list of {"method", "batch", "seconds", "onnxruntime_ratio"}.
 
     \b

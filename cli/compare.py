@@ -1,4 +1,4 @@
-"""`aegen compare`: models and priors in one table."""
+"""`aegen compare`: show the scores of several models and priors in one table."""
 
 import click
 
@@ -36,7 +36,7 @@ def command(
     """Score models and priors side by side.
 
     A model is a shipped name or the path of an artifact; `:PRIOR` after it chooses one of its priors. The last row of
-    the table holds the reference values: the scores of real training images in place of samples.
+    the table holds the reference values: the scores that real training images get in place of samples.
     `--format json` prints a list of the objects that `aegen evaluate --json` prints.
 
     \b
@@ -50,7 +50,7 @@ def command(
     pairs = [_model_and_prior(model) for model in models]
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
-        loaded[name].sample_latents(0, prior=prior)  # raises an error for an unknown prior before the work begins
+        loaded[name].sample_latents(0, prior=prior)  # raises an error for an unknown prior before scoring begins
     dataset, reference = load_reference(data, split, extractor, count, threads)
     evaluator = Evaluator(reference, dataset.facts.name, split, seed)
     reports, reconstructions = [], {}

@@ -15,8 +15,8 @@ def command(
 ) -> None:
     """Turn latents into images.
 
-    LATENTS is an .npy or .npz file as `aegen encode` writes it, with a slice if you like, or - for standard input. If
-    an .npz holds the names of image files, the files of an output folder are named after them.
+    LATENTS is an .npy or .npz file as `aegen encode` writes it, optionally followed by a slice such as [0:10], or - for
+    standard input. If an .npz holds the names of image files, the files in an output folder get these names.
 
     \b
     aegen decode latents.npy -o images.png

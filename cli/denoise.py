@@ -50,7 +50,7 @@ def command(
     """Clean noisy images with a denoising autoencoder, by default the one that ships with aegen.
 
     A grid shows each noisy image above the cleaned one, and with --noise the original above both; other outputs
-    hold the cleaned images alone. Files of an output folder have the names of the image files.
+    hold the cleaned images alone. Files in an output folder get the names of the input files.
 
     \b
     aegen denoise scans/ -o cleaned/
@@ -68,12 +68,12 @@ def command(
     originals, count = image_set.images, len(image_set.images)
 
     def noisy_parts() -> Iterator[np.ndarray]:
-        """The original images with noise, in parts (k, H, W) or (k, H, W, 3)."""
+        """Yield the original images with added noise, in chunks (k, H, W) or (k, H, W, 3)."""
         random = np.random.default_rng(seed)
         return (with_noise(part, noise, random) for part in parts(originals))
 
     def layers_above() -> list[np.ndarray]:
-        """The images that a grid shows above the cleaned ones: arrays (n, H, W) or (n, H, W, 3)."""
+        """The images (n, H, W[, 3]) above the cleaned ones in a grid: originals and, with --noise, noisy images."""
         return [originals, np.concatenate(list(noisy_parts()))] if noise else [originals]
 
     inputs = noisy_parts() if noise else parts(originals)

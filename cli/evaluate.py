@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..evaluation.reference import ReferenceSet
     from ..runtime.autoencoder import Autoencoder
 
-NEAREST_SAMPLES, NEAREST_COLUMNS = 32, 16  # samples and columns of the grid that --nearest writes
+NEAREST_SAMPLES, NEAREST_COLUMNS = 32, 16  # number of samples and of columns in the grid of --nearest
 
 data_option = click.option("--data", default="mnist", show_default=True, metavar="NAME|PATH", help="Real images.")
 split_option = click.option(
@@ -95,11 +95,11 @@ def command(
 ) -> None:
     """Score a model's reconstructions of real images, and equally many samples.
 
-    Metrics of samples are shown with reference values: the scores of real training images in place of samples.
+    Metrics of samples are shown with reference values: the scores that real training images get in place of samples.
 
     --json prints one object: {"model", "prior", "temperature", "samples", "seed", "data", "split", "feature_extractor",
     "importance_samples", "megabytes", "macs", "metrics"}. Under "metrics" each metric that applies to the model has
-    "value", "reference" (or null) and "better": lower, higher or zero.
+    "value", "reference" (or null) and "better", which is "lower", "higher", or "zero" if values near 0 are best.
 
     \b
     aegen evaluate --data mnist
@@ -125,11 +125,11 @@ def command(
 def load_reference(
     data: str, split: str, extractor: str | None, count: int, threads: int | None
 ) -> "tuple[Dataset, ReferenceSet]":
-    """Load a data set, and make the reference set for `count` samples.
+    """Load a data set, and make the reference set: the real images with which `count` samples are compared.
 
-    split: "test" or "validation". extractor: the name or path of a feature extractor; None selects the one named after
-    the data set. Raises InputError when None selects one that was trained on other images; also raises the errors of
-    `FeatureExtractor`.
+    split: the images to compare with, "test" or "validation". extractor: the name or path of a feature extractor; None
+    selects the one named after the data set. Raises InputError when `extractor` is None and the one named after the
+    data set was trained on other images; also raises the errors of `find_feature_extractor` and `FeatureExtractor`.
     """
     from ..data.datasets import load
     from ..evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
@@ -150,7 +150,7 @@ def load_reference(
 def _refuse_early(
     model: "Autoencoder", prior: str | None, temperature: float | None, nearest: str | None, train_classifier: bool
 ) -> None:
-    """Raise errors for options that cannot work. It is called before the time-consuming part begins."""
+    """Raise an error if an option cannot work with this model, before the time-consuming evaluation begins."""
     from ..files.atomic import require_parent
     from ..images.outputs import GRID_SUFFIXES, output_format
     from ..runtime.errors import InputError
@@ -176,9 +176,9 @@ def _refuse_early(
 def _classifier_accuracy(
     reference: "ReferenceSet", seed: int, threads: int | None
 ) -> "Callable[[np.ndarray, np.ndarray], float]":
-    """A function that trains a classifier and returns its accuracy on the test images.
+    """Return a function that trains a classifier and returns its accuracy on the test images.
 
-    It takes the training images, uint8 (n, H, W[, 3]), and their labels, int64 (n,).
+    The function takes images to train on, uint8 (n, H, W[, 3]), and their labels, int64 (n,).
     """
     from ..data.images import LabelledImages
     from ..recipes.feature_extractor import FeatureExtractorRecipe
@@ -199,7 +199,7 @@ def _classifier_accuracy(
 def _write_nearest(
     output: str, samples: "np.ndarray", training_images: "np.ndarray", extractor: "FeatureExtractor"
 ) -> None:
-    """Write a grid that shows each sample above the training image with the nearest features.
+    """Write a grid that shows each sample above the training image whose features are nearest to the sample's.
 
     samples: uint8 (n, H, W[, 3]). training_images: uint8 (t, H, W[, 3]).
     """

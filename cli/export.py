@@ -46,9 +46,9 @@ import click
 def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
     """Make an artifact of a training run.
 
-    RUN is the folder of a run, whose best epoch is exported, or one of its .pt files. The exported files are
-    compared with torch at several batch sizes; if they differ, or anything else fails, no artifact is left behind. A
-    prior that `aegen train-prior` has written to the run is exported too.
+    RUN is the folder of a run, whose best epoch is exported, or one of its .pt files. The outputs of the
+    exported files are compared with those of torch at several batch sizes; if they differ, or anything else fails, no
+    artifact is left behind. A prior that `aegen train-prior` has written to the run is exported too.
 
     \b
     aegen export runs/ae -o my-artifact

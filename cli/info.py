@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def command(argument: str | None, model: str | None, as_json: bool) -> None:
     """Show what a model is and what it was made from.
 
-    --json prints {"path", "bytes", "manifest"}: the folder, the size of its files, and the content of `manifest.json`.
+    --json prints {"path", "bytes", "manifest"}: the folder, the total size of its files, and the content of
+    `manifest.json`.
 
     \b
     aegen info
@@ -42,7 +43,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
 
 
 def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
-    """The lines to print: a value as text for each name."""
+    """The facts to print, as text, by the name that is printed beside each."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     data, parity = manifest.data, manifest.parity
@@ -70,7 +71,7 @@ def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
 
 
 def _prior(manifest: "Manifest", name: str) -> str:
-    """A line about a prior: its name, its log-likelihood if known, and a learned prior's number of evaluations."""
+    """Describe a prior: its name, log likelihood if known, and a learned prior's network evaluations per latent."""
     likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)
     facts = f"{name:<9}" + (" " * 14 if likelihood is None else f" {likelihood:8.2f} nats")
     return facts.rstrip() + (f"  learned, evaluations: {learned.evaluations}" if learned else "")

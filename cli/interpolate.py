@@ -1,4 +1,4 @@
-"""`aegen interpolate`: make paths from one image to another through latent space."""
+"""`aegen interpolate`: make paths of images that lead from one image to another through latent space."""
 
 import click
 

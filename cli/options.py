@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PROGRESS_DELAY = 1.0  # seconds before a progress bar appears
-PART_ROWS = 4096  # images or latents between two steps of a progress bar
+PART_ROWS = 4096  # images or latents processed between two updates of a progress bar
 
 _model = click.option(
     "--model",
@@ -64,17 +64,17 @@ dtype_option = click.option(
 
 
 def model_options(command: Command) -> Command:
-    """Add --model and --threads."""
+    """Decorator that adds the options --model and --threads to a command."""
     return _model(threads_option(command))
 
 
 def model_argument(command: Command) -> Command:
-    """Add the argument MODEL and the option --model, for commands whose subject is a model."""
+    """Decorator that adds the argument MODEL and the option --model, for commands whose subject is a model."""
     return click.argument("argument", metavar="[MODEL]", required=False)(_model(command))
 
 
 def chosen_model(argument: str | None, model: str | None) -> str | None:
-    """The model named by the argument, else by --model or AEGEN_MODEL.
+    """The model named by the argument; without an argument, by --model or AEGEN_MODEL; None if by none of them.
 
     Raises UsageError if both the argument and --model are given.
     """
@@ -85,22 +85,22 @@ def chosen_model(argument: str | None, model: str | None) -> str | None:
 
 
 def grid_options(command: Command) -> Command:
-    """Add --output, --columns and --scale, for commands that write images."""
+    """Decorator that adds the options --output, --columns and --scale, for commands that write images."""
     return _image_output(_columns(_scale(command)))
 
 
 def output_option(command: Command) -> Command:
-    """Add --output, for commands that write latents."""
+    """Decorator that adds the option --output, for commands that write latents."""
     return _array_output(command)
 
 
 def strip_options(command: Command) -> Command:
-    """Add --output and --scale, for commands that choose the columns of the grid themselves."""
+    """Decorator that adds --output and --scale, for commands that choose the number of grid columns themselves."""
     return _image_output(_scale(command))
 
 
 def wants_arrays(output: str) -> bool:
-    """Whether an output holds arrays, whose values may be floats. Raises UsageError for an unknown suffix."""
+    """Whether `output` names an array file or -, which may hold floats. Raises UsageError for an unknown suffix."""
     from ..images.outputs import output_format
 
     with usage():
@@ -109,7 +109,7 @@ def wants_arrays(output: str) -> bool:
 
 @contextmanager
 def usage() -> Iterator[None]:
-    """Turn an InputError about an option's value into a UsageError, which exits with 2."""
+    """Turn an InputError about an option's value into a UsageError, which ends the command with the exit code 2."""
     from ..runtime.errors import InputError
 
     try:
@@ -119,7 +119,7 @@ def usage() -> Iterator[None]:
 
 
 def done(output: str, contents: str) -> None:
-    """Print on standard error what was written to a file or folder; print nothing if that was standard output."""
+    """Print on standard error what was written to the file or folder `output`; for - (standard output) nothing."""
     if output != "-":
         click.echo(f"{output}: {contents}", err=True)
 
@@ -135,7 +135,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
-    """Cut an array (n, ...) into slices of PART_ROWS rows. Of a memory-mapped file only one slice is in memory."""
+    """Yield slices of PART_ROWS rows of an array (n, ...). Of a memory-mapped array only one slice is in memory."""
     from ..runtime.arrays import forget
 
     for start in range(0, len(rows), PART_ROWS):
@@ -144,9 +144,10 @@ def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
 
 
 def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
-    """Yield the same chunks (k, ...), `count` rows in total, and show a progress bar if it takes long.
+    """Yield the given chunks (k, ...) unchanged, and show a progress bar if this takes long.
 
-    The bar appears after PROGRESS_DELAY seconds, on standard error, and only if that is a terminal.
+    count: number of rows in all chunks together. The bar appears after PROGRESS_DELAY seconds, on standard error, and
+    only if that is a terminal.
     """
     remaining, began, rows_done = iter(chunks), time.monotonic(), 0
     for chunk in remaining:

@@ -1,4 +1,4 @@
-"""Generate options from the hyperparameters of recipes, so that each hyperparameter is defined only once."""
+"""Generate command-line options from the hyperparameters of recipes, so that each is defined only once."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ MAX_SHOWN_LIMIT = 10_000
 
 
 def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) -> Callable[[Command], Command]:
-    """Add an option for every hyperparameter of the recipes; hyperparameters of the same name get one option.
+    """Decorator that adds an option for every hyperparameter; those of the same name in several recipes share one.
 
-    An option that is not given is None, and the recipe then uses its default. Recipes check the values. If the recipes
-    differ in an option, its help describes the option for each recipe, named by its stage.
+    An option that is not given is None, and the recipe then uses its default. The recipe checks the value. If a
+    hyperparameter is not the same in all recipes, the option's help describes it once for each recipe that has it.
     """
-    by_name: dict[str, dict[str, Hyperparameter]] = {}  # hyperparameters by name, then by stage
+    by_name: dict[str, dict[str, Hyperparameter]] = {}  # keys: hyperparameter's name, then recipe's stage
     for recipe in recipes:
         for each in hyperparameters(recipe):
             by_name.setdefault(each.name, {})[recipe.stage] = each
@@ -52,7 +52,7 @@ def _settings(each: Hyperparameter) -> dict[str, Any]:
 
 
 def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
-    """A callback for click that converts numbers with commas between them, such as `256,64`, to a tuple."""
+    """Return a callback for click that converts numbers with commas between them, such as `256,64`, to a tuple."""
 
     def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[Any, ...] | None:
         try:

@@ -22,7 +22,7 @@ from .options import (
 if TYPE_CHECKING:
     import numpy as np
 
-DEFAULT_COLUMNS = 16  # columns of a grid, or fewer if there are fewer images
+DEFAULT_COLUMNS = 16  # number of columns of a grid; with fewer images, as many columns as images
 
 
 @click.command
@@ -44,8 +44,8 @@ def command(
     """Encode images and decode them again.
 
     A grid shows each original above its reconstruction; other outputs hold the reconstructions alone. Each of
-    IMAGES may be an image file, a folder, an .npy, .npz or IDX file, with a slice if you like, or - for standard input.
-    Files of an output folder have the names of the image files.
+    IMAGES may be an image file, a folder, an .npy, .npz or IDX file, optionally followed by a slice such as [0:16], or
+    - for standard input. Files in an output folder get the names of the input files.
 
     \b
     aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
@@ -73,10 +73,11 @@ def write_below(
     scale: int,
     names: Sequence[str] = (),
 ) -> None:
-    """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3); a grid shows other images above them.
+    """Write images to an output; if that is a grid, it shows other images, such as the originals, above them.
 
-    layers_above: returns the other images, each array (count, H, W) or (count, H, W, 3). It is called only for a grid.
-    names: the file that each image comes from; files of an output folder get the same names.
+    layers_above: returns the other images, arrays (count, H, W[, 3]); it is called only for a grid. chunks: the images
+    to write, arrays (k, H, W[, 3]) with `count` images in total. names: name of the input file of each image; files in
+    an output folder get these names.
     """
     from ..images.grid import stacked
     from ..images.writing import write_images
@@ -84,7 +85,7 @@ def write_below(
     columns = columns or min(count, DEFAULT_COLUMNS)
 
     def layout(images: "np.ndarray") -> "np.ndarray":
-        """The grid's images: the other layers, and below them `images` (n, H, W) or (n, H, W, 3)."""
+        """Order the images of the grid: those of `layers_above`, and below them `images`, (n, H, W[, 3])."""
         return stacked(columns, *layers_above(), images)
 
     chunks = with_progress(chunks, count)

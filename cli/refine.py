@@ -30,10 +30,11 @@ def command(
 ) -> None:
     """Train the flow prior of a run and its decoder further, on their own samples.
 
-    Samples come to resemble real images more closely. The difference is measured by a few classifiers, which are
-    first trained on the training images and their labels. The run with its new decoder and prior is written to REFINED,
-    for `aegen export REFINED`; if RUN is a .pt file, the new one has the same name. An unfinished refinement leaves
-    refining.pt; --resume continues from there, with the same result as without the interruption.
+    Afterwards samples resemble real images more closely. The difference between samples and real images is measured by
+    a few classifiers, which are first trained on the training images and their labels. The run with its new decoder and
+    prior is written to REFINED, for `aegen export REFINED`; if RUN is a .pt file, the .pt file in REFINED has the same
+    name. An unfinished refinement leaves refining.pt in REFINED; --resume continues from there, with the same result as
+    without the interruption.
 
     \b
     aegen refine runs/vae -o runs/vae-refined

@@ -109,7 +109,7 @@ def requested_labels(text: str, class_names: Sequence[str]) -> list[str | int]:
 
 
 def _import_output(arrays: bool) -> None:
-    """Import the modules that write an output; for images also Pillow's common formats."""
+    """Import the modules that write the output; unless it holds arrays, also Pillow's common image formats."""
     from PIL import Image
 
     from ..images import writing  # noqa: F401

@@ -12,7 +12,7 @@ INTERRUPTED = SIGNAL_EXIT + signal.SIGINT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 IMPORT_FILE = "<frozen importlib._bootstrap>"  # file name in the stack frames of Python's import system
 
-_pending: list[int] = []  # numbers of signals whose exceptions may have been lost
+_pending: list[int] = []  # numbers of signals whose exceptions Python may have dropped
 _previous_handlers: dict[int, Any] = {}
 
 
@@ -46,8 +46,8 @@ def install_signal_handlers() -> None:
 def raise_pending_signal() -> None:
     """Raise the exception of a signal again if Python has dropped it.
 
-    Python drops exceptions that are raised in some callbacks, and an import runs many such callbacks. Long jobs call
-    this function regularly.
+    Python drops exceptions that are raised in some callbacks, such as weakref callbacks, and imports run many of them.
+    Long jobs call this function regularly.
     """
     if _pending and _pending[0] == signal.SIGINT:
         raise KeyboardInterrupt(_pending.pop(0))
@@ -56,9 +56,9 @@ def raise_pending_signal() -> None:
 
 
 def has_unfinished_output() -> bool:
-    """Whether this process has a half-written file or folder, which is removed if an exception is raised."""
+    """Whether this process has a half-written file or folder, which is cleaned up when an exception is raised."""
     temporary = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.temporary")
-    return bool(getattr(temporary, "unfinished_paths", None))  # the module may be only partly imported
+    return bool(getattr(temporary, "unfinished_paths", None))  # it is missing while that module is being imported
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -66,14 +66,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
     exits_at_once = callable(previous) and previous is not signal.default_int_handler
     if exits_at_once and _is_importing(frame) and not has_unfinished_output():
         previous(number, frame)
-    if number == signal.SIGINT:  # not added to _pending: a KeyboardInterrupt that is caught has been handled
+    if number == signal.SIGINT:  # not added to _pending, as a KeyboardInterrupt that is caught counts as handled
         raise KeyboardInterrupt
     _pending.append(number)
     raise_pending_signal()
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported. An exception could then be lost, or be mistaken for an import error."""
+    """Whether a module is being imported. An exception raised then could be lost or be mistaken for an import error."""
     while frame is not None:
         if frame.f_code.co_filename == IMPORT_FILE:
             return True
@@ -82,7 +82,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _record_lost_signals(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A hook for exceptions that Python drops. It records the signals among them, and calls `usual` for the others."""
+    """Return a `sys.unraisablehook` that records dropped exceptions of signals, and passes all others to `usual`."""
 
     def hook(lost: Any) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):

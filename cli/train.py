@@ -39,8 +39,8 @@ def command(
     IDX files, an .npz with images and labels, an .npy, or a folder of images whose sub-folders are the classes.
 
     After every epoch best.pt, last.pt and metrics.jsonl are written to RUN. Ctrl-C keeps the last complete epoch, and
-    --resume continues from it, with the same result as without the interruption. The options after --recipe replace
-    single hyperparameters of the recipe.
+    --resume continues from it, with the same result as without the interruption. Each of the options listed below
+    after --recipe replaces one hyperparameter of the recipe.
 
     \b
     aegen train --recipe vae --data mnist -o runs/vae
@@ -63,7 +63,7 @@ def command(
 
 
 def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
-    """Train, and print the progress and the next commands. If several processes train together, the first prints."""
+    """Train, and print the progress and the next commands. In distributed training only the first process prints."""
     from ..data.datasets import load
     from ..data.downloads import KNOWN
     from ..files.paths import is_pipe
@@ -99,7 +99,7 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
 
 
 class _Progress:
-    """Collects the epochs of a run and prints the progress. quiet: print nothing."""
+    """Collects the results of the epochs of a run, and prints the progress. quiet: print nothing."""
 
     def __init__(self, recipe: Recipe, training_images: int, *, quiet: bool) -> None:
         self.recipe, self.training_images, self.quiet = recipe, training_images, quiet

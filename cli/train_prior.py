@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(
     run: Path, prior: str | None, data: str | None, resume: bool, threads: int | None, **hyperparameters: Any
 ) -> None:
-    """Train a prior for a run: a network that maps normal noise to the latents of the training images.
+    """Train a prior for a run: a network that maps normal noise to latents like those of the training images.
 
     The prior is written to RUN as prior.pt, and `aegen export RUN` puts it into the artifact. If the data has labels,
     the prior can sample each class. Training stops early when the loss on held-out latents no longer falls. Unfinished
@@ -68,7 +68,7 @@ def command(
 
 
 def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
-    """The recipe of a prior, with hyperparameters from the command line. Raises UsageError for one of another prior."""
+    """The recipe of a prior with the given hyperparameters. Raises UsageError for one that this prior does not have."""
     recipe = LEARNED_PRIORS[prior]
     foreign = [name for name in overrides if not hasattr(recipe, name)]
     if foreign:
@@ -79,7 +79,7 @@ def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
 def _unfinished(
     trained: "Checkpoint", training: Path, *, resume: bool
 ) -> "tuple[LearnedPriorRecipe, dict[str, Any]] | None":
-    """The recipe and the state of an unfinished training that is resumed, or None for a new training.
+    """Read the recipe and the state of the unfinished training if `resume` is on; return None for a new training.
 
     Raises OutputError when an unfinished training exists and `resume` is off.
     """

@@ -1,4 +1,4 @@
-"""`aegen verify`: check, without torch, that an artifact still computes what was trained."""
+"""`aegen verify`: check, without torch, that an artifact's files and outputs are the same as when it was exported."""
 
 import click
 
@@ -12,7 +12,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     """Check every file against its hash and replay the golden pairs.
 
     A golden pair is an input and the output that torch, or onnxruntime for an int8 graph, computed for it at export.
-    onnxruntime on this machine must compute the same, up to rounding. Exits with 1 if it does not.
+    onnxruntime on this machine must compute the same output, up to rounding. Exits with 1 if it does not.
     --json prints {"model", "files", "pairs", "largest_difference", "reference", "rtol", "atol", "passed",
     "int8_tolerance"}.
 

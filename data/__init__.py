@@ -1,1 +1,1 @@
-"""Data sets for training and evaluation: published ones, verified when downloaded, and a user's own images."""
+"""Data sets for training and evaluation: published sets, whose downloads are verified, and a user's own images."""

@@ -12,11 +12,13 @@ from .downloads import KNOWN
 from .images import LabelledImages, UnsplitDataset, as_uint8
 from .labels import LABEL_NAMES, labelled, looks_like_labels, unreadable_labels
 
-MAX_LISTED = 10  # array names in one message
+MAX_LISTED = 10  # most array names that one message lists
 
 
 def read_file(data: str) -> UnsplitDataset:
-    """Read the images of a file or a pipe, and the labels if the file has named arrays. The path may end in a slice.
+    """Read the images of a file or a pipe, and the labels if the file has named arrays.
+
+    data: the path, which may end in a slice such as [0:9], or - for standard input.
 
     Raises NotFoundError when there is nothing at the path, InputError or ShapeError when the file holds no images, or
     holds an array that looks like labels but cannot be read as labels.
@@ -38,7 +40,7 @@ def read_file(data: str) -> UnsplitDataset:
 
 
 def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) -> LabelledImages:
-    """The images and labels of a file with named arrays. A sentence on the other arrays is added to `remarks`."""
+    """The images and labels of a file with named arrays. If other arrays are not read, `remarks` gets a sentence."""
     if IMAGES not in file.names:
         expected = "'images' and, optionally, 'labels'"
         raise InputError(source_name, found=f"arrays {', '.join(file.names)}", expected=expected)
@@ -58,7 +60,7 @@ def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) ->
 
 
 def _labels_name(names: tuple[str, ...]) -> str | None:
-    """The name of the array of labels: `labels`, or the only other usual name for labels. None if there is none."""
+    """The name of the array of labels: `labels` if present, else the only usual name; None if there is not just one."""
     if "labels" in names:
         return "labels"
     usual = [name for name in names if name.lower() in LABEL_NAMES]
@@ -66,9 +68,9 @@ def _labels_name(names: tuple[str, ...]) -> str | None:
 
 
 def _refuse_labels(file: ArrayFile, source_name: str, ignored: list[str], count: int) -> None:
-    """Raise InputError if an ignored array may hold labels: by its name, or because it has one row for each image.
+    """Raise InputError if an array that is not read may hold labels, as its name or its length suggests.
 
-    count: the number of images.
+    ignored: names of the arrays that are not read. count: number of images, and so of labels.
     """
     for name in ignored:
         axes, dtype = file.header(name)

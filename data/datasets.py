@@ -27,8 +27,8 @@ SHUFFLED = "the stored order would leave a class out of training or validation: 
 class Dataset:
     """Images split into training, validation and test. Without a test set, `test` is `validation`.
 
-    facts: metadata. class_names: names of the labels 0, 1, ..., or empty if they have none. remarks: sentences for the
-    user on how the set was read.
+    facts: metadata of the data set, such as its name, licence and hash. class_names: names of the labels 0, 1, ..., or
+    empty if they have none. remarks: sentences for the user on how the set was read.
     """
 
     facts: DataSpec
@@ -51,8 +51,8 @@ def load(data: str) -> Dataset:
     optionally, `labels`; a `.npy`; a folder of images whose sub-folders are classes; a folder of images; a pipe; or
     `-` for standard input.
     The last sixth of the training images, at most 10,000, is for validation. Image files and arrays are first put in a
-    fixed random order, because the last ones may be of one class only. Published sets keep their order, as do other
-    folders of IDX files unless training or validation would then lack a class.
+    fixed random order, because the last sixth may be of one class only. Published sets keep their order. Other folders
+    of IDX files keep it too, unless training or validation would then lack a class.
     Raises NotFoundError, InputError or ShapeError, which name the file, what was found in it and what was expected.
     """
     if data in KNOWN:
@@ -73,7 +73,7 @@ def _read_known(known: KnownSet) -> UnsplitDataset:
 
 
 def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) -> Dataset:
-    """Split the training images into training and validation. data: the set's name in messages."""
+    """Split the training images into training and validation. data: the name or path of the set, shown in messages."""
     training, test, remarks = unsplit.training, unsplit.test, list(unsplit.remarks)
     known = known or _recognised(training)
     if len(training) < MIN_IMAGES:
@@ -121,7 +121,7 @@ def _set_name(data: str) -> str:
 
 
 def _missing_classes(images: LabelledImages, training_images: int, class_names: tuple[str, ...]) -> list[str]:
-    """Sentences on classes that have no image in training (the first `training_images`) or validation (the others)."""
+    """Sentences that name classes without images in training (the first `training_images`) or validation (the rest)."""
     if images.labels is None:
         return []
     parts = {"training": images.labels[:training_images], "validation": images.labels[training_images:]}

@@ -22,9 +22,9 @@ IDX_FILES = (
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A published set. mirrors: addresses that are tried in turn. files: the files to download, with their checksums.
+    """A published set. mirrors: URLs that are tried in turn. files: files to download, with their checksums.
 
-    members: the files to unpack, if the download is a zip archive.
+    members: names of the files to unpack, if the download is a zip archive.
     fingerprint: SHA-256 of the training images' bytes, by which a folder that holds the set is recognised.
     """
 
@@ -109,9 +109,9 @@ KNOWN = {
 def download(known: KnownSet) -> Path:
     """Download a set's IDX files if they are missing. Returns the folder in the user's cache that holds them.
 
-    A downloaded file appears only when it is whole and has the right checksum. Progress is shown on standard error if
-    that is a terminal. Files that are already in the folder are used without a check of their checksums.
-    Raises NotFoundError, which says where to put which files, when no mirror has them; MissingExtraError when the
+    A file appears in the folder only when it is complete and has the right checksum. Progress is shown on standard
+    error if that is a terminal. The checksums of files that are already in the folder are not checked again. Raises
+    NotFoundError, which says where to put which files, when no mirror provides them; MissingExtraError when the
     packages for downloads are not installed; OutputError when the cache cannot be written.
     """
     require_extra("train", f"download {known.name}; a folder with its files can be used without them")
@@ -129,7 +129,10 @@ def download(known: KnownSet) -> Path:
 
 
 def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) -> None:
-    """Download one file from the first mirror that has it with the right checksum. Raises NotFoundError if none has."""
+    """Download a file from the first mirror that has it with the right checksum; a zip archive is also unpacked.
+
+    Raises NotFoundError if no mirror has the file.
+    """
     import pooch
     import requests
 
@@ -150,7 +153,7 @@ def _fetch(known: KnownSet, name: str, checksum: str, cache: Path, remedy: str) 
 
 
 def _unpack(archive: Path, members: tuple[str, ...]) -> None:
-    """Unpack the members of a zip archive beside it; each file appears only when it is whole."""
+    """Unpack members of a zip archive into the archive's folder; each file appears there only when it is complete."""
     if not members:
         return
     with zipfile.ZipFile(archive) as opened:

@@ -1,4 +1,4 @@
-"""Read a folder of IDX files, the form in which MNIST and the sets modelled on it are published."""
+"""Read a folder of IDX files, the file format in which MNIST and data sets modelled on it are published."""
 
 import re
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from .downloads import IDX_FILES
 from .images import LabelledImages, UnsplitDataset, as_uint8
 from .labels import idx_labels, label_like_paths, labelled, unreadable_labels
 
-# The pattern matches names such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, qmnist-train-labels-idx2-int.gz
-# and X_kannada_MNIST_test-idx3-ubyte.
+# Pattern of the names of IDX files, such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte,
+# qmnist-train-labels-idx2-int.gz and X_kannada_MNIST_test-idx3-ubyte.
 FILE_NAME = re.compile(r"(?P<words>.+?)[-._]idx[0-9]?([-._](ubyte|byte|short|int|float|double))?(\.gz)?", re.IGNORECASE)
 SEPARATORS = re.compile(r"[-._ ]+")
 TRAINING_WORDS, TEST_WORDS = ("train", "training"), ("t10k", "test", "testing")
@@ -30,7 +30,7 @@ PartFiles = dict[tuple[Part, Content], Path]
 
 @dataclass(frozen=True)
 class _NamedFile:
-    """An IDX file. Words in its name such as `train` and `labels` give part and content, and others the set_name."""
+    """An IDX file. `train` or `test` in its name gives the part, `images` or `labels` the content, the rest the set."""
 
     path: Path
     set_name: str
@@ -92,10 +92,10 @@ def _named_files(folder: Path) -> list[_NamedFile]:
 
 
 def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
-    """Raise InputError if a file may hold the missing labels of a part, training or test.
+    """Raise InputError if an unread file may hold the missing labels of the training images or of the test images.
 
-    unread: the paths of unread files that look like labels. other_part: words that mark a file
-    of the other part; files with such a word in their name are allowed.
+    unread: paths of files that look like labels and are not read. other_part: if training labels are missing, words
+    that mark a test file, and vice versa; a file with such a word in its name is no reason for an error.
     """
     for path in unread:
         if not {*SEPARATORS.split(path.name.lower())} & {*other_part}:
@@ -104,7 +104,7 @@ def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
 
 
 def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImages:
-    """Read the images and labels of one part. A sentence is added to `remarks` if labels have several columns."""
+    """Read the training or test images and their labels. `remarks` gets a sentence if labels have several columns."""
     images_path, labels_path = files[part, "images"], files.get((part, "labels"))
     with open_idx(images_path) as stream:
         axes, dtype = idx_header(stream, str(images_path))
@@ -112,7 +112,7 @@ def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImag
             raise ShapeError(str(images_path), found=f"{len(axes)} axes", expected="3 (images, rows, columns)")
         check_images(axes, dtype, str(images_path))
         images = as_uint8(read_idx(stream, str(images_path)), str(images_path))
-    if images_path.name.startswith("emnist"):  # EMNIST is published with rows and columns exchanged
+    if images_path.name.startswith("emnist"):  # EMNIST is published with the rows and columns of images exchanged
         images = np.ascontiguousarray(images.swapaxes(1, 2))
     if labels_path is None:
         return LabelledImages(images)

@@ -16,10 +16,11 @@ from .labels import label_like_paths, numbered_classes, unread_tables, unreadabl
 def read_image_folder(folder: Path) -> UnsplitDataset:
     """Read images from sub-folders, each of which is a class; without sub-folders, read images without labels.
 
-    The names of sub-folders `0`, `1`, ... are used as labels. Other sub-folders are numbered 0, 1, ... in natural
-    order, and their names become the class names. The images are put in a fixed random order, because the last ones in
-    a folder are all of one class. Raises InputError when there are no images, when images lie beside sub-folders with
-    images, and when a file beside images without labels looks like their labels.
+    If the names of all sub-folders are integers, they are the labels. Otherwise the sub-folders are numbered 0, 1, ...
+    in natural order (`class2` before `class10`), and their names become the class names. The images are put in a fixed
+    random order, because the last ones, which become validation images, are all of one class. Raises InputError when
+    there are no images, when images lie beside sub-folders with images, and when a file beside images without labels
+    looks like their labels.
     """
     classes = {sub_folder.name: paths for sub_folder in _sub_folders(folder) if (paths := image_paths(sub_folder))}
     unlabelled = image_paths(folder)
@@ -47,6 +48,6 @@ def read_image_folder(folder: Path) -> UnsplitDataset:
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    """The sub-folders in natural order. Hidden ones are left out."""
+    """The sub-folders in natural order (`class2` before `class10`), without hidden ones."""
     sub_folders = (path for path in list_folder(folder) if not path.name.startswith(".") and is_folder(path))
     return sorted(sub_folders, key=lambda path: natural_order(path.name))

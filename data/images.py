@@ -9,7 +9,7 @@ import numpy as np
 
 from ..runtime.pixels import Shape, grey_levels, unit_pixels
 
-Shuffle = Literal["always", "if needed", "never"]  # "if needed": only if a part would lack a class
+Shuffle = Literal["always", "if needed", "never"]  # "if needed": only if training or validation would lack a class
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,6 @@ class UnsplitDataset:
 def as_uint8(images: np.ndarray, source_name: str) -> np.ndarray:
     """Convert images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1], to uint8, which takes less memory.
 
-    Raises InputError that names the source for floats outside [0, 1].
+    Raises InputError for floats outside [0, 1]. source_name: name of the file or array in its message.
     """
     return grey_levels(unit_pixels(images, source_name))

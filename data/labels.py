@@ -1,4 +1,4 @@
-"""Labels: a file or array that looks like labels is read, or refused with an error; it is never ignored silently."""
+"""Labels of images. A file or array that looks like labels is read, mentioned in a remark, or refused with an error."""
 
 import re
 import unicodedata
@@ -12,12 +12,12 @@ from ..images.folders import natural_order
 from ..runtime.errors import InputError
 from .images import LabelledImages
 
-LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # usual names of arrays of labels, in lower case
+LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # usual names of the labels in an .npz, in lower case
 LABEL_PATTERN = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".mat", ".npy", ".npz", ".parquet", ".xml", ".txt", ".pkl")
 MAX_DIGITS = 9  # sub-folder names with more digits are not read as numbers
-MAX_COMPARED_DIGITS = 1000  # names with at least this many digits are compared as text
-MAX_LISTED = 10  # class names in one message
+MAX_COMPARED_DIGITS = 1000  # names with fewer digits are duplicates if equal as integers, such as 1 and 01
+MAX_LISTED = 10  # most class names that one message lists
 
 
 def looks_like_labels(name: str) -> bool:
@@ -29,7 +29,7 @@ def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_na
     """Combine images (n, ...) with their labels, integers (n,) or (n, 1).
 
     images_name, labels_name: the names of the arrays in messages. Raises InputError for labels of another type or
-    shape, and for another number of labels than of images.
+    shape, and if there are not as many labels as images.
     """
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.ndim != 1 or flat.dtype.kind not in "iu":
@@ -73,7 +73,7 @@ def numbered_classes(names: Sequence[str], source_name: str) -> tuple[dict[str, 
     names. Others are numbered 0, 1, ... in natural order: `class2` before `class10`. Raises InputError for names that
     differ only in case, in Unicode normalization, or in leading zeros.
     """
-    originals: dict[str, str] = {}  # names as they were written, by their normalised form
+    originals: dict[str, str] = {}  # maps the normalised form of a name to the name as it was written
     for name in names:
         is_number = re.fullmatch(r"[0-9]+", name) and len(name) < MAX_COMPARED_DIGITS
         normalised = str(int(name)) if is_number else unicodedata.normalize("NFC", name).casefold()
@@ -95,7 +95,7 @@ def unreadable_labels(source_name: str, found: str, expected: str) -> InputError
 
 
 def label_like_paths(folder: Path, known: Sequence[Path]) -> list[Path]:
-    """The entries of a folder that look like labels, except hidden ones and those in `known`."""
+    """The files and sub-folders whose names suggest labels, except hidden ones and those in `known`."""
     return sorted(
         path
         for path in list_folder(folder)
@@ -104,16 +104,16 @@ def label_like_paths(folder: Path, known: Sequence[Path]) -> list[Path]:
 
 
 def unread_tables(folder: Path, known: Sequence[Path]) -> list[Path]:
-    """The files of a folder whose suffix suggests that they describe its images, except hidden ones and `known`."""
+    """The files with a suffix such as .csv that may describe images, except hidden files and those in `known`."""
     tables = (path for path in list_folder(folder) if path.suffix.lower() in TABLE_SUFFIXES)
     return sorted(path for path in tables if path not in known and not path.name.startswith("."))
 
 
 def missing_classes(part: str, labels: np.ndarray, all_labels: np.ndarray, names: tuple[str, ...]) -> str | None:
-    """A sentence on the classes that are missing in a part of a data set, or None if none is missing.
+    """A sentence that names the classes without images in a subset of a data set, or None if no class is missing.
 
-    part: the part's name in the sentence. labels: int64 (n,), the labels of the part. all_labels: int64 (m,), those of
-    the whole set. names: class names by label, or empty.
+    part: name of the subset in the sentence, such as "validation". labels: labels of the subset, int64 (n,).
+    all_labels: labels of the whole data set, int64 (m,). names: class names by label, or empty.
     """
     missing = np.setdiff1d(all_labels, labels).tolist()
     if not missing:

@@ -1,4 +1,4 @@
-"""Divide image space into bins, and compare how often real and generated images fall into each bin."""
+"""Divide image space into bins by k-means, and compare how often real and generated images fall into each bin."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from .neighbours import nearest
 
-K_MEANS_ROUNDS = 20  # iterations; few are enough, because bins need only roughly equal sizes
+K_MEANS_ROUNDS = 20  # iterations of k-means; few are enough, because bins need only roughly equal sizes
 CRITICAL_Z = 1.96  # critical value of the two-sided z-test at the 5 % level
 
 
 @dataclass(frozen=True)
 class BinDifference:
-    """Differences between two sets of points in how often they fall into each bin.
+    """How much two sets of points differ in how often they fall into each bin.
 
     ndb: fraction of bins with proportions that differ at the 5 % level (NDB / K); about 0.05 if both sets have the same
     distribution. js_divergence: Jensen-Shannon divergence of the two histograms, in nats.
@@ -25,7 +25,7 @@ class BinDifference:
 def bin_difference(real: np.ndarray, generated: np.ndarray, centres: np.ndarray) -> BinDifference:
     """Compare how often real points (n, f) and generated points (m, f) fall into each bin.
 
-    centres: (k, f). A point belongs to the bin of the nearest centre.
+    centres: centres of the bins (k, f). A point belongs to the bin whose centre is nearest.
     Source: E. Richardson, Y. Weiss, On GANs and GMMs, 2018, section 2: NDB / K and the Jensen-Shannon divergence.
     """
     k = len(centres)

@@ -14,8 +14,8 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """
     mean_a, mean_b = a.mean(0, dtype=np.float64), b.mean(0, dtype=np.float64)
     covariance_a, covariance_b = (np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (a, b))
-    # (A B)^(1/2) and (A^(1/2) B A^(1/2))^(1/2) have the same trace. The second is computed, because its symmetric
-    # argument has real eigenvalues.
+    # (A B)^(1/2) and (A^(1/2) B A^(1/2))^(1/2) have the same trace. The second is computed, because
+    # A^(1/2) B A^(1/2) is symmetric and so has real eigenvalues.
     root = _square_root(covariance_a)
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariance_b @ root), 0, None)).sum()
     trace = np.trace(covariance_a) + np.trace(covariance_b) - 2 * overlap
@@ -25,8 +25,8 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 def kernel_distance(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> float:
     """Squared maximum mean discrepancy between features a (n, f) and b (m, f), with the kernel (x.y / f + 1)^3.
 
-    It is the mean over 100 random subsets of up to 1000 images. The estimate is unbiased: for equal distributions it is
-    about 0, and possibly negative.
+    The result is the mean of the estimates for 100 pairs of random subsets, each of up to 1000 images. It is unbiased:
+    for equal distributions it is about 0, and possibly negative.
     Source: M. Binkowski et al., Demystifying MMD GANs, 2018, section 4.
     """
     size = min(KERNEL_SUBSET_IMAGES, len(a), len(b))
@@ -46,7 +46,7 @@ def _square_root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _random_rows(features: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-    """Random rows of features (n, f) without repetition, float64 (size, f)."""
+    """Choose `size` different random rows of features (n, f). Returns float64 (size, f)."""
     rows: np.ndarray = features[random.choice(len(features), size, replace=False)].astype(np.float64)
     return rows
 
@@ -55,7 +55,7 @@ def _squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
     """Unbiased estimate of the squared maximum mean discrepancy between features a (n, f) and b (n, f)."""
     n = len(a)
 
-    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # x and y (n, f) -> (n, n)
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # x (n, f), y (n, f) -> (n, n)
         values: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
         return values
 

@@ -1,7 +1,7 @@
 """The feature extractor: a classifier, run by onnxruntime, whose features measure how similar images are.
 
-It is a folder with `features.json` (the record), `features.onnx` (`image` float32 [batch, C, H, W] in [0, 1] ->
-`features` [batch, f] and `logits` [batch, k]) and a model card. No generator is ever trained with it.
+It is a folder with `features.json` (metadata), `features.onnx` (`image` float32 [batch, C, H, W] in [0, 1] ->
+`features` [batch, f] and `logits` [batch, k]) and a model card. It is never used to train a generative model.
 """
 
 import json
@@ -51,7 +51,7 @@ class FeatureExtractorRecord:
     label_values: tuple[int, ...] = ()
 
     def to_json(self) -> bytes:
-        """The record as JSON, the content of `features.json`."""
+        """Encode the record as JSON in UTF-8, the content of `features.json`."""
         return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -71,7 +71,8 @@ class ExtractedFeatures:
 class FeatureExtractor:
     """A feature extractor, loaded from its folder.
 
-    threads: number of threads for onnxruntime, by default AEGEN_THREADS or the number of CPUs allowed.
+    threads: number of threads for onnxruntime, by default AEGEN_THREADS or the number of CPUs that this process may
+    use.
     Raises NotFoundError when there is no feature extractor at `path`, ArtifactError when it is damaged.
     """
 
@@ -101,7 +102,7 @@ class FeatureExtractor:
         return np.concatenate(self._network.outputs(("features", "logits"), {"image": image}), 1)
 
     def _signature(self) -> Graph:
-        """Names, types and shapes of the network's inputs and outputs, according to the record."""
+        """Names, types and shapes that the network's inputs and outputs must have according to `features.json`."""
         image = Tensor("image", "float32", ("batch", *self.record.image.shape))
         features = Tensor("features", "float32", ("batch", self.record.features))
         return Graph((image,), (features, Tensor("logits", "float32", ("batch", self.record.num_classes))))
@@ -110,7 +111,7 @@ class FeatureExtractor:
 def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
     """Find the folder of a feature extractor.
 
-    extractor: the name of a shipped one, or a path; None selects the name `features-DATA`, where DATA is `data`, the
+    extractor: a name that ships with aegen, or a path; None selects the name `features-DATA`, where DATA is `data`, the
     name of the data set. Raises NotFoundError when there is no such folder.
     """
     name = PREFIX + data if extractor is None else extractor
@@ -126,7 +127,7 @@ def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
 
 
 def _read_record(path: Path) -> FeatureExtractorRecord:
-    """Read the record in a feature extractor's folder. Raises NotFoundError or ArtifactError."""
+    """Read `features.json` in the folder `path`. Raises NotFoundError if it is missing, ArtifactError if invalid."""
     file = path / RECORD
     if not file.is_file():
         remedy = "`aegen train-features` makes one."

@@ -13,8 +13,8 @@ from ..runtime.errors import InputError
 from ..runtime.noise import Noise
 from ..runtime.pixels import as_batch, unit_pixels
 
-MAX_DECODED = 8192  # latents decoded at once; an image with more latents is decoded alone
-MIN_PROBABILITY = 1e-7  # lower limit, because float32 may round a sigmoid to 0 or 1, and log(0) is infinite
+MAX_DECODED = 8192  # most latents decoded at once; those of a single image are never split, however many
+MIN_PROBABILITY = 1e-7  # pixel probabilities are clipped to at least this, because log(0) is infinite
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class LikelihoodBound:
 
 
 def has_likelihood(model: Autoencoder) -> bool:
-    """Whether `likelihood_bound` applies: the model is a VAE that was trained with a likelihood p(x|z)."""
+    """Whether `likelihood_bound` applies: the model is a VAE trained with a Bernoulli or Gaussian likelihood p(x|z)."""
     return model.manifest.kind == "vae" and (_is_gaussian(model) or _is_bernoulli(model))
 
 
 def has_binary_likelihood(model: Autoencoder) -> bool:
-    """Whether `likelihood_bound` makes sense for binarised images: p(x|z) is Bernoulli."""
+    """Whether `likelihood_bound` makes sense for binarised images: the model is a VAE whose p(x|z) is Bernoulli."""
     return has_likelihood(model) and not _is_gaussian(model)
 
 
@@ -45,11 +45,12 @@ def likelihood_bound(
 ) -> LikelihoodBound:
     """Lower bounds on log p(x) of images under a VAE, by importance sampling.
 
-    L_k(x) = E log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) <= log p(x), with z_i from q(z|x) and p(z) = N(0, I).
+    L_k(x) = E log (1/k sum_i p(x|z_i) p(z_i) / q(z_i|x)) <= log p(x), with z_i from q(z|x) and p(z) = N(0, I).
     images: (n, H, W[, 3]), uint8 or float in [0, 1]. samples: k; 1 gives the ELBO, larger values give tighter bounds.
     binarise: first sample every pixel to be black or white; its grey level is the probability of white (R.
-    Salakhutdinov, I. Murray, 2008). p(x|z) is the likelihood that the VAE was trained with: Bernoulli, for grey pixels
-    the negative cross entropy; or Gaussian, a density in the network's pixel range.
+    Salakhutdinov, I. Murray, 2008). p(x|z) is the likelihood that the VAE was trained with. If it is Bernoulli, log
+    p(x|z) is the negative cross entropy, also for grey pixels. If it is Gaussian, it is a density of pixels scaled to
+    the range that the network uses.
     Source: Y. Burda, R. Grosse, R. Salakhutdinov, Importance Weighted Autoencoders, 2016, equation 8.
     Raises InputError when the model is no VAE, or was not trained with a likelihood.
     """
@@ -75,7 +76,7 @@ def _bounds(model: Autoencoder, images: np.ndarray, normals: np.ndarray) -> np.n
     epsilon = normals.astype(np.float64)
     mean, logvar = (part[:, None].astype(np.float64) for part in model.posterior(images))
     latents = mean + np.exp(0.5 * logvar) * epsilon
-    # This is log p(z) - log q(z|x). Both densities have the same constant, which cancels.
+    # This is log p(z) - log q(z|x). Both Gaussian densities have the same factor (2 pi)^(-d/2), which cancels.
     prior_over_posterior = 0.5 * np.sum(epsilon**2 + logvar - latents**2, -1)
     decoded = model.decode(latents.reshape(-1, d)).reshape(n, k, -1)
     likelihood = _log_likelihood(model, images.reshape(n, 1, -1), decoded)

@@ -1,4 +1,4 @@
-"""Inputs of the metrics: images to score, and results that several metrics use."""
+"""Inputs of the metrics: images to score, and intermediate results that several metrics need."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from .similarity import Similarity, similarity
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """Images to score against a reference set. Results that several metrics use are computed once, on first use.
+    """Images to score against a reference set. Intermediate results are computed on first use and cached.
 
     images: uint8 (n, H, W[, 3]). labels: the label requested for each generated image, int64 (n,), or None.
     """
@@ -48,7 +48,7 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class MetricInputs:
-    """Everything that metrics are computed from. A field is None if it is not available for a model.
+    """Everything that metrics are computed from. A field is None if the model does not provide it.
 
     samples: as many samples as there are test images. reconstructions: reconstructions of the test images, in the same
     order. labelled_samples: equally many samples of every class. grey_likelihood: likelihood bounds of the test images.

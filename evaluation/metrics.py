@@ -1,6 +1,7 @@
 """The metrics of a model. Each is registered once, in METRICS; reports, tables, JSON and help texts use that list.
 
-To add a metric, write its function and add an entry to METRICS. A new kind of input needs a new field of MetricInputs.
+To add a metric, write its function and add an entry to METRICS. If the function needs a new kind of
+input, also add a field to MetricInputs.
 Modules with slow imports are imported in functions, because the help of the command line lists the metrics.
 """
 
@@ -19,7 +20,7 @@ Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero
 class Metric:
     """A metric: its function and its texts.
 
-    name: key in JSON. title: name in a report; `{importance_samples}` in it stands for the report's field.
+    name: key in JSON. title: name in a report, where `{importance_samples}` is replaced by their number.
     description: one line of help, with the source. needs: name of the field of MetricInputs that `compute` takes.
     column: short title in a comparison; empty if the comparison omits the metric.
     """

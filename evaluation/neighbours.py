@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PART_ROWS = 1000  # rows in a part; distances are computed part by part to limit memory
-MIN_CELL_IMAGES = 20  # cells with fewer test images or fewer generated images are ignored
+PART_ROWS = 1000  # rows whose distances are computed at once; limits the memory that is needed
+MIN_CELL_IMAGES = 20  # cells of feature space with fewer test or generated images are ignored
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ def support(real: np.ndarray, generated: np.ndarray, *, k_recall: int = 3, k_cov
 
 
 def memorisation(training: np.ndarray, test: np.ndarray, generated: np.ndarray, centres: np.ndarray) -> float:
-    """C_T, a z-score: are generated images closer to the training images than test images are?
+    """C_T, a z-score that tells whether generated images are closer to the training images than test images are.
 
-    training (t, f), test (n, f), generated (m, f): features. centres (k, f): centres of cells; distances are ranked
-    within each cell. C_T is about 0 for new real images, far below 0 for copies of training images, and far above 0 for
-    images unlike the data; NaN if no cell has enough images.
+    training (t, f), test (n, f), generated (m, f): features. centres (k, f): centres of the cells into which feature
+    space is divided; distances are compared within each cell. C_T is about 0 if the generated images are like new real
+    images, far below 0 for copies of training images, and far above 0 for images unlike the data; NaN if no cell has
+    enough images.
     Source: C. Meehan, K. Chaudhuri, S. Dasgupta, A Non-Parametric Test to Detect Data-Copying, 2020, section 3.
     """
     test_cells, test_distances = nearest(test, centres)[0], nearest(test, training)[1]
@@ -69,7 +70,7 @@ def memorisation(training: np.ndarray, test: np.ndarray, generated: np.ndarray, 
 def nearest(features: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest row of `training` (n, f) for each row of `features` (m, f).
 
-    Returns the rows' indices int64 (m,) and distances (m,).
+    Returns the indices of the nearest rows, int64 (m,), and the distances to them, float64 (m,).
     """
     indices, distances = np.empty(len(features), np.int64), np.empty(len(features))
     for rows, squared in _squared_distances(features, training):
@@ -79,10 +80,10 @@ def nearest(features: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def nearest_in_parts(features: np.ndarray, parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest training row for each row of `features` (m, f), given the training rows in parts (n_i, f).
+    """Find the nearest training row for each row of `features` (m, f), when training rows come in several arrays.
 
-    Returns the rows' indices in the joined parts, int64 (m,), and distances (m,). Among equally near rows the first one
-    is returned.
+    parts: the training rows, arrays (n_i, f). Returns the indices of the nearest rows in the concatenation of these
+    arrays, int64 (m,), and the distances to them, float64 (m,). Among equally near rows the first one is returned.
     """
     indices, distances = np.zeros(len(features), np.int64), np.full(len(features), np.inf)
     start = 0
@@ -120,9 +121,9 @@ def _squared_radii(features: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances between the rows of a (n, f) and of b (m, f), for a part of a's rows at a time.
+    """Squared distances between the rows of a (n, f) and of b (m, f), for PART_ROWS rows of a at a time.
 
-    Yields the slice of a's rows and the distances, float32 (rows, m).
+    Yields the slice that selects these rows of a, and their distances, float32 (rows, m).
     """
     # Centred features have smaller norms, so the subtraction below loses less precision.
     centre = b.mean(0)

@@ -9,10 +9,10 @@ from ..runtime.pixels import unit_pixels
 from .bins import k_means
 from .feature_extractor import ExtractedFeatures, FeatureExtractor
 
-MIN_IMAGES = 50  # number of test images that a reference set needs; statistics of fewer are unreliable
+MIN_IMAGES = 50  # smallest number of test images in a reference set; statistics of fewer are unreliable
 MAX_TRAINING_RATIO = 4  # for n generated images, at most 4 n training images are searched for copies
-MAX_BINNED = 20_000  # training images that are clustered to make the bins
-BINS, CELLS = 100, 10  # number of bins of image space, for NDB, and of cells of feature space, for C_T
+MAX_BINNED = 20_000  # largest number of training images that k-means clusters to find the bin centres
+BINS, CELLS = 100, 10  # number of k-means clusters of images for the metric NDB, and of features for C_T
 
 LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]), and labels int64 (n,) or None
 
@@ -22,10 +22,11 @@ class ReferenceSet:
     """Real images and their features.
 
     test_images, test_labels, test_features: the n test images uint8 (n, H, W[, 3]), their labels int64 (n,) or None,
-    and their features. real_images, real_labels: n training images, which are scored as if they were generated.
-    training_features: features of other training images, float32 (t, f), in which copies are searched for; t <= 4 n.
-    training_rows: indices of these images in the data set, int64 (t,). bin_centres: float32 (100, pixels), cluster
-    centres of training images. cell_centres: float32 (10, f), cluster centres of training features.
+    and their features. real_images, real_labels: n training images, uint8, and their labels or None; they are scored
+    as if they were generated. training_features: features of t <= 4 n other training images, float32 (t, f); generated
+    images are compared with these to find copies. training_rows: indices of the t images among the training images,
+    int64 (t,). bin_centres: cluster centres of the pixels of training images, float32 (100, H * W [* 3]), in [0, 1].
+    cell_centres: cluster centres of training_features, float32 (10, f).
     """
 
     extractor: FeatureExtractor
@@ -46,8 +47,9 @@ class ReferenceSet:
 def reference_set(extractor: FeatureExtractor, training: LabelledArrays, test: LabelledArrays, n: int) -> ReferenceSet:
     """Build the reference set for n generated images.
 
-    n is reduced to the number of test images, and to half the number of training images: n training images are scored
-    as if generated, and at least as many others are searched for copies. Raises InputError when n is then below 50.
+    n is reduced to at most the number of test images, and to at most half the number of training images, because n
+    training images are scored as if generated and at least n others are needed to search for copies. Raises InputError
+    when the reduced n is below 50.
     """
     n = min(n, len(test[0]), len(training[0]) // 2)
     if n < MIN_IMAGES:
@@ -72,5 +74,5 @@ def reference_set(extractor: FeatureExtractor, training: LabelledArrays, test: L
 
 
 def as_points(images: np.ndarray) -> np.ndarray:
-    """Flatten images (n, H, W[, 3]) uint8 to points (n, pixels), float32 in [0, 1]."""
+    """Flatten uint8 images (n, H, W[, 3]) to float32 vectors (n, H * W [* 3]) in [0, 1]."""
     return unit_pixels(images.reshape(len(images), -1))

@@ -1,4 +1,4 @@
-"""Score a model by every metric that applies to it. Reference values are the scores of real images."""
+"""Score a model by every metric that applies to it, and real training images by the same metrics for reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,29 +13,33 @@ from .metric_inputs import MetricInputs, ScoredImages
 from .metrics import METRICS, Direction
 from .reference import ReferenceSet
 
-MAX_LIKELIHOOD_IMAGES = 1000  # number of test images for which likelihood bounds are computed
+MAX_LIKELIHOOD_IMAGES = 1000  # at most this many test images get a likelihood bound, because each needs many latents
 
 
 @dataclass(frozen=True)
 class Score:
-    """The value of one metric. reference: the value for real training images, or None if it does not apply to them."""
+    """The value of one metric.
+
+    reference: the metric's value for real training images, or None if it does not apply to them. better: which values
+    are better.
+    """
 
     value: float
     reference: float | None
     better: Direction
 
 
-Scores = dict[str, Score]  # scores by name of the metric, in the order of METRICS
+Scores = dict[str, Score]  # the keys are names of metrics, in the order of METRICS
 
 
 @dataclass(frozen=True)
 class Report:
     """Scores of a model with one prior.
 
-    samples: number of samples; equals that of test images. data, split: names of the data set and of the split that the
-    test images belong to. feature_extractor: its name and the SHA-256 of its network. importance_samples: latents per
-    image in a likelihood bound. megabytes: size of the artifact, in units of 10^6 bytes. macs: multiply-accumulates per
-    image, by graph.
+    samples: number of samples, which equals the number of test images. data, split: names of the data set and of the
+    split that the test images belong to. feature_extractor: its name and the SHA-256 of its network.
+    importance_samples: number of latents sampled per image to compute a likelihood bound. megabytes: size of the
+    artifact, in units of 10^6 bytes. macs: multiply-accumulates per image, by file name of the graph.
     """
 
     model: str
@@ -54,12 +58,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Scores models against one reference set. The scores of the real images are computed once.
+    """Scores models against one reference set. The scores of the real images are computed once, for all models.
 
-    data, split: names of the data set and split, for the report. seed: seed of samples and likelihood bounds.
-    importance_samples: latents per image in a VAE's likelihood bound. classifier_accuracy: a function that trains a
-    classifier on images uint8 (n, H, W[, 3]) and labels int64 (n,) and returns its accuracy on the test images; None
-    omits the classification accuracy score.
+    data, split: names of the data set and of its split with the test images, for the report. seed: seed of samples and
+    likelihood bounds. importance_samples: number of latents sampled per image to compute a VAE's likelihood bound.
+    classifier_accuracy: a function that trains a classifier on images uint8 (n, H, W[, 3]) and labels int64 (n,) and
+    returns its accuracy on the test images; with None, the classification accuracy score is omitted.
     """
 
     reference: ReferenceSet
@@ -79,9 +83,9 @@ class Evaluator:
     ) -> Report:
         """Score a model's reconstructions, and its samples from one of its priors.
 
-        prior, temperature: the artifact's defaults if None. reconstruction: the result of the method `reconstruction`
-        for this model; pass it to save time when several priors are compared. Raises InputError when the model has no
-        such prior.
+        prior, temperature: None selects the artifact's default. reconstruction: the result of the method
+        `reconstruction` for this model, computed here if None; pass it to save time when several priors of a model are
+        scored. Raises InputError when the model has no prior of this name.
         """
         manifest, record = model.manifest, self.reference.extractor.record
         prior = manifest.default_prior if prior is None else prior
@@ -104,7 +108,7 @@ class Evaluator:
     def reconstruction(self, model: Autoencoder) -> MetricInputs:
         """Reconstruct the test images with a model, and compute the likelihood bounds that apply to the model.
 
-        The results are the same for all priors of the model.
+        Both are independent of the prior, so one result serves for the reports on all priors of the model.
         """
         reconstructions = model.reconstruct(self.reference.test_images, dtype="uint8")
         few = self.reference.test_images[:MAX_LIKELIHOOD_IMAGES]
@@ -118,7 +122,7 @@ class Evaluator:
         return MetricInputs(reconstructions=images, grey_likelihood=grey, binary_likelihood=binary)
 
     def scores(self, inputs: MetricInputs) -> Scores:
-        """The metrics for which `inputs` has data, by name, each with its reference value."""
+        """Scores of all metrics for which `inputs` has data, each with its reference value, by name of the metric."""
         values, references = metric_values(inputs), self._reference_values
         return {
             metric.name: Score(values[metric.name], references.get(metric.name), metric.better)
@@ -128,7 +132,7 @@ class Evaluator:
 
     @cached_property
     def _reference_values(self) -> dict[str, float]:
-        """The metrics of the real training images, scored as if they were samples."""
+        """Metric values, by name of the metric, of real training images that are scored as if they were samples."""
         real_images, real_labels = self.reference.real_images, self.reference.real_labels
         inputs = MetricInputs(samples=ScoredImages(self.reference, real_images, real_labels))
         return metric_values(self._with_labelled(inputs, inputs.samples if real_labels is not None else None))
@@ -136,7 +140,7 @@ class Evaluator:
     def _with_samples(
         self, inputs: MetricInputs, model: Autoencoder, prior: str, temperature: float | None
     ) -> MetricInputs:
-        """Add samples of one prior to the inputs, and labelled samples if the model and the data have classes."""
+        """Add images sampled from one prior to the inputs, and samples with labels if model and data have classes."""
         n = len(self.reference)
         samples = model.sample(n, seed=self.seed, prior=prior, temperature=temperature, dtype="uint8")
         inputs = replace(inputs, samples=ScoredImages(self.reference, samples))
@@ -147,12 +151,12 @@ class Evaluator:
             images = model.sample(
                 len(labels), seed=self.seed, prior=prior, label=labels, temperature=temperature, dtype="uint8"
             )
-        except InputError:  # the prior has no classes, so labelled samples are left out
+        except InputError:  # this prior cannot sample a given class, so samples with labels are omitted
             return inputs
         return self._with_labelled(inputs, ScoredImages(self.reference, images, labels))
 
     def _with_labelled(self, inputs: MetricInputs, labelled: ScoredImages | None) -> MetricInputs:
-        """Add labelled samples, and the accuracy of a classifier trained on them if `classifier_accuracy` is set."""
+        """Add samples with labels, and the accuracy of a classifier trained on them if `classifier_accuracy` is set."""
         accuracy = None
         if labelled is not None and labelled.labels is not None and self.classifier_accuracy is not None:
             accuracy = self.classifier_accuracy(labelled.images, labelled.labels)
@@ -160,6 +164,6 @@ class Evaluator:
 
 
 def metric_values(inputs: MetricInputs) -> dict[str, float]:
-    """The values of all metrics for which `inputs` has data, by name."""
+    """The values of all metrics for which `inputs` has data, by name of the metric."""
     available = {metric: getattr(inputs, metric.needs) for metric in METRICS}
     return {metric.name: metric.compute(value) for metric, value in available.items() if value is not None}

@@ -1,4 +1,4 @@
-"""How similar reconstructions are to their originals, pixel by pixel and window by window."""
+"""Measure how similar reconstructions are to their originals: squared errors of pixels, PSNR and SSIM."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..runtime.pixels import unit_pixels
 
-WINDOW_SIDE = 7  # side of SSIM's windows, in pixels
-SSIM_CONSTANTS = (0.01**2, 0.03**2)  # constants c1 and c2 of SSIM, for pixels in [0, 1]
-FOREGROUND = 0.5  # smallest grey level of a foreground pixel
-PART_IMAGES = 500  # images compared at once, to limit memory
+WINDOW_SIDE = 7  # width and height in pixels of the windows over which SSIM computes means and variances
+SSIM_CONSTANTS = (0.01**2, 0.03**2)  # c1 and c2, which keep the denominators of SSIM away from 0, for pixels in [0, 1]
+FOREGROUND = 0.5  # a pixel of the original counts as foreground if its value in [0, 1] is at least this
+PART_IMAGES = 500  # images are compared in batches of this size, to limit memory
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """How similar reconstructions are to originals, both in [0, 1].
+    """How similar reconstructions are to their originals, with pixel values in [0, 1].
 
-    mse: mean squared error of a pixel. foreground_mse: the same over pixels that are bright in the original, so that
-    an empty background does not lower it. psnr: peak signal-to-noise ratio in decibels. ssim: structural similarity, 1
-    for equal images.
+    mse: mean squared error over all pixels. foreground_mse: mean squared error over the pixels that are bright in the
+    original, so that a large dark background does not lower it. psnr: peak signal-to-noise ratio in decibels. ssim:
+    mean structural similarity; 1 if all images are equal to their originals.
     """
 
     mse: float
@@ -29,7 +29,7 @@ class Similarity:
 
 
 def similarity(originals: np.ndarray, reconstructions: np.ndarray) -> Similarity:
-    """Compare reconstructions with originals, both (n, H, W[, 3]), uint8 or float in [0, 1]."""
+    """Compare reconstructions with their originals, each (n, H, W[, 3]), uint8 or float in [0, 1]."""
     total = foreground_total = ssim_total = 0.0
     pixels = foreground_pixels = 0
     for start in range(0, len(originals), PART_IMAGES):
@@ -50,14 +50,14 @@ def similarity(originals: np.ndarray, reconstructions: np.ndarray) -> Similarity
 
 
 def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """SSIM of each pair of images (n, H, W[, 3]) in [0, 1], float64 (n,): the mean over all 7x7 windows.
+    """SSIM of each pair of images (n, H, W[, 3]) in [0, 1], as float64 (n,). It is the mean over all 7x7 windows.
 
     Source: Z. Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004, equation 13.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     side = min(WINDOW_SIDE, *x.shape[1:3])
     mean_x, mean_y = _window_means(x, side), _window_means(y, side)
-    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # turns population variance into sample variance
+    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # turns a population variance into a sample variance
     variance_x = unbiased * (_window_means(x * x, side) - mean_x**2)
     variance_y = unbiased * (_window_means(y * y, side) - mean_y**2)
     covariance = unbiased * (_window_means(x * y, side) - mean_x * mean_y)
@@ -69,7 +69,7 @@ def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _window_means(images: np.ndarray, side: int) -> np.ndarray:
-    """Means over all windows of side x side pixels: (n, H, W[, 3]) -> (n, H - side + 1, W - side + 1[, 3])."""
+    """The mean of each window of side x side pixels: (n, H, W[, 3]) -> (n, H - side + 1, W - side + 1[, 3])."""
     row_means = sliding_window_view(images, side, axis=1).mean(-1)
     means: np.ndarray = sliding_window_view(row_means, side, axis=2).mean(-1)
     return means

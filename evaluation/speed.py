@@ -1,4 +1,4 @@
-"""Measure how fast a model's methods are, compared with onnxruntime alone on the same graphs."""
+"""Measure how fast a model's methods are, and compare them with onnxruntime called directly on the same graphs."""
 
 import statistics
 import time
@@ -19,11 +19,11 @@ from ..runtime.workers import slices
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-BATCHES = (1, 64, 1024, 16_384)  # images per call
+BATCHES = (1, 64, 1024, 16_384)  # batch sizes that are measured: images per call of a method
 MIN_ROUNDS = 5
 INTERPOLATION_STEPS = 8
-BASELINE_ROWS = 512  # batch size with which onnxruntime alone is fastest
-MIN_SECONDS = 0.002  # faster calls are timed in groups that take about this long, because the clock is coarse
+BASELINE_ROWS = 512  # onnxruntime alone gets batches of this size, with which it is fastest
+MIN_SECONDS = 0.002  # calls shorter than this are repeated to fill it and timed together: the clock is coarse
 
 Call = Callable[[], object]
 
@@ -33,7 +33,7 @@ class Speed:
     """The speed of one method at one batch size.
 
     batch: images per call. seconds: median time of a call. onnxruntime_ratio: median ratio of the method's time to the
-    time of onnxruntime alone, which runs the same graphs on prepared tensors and drops the results.
+    time that onnxruntime alone takes to run the same graphs on tensors prepared before, with its outputs discarded.
     """
 
     method: str
@@ -43,16 +43,17 @@ class Speed:
 
     @property
     def images_per_second(self) -> float:
-        """Images processed per second."""
+        """How many images the method processes per second."""
         return self.batch / self.seconds
 
 
 def speeds(
     path: str | Path, *, threads: int | None = None, batches: Sequence[int] = BATCHES, seconds: float = 1.0
 ) -> Iterator[Speed]:
-    """Measure every method of an artifact at every batch size, for about `seconds` each.
+    """Measure every method of an artifact's model at every batch size. Yields each result as soon as it is known.
 
-    The images are samples of the model. Raises the same errors as `load`.
+    The input images are samples of the model. seconds: about how long to measure one method at one batch size. Raises
+    the same errors as `aegen.load`.
     """
     artifact, model = Artifact.open(path), Autoencoder(path, threads=threads)
     sessions = {
@@ -66,11 +67,11 @@ def speeds(
 
 
 def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
-    """Measure several calls in turn. Returns, for each call, a list of its times in seconds.
+    """Time several functions in rounds, each of which measures every function once, in random order.
 
-    The calls take turns, so that other load on the machine affects all alike. Their order changes from round to round.
-    Before each measurement the same call runs once untimed, because the previous call has filled the CPU cache with
-    other data. seconds: duration of all rounds together; there are at least MIN_ROUNDS.
+    Returns, for each function, a list of its times in seconds. Rounds make other load on the machine affect all
+    functions alike. Before each measurement the same function runs once untimed, because the previous function has
+    filled the CPU cache with other data. seconds: new rounds start for this long, and until there are MIN_ROUNDS.
     """
     order = np.random.default_rng(0)
     repeats = []
@@ -87,7 +88,7 @@ def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
 
 
 def _timed(call: Call, repeat: int) -> float:
-    """Seconds of one call, as the mean of `repeat` calls."""
+    """Mean time of a call in seconds, measured over `repeat` calls."""
     start = time.perf_counter()
     for _ in range(repeat):
         call()
@@ -95,13 +96,14 @@ def _timed(call: Call, repeat: int) -> float:
 
 
 def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: int) -> dict[str, tuple[Call, Call]]:
-    """Two functions for each method: one calls it on n images, the other does the same with onnxruntime alone.
+    """Two functions for each method of the model, by name of the method.
 
+    The first calls the method on n images; the second runs the same graphs on the same data with onnxruntime alone.
     sessions: onnxruntime's sessions, by file name of the graph.
     """
     manifest = model.manifest
-    latents = model.sample_latents(n, seed=0)  # (n, d)
-    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # (n, H, W[, 3])
+    latents = model.sample_latents(n, seed=0)  # shape (n, d)
+    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # each of shape (n, H, W[, 3])
     encode = _baseline(sessions[ENCODER], image=to_tensor(levels, manifest.image))
     decode = sample = _baseline(sessions[DECODER], latent=latents)
     if manifest.default_prior in manifest.learned_priors:
@@ -126,7 +128,10 @@ def _calls(model: Autoencoder, sessions: "Mapping[str, InferenceSession]", n: in
 
 
 def _baseline(session: "InferenceSession", **inputs: np.ndarray) -> Call:
-    """A call that only computes a session's first output. inputs: arrays of n rows, by name of the input."""
+    """A function that only computes a session's first output, in batches of BASELINE_ROWS.
+
+    inputs: arrays of n rows, by name of the session's input.
+    """
     outputs = [session.get_outputs()[0].name]
     rows = len(next(iter(inputs.values())))
     feeds = [{name: array[part] for name, array in inputs.items()} for part in slices(rows, BASELINE_ROWS)]

@@ -1,4 +1,4 @@
-"""Format reports as text, Markdown and JSON."""
+"""Format the scores of models as text, Markdown and JSON."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ BETTER: dict[Direction, str] = {
 
 
 def report_text(report: Report) -> str:
-    """Format one report as text: a line for each metric, with its reference value and which values are better."""
+    """Format a report as text: a line for each metric, with value, reference value, and which values are better."""
     rows = [("", report.model, "reference", "")]
     for metric in METRICS:
         if metric.name in report.metrics:
@@ -34,7 +34,7 @@ def report_text(report: Report) -> str:
 
 
 def comparison(reports: Sequence[Report]) -> list[tuple[str, ...]]:
-    """Rows of a table that compares reports: a row of titles, a row per report, and a row of reference values."""
+    """Rows of a table that compares reports: column titles, one row for each report, and the scores of real images."""
     names = {name for report in reports for name in report.metrics}
     shown = [metric for metric in METRICS if metric.column and metric.name in names]
     rows = [("model", "prior", "MB", *(metric.column for metric in shown))]
@@ -48,19 +48,19 @@ def comparison(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 
 
 def as_text(rows: Sequence[tuple[str, ...]]) -> str:
-    """Format rows as aligned columns: the first two columns to the left, the others to the right."""
+    """Format rows as a text table; the first two columns are left-aligned, the others right-aligned."""
     widths = [_width(rows, column) for column in range(len(rows[0]))]
     return "\n".join(_aligned(row, widths, left=2).rstrip() for row in rows)
 
 
 def as_markdown(rows: Sequence[tuple[str, ...]]) -> str:
-    """Format rows as a Markdown table: the first two columns to the left, the others to the right."""
+    """Format rows as a Markdown table; the first two columns are left-aligned, the others right-aligned."""
     rule = ["---" if column < 2 else "---:" for column in range(len(rows[0]))]
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
 
 
 def as_json(report: Report) -> str:
-    """Format a report as one line of JSON. Values that are not finite become null."""
+    """Format a report as one line of JSON. Infinite and NaN scores become null."""
     content = dataclasses.asdict(report)
     for score in content["metrics"].values():
         for key in ("value", "reference"):
@@ -82,7 +82,7 @@ def _reference(score: Score) -> str:
 
 
 def _aligned(row: tuple[str, ...], widths: Sequence[int], *, left: int) -> str:
-    """Pad cells to the widths of their columns: the first `left` cells to the left, the others to the right."""
+    """Pad cells to the widths of their columns; the first `left` cells are left-aligned, the others right-aligned."""
     cells = zip(row, widths, strict=True)
     return "  ".join(f"{cell:{'<' if i < left else '>'}{width}}" for i, (cell, width) in enumerate(cells))
 

@@ -1,4 +1,4 @@
-"""Export of a checkpoint and its data as an artifact folder, which is complete and checked, or not written."""
+"""Export a checkpoint and its data as an artifact folder. The folder is written only if it passes all checks."""
 
 import dataclasses
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from .statistics import fit, likelihood_latents, log_likelihoods
 from .versions import versions
 
 PREVIEW_IMAGES = 64
-CALIBRATION_IMAGES = 5000  # training images that the ranges of 8-bit activations are taken from
+CALIBRATION_IMAGES = 5000  # number of training images whose activations set the ranges of 8-bit activations
 
 Report = Callable[[str], None]
 
@@ -46,8 +46,8 @@ Report = Callable[[str], None]
 class Source:
     """What an artifact is made from.
 
-    network: the trained network, with rounded weights for fp16; latents and golden outputs are computed with it. prior:
-    the learned prior, if there is one. image: the image tensors of the network.
+    network: the trained network, which encodes the latents; for precision fp16 its weights are rounded to float16.
+    prior: the learned prior, or None without one. image: shape and pixel range of the network's image tensors.
     """
 
     checkpoint: Checkpoint
@@ -56,15 +56,17 @@ class Source:
     network: EncoderDecoder
     prior: ExportedPrior | None
     image: ImageSpec
-    labels: np.ndarray  # label values by class index, int64 (c,)
+    labels: np.ndarray  # the label value of each class, int64 (c,)
 
 
 @dataclass(frozen=True)
 class Graphs:
     """The graphs of an artifact.
 
-    torch: the torch modules. contents: the ONNX files by name. golden: the arrays of `golden.npz`. quantisation_error:
-    by file name, the root mean square change of the outputs that computing in 8 bits causes.
+    torch: the torch modules that the graphs were exported from. contents: the ONNX files by file name. golden: the
+    arrays of `golden.npz`, which are test inputs of the graphs and the outputs expected for them. parity: how close
+    onnxruntime and torch are. quantisation_error: by file name, the root mean square change of a graph's first output
+    that quantisation to 8 bits causes.
     """
 
     torch: tuple[TorchGraph, ...]
@@ -76,7 +78,7 @@ class Graphs:
 
 @dataclass(frozen=True)
 class Latents:
-    """The latents of the training and the validation images, encoded by the network of a Source."""
+    """The latents of the training images, and of the validation images, which are held out from training."""
 
     training: EncodedLatents
     held_out: EncodedLatents
@@ -91,12 +93,12 @@ def export(
     options: ExportOptions | None = None,
     report: Report = lambda step: None,
 ) -> Manifest:
-    """Write the artifact `target` from a trained network and the images that it was trained on.
+    """Write the artifact folder `target` from a trained network and the images that it was trained on.
 
-    learned: a prior trained on the network's latents. report: called with the name of each step as it begins.
-    Everything is made in a temporary folder beside `target`, opened again by the runtime, and renamed into place.
-    Raises InputError for unusable options or if the data is not what the network was trained on, OutputError if
-    `target` exists and may not be replaced, ParityError if onnxruntime and torch differ.
+    learned: a prior trained on the network's latents. report: called with the name of each step of the export as it
+    begins. All files are written to a temporary folder beside `target`, which is verified with the runtime and then
+    renamed to `target`. Raises InputError for unusable options or if the data is not what the network was trained on,
+    OutputError if `target` exists and may not be replaced, ParityError if onnxruntime and torch differ.
     """
     options = options or ExportOptions()
     options.check(checkpoint.recipe.network, learned)
@@ -134,7 +136,10 @@ def export(
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
-    """Raise OutputError, before the work begins, for a target that may not be written."""
+    """Raise an error, before any work is done, if the target may not be written.
+
+    Raises OutputError if `target` exists and may not be replaced, NotFoundError if its parent folder is missing.
+    """
     require_parent(target)
     if exists_nonempty(target) and not overwrite:
         expected, remedy = "a free name", "Choose another name, or allow that the artifact is overwritten."
@@ -145,7 +150,10 @@ def _check_target(target: Path, overwrite: bool) -> None:
 
 
 def _holds_only_an_artifact(target: Path) -> bool:
-    """Whether a folder may be replaced: it has a manifest of aegen's, which lists every other file in it."""
+    """Whether a folder has an artifact's manifest and no files but those that the manifest lists.
+
+    Only such a folder may be overwritten, so that no other files of the user are lost.
+    """
     try:
         manifest = artifact.read_manifest(target)
     except AegenError:
@@ -154,7 +162,7 @@ def _holds_only_an_artifact(target: Path) -> bool:
 
 
 def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | None, options: ExportOptions) -> Source:
-    """Collect what the artifact is made from. With precision fp16, the network's weights are rounded to float16."""
+    """Collect what the artifact is made from, with weights rounded to float16 where the precision requires it."""
     labels = label_values(dataset.train.labels)
     network, prior = checkpoint.network(), None
     if learned is not None:
@@ -167,7 +175,7 @@ def _source(checkpoint: Checkpoint, dataset: Dataset, learned: LearnedPrior | No
 
 
 def _graphs(source: Source) -> Graphs:
-    """Export the graphs with weights in fp32 or fp16, and check that they compute what torch computes."""
+    """Export the graphs with float32 or float16 weights, and check that they compute what torch computes."""
     sampler = () if source.prior is None else (source.prior.sampler,)
     latent_dim = source.checkpoint.recipe.latent_dim
     graphs = (encoder(source.network, source.checkpoint.shape), decoder(source.network, latent_dim), *sampler)
@@ -181,7 +189,7 @@ def _graphs(source: Source) -> Graphs:
 
 
 def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
-    """Quantise encoder and decoder to 8 bits. onnxruntime computes their golden outputs, because torch cannot."""
+    """Quantise encoder and decoder to 8 bits. onnxruntime recomputes their golden outputs: torch cannot run them."""
     training, validation = source.dataset.train[:CALIBRATION_IMAGES], source.dataset.validation
     calibration = {ENCODER: to_tensor(training.images, source.image), DECODER: latents.training.latent}
     held_out = {ENCODER: to_tensor(validation.images, source.image), DECODER: latents.held_out.latent}
@@ -195,7 +203,10 @@ def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
 
 
 def _likelihoods(source: Source, statistics: dict[str, np.ndarray], held_out: EncodedLatents) -> dict[str, float]:
-    """Mean log density in nats of the same held-out latents under every prior that has a density."""
+    """Mean log density in nats of held-out latents under each prior that has a density, by name of the prior.
+
+    The latents are the same for all priors, so that the values can be compared.
+    """
     compared = likelihood_latents(held_out, len(source.labels))
     likelihoods = log_likelihoods(statistics, compared.latent)
     if source.prior is not None:
@@ -207,7 +218,7 @@ def _likelihoods(source: Source, statistics: dict[str, np.ndarray], held_out: En
 def _manifest(
     source: Source, graphs: Graphs, statistics: dict[str, np.ndarray], likelihoods: dict[str, float]
 ) -> Manifest:
-    """The manifest without name, notes, commands, quality and files, which are known later."""
+    """The manifest, except that name, notes, commands, quality and files are empty: they are filled in later."""
     checkpoint, options, data = source.checkpoint, source.options, source.dataset.facts
     recipe, names = checkpoint.recipe, source.dataset.class_names
     learned = {} if source.prior is None else {source.prior.learned.name: source.prior.record}
@@ -249,14 +260,17 @@ def _manifest(
 
 
 def _commands(source: Source, manifest: Manifest) -> tuple[str, ...]:
-    """The commands that make the artifact again."""
+    """The shell commands that make the artifact again."""
     learned, evaluations = (None, None) if source.prior is None else (source.prior.learned, source.prior.evaluations)
     settings = source.options.recorded(manifest.default_prior, evaluations)
     return recorded_commands(source.checkpoint, learned, manifest.data.name, manifest.name, settings)
 
 
 def write_artifact(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Manifest:
-    """Write the files, and the manifest with their sizes and hashes. Returns the manifest as written."""
+    """Write the files to the folder, and the manifest with their sizes and hashes. Returns this manifest.
+
+    contents: the content of each file, by file name.
+    """
     for file, content in contents.items():
         (folder / file).write_bytes(content)
     complete = dataclasses.replace(manifest, files={file: file_spec(content) for file, content in contents.items()})
@@ -265,14 +279,14 @@ def write_artifact(folder: Path, manifest: Manifest, contents: dict[str, bytes])
 
 
 def preview(model: Autoencoder) -> bytes:
-    """A PNG grid of samples of seed 0."""
+    """A PNG file with a grid of images sampled with seed 0."""
     return image_bytes(tile(model.sample(PREVIEW_IMAGES, seed=0), scale=2))
 
 
 def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> dict[str, float]:
-    """The reconstruction error of the exported files on test images, and the validation loss of training.
+    """The reconstruction error of the exported model on test images, and the checkpoint's validation loss.
 
-    If the data has no test images, the reconstruction error is that of the validation images.
+    If the data has no test images, the reconstruction error is measured on the validation images.
     """
     images = dataset.test.images
     differences = model.reconstruct(images) - unit_pixels(images)
@@ -283,7 +297,7 @@ def _quality(model: Autoencoder, dataset: Dataset, checkpoint: Checkpoint) -> di
 
 
 def _check_complete(folder: Path) -> None:
-    """Open the finished folder as a user would, and verify it. Raises ParityError if a result differs."""
+    """Verify the finished folder with the runtime. Raises ParityError if a graph does not give its golden outputs."""
     verification = Autoencoder(folder).verify()
     if not verification.passed:
         raise ParityError("golden pairs", found=verification.largest_difference, remedy="Nothing was exported.")

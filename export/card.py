@@ -18,7 +18,7 @@ N(0, I). Details that the penalty suppresses are averaged: its images are softer
 
 
 def model_card(manifest: Manifest) -> str:
-    """Markdown that says what the artifact is, how to use it, what it was made from and how good it is."""
+    """Markdown text that says what the artifact is, how to use it, what it was made from and how good it is."""
     notes = (manifest.notes,) if manifest.notes else ()
     return "\n".join((_title(manifest), _use(manifest), _facts(manifest), _recipe(manifest), _limits(manifest), *notes))
 
@@ -75,7 +75,7 @@ def _facts(manifest: Manifest) -> str:
 
 
 def _priors(manifest: Manifest) -> list[str]:
-    """A text for each prior: its name, any log-likelihood, and the number of network evaluations if it is learned."""
+    """One text for each prior: its name, its log-likelihood if known, and a learned prior's network evaluations."""
     texts = []
     for name in manifest.priors:
         likelihood, learned = manifest.log_likelihood.get(name), manifest.learned_priors.get(name)
@@ -117,7 +117,7 @@ def _measured_on(data: DataSpec) -> str:
 
 
 def _table(header: tuple[str, str], rows: dict[str, str]) -> str:
-    """A Markdown table of two columns."""
+    """A Markdown table of two columns. rows: the cell of the second column, by the cell of the first."""
     lines = [f"| {header[0]} | {header[1]} |".replace("|  |  |", "| | |"), "| --- | --- |"]
     return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())])
 

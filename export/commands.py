@@ -1,4 +1,4 @@
-"""The commands that make an artifact again; its manifest holds them."""
+"""The shell commands that make an artifact again, which its manifest and model card state."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from ..train.priors import LearnedPrior
 def recorded_commands(
     checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, options: dict[str, str]
 ) -> tuple[str, ...]:
-    """The commands that make an artifact: train, train-prior and refine if they were used, and export.
+    """The commands that make an artifact: `train`, `train-prior` and `refine` if they were used, and `export`.
 
-    data: the name of the training data. name: the artifact's name, from which paths are made. options: command-line
-    options of the export and their values.
+    data: the name of the training data. name: the artifact's name, which also names the run's folder. options: values
+    of the command-line options of `export`, by option.
     """
 
     def checkpoint_of(run: str) -> str:
@@ -36,7 +36,7 @@ def recorded_commands(
 
 
 def changed_options(recipe: Hyperparameters) -> list[str]:
-    """Command-line options for every hyperparameter that is not at its default."""
+    """Command-line options, each followed by its value, for all hyperparameters that differ from their defaults."""
     changed = [each for each in hyperparameters(type(recipe)) if getattr(recipe, each.name) != each.default]
     return list(_flat({f"--{each.name.replace('_', '-')}": _text(getattr(recipe, each.name)) for each in changed}))
 

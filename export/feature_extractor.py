@@ -21,16 +21,16 @@ from .commands import changed_options
 from .graphs import EXAMPLE_ROWS, TorchGraph, onnx_bytes
 from .versions import versions
 
-COMPARED_IMAGES = 64  # test images on which onnxruntime is compared with torch
+COMPARED_IMAGES = 64  # number of test images on which onnxruntime is compared with torch
 
 
 def export_feature_extractor(
     network: FeatureNetwork, recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path
 ) -> FeatureExtractorRecord:
-    """Write the folder `target` of a feature extractor, completely or not at all.
+    """Export a trained feature extractor to the folder `target`, which is written completely or not at all.
 
-    dataset: the labelled images that it was trained on. Raises OutputError if `target` exists, ParityError if
-    onnxruntime and torch differ.
+    dataset: the labelled images that the network was trained on. Raises OutputError if `target` exists and is not an
+    empty folder, ParityError if onnxruntime and torch differ.
     """
     image, labels = ImageSpec(dataset.shape, UNIT), network.label_values
     inputs = {"image": torch.zeros(EXAMPLE_ROWS, *dataset.shape)}
@@ -66,9 +66,10 @@ def export_feature_extractor(
 
 
 def _difference(network: FeatureNetwork, extractor: FeatureExtractor, images: np.ndarray, image: ImageSpec) -> float:
-    """Largest difference of features and probabilities between torch and onnxruntime.
+    """Largest absolute difference between torch and onnxruntime, over all features and class probabilities.
 
-    images: uint8 (n, H, W[, 3]). Raises ParityError if the difference exceeds the tolerance.
+    images: uint8 (n, H, W[, 3]). image: shape and pixel range of the network's input. Raises ParityError if a
+    difference exceeds the tolerance.
     """
     with torch.inference_mode():
         features, logits = network(torch.from_numpy(to_tensor(images, image)))
@@ -88,7 +89,7 @@ def _command(recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path) -> 
 
 
 def feature_extractor_card(record: FeatureExtractorRecord) -> str:
-    """The README.md of a feature extractor's folder, in Markdown."""
+    """The content of README.md in a feature extractor's folder."""
     hyperparameters = "\n".join(f"| {name} | {value} |" for name, value in record.recipe.items())
     packages = ", ".join(f"{package} {version}" for package, version in record.versions.items())
     measured = "test" if record.data.test_images else "validation"

@@ -1,4 +1,4 @@
-"""Export of torch networks as ONNX files with a dynamic batch axis, without paths or names of this machine."""
+"""Export of torch networks as ONNX files with a dynamic batch axis. Local paths are removed from the files."""
 
 import contextlib
 import io
@@ -25,17 +25,17 @@ from ..train.networks import EncoderDecoder, Variational
 from .pixel_shuffle import replace_depth_to_space
 
 OPSET = 18
-IR_VERSION = 8  # version of the ONNX format: the newest that older and web runtimes read
-EXAMPLE_ROWS = 2  # torch.export would treat a batch axis of 1 as a constant
+IR_VERSION = 8  # version of the ONNX file format; older runtimes and those for browsers read no newer one
+EXAMPLE_ROWS = 2  # batch size of the example inputs; torch.export would treat a batch size of 1 as a constant
 
 
 @dataclass(frozen=True)
 class TorchGraph:
     """A torch module that becomes one ONNX file.
 
-    file: the name of the ONNX file. inputs: an example of each input by name, with EXAMPLE_ROWS rows, in the order of
-    the module's arguments. outputs: the names of the module's outputs. num_classes: the number of classes if the module
-    has an input `label`, else 0.
+    file: the name of the ONNX file. inputs: an example tensor with EXAMPLE_ROWS rows for each input, by name, in the
+    order of the module's arguments. outputs: the names of the module's outputs. num_classes: the number of classes if
+    the module has an input `label`, else 0.
     """
 
     file: str
@@ -63,7 +63,7 @@ def decoder(network: EncoderDecoder, latent_dim: int) -> TorchGraph:
 
 
 class _Function(nn.Module):
-    """A module that calls one method of a network, because torch exports only modules."""
+    """A module that calls one method of a network. It is needed because torch exports only modules, not methods."""
 
     def __init__(self, network: nn.Module, function: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -78,9 +78,10 @@ class _Function(nn.Module):
 def onnx_bytes(graph: TorchGraph) -> bytes:
     """Export a module as an ONNX file with a dynamic first axis `batch`, and return the bytes of the file.
 
-    Raises ExecutionError if torch's exporter gives another opset than OPSET or an operator that is not in EMITTED.
+    Raises ExecutionError if the file that torch's exporter makes has another opset than OPSET, or an operator that is
+    not in EMITTED.
     """
-    with uninterrupted(), _quiet():  # torch mistakes a Ctrl-C during its lazy imports for an error of its own
+    with uninterrupted(), _quiet():  # Ctrl-C is delayed: during its lazy imports torch would report it as another error
         program: Any = torch.onnx.export(
             graph.module.eval(),
             tuple(graph.inputs.values()),
@@ -108,10 +109,10 @@ def onnx_bytes(graph: TorchGraph) -> bytes:
 
 
 def checked_bytes(model: onnx.ModelProto) -> bytes:
-    """Check a model and return the bytes of its file; equal models give equal bytes.
+    """Check a model and serialise it to the bytes of an ONNX file; equal models give equal bytes.
 
-    Entries of `value_info` that name no tensor, or that repeat a name, are removed first. Raises onnx's errors if the
-    model is invalid.
+    Before that, entries of `value_info` that name no tensor, or repeat a name, are removed from the model. Raises
+    onnx's errors if the model is invalid.
     """
     graph = model.graph
     names = {name for node in graph.node for name in node.output} | {weight.name for weight in graph.initializer}
@@ -127,20 +128,20 @@ def checked_bytes(model: onnx.ModelProto) -> bytes:
 
 
 def macs(graph: TorchGraph) -> int:
-    """Multiply-accumulates of the matrix products and convolutions of a module for one row of its input."""
+    """Number of multiply-accumulates in a module's matrix products and convolutions, for one row of its input."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         graph.module(*graph.inputs.values())
     return int(counter.get_total_flops()) // 2 // EXAMPLE_ROWS
 
 
 def signature(content: bytes) -> manifest.Graph:
-    """The inputs and outputs of an ONNX file, in the manifest's form."""
+    """Names, dtypes and shapes of an ONNX file's inputs and outputs, as the manifest records them."""
     graph = onnx.load_from_string(content).graph
     return manifest.Graph(tuple(map(_tensor, graph.input)), tuple(map(_tensor, graph.output)))
 
 
 def strip(message: Message) -> None:
-    """Remove the exporter's notes about the origin of nodes, such as source lines and paths of this machine."""
+    """Remove, in place, the exporter's notes on where nodes come from, such as source lines and local paths."""
     for field, value in message.ListFields():
         if field.name in ("doc_string", "metadata_props"):
             message.ClearField(field.name)
@@ -150,7 +151,7 @@ def strip(message: Message) -> None:
 
 
 def _tensor(value: onnx.ValueInfoProto) -> manifest.Tensor:
-    """An input or output of an ONNX file, in the manifest's form."""
+    """Name, dtype and shape of one input or output of an ONNX file, as the manifest records them."""
     kind = value.type.tensor_type
     shape = tuple(axis.dim_param or axis.dim_value for axis in kind.shape.dim)
     return manifest.Tensor(value.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape)
@@ -158,7 +159,7 @@ def _tensor(value: onnx.ValueInfoProto) -> manifest.Tensor:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the exporter's log and warnings, which a user cannot act on. Its errors still come through."""
+    """Hide the exporter's log, warnings and printed output, which a user cannot act on. Exceptions are not hidden."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

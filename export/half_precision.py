@@ -1,4 +1,4 @@
-"""Weights stored in half precision (float16): files of half the size, which still compute in single precision."""
+"""Store weights in half precision (float16). Files have half the size, and still compute in single precision."""
 
 import copy
 import itertools
@@ -14,18 +14,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..runtime.errors import ExecutionError
 from .graphs import checked_bytes
 
-MIN_HALF_SIZE = 1024  # smaller tensors, such as biases and norms, stay in single precision: they save nothing
+MIN_HALF_SIZE = 1024  # tensors with fewer values, such as biases, stay float32, as they take little space
 SMALLEST_NORMAL = torch.finfo(torch.float16).smallest_normal
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def rounded(network: Module) -> Module:
-    """A copy of a network with its large weights rounded to float16 values.
+    """A copy of a network whose large weight tensors are rounded to float16 values. Their dtype stays float32.
 
-    The relative error of a weight is at most 2^-11; weights below the smallest normal float16 become 0. Batch norms are
-    folded into convolutions before rounding: otherwise the exporter would fold them later, and the folded weights would
-    not be float16 values. Raises ExecutionError for a weight beyond the range of float16.
+    The relative error of a weight is at most 2^-11; weights with absolute values below the smallest normal float16
+    become 0. Batch norms are folded into convolutions before rounding: otherwise the exporter would fold them later,
+    and the folded weights would not be float16 values. Raises ExecutionError for a weight beyond the range of float16.
     """
     halves = copy.deepcopy(network)
     fold_norms(halves)
@@ -41,7 +41,7 @@ def rounded(network: Module) -> Module:
 def nearest_halves(weight: Tensor) -> Tensor:
     """Weights of any shape, each rounded to the nearest float16 value. The dtype of the result is float32.
 
-    Subnormal float16 values become 0, because some engines read them as 0 and would compute something else.
+    Subnormal float16 values become 0: some inference engines treat them as 0, so others would compute something else.
     """
     halves = weight.half().float()
     return torch.where(halves.abs() < SMALLEST_NORMAL, torch.zeros_like(halves), halves)
@@ -57,10 +57,11 @@ def fold_norms(network: nn.Module) -> None:
 
 
 def stored_as_halves(content: bytes) -> bytes:
-    """Store every large weight of an ONNX file as float16, if all its values are exact in float16.
+    """Change an ONNX file so that it stores large weight tensors as float16. Returns the new file.
 
-    A Cast node converts the weight back to float32, so the graph computes the same bits as before. `value_info` holds
-    the dtype and shape of the float16 and of the float32 tensor, for engines without shape inference.
+    A tensor is changed only if float16 can represent all its values exactly. A Cast node converts it back to float32,
+    so the graph computes the same bits as before. Dtype and shape of both tensors are added to `value_info`, for
+    inference engines without shape inference.
     """
     model = onnx.load_from_string(content)
     graph = model.graph

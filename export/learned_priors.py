@@ -1,4 +1,4 @@
-"""Export of a learned prior as a graph. It is the same for all kinds of them; `train` defines the kinds."""
+"""Export of a learned prior as a graph. All kinds of learned priors, which `train` defines, share this module."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,17 @@ from ..train.priors import LearnedPrior
 from .graphs import EXAMPLE_ROWS, TorchGraph
 from .half_precision import rounded
 
-PRIOR = "prior.onnx"  # file name of a learned prior
+PRIOR = "prior.onnx"  # name of the ONNX file of a learned prior
 DEFAULT_EVALUATIONS = 8
 
 
 @dataclass(frozen=True)
 class ExportedPrior:
-    """A learned prior that evaluates its network a fixed number of times for each latent.
+    """A learned prior that evaluates its network a fixed number of times to sample one latent.
 
-    network: the prior's network, with its weights as they are stored. sampler: the graph from `noise` float32 [batch,
-    k], and `label` int64 [batch] (a class index) if there are classes, to `latent` float32 [batch, d].
+    evaluations: this number. network: the prior's network, with its weights as the artifact stores them. sampler: the
+    graph that maps `noise` float32 [batch, d], and a class index `label` int64 [batch] if there are classes, to
+    `latent` float32 [batch, d].
     """
 
     learned: LearnedPrior
@@ -42,9 +43,9 @@ def exported_prior(
 ) -> ExportedPrior:
     """Make the graph of a learned prior.
 
-    labels: the artifact's label values, by class index. evaluations: network evaluations for one latent, by default as
-    many as the run was refined for, or DEFAULT_EVALUATIONS. halves: whether large weights are rounded to float16.
-    Raises InputError if the prior was trained with other labels.
+    labels: the artifact's label values, by class index. evaluations: how often the network is evaluated for one latent;
+    None means the number that `aegen refine` was run with, or DEFAULT_EVALUATIONS if the run was not refined. halves:
+    whether large weights are rounded to float16. Raises InputError if the prior was trained with other labels.
     """
     if learned.label_values != labels:
         found, remedy = f"one trained with labels {learned.label_values}", "Run `aegen train-prior` again."
@@ -62,12 +63,12 @@ def exported_prior(
 def log_likelihood(prior: ExportedPrior, held_out: EncodedLatents, class_fractions: np.ndarray) -> float | None:
     """Mean log density in nats of held-out latents under a learned prior, or None if the prior has no density.
 
-    class_fractions: the fraction of images in each class (c,), or empty without classes. Of the sum p(z) = sum_y
-    fraction(y) p(z|y), only the term of the latent's own class is computed, because the other terms are small. The
-    result is therefore a lower bound.
+    class_fractions: the fraction of images in each class (c,), or empty without classes. With classes, the density is
+    p(z) = sum_y fraction(y) p(z|y), but only the term of the latent's own class is computed, because the other terms
+    are small. The result is therefore a lower bound.
     """
     latents, classes = torch.from_numpy(held_out.latent), torch.from_numpy(held_out.class_indices)
-    with torch.no_grad():  # in inference mode torch before 2.12 computes every Jacobian as 0
+    with torch.no_grad():  # not inference_mode, in which torch before 2.12 computes every Jacobian as 0
         densities = prior.network.log_density(latents, classes)
     if densities is None:
         return None

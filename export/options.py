@@ -1,4 +1,4 @@
-"""The options of an export."""
+"""The user's options for exporting a checkpoint as an artifact."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,17 @@ PRECISIONS = (FP32, FP16, INT8)
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """The options of an export.
+    """The user's options for exporting a checkpoint as an artifact.
 
-    name: the artifact's name, by default the name of its folder. licence: the licence of the data, if aegen does not
-    know it. prior: the default prior of sampling; by default the learned prior of a refined run, else the prior under
-    which held-out latents are likeliest. temperature: the default temperature of sampling. components: number of
-    components of the Gaussian mixture, by default the one under which held-out latents are likeliest. evaluations:
-    network evaluations of a learned prior for one latent, by default as many as the run was refined for. precision: how
-    weights are stored, one of PRECISIONS. With fp16 latents and golden outputs are computed with the rounded weights;
-    with int8 they are computed with the trained weights, and a learned prior is stored as fp16. notes: a Markdown file
-    that ends the model card. overwrite: whether an existing artifact may be replaced.
+    name: the artifact's name; None takes the name of its folder. licence: the licence of the data, if it differs from
+    what aegen knows. prior: the prior that samples come from by default; None chooses the learned prior of a refined
+    run, else the prior with the highest likelihood of held-out latents. temperature: the default temperature for
+    sampling. components: number of components of the Gaussian mixture; None chooses the one with the highest likelihood
+    of held-out latents. evaluations: how often a learned prior evaluates its network for one latent; None means the
+    number that the run was refined with, or 8. precision: how weights are stored, one of PRECISIONS. With fp16, latents
+    are computed with the rounded weights; with int8, they are computed with the float32 weights, and a learned prior is
+    stored as fp16. notes: a Markdown file whose text is appended to the model card. overwrite: whether an existing
+    artifact may be replaced.
     """
 
     name: str | None = None
@@ -38,7 +39,7 @@ class ExportOptions:
     overwrite: bool = False
 
     def check(self, network: str, learned: LearnedPrior | None) -> None:
-        """Raise InputError for an option that the network or the learned prior does not allow, or with a bad value.
+        """Raise InputError for an option with a bad value, or one that does not fit the network or the learned prior.
 
         network: the architecture, a name in ARCHITECTURES. learned: the run's learned prior, or None.
         """
@@ -58,14 +59,14 @@ class ExportOptions:
             raise InputError("temperature", found=self.temperature, expected=f"a number from 0 to {MAX_TEMPERATURE:g}")
 
     def notes_text(self) -> str:
-        """The text of `notes`. Raises NotFoundError or InputError if it cannot be read."""
+        """The text of the file `notes`, or "" without one. Raises NotFoundError or InputError if it cannot be read."""
         return "" if self.notes is None else read_text(self.notes)
 
     def recorded(self, prior: str, evaluations: int | None) -> dict[str, str]:
-        """The command-line options that make the same export, with their values.
+        """Values of the command-line options that repeat this export, by option.
 
-        prior: the default prior that was chosen. evaluations: network evaluations of the learned prior, or None without
-        one.
+        prior: the default prior that was chosen. evaluations: how often the learned prior evaluates its network for one
+        latent, or None without a learned prior.
         """
         options: dict[str, object] = {
             "--prior": prior,

@@ -1,4 +1,7 @@
-"""Comparison of exported graphs with torch, and the golden inputs and outputs with which others can repeat it."""
+"""Comparison of exported graphs with torch, and golden pairs with which users can repeat it without torch.
+
+A golden pair is an input of a graph and the output expected for it; `golden.npz` stores them.
+"""
 
 from collections.abc import Sequence
 
@@ -20,11 +23,12 @@ Arrays = dict[str, np.ndarray]
 
 
 def prove(graphs: Sequence[TorchGraph], contents: dict[str, bytes], images: np.ndarray, image: ImageSpec) -> Parity:
-    """Compare every graph in onnxruntime with its torch module on real images, at every batch size of BATCHES.
+    """Check that each graph computes in onnxruntime what its torch module computes, at every batch size of BATCHES.
 
-    graphs: the graphs, with the encoder first. contents: their ONNX files by name. images: uint8 (n, H, W[, 3]),
-    repeated if a batch needs more. image: the image tensors of the graphs. Raises ParityError, which names graph, batch
-    and difference, unless |result - torch| <= ATOL + RTOL |torch| everywhere.
+    graphs: the graphs, with the encoder first. contents: their ONNX files, by file name. images: real images, uint8
+    (n, H, W[, 3]), repeated if a batch needs more than n. image: shape and pixel range of the graphs' image tensors.
+    Raises ParityError, which names graph, batch size and difference, unless all values from onnxruntime and torch
+    satisfy |onnxruntime - torch| <= ATOL + RTOL |torch|.
     """
     networks = {file: network(file, content, image) for file, content in contents.items()}
     worst = dict.fromkeys(contents, 0.0)
@@ -48,11 +52,11 @@ def prove(graphs: Sequence[TorchGraph], contents: dict[str, bytes], images: np.n
 
 
 def golden_pairs(graphs: Sequence[TorchGraph], images: np.ndarray, image: ImageSpec) -> Arrays:
-    """Golden inputs, and the outputs that torch computes for them, under their names in `golden.npz`, n rows each.
+    """Inputs of the graphs, and the outputs that torch computes for them, n rows each, by their names in `golden.npz`.
 
-    graphs: the graphs, with the encoder first. images: uint8 (n, H, W[, 3]), stored as `images`. The decoder's inputs
-    are the encoder's latents. The noise of a learned prior is that of seed 0 at the indices 0 to n - 1, and its labels
-    are the class indices 0, 1, 2 and so on, repeated.
+    graphs: the graphs, with the encoder first. images: the encoder's inputs, uint8 (n, H, W[, 3]), stored as `images`.
+    The decoder's inputs are the latents that the encoder computes. A learned prior's inputs are the noise of seed 0 at
+    indices 0 to n - 1, and the class indices 0, 1, 2 and so on, which start again from 0 after the last class.
     """
     golden = {"images": images}
     n = len(images)
@@ -70,7 +74,7 @@ def golden_pairs(graphs: Sequence[TorchGraph], images: np.ndarray, image: ImageS
 
 
 def golden_images(images: np.ndarray) -> np.ndarray:
-    """The first GOLDEN_IMAGES of the test images, one black image, one white image and two of uniform noise.
+    """The first GOLDEN_IMAGES test images, one black image, one white image and two images of uniform noise.
 
     images: the test images, uint8 (n, H, W[, 3]). The result has the same dtype and image shape.
     """
@@ -81,7 +85,10 @@ def golden_images(images: np.ndarray) -> np.ndarray:
 
 
 def torch_outputs(graph: TorchGraph, inputs: Arrays) -> Arrays:
-    """The outputs of a torch module, under their names in `golden.npz`. Inputs and outputs have n rows each."""
+    """Run a torch module. Returns its outputs, by their names in `golden.npz`.
+
+    inputs: arrays by name of the module's input. Inputs and outputs have n rows each.
+    """
     with torch.inference_mode():
         results = graph.module(*(torch.from_numpy(inputs[name]) for name in graph.inputs))
     outputs = results if isinstance(results, tuple) else (results,)
@@ -89,15 +96,15 @@ def torch_outputs(graph: TorchGraph, inputs: Arrays) -> Arrays:
 
 
 def onnxruntime_outputs(graph: TorchGraph, content: bytes, inputs: Arrays, image: ImageSpec) -> Arrays:
-    """The outputs of an ONNX file in onnxruntime, under their names in `golden.npz`.
+    """Run an ONNX file in onnxruntime. Returns its outputs, by their names in `golden.npz`.
 
-    They are the golden outputs of an int8 graph, which torch does not compute. content: the ONNX file. inputs: arrays
-    by tensor name. Inputs and outputs have n rows each.
+    Used for the golden outputs of an int8 graph, which torch cannot run. content: the ONNX file. inputs: arrays by name
+    of the graph's input. Inputs and outputs have n rows each.
     """
     results = network(graph.file, content, image).outputs(graph.outputs, inputs)
     return {golden_name(graph.file, name): one for name, one in zip(graph.outputs, results, strict=True)}
 
 
 def network(file: str, content: bytes, image: ImageSpec) -> Network:
-    """An ONNX file as a Network of the runtime, which checks its outputs."""
+    """Wrap an ONNX file as a Network of the runtime, which runs it in onnxruntime and checks its outputs."""
     return Network(lambda: content, file, signature(content), image.range)

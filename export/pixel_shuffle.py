@@ -1,4 +1,4 @@
-"""Pixel shuffles in ONNX files, written so that every engine computes the same."""
+"""Express pixel shuffles in ONNX files by basic operators, so that every inference engine gives the same result."""
 
 import numpy as np
 import onnx
@@ -8,8 +8,8 @@ from onnx import helper, numpy_helper
 def replace_depth_to_space(model: onnx.ModelProto) -> None:
     """Replace every DepthToSpace in mode CRD, which is torch's PixelShuffle, by Reshape, Transpose and Reshape.
 
-    Some engines compute mode CRD wrongly or not at all. The model is changed in place and computes the same bits.
-    (n, b*b*C, H, W) -> (n, C, b, b, H, W) -> (n, C, H, b, W, b) -> (n, C, b*H, b*W), where b is the block size.
+    Some inference engines compute mode CRD wrongly or not at all. The model is changed in place; its results are equal
+    to the bit. (n, b*b*C, H, W) -> (n, C, b, b, H, W) -> (n, C, H, b, W, b) -> (n, C, b*H, b*W) for block size b.
     """
     shapes = _shapes(model)
     nodes: list[onnx.NodeProto] = []
@@ -26,7 +26,10 @@ def replace_depth_to_space(model: onnx.ModelProto) -> None:
 def _shuffle_nodes(
     graph: onnx.GraphProto, node: onnx.NodeProto, shape: tuple[str | int, ...]
 ) -> tuple[onnx.NodeProto, ...]:
-    """The three nodes that replace a DepthToSpace. shape: the shape of its input, (batch, b*b*C, H, W)."""
+    """The three nodes that replace a DepthToSpace node. shape: the shape of that node's input, (batch, b*b*C, H, W).
+
+    The shapes that the new nodes need are added to the graph.
+    """
     batch, channels, height, width = shape
     block = helper.get_node_attr_value(node, "blocksize")
     result = node.output[0]
@@ -45,7 +48,7 @@ def _shuffle_nodes(
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[str | int, ...]]:
-    """The shape of every tensor that onnx can infer, by name."""
+    """The shapes of all tensors for which onnx can infer them, by name of the tensor."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     return {
         value.name: tuple(axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim)

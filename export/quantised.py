@@ -1,7 +1,7 @@
-"""Quantisation of fully connected networks to 8 bits: a quarter of the size, and faster matrix products.
+"""Quantisation of fully connected networks to 8 bits, for a quarter of the size and faster matrix products.
 
-The scales are fixed at export, from the activations of real images and latents. The result for an image therefore does
-not depend on its batch; with scales chosen for each batch it would. Weights use 7 of their 8 bits, because sums of
+The scales of activations are fixed at export, from real images and latents. With scales chosen for each batch, the
+result for an image would depend on the other images in its batch. Weights use only 7 of their 8 bits, because sums of
 products of two full 8-bit numbers overflow on processors without special instructions.
 """
 
@@ -19,16 +19,17 @@ from ..runtime.session import open_session
 from ..runtime.workers import slices
 from .graphs import checked_bytes, strip
 
-BATCH_SIZE = 250  # rows in one run of onnxruntime
+BATCH_SIZE = 250  # number of rows that onnxruntime computes at once
 
 
 def all_quantised(
     graphs: dict[str, bytes], calibration: dict[str, np.ndarray], held_out: dict[str, np.ndarray]
 ) -> tuple[dict[str, bytes], dict[str, float]]:
-    """Quantise the graphs that have calibration rows. Returns all graphs, and the errors of the quantised ones.
+    """Quantise some graphs. Returns all graphs, quantised or not, and the errors of the quantised graphs.
 
-    All dictionaries have file names as keys. graphs: ONNX files. calibration, held_out: input rows of each graph to
-    quantise, float32 (n, ...). An error is the root mean square change of the first output on the held-out rows.
+    All dictionaries have file names as keys. graphs: ONNX files. calibration: inputs float32 (n, ...) of each graph to
+    quantise, which set its scales. held_out: other inputs float32 (m, ...) of each graph to quantise; its error is the
+    root mean square change of its first output on these.
     """
     in_8_bits = {file: quantised(graphs[file], rows) for file, rows in calibration.items()}
     errors = {file: _rms_difference(graphs[file], in_8_bits[file], rows) for file, rows in held_out.items()}
@@ -36,10 +37,10 @@ def all_quantised(
 
 
 def quantised(content: bytes, rows: np.ndarray) -> bytes:
-    """Quantise the matrix products of an ONNX file with one input to 8 bits; input and output stay float32.
+    """Quantise to 8 bits the matrix products of an ONNX file that has one input. Inputs and outputs stay float32.
 
-    rows: calibration rows of the input, float32 (n, ...). They set the range of every activation; values outside it
-    are clipped.
+    rows: calibration inputs, float32 (n, ...). Their activations set the range of every activation; later values
+    outside that range are clipped.
     Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference, 2018.
     """
@@ -63,19 +64,22 @@ def quantised(content: bytes, rows: np.ndarray) -> bytes:
 
 
 class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
-    """An iterator over the calibration rows of an input, float32 (n, ...), in batches."""
+    """Gives onnxruntime the calibration inputs, float32 (n, ...), in batches. name: the name of the graph's input."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         self.batches = iter([{name: rows[part]} for part in slices(len(rows), BATCH_SIZE)])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next batch, or None after the last."""
+        """The next batch as {name of the input: rows}, or None after the last batch."""
         return next(self.batches, None)
 
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Hide the warning that a graph was not optimised first: onnxruntime optimises it whenever it opens the file."""
+    """Hide the warning that a graph was not optimised before quantisation.
+
+    This is not needed, because onnxruntime optimises the graph whenever it opens the file.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -85,7 +89,7 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _rms_difference(content: bytes, other: bytes, rows: np.ndarray) -> float:
-    """Root mean square difference of the first outputs of two graphs. rows: their input, float32 (n, ...)."""
+    """Root mean square difference between the first outputs of two ONNX files. rows: their input, float32 (n, ...)."""
     results = []
     for graph in (content, other):
         session = open_session(graph, "a graph")

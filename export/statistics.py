@@ -1,4 +1,4 @@
-"""Fitting of the closed-form priors to the training latents, which gives the arrays of `latents.npz`."""
+"""Fit the closed-form priors to the training latents. The results are the arrays of an artifact's `latents.npz`."""
 
 import functools
 import warnings
@@ -12,15 +12,15 @@ from ..runtime.closed_form import PRIORS, stored_prior
 from ..runtime.distributions import Kernels
 from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, jitter, label_values, moments
 
-COMPONENTS = (5, 20, 50, 100)  # numbers of components of a Gaussian mixture, of which the likeliest is chosen
-SEARCH_LATENTS = 10_000  # latents used to choose the number of components; the chosen mixture is fitted to all
-EM_STEPS = 20  # steps of expectation maximisation; later ones change only the third digit of the likelihood
-FINAL_EM_STEPS = 10  # EM steps on all latents, which start from the chosen mixture
-KEPT_LATENTS = 5_000  # latents stored for the kernel density
-KEPT_PER_CLASS = 5  # latents stored of each class at least; a smaller class is stored completely
+COMPONENTS = (5, 20, 50, 100)  # candidates for the number of components of the Gaussian mixture
+SEARCH_LATENTS = 10_000  # the number of mixture components is chosen with at most this many latents, to save time
+EM_STEPS = 20  # iterations of expectation maximisation; more change only the third digit of the likelihood
+FINAL_EM_STEPS = 10  # further iterations, which fit the chosen mixture to all latents
+KEPT_LATENTS = 5_000  # number of latents that the artifact stores for the kernel density
+KEPT_PER_CLASS = 5  # at least this many latents of each class are stored, or all if the class has fewer
 BANDWIDTHS = np.geomspace(0.02, 1, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
-BANDWIDTH_LATENTS = 2_000  # number of held-out latents with which the bandwidth is chosen
-LIKELIHOOD_LATENTS = 1_000  # held-out latents that log-likelihoods are computed for; few, as flows are slow
+BANDWIDTH_LATENTS = 2_000  # the bandwidth is chosen with at most this many held-out latents
+LIKELIHOOD_LATENTS = 1_000  # number of held-out latents in a log-likelihood; few, because learned priors are slow
 TINY = float(np.finfo(np.float32).tiny)
 
 Arrays = dict[str, np.ndarray]
@@ -32,7 +32,7 @@ class TrainingLatents:
 
     latents: the latents of the training images, float64 (n, d). held_out: the latents of the validation images, float64
     (m, d). labels: the label values of the training images, int64 (n,), or None. components: the number of components
-    of the Gaussian mixture, or None for the one of COMPONENTS under which `held_out` is likeliest.
+    of the Gaussian mixture, or None to choose the number in COMPONENTS under which `held_out` is likeliest.
     """
 
     latents: np.ndarray
@@ -47,7 +47,7 @@ class TrainingLatents:
 
     @functools.cached_property
     def kept(self) -> np.ndarray:
-        """The indices of the rows of `latents` that the kernel density stores, int64 (k,)."""
+        """Indices of the rows of `latents` that are stored for the kernel density, int64 (k,)."""
         return kept_rows(len(self.latents), self.labels)
 
     @functools.cached_property
@@ -60,10 +60,10 @@ class TrainingLatents:
 class Fit:
     """The functions that fit one prior.
 
-    to_all: fits the prior to all latents, and returns its arrays of `latents.npz`. to_class: fits the prior to one
-    class; None for a prior without classes. It takes the latents of the class, float64 (n, d), the latents of all
-    classes, and the arrays that were fitted to all. An array NAME that it returns becomes the row of the
-    class in the array `class_NAME`.
+    to_all: fits the prior to all latents, and returns its arrays for `latents.npz`. to_class: fits the prior to the
+    latents of one class; None for a prior that is not fitted to classes. It takes the latents of the class, float64
+    (n, d), the latents of all classes, and the arrays that `to_all` of every prior returned. If it returns an array
+    `gmm_means`, for example, this becomes one row of the array `class_gmm_means`, which has a row for each class.
     """
 
     to_all: Callable[[TrainingLatents], Arrays]
@@ -78,12 +78,13 @@ def fit(
     components: int | None = None,
     report: Callable[[str], None] = lambda step: None,
 ) -> Arrays:
-    """The arrays of `latents.npz`: every closed-form prior, fitted to all training latents and to each class.
+    """Fit every closed-form prior to all training latents and to each class. Returns the arrays of `latents.npz`.
 
-    latents, held_out: float32 (n, d) and (m, d). labels: the label values of `latents`, int64 (n,), or None.
-    components: the number of components of the Gaussian mixture, by default the one of COMPONENTS with the highest
-    likelihood of `held_out`. report: called with the name of each step as it begins. The fit is computed in float64;
-    the arrays are float32, or another dtype where the prior requires it. The same input gives the same arrays.
+    latents, held_out: latents of training and validation images, float32 (n, d) and (m, d). labels: the label values of
+    `latents`, int64 (n,), or None. components: the number of components of the Gaussian mixture; None chooses the
+    number in COMPONENTS with the highest likelihood of `held_out`. report: called with the name of each step of the fit
+    as it begins. All is computed in float64, but float64 arrays are returned as float32. The same input gives the same
+    arrays.
     """
     data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components)
     arrays: Arrays = {}
@@ -97,9 +98,10 @@ def fit(
 
 
 def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays) -> Arrays:
-    """The arrays fitted to single classes: one row for each class that has at least MIN_CLASS_LATENTS latents.
+    """Fit the priors to each class. Returns arrays with one row for each class of at least MIN_CLASS_LATENTS latents.
 
-    labels: the label values of the latents, int64 (n,). arrays: the arrays fitted to all latents.
+    They include the classes' label values and fractions of the latents. labels: the label values of the latents, int64
+    (n,). arrays: the arrays fitted to all latents.
     """
     rows: dict[str, list[np.ndarray]] = {}
     for value in data.label_values:
@@ -115,15 +117,15 @@ def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays
 
 
 def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> dict[str, float]:
-    """Mean log density in nats of held-out latents (n, d) under every closed-form prior."""
+    """Mean log density in nats of held-out latents (n, d) under each closed-form prior, by name of the prior."""
     return {name: float(stored_prior(name, arrays).log_prob(held_out).mean()) for name in PRIORS}
 
 
 def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLatents:
-    """The held-out latents for which the log-likelihood of every prior is computed.
+    """Choose the held-out latents on which the log-likelihood of every prior is computed.
 
-    These are the first LIKELIHOOD_LATENTS latents that have a known class or, if none has, the first LIKELIHOOD_LATENTS
-    of all latents.
+    These are the first LIKELIHOOD_LATENTS latents whose label is one of the artifact's classes or, if there are none,
+    the first LIKELIHOOD_LATENTS of all latents.
     """
     known = held_out.of_known_classes(num_classes)
     chosen = known if len(known.class_indices) else held_out
@@ -131,11 +133,11 @@ def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLat
 
 
 def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
-    """Choose at random which of n latents the kernel density stores. Returns their indices, int64 (k,), ascending.
+    """Choose at random which of n latents to store for the kernel density. Returns sorted indices, int64 (k,).
 
     labels: label values, int64 (n,), or None. From each class at least KEPT_PER_CLASS latents are chosen, or all if it
-    has fewer. k is KEPT_LATENTS, less if there are fewer latents, and more if the classes need more. The same input
-    gives the same indices.
+    has fewer. k is KEPT_LATENTS, less if n is less, and more if there are so many classes that they need more. The same
+    input gives the same indices.
     """
     order = np.random.default_rng(0).permutation(n)
     values = label_values(labels)
@@ -143,7 +145,7 @@ def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
         return np.sort(order[:KEPT_LATENTS])
     classes = class_indices(labels[order], n, values)
     by_class = np.argsort(classes, kind="stable")
-    rank = np.empty(n, np.int64)  # rank of each row within its class
+    rank = np.empty(n, np.int64)  # position of each latent, in the random order, among the latents of its class
     rank[by_class] = np.arange(n) - np.searchsorted(classes[by_class], classes[by_class])
     first = (rank < KEPT_PER_CLASS) & (classes < len(values))
     kept = np.concatenate([order[first], order[~first]])
@@ -151,7 +153,7 @@ def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
 
 
 def standard(data: TrainingLatents) -> Arrays:
-    """The mean (d,) alone: N(0, I) has no parameters, but the mean has the latent dimension in its shape."""
+    """The mean (d,) of the latents. The prior N(0, I) does not use it, but its shape gives the latent dimension."""
     return {"mean": data.latents.mean(0)}
 
 
@@ -167,7 +169,7 @@ def gaussian(latents: np.ndarray) -> Arrays:
 
 
 def gaussian_mixture(data: TrainingLatents) -> Arrays:
-    """Weights (k,), means (k, d) and Cholesky factors (k, d, d) of a mixture of Gaussians with full covariances.
+    """Fit a Gaussian mixture: weights (k,), means (k, d), and Cholesky factors (k, d, d) of full covariances.
 
     Source: A. Dempster, N. Laird, D. Rubin, Maximum Likelihood from Incomplete Data via the EM Algorithm, 1977.
     """
@@ -180,10 +182,11 @@ def gaussian_mixture(data: TrainingLatents) -> Arrays:
 
 
 def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
-    """The mixture of the latents (n, d) of one class: weights (k,), means (k, d) and factors (k, d, d).
+    """Fit a Gaussian mixture to the latents (n, d) of one class.
 
-    k is the number of components of the mixture of all images, divided by the number of classes. A class with few
-    latents uses fewer components; the rest have weight 0.
+    Returns weights (k,), means (k, d) and Cholesky factors (k, d, d). k is the number of components of the mixture that
+    was fitted to all latents, divided by the number of classes, and at least 1. A class with few latents uses fewer
+    components; the others have weight 0.
     """
     components, d = max(1, len(arrays["gmm_weights"]) // len(data.label_values)), latents.shape[1]
     mixture = _mixture(latents, min(components, len(latents) // MIN_CLASS_LATENTS))
@@ -196,10 +199,10 @@ def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) ->
 
 
 def kernel_density(data: TrainingLatents) -> Arrays:
-    """The kept latents (k, d), their mean, scale and bandwidth (d,), and their class indices (k,).
+    """The latents (k, d) stored for the kernel density, mean, scale and bandwidth (d,), and class indices (k,).
 
-    The latents are stored in float16, with the mean subtracted and divided by the scale. float16 has a precision of 11
-    bits and ends at 65,504: without mean and scale, rounding could change a latent by more than the bandwidth.
+    The mean is subtracted from each latent, and the result is divided by the scale and stored in float16. float16 has a
+    precision of 11 bits and ends at 65,504, so latents that are not normalised could change by more than the bandwidth.
     """
     latents = data.latents
     mean, std = latents.mean(0).astype(np.float32), latents.std(0).astype(np.float32)
@@ -216,22 +219,25 @@ def kernel_density(data: TrainingLatents) -> Arrays:
 
 
 def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
-    """The bandwidth (d,) for latents (n, d) of one class: their std times the fraction chosen for all latents."""
+    """The bandwidth (d,) for latents (n, d) of one class: their std times the fraction chosen with all latents."""
     return {"kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY)}
 
 
 def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
-    """The fraction among BANDWIDTHS whose kernel density of latents (n, d) makes held-out latents (m, d) likeliest."""
+    """Choose the fraction in BANDWIDTHS for the kernel density of latents (n, d).
+
+    It is the fraction that gives held-out latents (m, d) the highest likelihood.
+    """
     mean, scale = latents.mean(0), np.maximum(latents.std(0), TINY)
-    latents, held_out = latents - mean, held_out - mean  # without this, densities far from 0 would lose digits
+    latents, held_out = latents - mean, held_out - mean  # keeps digits if latents are far from 0
     scores = [Kernels(latents, fraction * scale).log_prob(held_out).mean() for fraction in BANDWIDTHS]
     return float(BANDWIDTHS[int(np.argmax(scores))])
 
 
 def _mixture(latents: np.ndarray, components: int, start: GaussianMixture | None = None) -> GaussianMixture:
-    """A mixture fitted to latents (n, d) by expectation maximisation.
+    """Fit a Gaussian mixture to latents (n, d) by expectation maximisation.
 
-    start: the mixture that the fit starts from; by default it starts from k-means.
+    components: the number of components. start: the mixture that the fit starts from; None starts it from k-means.
     """
     options = {}
     if start is not None:
@@ -240,7 +246,7 @@ def _mixture(latents: np.ndarray, components: int, start: GaussianMixture | None
     steps = EM_STEPS if start is None else FINAL_EM_STEPS
     mixture = GaussianMixture(components, reg_covar=variance, max_iter=steps, random_state=0, **options)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a warning says that the fit has not converged, which is good enough here
+        warnings.simplefilter("ignore")  # scikit-learn warns that the fit has not converged, but it is good enough
         return mixture.fit(latents)
 
 
@@ -249,7 +255,7 @@ def _factors(mixture: GaussianMixture) -> np.ndarray:
     return np.linalg.cholesky(mixture.covariances_)
 
 
-# One entry for each closed-form prior of the runtime.
+# The functions that fit each closed-form prior, by name of the prior: one entry for each prior of the runtime.
 FITS: dict[str, Fit] = {
     "standard": Fit(standard, None),
     "diagonal": Fit(lambda data: diagonal(data.latents), lambda latents, data, arrays: diagonal(latents)),

@@ -1,4 +1,4 @@
-"""The versions of Python and of the packages that an artifact is made with."""
+"""The versions of Python and of the packages that an artifact was made with, for its manifest."""
 
 import platform
 from importlib.metadata import version
@@ -7,5 +7,5 @@ PACKAGES = ("aegen", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the result depends on."""
+    """The installed versions of Python and of PACKAGES, by name. An exported artifact may depend on them."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

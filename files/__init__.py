@@ -1,1 +1,1 @@
-"""Input files, and output files that appear whole or not at all. Only the standard library is used."""
+"""Open input files, and write output files completely or not at all. Only the standard library is used."""

@@ -1,4 +1,4 @@
-"""Write files and folders under a temporary name, and rename them, so that they appear whole or not at all."""
+"""Write files and folders atomically: under a temporary name first, which is then renamed to the final name."""
 
 import contextlib
 import errno
@@ -16,20 +16,20 @@ from .locks import FolderLock
 from .output_errors import checked_output, output_error, output_errors, write_errors
 from .temporary import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
 
-OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # raised if the target already exists
+OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # the new name is taken
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a whole file atomically. Raises NotFoundError or OutputError, as `new_file` does."""
+    """Write a file atomically. Raises the same NotFoundError and OutputError as `new_file`."""
     with new_file(path) as stream:
         stream.write(content)
 
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a binary file that becomes `path` when the block ends, and is removed when the block raises.
+    """Open a temporary binary file that is renamed to `path` when the block ends, and removed when the block raises.
 
-    A device or pipe (`/dev/stdout`) is written in place, because a rename would replace it by a plain file.
+    A device or pipe, such as `/dev/stdout`, is written directly, because a rename would replace it by a plain file.
     Raises NotFoundError when the parent folder does not exist, OutputError when `path` is a folder or cannot be
     written. An OSError while the file is written becomes an OutputError that names the path.
     """
@@ -59,11 +59,12 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """An empty temporary folder that becomes `path` when the block ends, and is removed when the block raises.
+    """Make a temporary folder that is renamed to `path` when the block ends, and removed when the block raises.
 
     Raises OutputError when `path` exists and is not an empty folder, unless `overwrite` is on. With `overwrite` the new
-    folder replaces the old one, in one step where the system can do that. If several processes overwrite the same
-    `path` at once, the last to finish wins. Temporary folders that a killed process left beside `path` are removed.
+    folder replaces whatever is at `path`, atomically where the system can do that. If several processes overwrite the
+    same `path` at once, the folder of the last to finish stays. Temporary folders that a killed process left beside
+    `path` are removed.
     """
     target = require_parent(path)
     if not overwrite and exists_nonempty(target):
@@ -74,10 +75,10 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         while lock is None:
             unfinished_paths.add(partial)
             with output_errors(path):
-                partial.mkdir()  # inside `try`, because a signal may arrive right after the folder is made
+                partial.mkdir()  # inside `try`, so that it is removed even if a signal arrives right after
                 with contextlib.suppress(FileNotFoundError):
                     lock = FolderLock(partial, wait=True)
-            if not partial.is_dir():  # another process removed it as abandoned before it was locked
+            if not partial.is_dir():  # before the lock was held, another process took the folder for abandoned
                 _release(lock)
                 unfinished_paths.discard(partial)
                 partial, lock = temporary_path(target), None
@@ -96,7 +97,7 @@ def require_space(path: str | Path, needed: int) -> None:
     """Raise OutputError when the file system of `path` has fewer than `needed` bytes free.
 
     Nothing is checked for devices and pipes, or where the system does not report the free space. The size of a file
-    that will be overwritten does not count as free, because the old file is kept until the new one is whole.
+    that will be overwritten does not count as free, because the old file is kept until the new file is complete.
     """
     target = checked_output(path)
     if target.exists() and not (target.is_file() or target.is_dir()):
@@ -111,7 +112,10 @@ def require_space(path: str | Path, needed: int) -> None:
 
 
 def require_parent(path: str | Path) -> Path:
-    """The absolute path of an output, with links followed. Raises NotFoundError when its parent folder is missing."""
+    """The absolute path of an output, with symbolic links resolved.
+
+    Raises NotFoundError when its parent folder is missing, OutputError for a name that no file can have.
+    """
     checked_output(path)
     try:
         target = Path(os.path.realpath(path))
@@ -124,7 +128,7 @@ def require_parent(path: str | Path) -> Path:
 
 
 class _OutputFile(io.FileIO):
-    """A file whose OSErrors become OutputErrors. They name the final output, not the temporary file."""
+    """A file that raises OutputErrors instead of OSErrors. They name the final output, not the temporary file."""
 
     def __init__(self, path: Path, mode: str, output: str) -> None:
         self._output = output
@@ -140,13 +144,13 @@ class _OutputFile(io.FileIO):
             super().close()
 
     def synchronise(self) -> None:
-        """Wait until the system has written the whole file to the disk."""
+        """Flush the file to the disk, and wait until that is done."""
         with output_errors(self._output):
             os.fsync(self.fileno())
 
 
 def _move_folder(partial: Path, target: Path, path: str | Path, overwrite: bool) -> None:
-    """Rename a finished folder to its target. path: the target as the user wrote it, for messages."""
+    """Rename a finished folder to its target. path: the target as the user wrote it, for error messages."""
     if overwrite and exists_nonempty(target):
         with output_errors(path):
             _replace(partial, target)
@@ -154,13 +158,16 @@ def _move_folder(partial: Path, target: Path, path: str | Path, overwrite: bool)
     try:
         partial.replace(target)
     except OSError as error:
-        if error.errno in OCCUPIED_ERRORS:  # another process has created the target in the meantime
+        if error.errno in OCCUPIED_ERRORS:  # another process has created the target since it was checked
             raise _occupied_error(path) from error
         raise output_error(path, error) from error
 
 
 def _replace(partial: Path, target: Path) -> None:
-    """Exchange a folder with its target. If the system cannot do that in one step, the target is moved aside first."""
+    """Put a finished folder where a target exists.
+
+    The two are exchanged atomically. If the system cannot do that, the target is renamed first, and removed at the end.
+    """
     if exchange(partial, target):
         return
     aside = temporary_path(target, "replaced")

@@ -1,21 +1,21 @@
-"""Exchange two paths in one step, where the system can do that."""
+"""Exchange two files or folders atomically, where the operating system can do that."""
 
 import os
 from pathlib import Path
 
-AT_FDCWD = -100  # a constant of Linux: relative paths start at the current folder
-EXCHANGE = 2  # the value of RENAME_EXCHANGE on Linux and of RENAME_SWAP on macOS
+AT_FDCWD = -100  # a constant of Linux, which says that relative paths start at the current folder
+EXCHANGE = 2  # the flag for an exchange: RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Exchange two paths on one file system in one step. Returns False if the system cannot do that."""
+    """Exchange atomically what is at two paths of the same file system. Returns False if that was not possible."""
     if os.name != "posix":
         return False
-    import ctypes  # imported here because only an overwritten folder needs it
+    import ctypes  # imported late to save start-up time: only overwriting a folder needs it
 
     system = ctypes.CDLL(None)
     paths, flags = (os.fsencode(first), os.fsencode(second)), ctypes.c_uint(EXCHANGE)
-    if hasattr(system, "renameat2"):  # Linux with glibc 2.28 or later
+    if hasattr(system, "renameat2"):  # on Linux with glibc 2.28 or later
         return bool(system.renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], flags) == 0)
     if hasattr(system, "renamex_np"):
         return bool(system.renamex_np(*paths, flags) == 0)

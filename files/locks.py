@@ -1,4 +1,4 @@
-"""Locks on folders, so that only one process at a time writes to a folder."""
+"""Locks on folders, with which only one process at a time writes to a folder."""
 
 import contextlib
 import os
@@ -12,9 +12,9 @@ from .output_errors import output_error
 class FolderLock:
     """An exclusive lock on a folder. The system releases it when the process ends, even if it is killed.
 
-    wait: wait until no other process holds the lock. Raises BlockingIOError when another process holds the lock and
-    `wait` is off, OSError when the folder cannot be opened. Where the system or the disk has no locks, `enforced` is
-    False and nothing is locked.
+    wait: if another process holds the lock, wait until it releases the lock, instead of raising BlockingIOError. Raises
+    OSError when the folder cannot be opened. If the operating system or the file system does not support locks, nothing
+    is locked and the attribute `enforced` is False.
     """
 
     def __init__(self, folder: Path, *, wait: bool = False) -> None:
@@ -31,11 +31,11 @@ class FolderLock:
         except BlockingIOError:
             self.release()
             raise
-        except OSError:  # the disk does not support locks
+        except OSError:  # the file system does not support locks
             pass
 
     def release(self) -> None:
-        """Unlock the folder."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -43,7 +43,7 @@ class FolderLock:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder within the block. The folder is created if needed, and removed if it stays empty.
+    """Hold a folder's lock during the block. The folder is created if it is missing, and removed if empty at the end.
 
     Raises OutputError when another process holds the lock, or when the folder cannot be created.
     """

@@ -1,4 +1,4 @@
-"""Turn errors of the system while writing into OutputErrors that name the output, the cause and a remedy."""
+"""Turn OSErrors raised while writing into OutputErrors that name the output, the cause and a remedy."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..runtime.errors import AegenError, OutputError
 
-# Errors that only writing raises: for each, a description and a remedy.
+# Errors that occur only in writing, never in reading: a description and a remedy, by error number.
 WRITE_ERRORS = {
     errno.ENOSPC: ("no space left on the device", "Free some space, or write somewhere else."),
     errno.EDQUOT: ("a disk quota that is used up", "Free some space, or write somewhere else."),
@@ -30,7 +30,7 @@ NAME_ERRORS = {
 def output_errors(output: object) -> Iterator[None]:
     """Turn an OSError within the block into an OutputError that names the output.
 
-    BrokenPipeError passes unchanged, because the end of the program that reads a pipe is no error of the output.
+    BrokenPipeError is raised unchanged: it means that the program that reads from a pipe has ended, which is no error.
     """
     try:
         yield
@@ -42,9 +42,9 @@ def output_errors(output: object) -> Iterator[None]:
 
 @contextmanager
 def write_errors(output: object) -> Iterator[None]:
-    """Turn an OSError that only writing raises, such as a full disk, into an OutputError that names the output.
+    """Turn an OSError that occurs only in writing, such as a full disk, into an OutputError that names the output.
 
-    Other errors pass unchanged.
+    Other errors are raised unchanged, because they may come from reading an input.
     """
     try:
         yield
@@ -57,7 +57,7 @@ def write_errors(output: object) -> Iterator[None]:
 
 
 def output_error(output: object, error: OSError) -> OutputError:
-    """The OutputError for an OSError that was raised while writing an output."""
+    """The OutputError that reports an OSError raised while writing an output."""
     known = {**WRITE_ERRORS, **NAME_ERRORS}
     found, remedy = known.get(error.errno or 0, (error.strerror or str(error), "Write somewhere else."))
     return OutputError(str(output), found=found, remedy=remedy)

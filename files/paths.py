@@ -1,4 +1,4 @@
-"""Inspect paths that users give: what is at a path, what is in a folder, and which slice follows a path."""
+"""Inspect paths that users give: the type of a file, a folder's entries, and a slice such as `path[2:5]`."""
 
 import errno
 import re
@@ -10,15 +10,15 @@ from ..runtime.errors import InputError
 
 ALL_ROWS = slice(None)
 STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0")
-ABSENCE_ERRORS = (errno.ENOENT, errno.ENOTDIR)  # errors of a path with nothing at it
-TYPE_ERRORS = (*ABSENCE_ERRORS, errno.ELOOP)  # errors of a path that is neither a file nor a folder
+ABSENCE_ERRORS = (errno.ENOENT, errno.ENOTDIR)  # error numbers that mean that nothing exists at a path
+TYPE_ERRORS = (*ABSENCE_ERRORS, errno.ELOOP)  # error numbers that mean that a path is neither a file nor a folder
 
 
 def path_mode(path: str | Path, absence_errors: Collection[int] = ABSENCE_ERRORS) -> int | None:
-    """The `st_mode` of a path, with links followed, or None if the system reports one of `absence_errors`.
+    """The `st_mode` of a path, with symbolic links followed, or None if that fails with one of `absence_errors`.
 
-    Raises InputError for other errors: a name that the system rejects, a folder on the path without permission, or
-    links that lead in a circle.
+    Raises InputError for other errors: a name that the system rejects, a parent folder that this user may not search,
+    or a cycle of symbolic links.
     """
     try:
         return Path(path).stat().st_mode
@@ -26,27 +26,27 @@ def path_mode(path: str | Path, absence_errors: Collection[int] = ABSENCE_ERRORS
         if error.errno in absence_errors:
             return None
         raise InputError(str(path), found=reason(error), expected="a path that can be read") from error
-    except ValueError as error:  # the path has a NUL, or a character that the file system cannot encode
+    except ValueError as error:  # the path has a NUL character, or one that the file system cannot encode
         raise InputError(repr(str(path)), found="a name that no file can have", expected="a path") from error
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is a folder at the path; False for links that lead in a circle.
+    """Whether there is a folder at the path; False for a cycle of symbolic links.
 
-    Raises InputError for a name that the system rejects, or a folder on the path without permission.
+    Raises InputError for a name that the system rejects, or a parent folder that this user may not search.
     """
     mode = path_mode(path, TYPE_ERRORS)
     return mode is not None and stat.S_ISDIR(mode)
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether there is a regular file at the path. Raises InputError for the same errors as `is_folder`."""
+    """Whether there is a regular file at the path. Raises InputError in the same cases as `is_folder`."""
     mode = path_mode(path, TYPE_ERRORS)
     return mode is not None and stat.S_ISREG(mode)
 
 
 def is_pipe(path: str) -> bool:
-    """Whether a path is standard input, a pipe or a device, which can be read only once."""
+    """Whether a path is standard input, a pipe or a device. None of these can be read twice."""
     mode = None if path in STANDARD_INPUT else path_mode(path)
     return path in STANDARD_INPUT or (mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
 
@@ -60,9 +60,10 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def split_slice(source: str) -> tuple[str, slice]:
-    """Split a slice from a path: `path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)).
+    """Split off a slice at the end: `path[2:5]` -> ("path", slice(2, 5)); `path[3]` -> ("path", slice(3, 4)).
 
-    A path that exists is never split. Raises InputError for brackets that hold neither a slice nor an index.
+    A name with brackets that exists as a file or folder is not split; without a slice, all rows are selected. Raises
+    InputError for brackets that hold neither a slice nor an index.
     """
     match = re.fullmatch(r"(.+)\[([^\[\]]*)\]", source, re.DOTALL)
     if match is None or _exists(source):
@@ -78,7 +79,7 @@ def split_slice(source: str) -> tuple[str, slice]:
 
 
 def reason(error: OSError) -> str:
-    """The system's description of an error, in lower case."""
+    """The operating system's description of an error, in lower case."""
     return (error.strerror or type(error).__name__).lower()
 
 

@@ -1,6 +1,6 @@
-"""Sources of input: files, standard input and pipes, each opened once and read like a file.
+"""Open inputs, which may be files, standard input or pipes, as binary streams that support `seek`.
 
-A pipe cannot be read twice, so its content is copied: into memory if it is small, else into a temporary file.
+A pipe does not support `seek`, so its content is copied: into memory if it is small, else into a temporary file.
 """
 
 import errno
@@ -19,17 +19,18 @@ from ..runtime.errors import InputError, NotFoundError, OutputError
 from .paths import STANDARD_INPUT, path_mode, reason
 
 MAX_PIPE_BYTES = 2**32
-MAX_MEMORY_BYTES = 2**23  # a pipe with less content is copied into memory
-MAX_TEXT_BYTES = 2**20  # limit for a text file, such as a recipe
-CHUNK_BYTES = 2**20  # bytes copied at a time
-SIGNATURE_BYTES = 16  # bytes read from the start of a source to recognise its format
+MAX_MEMORY_BYTES = 2**23  # a pipe with fewer bytes is copied into memory, a longer one into a temporary file
+MAX_TEXT_BYTES = 2**20  # largest size of a text file, such as a recipe
+CHUNK_BYTES = 2**20  # number of bytes read at a time when a pipe is copied
+SIGNATURE_BYTES = 16  # number of bytes at the start of a file from which its format is recognised
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A file format. name: its name in messages. signatures: the first bytes by which such files are recognised.
+    """A file format. name: the format's name in error messages.
 
-    max_pipe_bytes: the largest file of the format that is read from a pipe.
+    signatures: a file has this format if its first bytes equal one of these. max_pipe_bytes: the largest size of a file
+    of this format that may be read from a pipe.
     """
 
     name: str
@@ -43,9 +44,10 @@ FormatT_co = TypeVar("FormatT_co", bound=FileFormat, covariant=True)
 
 @dataclass(frozen=True)
 class Source(Generic[FormatT_co]):
-    """An open source. stream: seekable, and at its start. size: in bytes. name: the source's name in messages.
+    """An open input. stream: a binary stream that supports `seek`, at its start. size: number of bytes.
 
-    mappable: whether the stream is a file on a disk, which can be memory-mapped.
+    name: the input's name in error messages. mappable: whether the stream is a file on a disk, which can be
+    memory-mapped.
     """
 
     stream: BinaryIO
@@ -59,9 +61,9 @@ class Source(Generic[FormatT_co]):
 def open_source(path: str | Path, formats: Sequence[FormatT]) -> Iterator[Source[FormatT]]:
     """Open a file, a pipe, a device or standard input (`-`) in one of `formats`.
 
-    The format is recognised by the first bytes, before more is read. Raises NotFoundError when there is no file at the
-    path, InputError when the source cannot be read, is empty, is in another format, or is a pipe with too many bytes,
-    OutputError when a pipe cannot be copied to a temporary file.
+    The format is recognised from the first bytes, before more is read. Raises NotFoundError when there is no file at
+    the path, InputError when the input cannot be read, is empty, is in another format, or is a pipe with too many
+    bytes, and OutputError when a pipe cannot be copied to a temporary file.
     """
     raw, name = _open_binary(str(path))
     with raw:
@@ -78,13 +80,13 @@ def open_source(path: str | Path, formats: Sequence[FormatT]) -> Iterator[Source
 
 
 def format_names(formats: Sequence[FileFormat]) -> str:
-    """List the names of formats in words, such as `PNG, JPEG or BMP`."""
+    """The names of formats as a phrase for messages, such as `PNG, JPEG or BMP`."""
     *first, last = [format.name for format in formats]
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def read_text(path: str | Path) -> str:
-    """The UTF-8 text of a file or a pipe.
+    """Read a text in UTF-8 from a file, a pipe or standard input.
 
     Raises NotFoundError when there is no file at the path, InputError when the file cannot be read, is not UTF-8, or
     has more than MAX_TEXT_BYTES bytes.
@@ -102,7 +104,7 @@ def read_text(path: str | Path) -> str:
 
 
 def _open_binary(path: str) -> tuple[BinaryIO, str]:
-    """Open a path, or standard input. Returns the binary stream and its name in messages."""
+    """Open a path, or standard input. Returns the binary stream, and its name for error messages."""
     if path in STANDARD_INPUT:
         return _standard_input(), "standard input"
     mode = path_mode(path)
@@ -126,7 +128,7 @@ def _standard_input() -> BinaryIO:
 
 
 def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
-    """The format to which the first bytes of a source belong. Raises InputError when they belong to none."""
+    """The format whose signature the first bytes of a file match. Raises InputError when they match none."""
     for format in formats:
         if start.startswith(format.signatures):
             return format
@@ -136,7 +138,7 @@ def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
 
 @contextmanager
 def _copied(raw: BinaryIO, start: bytes, format: FormatT, name: str) -> Iterator[Source[FormatT]]:
-    """Copy a pipe to a seekable stream. start: the bytes that have already been read from the pipe."""
+    """Copy a pipe to a stream that supports `seek`. start: the bytes that have already been read from the pipe."""
     content = start + _read(raw, MAX_MEMORY_BYTES - len(start), name)
     if len(content) < MAX_MEMORY_BYTES:
         yield Source(io.BytesIO(content), len(content), name, format, mappable=False)

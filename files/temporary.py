@@ -1,4 +1,4 @@
-"""Temporary files and folders beside an output, and the removal of those that a killed process left behind."""
+"""Name temporary files and folders, which lie beside their output, and remove those that a killed process left."""
 
 import contextlib
 import os
@@ -11,16 +11,20 @@ from ..runtime.errors import OutputError
 from .locks import FolderLock
 from .output_errors import output_errors
 
-unfinished_paths: set[Path] = set()  # temporary files and folders that this process is writing
+unfinished_paths: set[Path] = set()  # paths of the temporary files and folders that this process is writing now
 
 
 def temporary_path(target: Path, suffix: str = "partial") -> Path:
-    """A new hidden name beside the target: `.NAME.XXXXXXXX.suffix`."""
+    """A new path in the target's folder with the hidden name `.NAME.XXXXXXXX.suffix`; XXXXXXXX is random."""
     return target.with_name(f".{target.name}.{os.urandom(4).hex()}.{suffix}")
 
 
 def remove_abandoned_folders(target: Path, suffix: str) -> None:
-    """Remove the temporary folders of `target` that no process has locked. Folders that cannot be opened are kept."""
+    """Remove the temporary folders of `target` that no process has locked: their process was killed.
+
+    suffix: the last part of their names. Folders that cannot be opened, and all folders where there are no locks, are
+    kept.
+    """
     pattern = _pattern(target.name, suffix)
     try:
         abandoned = [entry for entry in target.parent.iterdir() if pattern.fullmatch(entry.name)]
@@ -31,7 +35,7 @@ def remove_abandoned_folders(target: Path, suffix: str) -> None:
             continue
         try:
             lock = FolderLock(folder)
-        except OSError:  # another process has locked it, or it cannot be opened
+        except OSError:  # another process has locked the folder, or the folder cannot be opened
             continue
         if lock.enforced:
             remove(folder)
@@ -41,9 +45,10 @@ def remove_abandoned_folders(target: Path, suffix: str) -> None:
 def clear_partial_files(
     folder: Path, names: Collection[str], *, resumed: bool = False, remedy: str = "Choose another."
 ) -> None:
-    """Remove temporary files that a killed process left in a folder. names: the names of the finished files.
+    """Remove the temporary files that a killed process left in a folder.
 
-    Raises OutputError with `remedy` if the folder holds anything else, unless `resumed` is on.
+    names: the names that these files would have got when they were finished. Raises OutputError with `remedy` if the
+    folder holds anything but such temporary files, unless `resumed` is on.
     """
     with output_errors(folder):
         entries = set(folder.iterdir()) if folder.is_dir() else set()
@@ -57,13 +62,13 @@ def clear_partial_files(
 
 
 def exists_nonempty(path: Path) -> bool:
-    """Whether `path` is a file or a folder that is not empty. Raises OutputError when the folder cannot be read."""
+    """Whether there is a file, or a folder with entries, at `path`. Raises OutputError when a folder cannot be read."""
     with output_errors(path):
         return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def remove(path: Path) -> None:
-    """Remove a folder or a file. Errors of the system are ignored."""
+    """Remove a file, or a folder with all its content. Errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -72,5 +77,5 @@ def remove(path: Path) -> None:
 
 
 def _pattern(name: str, suffix: str) -> re.Pattern[str]:
-    """The pattern that matches the names made by `temporary_path`."""
+    """A regular expression for the names that `temporary_path` makes for a file or folder `name`."""
     return re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.{suffix}")

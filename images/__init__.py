@@ -1,1 +1,1 @@
-"""Images in files and arrays: reading, tiling and writing, with numpy and pillow."""
+"""Read images from files, arrange them in grids, and write them, with numpy and pillow."""

@@ -1,4 +1,4 @@
-"""Check the shape and dtype of an array of images, before any of its values are read."""
+"""Check the shape and dtype of an array of images. Its values are not needed, so a file's header is enough."""
 
 import numpy as np
 
@@ -18,8 +18,8 @@ def check_images(
 ) -> None:
     """Raise an error unless an array of this shape and dtype holds images (n, H, W) or (n, H, W, 3), uint8 or float.
 
-    axes: the shape of the array. required: the (C, H, W) that the images must have; None allows any. resize: allow
-    images of another height and width, but not with other channels.
+    axes: the shape of the array. required: the shape (C, H, W) that each image must have; None allows any. resize:
+    whether another height and width are allowed; the number of channels must always agree with `required`.
     Raises ShapeError for a wrong shape, InputError for a wrong dtype.
     """
     if len(axes) != 3 and not (len(axes) == 4 and axes[-1] == 3):
@@ -36,7 +36,7 @@ def check_images(
 
 
 def size_error(source_name: str, found: Shape, required: Shape, remedy: str) -> ShapeError:
-    """The error for images whose (C, H, W) is not the required one."""
+    """The error for images of shape `found` where shape `required` is needed, both (C, H, W)."""
     return ShapeError(source_name, found=_description(found), expected=_description(required), remedy=remedy)
 
 

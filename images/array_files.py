@@ -1,4 +1,4 @@
-"""One interface for all files of arrays: it gives the arrays' names, shapes and dtypes, and ranges of their rows."""
+"""Read `.npy` and `.npz` files by one interface: the names, shapes, dtypes and rows of the arrays in a file."""
 
 from functools import cached_property
 from typing import Protocol
@@ -11,23 +11,23 @@ from ..runtime.arrays import map_npy_stream, npz_header, npz_names, read_npy, re
 from ..runtime.errors import InputError
 from .names import NAMES
 
-UNNAMED = ""  # stands for the name of the array in a format that holds one array without a name
+UNNAMED = ""  # name used here for the array in a `.npy` file, which stores no name
 
 
 class ArrayFile(Protocol):
-    """An open file of arrays. names: the arrays' names; (UNNAMED,) in a format that holds one array without a name."""
+    """An open file that holds arrays. names: the names of the arrays; (UNNAMED,) for a `.npy` file."""
 
     names: tuple[str, ...]
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of an array; no values are read. Raises InputError when the file is damaged."""
+        """Shape and dtype of the array `name`; its values are not read. Raises InputError if the file is damaged."""
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) that `window` selects from an array. Raises InputError when the file is damaged."""
+        """The rows (n, ...) in the slice `window` of the array `name`. Raises InputError if the file is damaged."""
 
 
 class NpyFile:
-    """A `.npy` file: one array without a name, memory-mapped if the file is on a disk."""
+    """An open `.npy` file, which holds one array. The array is memory-mapped if the file is on a disk."""
 
     names: tuple[str, ...] = (UNNAMED,)
 
@@ -35,16 +35,16 @@ class NpyFile:
         self._source = source
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of the array."""
+        """Shape and dtype of the file's only array."""
         return self._array.shape, self._array.dtype
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) that `window` selects."""
+        """The rows (n, ...) in the slice `window` of the file's only array."""
         return self._array[window]
 
     @cached_property
     def _array(self) -> np.ndarray:
-        """The whole array (n, ...)."""
+        """The file's only array (n, ...), memory-mapped or read."""
         source = self._source
         if source.mappable:
             return map_npy_stream(source.stream, source.name)
@@ -52,26 +52,28 @@ class NpyFile:
 
 
 class NpzFile:
-    """An `.npz` file: named arrays, which are decompressed when they are read."""
+    """An open `.npz` file, which holds named arrays. An array is decompressed as a whole when its rows are read."""
 
     def __init__(self, source: Source[FileFormat]) -> None:
         self._source = source
         self.names: tuple[str, ...] = npz_names(source.stream, source.name)
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of the array of this name."""
+        """Shape and dtype of the array `name`."""
         return npz_header(self._source.stream, self._source.name, name)
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) that `window` selects from the array of this name."""
+        """The rows (n, ...) in the slice `window` of the array `name`."""
         array = read_npz(self._source.stream, self._source.name, [name])[name]
         return array[window] if array.ndim else array
 
 
 def array_name(names: tuple[str, ...], preferred: str, source_name: str) -> str:
-    """The name of the array to read: `preferred` if an array has this name, else the name of the only array.
+    """Choose which array of a file to read, and return its name.
 
-    An array `names`, which holds file names, is not counted. Raises InputError if several arrays are left, or none.
+    This is `preferred` if an array has this name, else the only array besides `names`, which holds file names. Raises
+    InputError if there is no such array, or more than one. names: the names of the file's arrays. source_name: the
+    file's name in error messages.
     """
     if preferred in names:
         return preferred

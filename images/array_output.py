@@ -1,4 +1,4 @@
-"""Write arrays as `.npy` or `.npz`, one chunk at a time, so that an array never has to be in memory as a whole."""
+"""Write an array to a `.npy` or `.npz` file in chunks of rows, so that it is never in memory as a whole."""
 
 import io
 import math
@@ -23,9 +23,9 @@ def write_arrays(
     *,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write an array of `count` rows, which come in chunks (n, ...), as `.npy` or `.npz`.
+    """Write an array of `count` rows, given in chunks (n, ...), to a `.npy` or `.npz` file.
 
-    name: the array's name in an `.npz`. names: one image file name for each row, which an `.npz` stores too.
+    name: the array's name in an `.npz` file. names: an image file name for each row, which only an `.npz` file stores.
     """
     if format.kind == "npz":
         write_npz(output, name, chunks, count, names=names)
@@ -34,10 +34,10 @@ def write_arrays(
 
 
 def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
-    """Write an array of `count` rows, which come in chunks (n, ...), as a `.npy` file; `-` is standard output.
+    """Write an array of `count` rows, given in chunks (n, ...), to a `.npy` file, or to standard output if it is `-`.
 
-    Raises OutputError when the output cannot be written or the disk has too little space, which is checked at the first
-    chunk; InputError when standard output is closed.
+    Raises OutputError when the output cannot be written or the disk has too little space for the whole array, which is
+    checked before the first chunk is written; InputError when standard output is closed.
     """
     if output == STANDARD_OUTPUT:
         if sys.stdout is None:
@@ -55,9 +55,10 @@ def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
 def write_npz(
     output: str, name: str, chunks: Iterable[np.ndarray], count: int, *, names: Sequence[str] | None = None
 ) -> None:
-    """Write an array of `count` rows, which come in chunks (n, ...), under `name` to an uncompressed `.npz` file.
+    """Write an array of `count` rows, given in chunks (n, ...), to an uncompressed `.npz` file, with the name `name`.
 
-    names: one image file name for each row, stored as an array of text. Raises OutputError as `write_npy` does.
+    names: an image file name for each row, stored as a second array. Raises OutputError when the output cannot be
+    written or the disk has too little space for the array.
     """
     import zipfile
 
@@ -72,7 +73,7 @@ def write_npz(
 
 
 def _with_space(output: str, chunks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """Yield the same chunks (n, ...). Before the first one, check that the disk has space for `count` rows."""
+    """Yield the chunks (n, ...) unchanged. Before the first chunk, check that the disk has space for `count` rows."""
     for index, chunk in enumerate(chunks):
         if index == 0:
             require_space(output, count * math.prod(chunk.shape[1:]) * chunk.itemsize)
@@ -80,7 +81,7 @@ def _with_space(output: str, chunks: Iterable[np.ndarray], count: int) -> Iterat
 
 
 def _npy_pieces(chunks: Iterable[np.ndarray], count: int) -> Iterator[bytes]:
-    """The bytes of a `.npy` file with `count` rows, which come in chunks (n, ...): the header, then each chunk."""
+    """Yield the bytes of a `.npy` file of `count` rows, given in chunks (n, ...): the header, then each chunk."""
     for index, chunk in enumerate(chunks):
         if index == 0:
             header = io.BytesIO()

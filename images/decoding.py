@@ -1,7 +1,7 @@
 """Decode one image file to 8-bit grey or colour.
 
-Pillow keeps the whole decoded image in memory, with four bytes for a colour pixel. The image is converted and reduced
-in strips of a few rows, so that the copies this needs are small.
+Pillow holds the whole decoded image in memory, with four bytes for each colour pixel. The image is therefore converted
+and scaled down in horizontal strips, so that little further memory is needed.
 """
 
 import math
@@ -19,14 +19,14 @@ from ..files.sources import format_names
 from ..runtime.errors import InputError
 from .formats import IMAGE_FORMATS, PILLOW_NAMES
 
-MAX_PIXELS = 100_000_000  # limit for an image that is scaled while it is decoded
-MAX_KEPT_PIXELS = 64_000_000  # limit for an image that keeps its size
-MAX_BUFFERED_PIXELS = 25_000_000  # limit for formats whose decoder keeps several copies of the image
-MIN_REDUCED_PIXELS = 4_000_000  # larger images are reduced by integer factors before they are resized
-STRIP_PIXELS = 1_000_000  # pixels converted at a time
-MAX_REASON_LETTERS = 120  # letters quoted from Pillow's description of an error
-ORIENTATION = 0x0112  # EXIF tag of the orientation
-TRANSPOSES = {  # the operation that turns an image upright, by its EXIF orientation
+MAX_PIXELS = 100_000_000  # most pixels of an image file that is scaled to another size when it is read
+MAX_KEPT_PIXELS = 64_000_000  # most pixels of an image file that is read in its own size
+MAX_BUFFERED_PIXELS = 25_000_000  # most pixels of WebP and progressive JPEG files, whose decoders need more memory
+MIN_REDUCED_PIXELS = 4_000_000  # images with more pixels are reduced by integer factors before they are resized
+STRIP_PIXELS = 1_000_000  # number of pixels in a strip, which is converted at once
+MAX_REASON_LETTERS = 120  # an error message quotes at most this many letters of Pillow's own message
+ORIENTATION = 0x0112  # number of the EXIF tag that holds the orientation
+TRANSPOSES = {  # for each EXIF orientation but 1, which is upright: the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -35,8 +35,8 @@ TRANSPOSES = {  # the operation that turns an image upright, by its EXIF orienta
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-# The errors that Pillow raised for about 100,000 damaged files. UnidentifiedImageError is an OSError.
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations for which turning an image upright exchanges width and height
+# All types of errors that Pillow raised for about 100,000 damaged files. OSError includes UnidentifiedImageError.
 DAMAGE_ERRORS = (
     OSError,
     SyntaxError,
@@ -53,11 +53,11 @@ SixteenBit = Literal["no", "grey", "colour"]
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the header of an image file states. width, height: in pixels, after the image is turned upright.
+    """What the header of an image file states. width, height: size in pixels of the image turned upright.
 
-    orientation_known: False if an EXIF chunk after the pixels may still exchange width and height. sixteen_bit:
-    "grey" or "colour" if the channels have 16 bits, else "no". Grey with alpha counts as colour, because
-    Pillow opens it as colour.
+    orientation_known: False for a PNG in which an EXIF chunk after the pixels may still exchange width and height.
+    sixteen_bit: "grey" or "colour" if the channels have 16 bits, else "no". 16-bit grey with alpha counts as colour,
+    because Pillow opens it as colour.
     """
 
     width: int
@@ -66,15 +66,16 @@ class ImageHeader:
     sixteen_bit: SixteenBit
 
     def fits(self, width: int, height: int) -> bool:
-        """Whether the upright image has this size, or may have it because its orientation is not yet known."""
+        """Whether the upright image has this size, or can have it while its orientation is not yet known."""
         size = (self.width, self.height)
         return size == (width, height) or (not self.orientation_known and size == (height, width))
 
 
 def read_header(stream: BinaryIO, source_name: str, *, reduced: bool) -> ImageHeader:
-    """Read the header of an image file; no pixels are decoded. reduced: whether decoding will scale the image.
+    """Read the header of an image file; no pixels are decoded.
 
-    Raises InputError when the file is no image or has too many pixels.
+    reduced: whether the image will later be scaled to another size, for which more pixels are allowed. Raises
+    InputError when the file is no image or has too many pixels.
     """
     with _open(stream, source_name, reduced=reduced) as image:
         orientation = _orientation(image)
@@ -91,20 +92,21 @@ def decode(
     size: tuple[int, int] | None = None,
     bits: int = 16,
 ) -> np.ndarray:
-    """The pixels of an image file, uint8 (H, W) or (H, W, 3), turned upright as its EXIF data says.
+    """Decode an image file to pixels, uint8 (H, W) or (H, W, 3), turned upright according to its EXIF data.
 
     colour: True converts to colour, False to grey; None keeps what the file has. size: (width, height) to scale to, or
-    None. bits: how many bits the values of 16-bit grey images really use; of 16-bit colour the high byte is kept.
-    Transparent pixels become black. Raises InputError when the file is damaged.
+    None. bits: number of bits that the values of a 16-bit grey image really use, of which the upper 8 are kept; of
+    16-bit colour the high byte is kept. Transparent pixels become black. Raises InputError when the file is no image,
+    has too many pixels or is damaged.
     """
     with _open(stream, source_name, reduced=size is not None) as image:
         sixteen_bit = _sixteen_bit(image, stream)
         if size is not None and image.format == "JPEG" and image.width * image.height > MIN_REDUCED_PIXELS:
-            image.draft(None, (4 * max(size), 4 * max(size)))  # then Pillow decodes at 1/2, 1/4 or 1/8 of the size
+            image.draft(None, (4 * max(size), 4 * max(size)))  # lets Pillow decode at 1/2, 1/4 or 1/8 of the size
         _load(image, source_name, stream, sixteen_bit)
         orientation = _orientation(image)
         stored_size = size[::-1] if size is not None and orientation in SIDEWAYS else size
-        with _damage_errors(source_name):  # some damage, such as a short palette, is found only here
+        with _damage_errors(source_name):  # conversion finds damage that decoding does not, such as a short palette
             if colour is None:
                 colour = _is_colour(image, sixteen_bit, stream)
             converted = _converted(image, colour, stored_size, bits)
@@ -112,9 +114,10 @@ def decode(
 
 
 def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
-    """The largest value of a 16-bit image, 0 to 65535, and whether every value is an 8-bit value times 257.
+    """The largest value of a 16-bit image, 0 to 65535, and whether all values are 8-bit values times 257.
 
-    Pillow keeps only the high byte of 16-bit colour: the result is then the largest high byte times 256, and True.
+    The latter means that the image was converted from 8 bits. Of 16-bit colour Pillow gives only the high bytes, so for
+    a colour image the results are the largest high byte times 256, and True.
     """
     with _open(stream, source_name, reduced=True) as image:
         sixteen_bit = _sixteen_bit(image, stream)
@@ -123,7 +126,7 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
             return 256 * max(int(np.asarray(strip)[..., :3].max()) for strip, _ in _strips(image, 1)), True
         largest, eight_bit = 0, True
         for strip, _ in _strips(image, 1):
-            levels = np.asarray(strip)  # uint16 (rows, W)
+            levels = np.asarray(strip)  # uint16, shape (rows, W)
             if (transparent := image.info.get("transparency")) is not None:
                 levels = np.where(levels == transparent, 0, levels)
             eight_bit = eight_bit and np.array_equal(levels >> 8, levels & 255)
@@ -133,7 +136,11 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
 
 @contextmanager
 def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Image.Image]:
-    """Open an image with Pillow. Its warnings are silenced, because users cannot act on them. Raises InputError."""
+    """Open an image file with Pillow, whose warnings are silenced, because users cannot act on them.
+
+    reduced: whether the image will be scaled, for which more pixels are allowed. Raises InputError when the file is no
+    image, is damaged or has too many pixels.
+    """
     with warnings.catch_warnings(action="ignore"):
         stream.seek(0)
         try:
@@ -157,7 +164,7 @@ def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Imag
 
 @contextmanager
 def _damage_errors(source_name: str) -> Iterator[None]:
-    """Turn the errors that Pillow raises for damaged files into InputErrors that name the source."""
+    """Turn the errors that Pillow raises for damaged files into InputErrors that name the file."""
     try:
         yield
     except DAMAGE_ERRORS as error:
@@ -174,7 +181,11 @@ def _is_empty(stream: BinaryIO) -> bool:
 
 
 def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: SixteenBit) -> None:
-    """Decode an image. Pillow converts pixels to 8 bits but not the transparent level, so that is done here."""
+    """Decode the pixels of an opened image.
+
+    A PNG may declare one level or colour as transparent. Pillow converts pixels to 8 bits but not this level, so it is
+    converted here.
+    """
     bits = _png_bits(stream)
     with _damage_errors(source_name):
         image.load()
@@ -188,9 +199,9 @@ def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: S
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, or 1 if it is missing or damaged."""
+    """The EXIF orientation of an image, 1 to 8, or 1 (upright) if it is missing or damaged."""
     try:
-        # The base class's method is called, because that of the PNG class would decode the image.
+        # The method of the base class is called, because the PNG class overrides it and would decode the whole image.
         orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
     except DAMAGE_ERRORS:
         return 1
@@ -213,7 +224,7 @@ def _png_is_grey(stream: BinaryIO) -> bool:
 
 
 def _png_header(stream: BinaryIO) -> tuple[int, int]:
-    """Bits per channel and colour type of a PNG; (0, 2) for any other file. Keeps the position of the stream."""
+    """Bits per channel and colour type of a PNG; (0, 2) for any other file. The stream's position is unchanged."""
     position = stream.tell()
     stream.seek(0)
     start = stream.read(26)
@@ -222,12 +233,12 @@ def _png_header(stream: BinaryIO) -> tuple[int, int]:
 
 
 def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) -> bool:
-    """Whether an image has colour. An image with a palette has none if all palette colours that it uses are grey."""
+    """Whether an image has colour channels, or a palette of which it uses colours that are not grey."""
     if image.mode == "P":
         palette = image.getpalette("RGB") or []
         used = [i for i, count in enumerate(image.histogram()[:256]) if count]
         return any(len(set(palette[3 * i : 3 * i + 3])) > 1 for i in used)
-    if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens 16-bit grey with an alpha channel as colour
+    if sixteen_bit != "no" and _png_is_grey(stream):  # grey with alpha, whose mode in Pillow is that of colour
         return False
     return image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;16")
 
@@ -235,12 +246,13 @@ def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) ->
 def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, bits: int) -> Image.Image:
     """Convert an image to 8-bit grey or colour, and scale it to `size` (width, height) unless that is None.
 
-    A large image is first reduced by integer factors, strip by strip, to no less than four times `size`.
+    To save memory, an image of more than MIN_REDUCED_PIXELS is first reduced by integer factors, strip by strip, to no
+    less than four times `size`.
     """
     factor_x = factor_y = 1
     if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
         factor_x, factor_y = (max(1, side // (4 * target)) for side, target in zip(image.size, size, strict=True))
-    # These sizes are not rounded: the last column and row of the reduced image may stand for fewer pixels than others.
+    # Not rounded, because the last column and row of the reduced image may be the mean of fewer pixels than others are.
     width, height = image.width / factor_x, image.height / factor_y
     reduced = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
     for strip, top in _strips(image, factor_y):
@@ -251,7 +263,7 @@ def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, b
 
 
 def _strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]]:
-    """Cut an image into horizontal strips. Yields each with the index of its first row, a multiple of `factor`."""
+    """Cut an image into horizontal strips. Yields each strip and the index of its first row, a multiple of `factor`."""
     rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height))), top
@@ -259,8 +271,8 @@ def _strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]
 
 def _eight_bit(strip: Image.Image, colour: bool, bits: int) -> Image.Image:
     """Convert a strip to 8-bit grey or colour; transparent pixels become black."""
-    if strip.mode.startswith("I;16"):  # Pillow's own conversion clips values instead of scaling them
-        levels = np.asarray(strip)  # uint16 (rows, W)
+    if strip.mode.startswith("I;16"):  # not converted by Pillow, which clips values above 255 instead of scaling them
+        levels = np.asarray(strip)  # uint16, shape (rows, W)
         grey = np.minimum(levels >> (bits - 8), 255).astype(np.uint8)
         if (transparent := strip.info.get("transparency")) is not None:
             grey[levels == transparent] = 0

@@ -12,16 +12,16 @@ FRAME_MILLISECONDS = 100
 
 
 def image_bytes(image: np.ndarray, format: OutputFormat = PNG) -> bytes:
-    """The bytes of a file that holds one image, uint8 (H, W) or (H, W, 3). PNG and WebP are lossless."""
+    """Encode one image, uint8 (H, W) or (H, W, 3), as the bytes of an image file. PNG and WebP are lossless."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format.pillow_name, **format.options)
     return buffer.getvalue()
 
 
 def gif_bytes(images: np.ndarray, scale: int = 1) -> bytes:
-    """The bytes of an endlessly repeated GIF of images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1].
+    """Encode images as the bytes of an animated GIF that repeats endlessly and shows each image for a moment.
 
-    scale: each pixel becomes scale x scale pixels.
+    images: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. scale: each pixel becomes scale x scale pixels.
     """
     frames = (Image.fromarray(grey_levels(image[None])[0].repeat(scale, 0).repeat(scale, 1)) for image in images)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Image files in folders: which files are images, and in which order they are read."""
+"""Find the image files in a folder, and sort them so that `2.png` comes before `10.png`."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from .formats import IMAGE_SUFFIXES
 
 
 def require_image_paths(folder: Path) -> list[Path]:
-    """The image files directly in a folder, in natural order. Raises InputError when there are none."""
+    """The image files directly in a folder, sorted by `natural_order`. Raises InputError when there are none."""
     paths = image_paths(folder)
     if not paths:
         raise InputError(str(folder), found="no images", expected=f"files ending in {', '.join(IMAGE_SUFFIXES)}")
@@ -18,7 +18,7 @@ def require_image_paths(folder: Path) -> list[Path]:
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """The image files directly in a folder, in natural order. Hidden files are left out.
+    """The image files directly in a folder, sorted by `natural_order`. Hidden files are left out.
 
     Raises InputError when the folder cannot be read.
     """
@@ -28,6 +28,6 @@ def image_paths(folder: Path) -> list[Path]:
 
 
 def natural_order(name: str) -> tuple[Any, ...]:
-    """A sort key that puts `2.png` before `10.png`."""
+    """A sort key for file names that compares numbers in them by value: `2.png` comes before `10.png`."""
     parts = re.split(r"([0-9]+)", name)
     return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), name

@@ -1,7 +1,7 @@
 """The file formats that images and latents are read from. New formats are added here and nowhere else.
 
-A format that Pillow decodes needs one line in IMAGE_FORMATS. A format of arrays needs a class like `NpzFile` in a
-module of its own, and one line in ARRAY_FORMATS; images and labels are then found by the names of the arrays.
+A format that Pillow decodes needs only one line in IMAGE_FORMATS. A format that stores arrays needs a class like
+`NpzFile` in a module of its own, and one line in ARRAY_FORMATS. Its arrays are then found by their names.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,15 @@ from ..files.sources import FileFormat, Source
 from .array_files import ArrayFile, NpyFile, NpzFile
 from .idx import GZIP_SIGNATURE, IDX_SIGNATURES, IdxFile
 
-MAX_IMAGE_BYTES = 2**29  # largest image file that is read from a pipe
+MAX_IMAGE_BYTES = 2**29  # an image file that comes through a pipe is refused if it is larger
 
 
 @dataclass(frozen=True)
 class ImageFormat(FileFormat):
-    """A format with one image in a file. suffixes: endings of such file names. pillow_name: Pillow's name of it."""
+    """A format whose files hold one image each.
+
+    suffixes: the endings of file names that mark this format. pillow_name: Pillow's name for the format.
+    """
 
     suffixes: tuple[str, ...] = ()
     pillow_name: str = ""
@@ -25,7 +28,10 @@ class ImageFormat(FileFormat):
 
 @dataclass(frozen=True)
 class ArrayFormat(FileFormat):
-    """A format with one or several arrays in a file. open: makes an `ArrayFile` of an open source."""
+    """A format whose files hold one or several arrays.
+
+    open: a function that makes an `ArrayFile` from a `Source`, which is a file or pipe opened for reading.
+    """
 
     open: Callable[[Source[FileFormat]], ArrayFile] = NpyFile
 
@@ -41,7 +47,7 @@ NPZ = ArrayFormat(".npz", (b"PK",), open=NpzFile)
 IDX = ArrayFormat("IDX", (GZIP_SIGNATURE, *IDX_SIGNATURES), open=IdxFile)
 ARRAY_FORMATS = (NPY, NPZ, IDX)
 
-READABLE_FORMATS = (*IMAGE_FORMATS, *ARRAY_FORMATS)  # all formats that images are read from
+READABLE_FORMATS = (*IMAGE_FORMATS, *ARRAY_FORMATS)  # all file formats that images can be read from
 LATENT_FORMATS = (NPY, NPZ)
 IMAGE_SUFFIXES = tuple(suffix for format in IMAGE_FORMATS for suffix in format.suffixes)
 PILLOW_NAMES = tuple(format.pillow_name for format in IMAGE_FORMATS)

@@ -8,17 +8,18 @@ from ..runtime.errors import OutputError
 from ..runtime.pixels import grey_levels, unit_pixels
 from .outputs import PNG
 
-GAP_PIXELS = 2  # width of the gap between two images, before scaling
-GAP_LEVEL = 56  # dark grey, visible beside black images and white ones
-MAX_CANVAS_BYTES = 2**31  # limit for a written image, or for all frames of an animation together
+GAP_PIXELS = 2  # width of the gaps between images, in pixels before scaling
+GAP_LEVEL = 56  # grey level of the gaps; dark grey is visible beside black and beside white images
+MAX_CANVAS_BYTES = 2**31  # largest size of an image before encoding, or of all frames of an animation together
 SIZE_REMEDY = "Take fewer images, a smaller scale or other columns; an .npy holds any number."
 
 
 class Grid:
-    """A grid of `count` images as one large image, the uint8 `canvas` (H', W') or (H', W', 3).
+    """One large image, the uint8 `canvas` (H', W') or (H', W', 3), that shows `count` images in a grid.
 
     The grid is filled row by row as images are added. shape: the shape of each image, (H, W) or (H, W, 3). columns: the
-    number of images in a row; by default the grid is about square. scale: each pixel becomes scale x scale pixels.
+    number of images in a row, by default about as many as there are rows. scale: each pixel of an image becomes
+    scale x scale pixels of the canvas.
     Raises OutputError when a side of the canvas exceeds `max_side` pixels, or the canvas exceeds MAX_CANVAS_BYTES.
     """
 
@@ -47,13 +48,13 @@ class Grid:
             self._filled += 1
 
     def finished(self) -> np.ndarray:
-        """The canvas, uint8 (H', W') or (H', W', 3), with black cells after the last image."""
+        """Make the cells after the last image black, and return the canvas, uint8 (H', W') or (H', W', 3)."""
         for index in range(self._count, self._rows * self._columns):
             self._cell(index)[:] = 0
         return self.canvas
 
     def _cell(self, index: int) -> np.ndarray:
-        """The part of the canvas that shows one image: uint8 (H * scale, W * scale) or (H * scale, W * scale, 3)."""
+        """A view of the canvas where image `index` is shown: (H * scale, W * scale) or (H * scale, W * scale, 3)."""
         row, column = divmod(index, self._columns)
         top = (GAP_PIXELS + row * (self._height + GAP_PIXELS)) * self._scale
         left = (GAP_PIXELS + column * (self._width + GAP_PIXELS)) * self._scale
@@ -65,7 +66,8 @@ class Grid:
 def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> np.ndarray:
     """Arrange images row by row in one large image, uint8 (H', W') or (H', W', 3).
 
-    images: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. columns, scale: as for `Grid`.
+    images: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. columns: the number of images in a row, by default
+    about as many as there are rows. scale: each pixel becomes scale x scale pixels.
     """
     grid = Grid(len(images), images.shape[1:], columns=columns, scale=scale)
     grid.add(images)
@@ -75,10 +77,10 @@ def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> n
 def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
     """Order several sets of images so that a grid with `columns` columns shows corresponding images below each other.
 
-    Each grid row with images of the first set is followed by one row for each other set.
+    Each grid row with images of the first set is followed by one row for each other set, with the corresponding images.
 
-    layers: the sets, each (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or
-    (m, H, W, 3), where black images complete the last row of each set.
+    layers: the sets, all with n images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or
+    (m, H, W, 3). If n is not a multiple of `columns`, black images complete the last row of each set.
     """
     padding = -len(layers[0]) % columns
     rows = []
@@ -89,7 +91,10 @@ def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
 
 
 def require_canvas(height: int, width: int, channels: int = 1, frames: int = 1, *, max_side: int) -> None:
-    """Raise OutputError when a side exceeds `max_side` pixels, or all frames together exceed MAX_CANVAS_BYTES."""
+    """Check the size of an image, or of an animation with several frames, before memory is allocated for it.
+
+    Raises OutputError when a side exceeds `max_side` pixels, or all frames together exceed MAX_CANVAS_BYTES.
+    """
     if height * width * channels * frames > MAX_CANVAS_BYTES:
         found = f"{width:,} x {height:,} pixels" + f" in {frames:,} frames" * (frames > 1)
         expected = f"at most {MAX_CANVAS_BYTES // 2**30} GiB"

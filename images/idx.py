@@ -1,6 +1,7 @@
-"""IDX, the format of MNIST: a magic number, the size of each axis, then the values; often compressed with gzip.
+"""Read IDX, the file format of MNIST, which is often compressed with gzip.
 
-Magic number: two zero bytes, the type of the values, the number of axes. All numbers are big-endian.
+A file holds a magic number of four bytes, then the size of each axis as a 32-bit number, then the values. The magic
+number is two zero bytes, one byte for the type of the values, and one for the number of axes. Numbers are big-endian.
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits".
 """
 
@@ -33,14 +34,16 @@ TYPES: dict[int, np.dtype] = {
 GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
-MAX_RATIO = 1032  # the highest compression ratio of deflate
-MAX_TRUSTED_BYTES = 2**26  # before more bytes of a gzip file are put into memory, they are counted
+MAX_RATIO = 1032  # the highest ratio that deflate, the compression of gzip, can reach
+# A header can announce more values than a gzip file holds. Selected rows larger than this are therefore decompressed
+# twice: first to count their bytes, then to keep them.
+MAX_TRUSTED_BYTES = 2**26
 CHUNK_BYTES = 2**22  # bytes read at a time
 REMEDY = "Download or copy it again."
 
 
 class IdxFile:
-    """An IDX file with the interface `ArrayFile`: it holds one array without a name."""
+    """An IDX file as an `ArrayFile`, the interface to all files of arrays. It holds one array without a name."""
 
     names: tuple[str, ...] = (UNNAMED,)
 
@@ -48,17 +51,17 @@ class IdxFile:
         self._source = source
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of the array."""
+        """Shape and dtype of the file's only array."""
         return idx_header(self._source.stream, self._source.name)
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """The rows (n, ...) that `window` selects; nothing after them is decompressed."""
+        """Read the rows (n, ...) that the slice `window` selects. Nothing after them is decompressed."""
         return read_idx(self._source.stream, self._source.name, window)
 
 
 @contextmanager
 def open_idx(path: Path) -> Iterator[BinaryIO]:
-    """Open an IDX file for `idx_header` and `read_idx`. Raises InputError when it cannot be opened."""
+    """Open an IDX file as a stream for `idx_header` or `read_idx`. Raises InputError when it cannot be opened."""
     try:
         stream = path.open("rb")
     except OSError as error:
@@ -68,24 +71,28 @@ def open_idx(path: Path) -> Iterator[BinaryIO]:
 
 
 def idx_header(stream: BinaryIO, source_name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of an IDX stream; no values are read. Raises InputError for a wrong or incomplete header."""
+    """Shape and dtype of the array in an IDX stream, without reading its values.
+
+    Raises InputError for a wrong or incomplete header.
+    """
     with _damage_errors(source_name):
         header = _header(_from_start(stream, _is_gzip(stream)), source_name)
         return header.shape, header.dtype.newbyteorder("=")
 
 
 def read_idx(stream: BinaryIO, source_name: str, window: slice = ALL_ROWS) -> np.ndarray:
-    """The rows (n, ...) that `window` selects from an IDX stream, in the stored type and native byte order.
+    """Read the rows (n, ...) that the slice `window` selects from the array in an IDX stream.
 
-    Nothing after these rows is decompressed. Raises InputError for a wrong magic number, for a truncated or damaged
-    file, and for extra bytes after the values if `window` includes the last row.
+    The values keep their type, but get the byte order of this machine. Nothing after the selected rows is decompressed.
+    Raises InputError for a wrong magic number, for a truncated or damaged file, and, if `window` includes the last row,
+    for extra bytes after it.
     """
     with _damage_errors(source_name):
         return _read(stream, source_name, window)
 
 
 def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
-    """The rows (n, ...) that `window` selects; errors of gzip are raised unchanged."""
+    """Read the rows (n, ...) that `window` selects. Errors that gzip raises for damaged data pass through."""
     compressed = _is_gzip(stream)
     file_size = stream.seek(0, io.SEEK_END)
     plain = _from_start(stream, compressed)
@@ -98,7 +105,7 @@ def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
         found = f"{stored} bytes of {'compressed ' if compressed else ''}data"
         expected = f"{header.total_bytes} for {shape}"
         raise InputError(source_name, found=found, expected=expected, remedy=REMEDY)
-    # The header may be wrong: count the values first, so that no memory is taken for values that do not exist.
+    # The header may announce values that do not exist, so count many values before memory is allocated for them.
     if compressed and (last - first) * row_bytes > MAX_TRUSTED_BYTES:
         _require_values(_skip(plain, last * row_bytes), last, header, source_name)
         plain = _from_start(stream, compressed)
@@ -114,7 +121,7 @@ def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Header:
-    """The header of an IDX file. shape, dtype: those of the array. size: the bytes that the header takes."""
+    """The header of an IDX file. shape, dtype: the shape and dtype of the array. size: the header's own bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -145,7 +152,7 @@ def _header(stream: BinaryIO, source_name: str) -> _Header:
 
 
 def _require_values(present: int, rows: int, header: _Header, source_name: str) -> None:
-    """Raise InputError when the `present` bytes of values are too few for `rows` rows."""
+    """Raise InputError if `present`, the number of bytes that the values take, is too small for `rows` rows."""
     if present < rows * header.row_bytes:
         expected = f"{header.total_bytes} for {header.shape}"
         raise InputError(source_name, found=f"{present} bytes of data", expected=expected, remedy=REMEDY)
@@ -153,7 +160,7 @@ def _require_values(present: int, rows: int, header: _Header, source_name: str) 
 
 @contextmanager
 def _damage_errors(source_name: str) -> Iterator[None]:
-    """Turn the errors of gzip into InputErrors that name the source."""
+    """Turn the errors that gzip raises for a damaged file into InputErrors that name the file."""
     try:
         yield
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -173,12 +180,12 @@ def _from_start(stream: BinaryIO, compressed: bool) -> BinaryIO:
 
 
 def _skip(stream: BinaryIO, total: int) -> int:
-    """Read the next `total` bytes without keeping them, and return how many of them exist."""
+    """Read the next `total` bytes and discard them. Returns how many there were: fewer if the stream ends before."""
     return sum(map(len, _chunks(stream, total)))
 
 
 def _chunks(stream: BinaryIO, total: int) -> Iterator[bytes]:
-    """Read the next `total` bytes in chunks of a few MB."""
+    """Read the next `total` bytes, or all until the stream ends, in chunks of at most CHUNK_BYTES."""
     while total > 0 and (chunk := stream.read(min(total, CHUNK_BYTES))):
         total -= len(chunk)
         yield chunk

@@ -1,4 +1,4 @@
-"""Read image files into one array. All headers are checked before any decoding, and one error names all bad files."""
+"""Read image files into one array. All headers are checked before decoding, and one error reports all bad files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,18 +14,19 @@ from ..runtime.pixels import Shape
 from .array_checks import RESIZE_REMEDY, size_error
 from .decoding import ImageHeader, decode, largest_level, read_header
 
-MAX_LISTED_FILES = 10  # file names in one error message
-MAX_LISTED_LETTERS = 16  # letters of each file name in a message if all names together are too long
-RECORDED_BITS = (8, 10, 12, 14, 16)  # how many bits the values of a 16-bit grey image may really use
-Note = Callable[[str], None]  # a function that shows the user a sentence
-Errors = dict[str, InputError]  # the errors of files, by source name
+MAX_LISTED_FILES = 10  # an error message lists at most this many file names
+MAX_LISTED_LETTERS = 16  # each listed file name is cut to this many letters if the list would be too long
+RECORDED_BITS = (8, 10, 12, 14, 16)  # possible numbers of bits that the values in a 16-bit grey file really use
+Note = Callable[[str], None]  # a function that is called with a sentence to show to the user
+Errors = dict[str, InputError]  # the error of each bad file, by the file's source name
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, or an open stream with its content. source_name: its path, or the stream's name in messages.
+    """An image file, given by its path or as an open stream of its bytes.
 
-    file_name: the file's name without folders; "" for a stream.
+    source_name: the file's path, or the name of the stream in error messages. file_name: the file's name without
+    folders; "" for a stream. stream: the open stream; None for a path.
     """
 
     source_name: str
@@ -34,12 +35,12 @@ class ImageFile:
 
     @classmethod
     def at(cls, path: Path) -> "ImageFile":
-        """The `ImageFile` for a path."""
+        """The `ImageFile` for the file at a path."""
         return cls(str(path), path.name)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """A stream at the start of the file's bytes. Raises InputError when the file cannot be opened."""
+        """Open the file as a stream that begins at its first byte. Raises InputError when it cannot be opened."""
         if self.stream is not None:
             self.stream.seek(0)
             yield self.stream
@@ -58,11 +59,13 @@ def read_image_files(
 ) -> np.ndarray:
     """Read images from several files: uint8 (n, H, W) grey, or (n, H, W, 3) if any file has colour.
 
-    shape: the (C, H, W) that images must have; they are converted to grey or colour. resize: scale them to this size.
-    note: called with a sentence when the values of 16-bit grey images turn out to use fewer bits. All files are then
-    read with the same number of bits: the smallest that holds the largest value in any file.
-    Raises ShapeError that names the files of another size; InputError that names the files that cannot be decoded, and
-    for 16-bit colour that uses so little of its range that too few levels would remain in 8 bits.
+    shape: the (C, H, W) of the result: images must have the size H x W, and are converted to grey if C is 1 and to
+    colour if C is 3. None only requires that all images have the same size. resize: scale images of any size to H x W.
+    note: a function that is called with a sentence for the user when the values of 16-bit grey images turn out to use
+    fewer than 16 bits. All 16-bit grey files are then read with one number of bits, which the largest value in any of
+    them needs.
+    Raises ShapeError that names the files of a wrong size; InputError that names the files that cannot be decoded, or a
+    16-bit colour file if the values in all of them are so small that too few levels would remain in 8 bits.
     """
     size = (shape[2], shape[1]) if shape is not None and resize else None
     headers, errors = _read_headers(files, reduced=size is not None)
@@ -82,7 +85,8 @@ def read_image_files(
             continue
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)
-        if pixels.shape[:2] != images.shape[1:3]:  # the EXIF orientation was stored after the pixels
+        # An EXIF orientation that the file stores after its pixels may exchange width and height only now.
+        if pixels.shape[:2] != images.shape[1:3]:
             errors[file.source_name] = _size_error(file, pixels.shape[1::-1], images.shape[2:0:-1], files[0], shape)
         elif not errors:
             images = _with_image(images, i, pixels)
@@ -92,7 +96,7 @@ def read_image_files(
 
 
 def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[str, ImageHeader], Errors]:
-    """Read all headers. Returns those that can be read and the errors of the other files, both by source name."""
+    """Read the headers of all files. Returns the readable headers and the errors of the other files, by source name."""
     headers: dict[str, ImageHeader] = {}
     errors: Errors = {}
     for file in files:
@@ -105,7 +109,10 @@ def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[st
 
 
 def _size_mismatches(files: Sequence[ImageFile], headers: dict[str, ImageHeader], shape: Shape | None) -> Errors:
-    """Errors for files of a wrong size, by source name. The size must be that of `shape`, or else of the first file."""
+    """Errors for the files of a wrong size, by source name.
+
+    The right size is that of `shape`, or without a shape that of the first file whose header can be read.
+    """
     first = next((file for file in files if file.source_name in headers), None)
     if first is None:
         return {}
@@ -123,8 +130,8 @@ def _size_error(
 ) -> ShapeError:
     """The error for a file of a wrong size.
 
-    size, expected: the file's (width, height) and the expected one. shape: the required (C, H, W), or None if all files
-    must have the size of the file `first`.
+    size: the file's (width, height). expected: the (width, height) that it should have. shape: the required (C, H, W),
+    or None if all files must have the size of the file `first`.
     """
     if shape is not None:
         return size_error(file.source_name, (shape[0], size[1], size[0]), shape, RESIZE_REMEDY)
@@ -139,9 +146,10 @@ def _size_error(
 def _decoding_errors(
     files: Sequence[ImageFile], headers: dict[str, ImageHeader], errors: Errors, size: tuple[int, int] | None
 ) -> Errors:
-    """Decode all files that have a readable header, and return the errors, so that one message names all of them.
+    """Find decoding errors by decoding all files that have a readable header, so that one message reports all errors.
 
-    Returns no errors if `errors` already has files of a wrong size. size: (width, height) that images are scaled to.
+    errors: the errors of headers and sizes. If a file of a wrong size is among them, nothing is decoded. size: the
+    (width, height) to which images are scaled, or None. Returns the new errors by source name.
     """
     if any(isinstance(error, ShapeError) for error in errors.values()):
         return {}
@@ -157,9 +165,9 @@ def _decoding_errors(
 
 
 def _combined_error(errors: Errors, count: int) -> InputError:
-    """One error that lists the first bad files and counts the others; if there is only one error, that error itself.
+    """Combine the errors of several files into one that names the first bad files and counts the rest.
 
-    count: the number of all files, good and bad.
+    A single error is returned unchanged. count: the number of all files, good and bad.
     """
     first, *others = errors.values()
     if not others:
@@ -178,10 +186,11 @@ def _combined_error(errors: Errors, count: int) -> InputError:
 
 
 def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], note: Note | None) -> int:
-    """How many bits the values of 16-bit grey images really use: the smallest number that holds the largest value.
+    """The number of bits that the values of 16-bit grey images really use, one of RECORDED_BITS.
 
-    If every value is an 8-bit value times 257, the result is 16. Raises InputError for 16-bit colour that uses so
-    little of its range that too few levels would remain in 8 bits.
+    It is the smallest that holds the largest value in any file. It is 16 if every value is an 8-bit value times 257,
+    because these values were scaled to 16 bits. If it is smaller, `note` is called with a sentence for the user. Raises
+    InputError if the values in all 16-bit colour files are so small that too few levels would remain in 8 bits.
     """
     grey = [file for file in files if headers[file.source_name].sixteen_bit == "grey"]
     colour = [file for file in files if headers[file.source_name].sixteen_bit == "colour"]
@@ -206,13 +215,16 @@ def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], 
 
 
 def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
-    """Largest value in 16-bit files, or -1 if none can be decoded; and whether all values are multiples of 257."""
+    """The largest value in 16-bit image files, and whether all values are multiples of 257, as scaled 8-bit values are.
+
+    Files that cannot be decoded are left out. The largest value is -1 if there are no others.
+    """
     largest, eight_bit = -1, True
     for file in files:
         try:
             with file.open() as stream:
                 level, is_eight_bit = largest_level(stream, file.source_name)
-        except InputError:  # decoding raises it again, together with the errors of other files
+        except InputError:  # decoding this file later raises the error again, and it is reported then
             continue
         largest, eight_bit = max(largest, level), eight_bit and is_eight_bit
     return largest, eight_bit
@@ -221,7 +233,7 @@ def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
 def _with_image(images: np.ndarray, i: int, pixels: np.ndarray) -> np.ndarray:
     """Store `pixels` (H, W) or (H, W, 3) at index i of images (n, H, W) or (n, H, W, 3), all uint8.
 
-    Returns the images. They are converted to colour when the first `pixels` with colour are stored.
+    Returns `images`, or a copy of them in colour if they are grey and `pixels` has colour.
     """
     if pixels.ndim == 3 and images.ndim == 3:
         coloured = np.empty((*images.shape, 3), np.uint8)

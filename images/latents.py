@@ -1,4 +1,4 @@
-"""Latents in files: read from `.npy`, `.npz` or a pipe, and written in the same formats."""
+"""Read latents from `.npy` or `.npz` files or from a pipe, and write them as `.npy` or `.npz`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .outputs import latents_format
 
 @dataclass(frozen=True)
 class LatentSet:
-    """Latents (n, d) as stored in a file. names: the image file that each latent comes from, or empty."""
+    """Latents (n, d) read from a file. names: the image file of each latent; empty if the file holds no names."""
 
     latents: np.ndarray
     names: tuple[str, ...] = ()
@@ -27,9 +27,9 @@ class LatentSet:
 def read_latents(source: str | Path, latent_dim: int | None = None) -> LatentSet:
     """Read latents from a `.npy` or `.npz` file, whose path may end in a slice, or from standard input (`-`).
 
-    A single latent (d,) becomes (1, d). latent_dim: the number d that latents must have, checked before anything is
-    decompressed; None allows any. Raises NotFoundError when there is nothing at the path, InputError or ShapeError when
-    the file does not hold latents, or holds file names but not one for each latent.
+    A single latent (d,) becomes (1, d). latent_dim: the required d, checked before anything is decompressed; None
+    allows any. Raises NotFoundError when there is nothing at the path, ShapeError when the array has another shape than
+    latents, InputError when the file cannot be read or holds image file names but not one for each latent.
     """
     path, window = split_slice(str(source))
     with open_source(path, LATENT_FORMATS) as opened:
@@ -48,14 +48,14 @@ def read_latents(source: str | Path, latent_dim: int | None = None) -> LatentSet
 def write_latents(output: str, chunks: Iterable[np.ndarray], count: int, *, names: Sequence[str] | None = None) -> None:
     """Write `count` latents, which come in chunks (n, d), as `.npy` or `.npz`, or as `.npy` to standard output (`-`).
 
-    names: the image file that each latent comes from; only an `.npz` stores them.
+    names: the name of the image file that each latent was encoded from; only an `.npz` stores the names.
     Raises InputError for any other suffix, OutputError when the output cannot be written.
     """
     write_arrays(output, latents_format(output), LATENTS, chunks, count, names=names)
 
 
 def _read_names(file: ArrayFile, source_name: str, count: int) -> tuple[str, ...]:
-    """The file names that are stored with `count` latents, if any. Raises InputError unless each latent has one."""
+    """The image file names stored beside `count` latents, or (). Raises InputError unless each latent has one."""
     if NAMES not in file.names:
         return ()
     names = file.rows(NAMES)

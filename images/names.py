@@ -1,21 +1,22 @@
-"""Names of arrays in `.npz` files, and names of output files, which follow the names of input files."""
+"""The names of arrays in `.npz` files, and the names of output files, which are made from those of input files."""
 
 from collections.abc import Sequence
 
 from ..runtime.errors import InputError
 
-IMAGES, LATENTS, NAMES = "images", "latents", "names"  # names of arrays in an `.npz`; `names` holds file names
+IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays in an `.npz`; `names` holds image file names
 SUFFIX = ".png"
-MAX_NAME_BYTES = 255  # the longest file name on most systems
+MAX_NAME_BYTES = 255  # most file systems allow no longer file name
 
 
 def png_names(names: Sequence[str]) -> list[str]:
-    """The names of the PNG files that images are written to: `a.jpg` and `a.png` both become `a.png`.
+    """Make the names of output PNG files from the names of the input files: `a.jpg` and `a.png` both become `a.png`.
 
-    Raises InputError when two output names would differ at most in case, and for a name that contains a folder.
+    Raises InputError when two output names are equal or differ only in case, and for a name that contains a folder or
+    is too long.
     """
     files: list[str] = []
-    originals: dict[str, str] = {}  # input names, by output name in lower case
+    originals: dict[str, str] = {}  # the input name for each output name, which is in lower case here
     for name in names:
         stem = name.rpartition(".")[0] or name
         file = stem + SUFFIX

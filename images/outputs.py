@@ -7,15 +7,16 @@ from ..files.output_errors import checked_output
 from ..runtime.errors import InputError
 
 STANDARD_OUTPUT = "-"
-JPEG_QUALITY = 95  # quality of JPEG files, at most 100; below, subsampling 0 keeps colour edges sharp
+JPEG_QUALITY = 95  # Pillow's quality of JPEG files; at most 100
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """An output format. kind: a grid (one image), an animation, an array file, or a folder with one PNG per image.
+    """A format that images or latents are written in.
 
-    pillow_name: Pillow's name for an image format. options: arguments for Pillow's encoder. max_side: the largest
-    height or width, in pixels, that the format allows.
+    kind: a grid (one image that shows all images), an animation, an array file, or a folder with one PNG per image.
+    pillow_name: Pillow's name for the image format; empty for arrays and folders. options: arguments for Pillow's
+    encoder. max_side: the largest height or width, in pixels, that the image format allows.
     """
 
     kind: Literal["grid", "animation", "npy", "npz", "folder"]
@@ -25,11 +26,12 @@ class OutputFormat:
 
     @property
     def holds_arrays(self) -> bool:
-        """Whether the output holds arrays, which store floats unchanged."""
+        """Whether the format stores arrays, which keep floats unchanged, and not images of 8 bits."""
         return self.kind in ("npy", "npz")
 
 
 PNG = OutputFormat("grid", "PNG", max_side=2**31 - 1)
+# Subsampling 0 stores colour at full resolution, so that colour edges stay sharp.
 JPEG = OutputFormat("grid", "JPEG", {"quality": JPEG_QUALITY, "subsampling": 0}, max_side=65_535)
 NPY = OutputFormat("npy")
 FOLDER = OutputFormat("folder")
@@ -46,15 +48,15 @@ GRID_SUFFIXES = tuple(suffix for suffix, format in OUTPUT_FORMATS.items() if for
 
 
 def output_format(output: str) -> OutputFormat:
-    """The format of an output, chosen by its suffix: FOLDER if it has none; NPY for `-` and for devices and pipes.
+    """Choose the format of an output by its suffix: FOLDER if it has none; NPY for devices, pipes and `-` (stdout).
 
-    Raises InputError for any other suffix, OutputError for a name that no file can have.
+    Raises InputError for a suffix that is not in OUTPUT_FORMATS, OutputError for a name that no file can have.
     """
     if output == STANDARD_OUTPUT:
         return NPY
     path = checked_output(output)
     if path.exists() and not path.is_file() and not path.is_dir():
-        return NPY  # a device or a named pipe
+        return NPY  # the path is a device or a named pipe
     suffix = "" if output.endswith(("/", "\\")) else path.suffix.lower()
     if not suffix:
         return FOLDER
@@ -64,7 +66,7 @@ def output_format(output: str) -> OutputFormat:
 
 
 def latents_format(output: str) -> OutputFormat:
-    """The format for an output of latents: `.npy` or `.npz`. Raises InputError for any other suffix."""
+    """The format in which latents are written: `.npy` or `.npz`. Raises InputError for any other suffix."""
     format = output_format(output)
     if not format.holds_arrays:
         suffix = checked_output(output).suffix.lower()

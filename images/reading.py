@@ -1,4 +1,4 @@
-"""Read images from whatever a user has: image files, folders, `.npy`, `.npz`, IDX files, or a pipe.
+"""Read images from image files, folders of image files, `.npy`, `.npz` or IDX files, or a pipe.
 
 A path may end in a slice like that of a Python list: `t10k-images-idx3-ubyte.gz[0:16]` or `digits.npy[3]`.
 """
@@ -22,14 +22,14 @@ from .formats import READABLE_FORMATS, ArrayFormat
 from .image_files import ImageFile, Note, read_image_files
 from .names import IMAGES
 
-PART_PIXELS = 2**22  # pixels scaled at a time
+PART_PIXELS = 2**22  # arrays of images are scaled in batches of about this many pixels
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1].
 
-    names: the file name of each image; empty if any image does not come from an image file with a name.
+    names: the file name of each image; empty unless every image comes from an image file that has a name.
     """
 
     images: np.ndarray
@@ -43,11 +43,12 @@ def read_images(
 
     A source is an image file, a folder of image files, a `.npy`, an `.npz`, an IDX file, a pipe, or `-` for standard
     input, each with or without a slice. Folders are read in natural order: `2.png` before `10.png`.
-    shape: the (C, H, W) that images must have; image files are converted to grey or colour. None allows any shape; the
-    images of files are then colour if any file has colour. resize: scale images of another size instead of refusing
-    them. note: called with a sentence about anything that a user should know.
+    shape: the required (C, H, W); image files are converted to grey if C is 1 and to colour if C is 3. None allows any
+    shape, and image files then give colour images if any of them has colour. resize: scale images of another size to
+    H x W instead of refusing them. note: a function that is called with a sentence to show to the user, for example
+    when 16-bit images turn out to use fewer bits.
     Sizes are checked before anything is decoded or decompressed. Raises NotFoundError when there is nothing at a path,
-    InputError or ShapeError when a source does not hold such images.
+    ShapeError when images have another shape, InputError when a source cannot be read or holds no images.
     """
     parts: list[np.ndarray | list[ImageFile]] = []
     with ExitStack() as stack:
@@ -70,16 +71,20 @@ def read_images(
 
 
 def read_open_source(source: Source[FileFormat], window: slice, *, note: Note | None = None) -> np.ndarray:
-    """The images that `window` selects from an open source: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]."""
+    """Read the images that the slice `window` selects from a file or pipe that is already open.
+
+    note: a function that is called with a sentence to show to the user. Returns (n, H, W) or (n, H, W, 3), uint8 or
+    float in [0, 1].
+    """
     if isinstance(source.format, ArrayFormat):
         return _read_arrays(source, source.format, window, None, False)
     return read_image_files([ImageFile(source.name, stream=source.stream)], note=note)[window]
 
 
 def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: bool) -> np.ndarray | list[ImageFile]:
-    """The images of one source (n, H, W) or (n, H, W, 3), or a list of its image files, which are decoded later.
+    """Read one source. Returns its images (n, H, W) or (n, H, W, 3), or a list of image files to be decoded later.
 
-    stack: an exit stack that keeps a pipe open until the image file in it is decoded.
+    stack: an exit stack that closes pipes; it keeps a pipe open until the image in it is decoded.
     """
     path, window = split_slice(source)
     if is_folder(path):
@@ -89,7 +94,7 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
         if isinstance(opened.format, ArrayFormat):
             images = _read_arrays(opened, opened.format, window, shape, resize)
             return images if shape is None or len(images) == 0 else _resized(images, shape)
-        if not is_pipe(path):  # closed here and reopened for decoding, so few files are open at once
+        if not is_pipe(path):  # the file is closed now and reopened for decoding, so few files are open at once
             return [ImageFile.at(Path(path))][window]
         stack.enter_context(local_stack.pop_all())
         return [ImageFile(opened.name, stream=opened.stream)][window]
@@ -98,11 +103,14 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
 def _read_arrays(
     source: Source[FileFormat], format: ArrayFormat, window: slice, shape: Shape | None, resize: bool
 ) -> np.ndarray:
-    """The images (n, H, W) or (n, H, W, 3) that `window` selects from a file of arrays. Its header is checked first."""
+    """Read the images (n, H, W) or (n, H, W, 3) that the slice `window` selects from a file of arrays.
+
+    Shape and dtype of the array are checked before its values are read.
+    """
     file = format.open(source)
     name = array_name(file.names, IMAGES, source.name)
     axes, dtype = file.header(name)
-    if shape is not None and axes == image_shape(shape):  # a single image without a batch axis
+    if shape is not None and axes == image_shape(shape):  # the array is a single image without a batch axis
         check_images((1, *axes), dtype, source.name, required=shape)
         return file.rows(name)[None][window]
     check_images(axes, dtype, source.name, required=shape, resize=resize)
@@ -110,7 +118,10 @@ def _read_arrays(
 
 
 def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
-    """Scale images (n, h, w) or (n, h, w, 3) to `shape` (C, H, W), as uint8; unchanged if they have this shape."""
+    """Scale images (n, h, w) or (n, h, w, 3) to the size of `shape` (C, H, W), as uint8.
+
+    Images that have this size already are returned unchanged.
+    """
     from PIL import Image
 
     if images.shape[1:] == image_shape(shape):
@@ -125,7 +136,7 @@ def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _concatenated(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
-    """Join arrays (k, H, W) or (k, H, W, 3) to one (n, H, W) or (n, H, W, 3). If one is float, all become float32."""
+    """Join image arrays (k, H, W) or (k, H, W, 3) along the first axis. The result is float32 if any is float."""
     if len(arrays) == 1:
         return arrays[0]
     for array, source in zip(arrays, sources, strict=True):

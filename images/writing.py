@@ -16,7 +16,7 @@ from .grid import Grid, require_canvas
 from .names import IMAGES, png_names
 from .outputs import PNG, STANDARD_OUTPUT, output_format
 
-MIN_FILE_BYTES = 4096  # space that a small file takes on most disks
+MIN_FILE_BYTES = 4096  # disk space that even a tiny file takes on most file systems
 Layout = Callable[[np.ndarray], np.ndarray]
 
 
@@ -32,12 +32,13 @@ def write_images(
 ) -> None:
     """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1].
 
-    output: `.png`, `.jpg`, `.jpeg` and `.webp` (lossless) show a grid, `.gif` an animation; `.npy` and `.npz` hold the
-    images as they are; `-` is a `.npy` to standard output; a name without a suffix is a folder with one PNG each.
-    Arrays, folders and grids without a `layout` take one chunk at a time, so the images are never all in memory.
+    output: a path, whose suffix selects the format. `.png`, `.jpg`, `.jpeg` and `.webp` (lossless) show all images in a
+    grid, `.gif` as an animation; `.npy` and `.npz` hold the images as they are; `-` writes a `.npy` to standard output;
+    a path without a suffix becomes a folder with one PNG for each image.
+    Arrays, folders and grids without a `layout` are written chunk by chunk, so the images are never all in memory.
     columns: images in a row of a grid. scale: each pixel of a grid or an animation becomes scale x scale pixels.
-    layout: a function from all images (n, ...) to the images (m, ...) that a grid shows. names: the file that each
-    image comes from; a folder's files are named after them, and an `.npz` stores them.
+    layout: a function that turns all images (n, ...) into the images (m, ...) that a grid shows. names: the file name
+    of each image; PNG files in a folder are named after them, and an `.npz` stores them.
     Raises OutputError, before the second chunk is computed, when the images do not fit on the disk or in the format.
     """
     format = output_format(output)
@@ -58,7 +59,7 @@ def write_images(
 
 
 def _write_folder(output: str, chunks: Iterable[np.ndarray], count: int, names: Sequence[str] | None) -> None:
-    """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3), as one PNG each into a new folder."""
+    """Write `count` images, which come in chunks (n, H, W) or (n, H, W, 3), as PNG files into a new folder."""
     digits = len(str(max(count - 1, 0)))
     require_space(output, count * MIN_FILE_BYTES)
     files = png_names(names) if names else (f"{i:0{digits}d}.png" for i in range(count))
@@ -72,7 +73,10 @@ def _write_folder(output: str, chunks: Iterable[np.ndarray], count: int, names: 
 def _filled_grid(
     chunks: Iterable[np.ndarray], count: int, columns: int | None, scale: int, max_side: int
 ) -> np.ndarray:
-    """A grid, uint8 (H', W') or (H', W', 3), of `count` images, which come in chunks (n, H, W) or (n, H, W, 3)."""
+    """Arrange `count` images, which come in chunks (n, H, W) or (n, H, W, 3), in a grid.
+
+    max_side: the largest height or width, in pixels, of the grid. Returns uint8 (H', W') or (H', W', 3).
+    """
     grid = None
     for chunk in chunks:
         if grid is None:
@@ -84,9 +88,10 @@ def _filled_grid(
 
 
 def _checked(chunks: Iterable[np.ndarray], count: int, scale: int, max_side: int) -> Iterator[np.ndarray]:
-    """Yield the same chunks (n, H, W) or (n, H, W, 3), after a check that all images fit in memory and in the format.
+    """Yield the chunks (n, H, W) or (n, H, W, 3) unchanged, after a check of the image size in the first chunk.
 
-    The check uses the first chunk. Raises OutputError if the images do not fit.
+    Raises OutputError if the sides of an image times `scale` exceed `max_side` pixels, or if all images together are
+    too large.
     """
     for index, chunk in enumerate(chunks):
         if index == 0:
@@ -98,7 +103,8 @@ def _checked(chunks: Iterable[np.ndarray], count: int, scale: int, max_side: int
 def _gathered(chunks: Iterable[np.ndarray], count: int) -> np.ndarray:
     """Join chunks (n, ...) to one array (count, ...).
 
-    It is allocated at the first chunk, so that too little memory is noticed before all chunks are computed.
+    The array is allocated when the first chunk arrives, so that a lack of memory is noticed before all chunks are
+    computed.
     """
     start, rows = 0, np.empty(0)
     for chunk in chunks:

@@ -1,1 +1,1 @@
-"""The hyperparameters of every training stage: frozen dataclasses, and the shipped recipes as TOML files."""
+"""Recipes: the hyperparameters of each training stage as a frozen dataclass, and TOML files for autoencoders."""

@@ -1,16 +1,16 @@
-"""Hyperparameters of the feature extractor."""
+"""Hyperparameters of the feature extractor, a classifier whose features measure how similar images are."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_WIDTH = 65_536  # units of a layer; a larger number would take all memory, so it is refused as a typing error
+MAX_WIDTH = 65_536  # most units or channels of a layer; a larger number is probably a typo and would exhaust memory
 
 
 @dataclass(frozen=True)
 class FeatureExtractorRecipe(Hyperparameters):
-    """Hyperparameters of the feature extractor. Training images are randomly rotated, zoomed and translated."""
+    """Hyperparameters of the feature extractor, trained on images that are randomly rotated, zoomed and translated."""
 
     stage: ClassVar[str] = "feature extractor"
 

@@ -1,4 +1,4 @@
-"""The base of all recipes: every field states its default, its meaning and its allowed values."""
+"""The base class of all recipes. Every field of a recipe states its default, its meaning and its allowed values."""
 
 import dataclasses
 import math
@@ -8,8 +8,8 @@ from typing import Any, ClassVar, get_args, get_origin
 
 from ..runtime.errors import InputError
 
-MAX_SEED = 2**63 - 1  # torch accepts no larger seed
-MAX_STEPS = 10**9  # a larger number of steps or epochs is refused as a typing error
+MAX_SEED = 2**63 - 1  # the largest signed 64-bit integer
+MAX_STEPS = 10**9  # most steps, epochs or images in a batch; a larger number is probably a typo
 ITEM_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -17,8 +17,8 @@ ITEM_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 class Limits:
     """The allowed values of a hyperparameter, or of each item of a tuple.
 
-    at_least, at_most: inclusive bounds. above, below: exclusive bounds. choices: the only allowed texts; empty for
-    numbers.
+    at_least, at_most: inclusive bounds of a number. above, below: exclusive bounds of a number. choices: the allowed
+    strings; empty if the value is a number.
     """
 
     at_least: float = -math.inf
@@ -28,7 +28,7 @@ class Limits:
     choices: tuple[str, ...] = ()
 
     def allow(self, value: Any) -> bool:
-        """Whether a value, or every item of a tuple, is within the limits. NaN is never allowed."""
+        """Whether a value is within the limits; of a tuple, every item must be. NaN is never allowed."""
         if isinstance(value, tuple):
             return all(self.allow(item) for item in value)
         if self.choices:
@@ -60,7 +60,8 @@ def hyperparameter(
 ) -> Any:
     """Define a field of a recipe.
 
-    meaning: one line of text, which is also the help of the command-line option. For the other arguments, see Limits.
+    default: the field's default value. meaning: one line of text, which is also the help of the command-line option.
+    The other parameters are those of `Limits`.
     """
     limits = Limits(at_least, at_most, above, below, choices)
     return dataclasses.field(default=default, metadata={"meaning": meaning, "limits": limits})
@@ -68,7 +69,7 @@ def hyperparameter(
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One field of a recipe. kind: the type annotation, such as `int` or `tuple[float, float]`."""
+    """Description of one field of a recipe. kind: its type annotation, such as `int` or `tuple[float, float]`."""
 
     name: str
     kind: Any
@@ -97,7 +98,7 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Base class of all recipes. Raises InputError, naming the field, when a value is not allowed.
+    """Base class of all recipes. Raises InputError that names the field when a value is not allowed.
 
     stage: name of the training stage; error messages begin with it.
     """

@@ -1,22 +1,22 @@
-"""The learned priors by name, each with its hyperparameters. The module `train/NAME_prior.py` trains the prior NAME."""
+"""The hyperparameters of each learned prior. The module `train/flow_prior.py` trains the prior `flow`, and so on."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, Hyperparameters, hyperparameter
 
-MAX_COUNT = 1_000_000  # a larger width, batch size or number of steps is refused as a typing error
+MAX_COUNT = 1_000_000  # largest width, batch size or number of steps; a larger one is probably a typo
 
 
 class LearnedPriorRecipe(Hyperparameters):
-    """Base class of the recipes of learned priors. steps: maximum number of training steps."""
+    """Base class of the recipes of all learned priors. steps: the largest number of training steps."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class FlowRecipe(LearnedPriorRecipe):
-    """Hyperparameters of the flow prior. Together with the latents they determine the trained flow."""
+    """Hyperparameters of the flow prior. Together with the training latents they determine the trained flow."""
 
     stage: ClassVar[str] = "flow"
 

@@ -1,16 +1,16 @@
-"""Hyperparameters of refinement."""
+"""Hyperparameters of refinement, which trains the flow and the decoder of a run further on their own samples."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_CLASSIFIERS = 1000  # limits `seed` too: classifier i is trained with seed `seed` + i
+MAX_CLASSIFIERS = 1000  # most classifiers; `seed` + i, the seed of classifier i, must not exceed MAX_SEED
 
 
 @dataclass(frozen=True)
 class RefinementRecipe(Hyperparameters):
-    """Hyperparameters of refinement. Together with a run and its prior they determine the refined run."""
+    """Hyperparameters of refinement. Together with the trained run and its flow they determine the refined run."""
 
     stage: ClassVar[str] = "refinement"
 

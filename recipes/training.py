@@ -12,11 +12,12 @@ from ..runtime.records import from_json
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
 KINDS = ("ae", "dae", "vae")
-NETWORKS = ("mlp", "conv")  # networks, which train/networks.py builds
-LOSSES = ("bce", "mse", "gaussian")  # losses, which train/objectives.py computes
-OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their pixel ranges
-CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")  # see train/corruption.py
-MAX_WIDTH = 65_536  # units of a layer; a larger number would take all memory, so it is refused as a typing error
+NETWORKS = ("mlp", "conv")  # names of the networks, which train/networks.py builds
+LOSSES = ("bce", "mse", "gaussian")  # names of the losses, which train/objectives.py computes
+OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their ranges
+# Ways to corrupt the input of a denoising autoencoder, which train/corruption.py implements.
+CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")
+MAX_WIDTH = 65_536  # most units or channels of a layer; a larger number is probably a typo and would exhaust memory
 SHIPPED = Path(__file__).parent
 
 
@@ -24,9 +25,9 @@ SHIPPED = Path(__file__).parent
 class Recipe(Hyperparameters):
     """Hyperparameters of an autoencoder. Together with the data they determine the trained network.
 
-    Losses are summed over pixels and latent dimensions and averaged over the batch. AdamW minimises them; its learning
-    rate rises linearly, then falls along half a cosine to zero. Raises InputError when a value is not allowed, or when
-    values contradict one another.
+    The reconstruction error is summed over pixels, the penalty of latents over latent dimensions. Both are averaged
+    over the batch, and AdamW minimises their weighted sum. Its learning rate rises linearly, then falls along half a
+    cosine to zero. Raises InputError when a value is not allowed, or when values contradict one another.
     """
 
     stage: ClassVar[str] = "recipe"
@@ -61,7 +62,7 @@ class Recipe(Hyperparameters):
     )
     latent_l2: float = hyperparameter(0.0, "ae, dae: weight of half the squared norm of a latent.", at_least=0)
 
-    # Corruption of a denoising autoencoder's input; the output is compared with the clean image
+    # How a denoising autoencoder's input is corrupted; the loss compares its output with the clean image
     corruption: str = hyperparameter("none", "dae: how the input images are corrupted.", choices=CORRUPTIONS)
     strength: tuple[float, float] = hyperparameter(
         (0.0, 0.5),
@@ -89,7 +90,7 @@ class Recipe(Hyperparameters):
         self._check_together()
 
     def _check_together(self) -> None:
-        """Raise InputError for hyperparameters that are valid alone but contradict one another."""
+        """Raise InputError if two hyperparameters contradict each other, although the value of each is allowed."""
         losses, corruptions = "loss mse or gaussian, or output sigmoid", f"one of {', '.join(CORRUPTIONS[1:])}"
         conflicts = [
             (self.loss == "bce" and self.output == "tanh", "loss bce", "output tanh", losses),
@@ -106,14 +107,14 @@ class Recipe(Hyperparameters):
 
     @property
     def pixel_range(self) -> tuple[float, float]:
-        """The pixel values of black and white in the input and output of the networks."""
+        """The values of a black and of a white pixel in the input and output of the networks."""
         return OUTPUTS[self.output]
 
 
 def recipe_from(settings: Any, where: str) -> Recipe:
-    """Build a recipe from decoded JSON or TOML. where: its source, for errors.
+    """Build a recipe from the decoded content of a JSON or TOML file. where: the file's name, for error messages.
 
-    Raises InputError, naming the hyperparameter, when it is unknown, of a wrong type or out of range.
+    Raises InputError that names the hyperparameter when one is unknown, of a wrong type or out of range.
     """
     known = {field.name for field in dataclasses.fields(Recipe)}
     unknown = [name for name in settings if name not in known]
@@ -124,7 +125,7 @@ def recipe_from(settings: Any, where: str) -> Recipe:
 
 
 def named_recipe(name: str, **overrides: Any) -> Recipe:
-    """Load a shipped recipe by its name, or a TOML file by its path; `overrides` replace hyperparameters.
+    """Load a shipped recipe by its name, or a recipe in a TOML file by its path; `overrides` replace hyperparameters.
 
     Raises NotFoundError when there is no such name or file, InputError when the file is damaged or a value is not
     allowed.

@@ -1,6 +1,6 @@
-"""The part of aegen that runs on any machine, with numpy and onnxruntime alone.
+"""The part of aegen that loads and runs exported models. It needs no other packages than numpy and onnxruntime.
 
-The public names are imported on first use, so a command that only prints the metadata of an artifact imports no
+The public names are imported on first use, so that a command that only prints the metadata of an artifact does not load
 onnxruntime.
 """
 
@@ -8,7 +8,8 @@ from importlib import import_module
 
 from .forks import no_fork
 
-TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
+# Type checkers take a variable of this name as True. It is not imported from typing, to avoid the time of that import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -1,4 +1,4 @@
-"""Checks of the arguments of public methods; every error names its argument."""
+"""Checks of the arguments of public methods. Every error names the argument that is wrong."""
 
 from collections.abc import Sequence
 from typing import TypeGuard
@@ -10,9 +10,9 @@ from .errors import InputError, ShapeError, shown
 from .manifest import MAX_TEMPERATURE
 
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
-MAX_LISTED = 30  # at most this many classes are listed in an error message
-MAX_COUNT = 2**40  # limit for the number of images in one call; far more than anyone needs
-MAX_START = 2**53  # limit for the argument `start`; a float64 holds it exactly
+MAX_LISTED = 30  # an error message lists at most this many class names and label values
+MAX_COUNT = 2**40  # largest number of images in one call; far more than anyone needs
+MAX_START = 2**53  # largest argument `start`; a float64 holds every integer up to it exactly
 
 
 def checked_count(name: str, value: int) -> int:
@@ -37,14 +37,17 @@ def checked_start(start: int) -> int:
 
 
 def checked_steps(steps: int) -> int:
-    """Check that a number of images on a path is an integer from 2 on, and return it. Raises InputError if not."""
+    """Check that `steps`, the number of images on an interpolated path, is an integer of at least 2, and return it.
+
+    Raises InputError if not.
+    """
     if checked_count("steps", steps) < 2:
         raise InputError("steps", found=steps, expected="at least 2")
     return int(steps)
 
 
 def checked_temperature(temperature: float | None, default: float) -> float:
-    """The temperature, or `default` if it is None. Raises InputError unless it is from 0 to MAX_TEMPERATURE."""
+    """Return the temperature, or `default` if it is None. Raises InputError unless it is from 0 to MAX_TEMPERATURE."""
     value = default if temperature is None else temperature
     is_real = _is_integer(value) or isinstance(value, float | np.floating)
     if not (is_real and 0 <= value <= MAX_TEMPERATURE):
@@ -55,13 +58,15 @@ def checked_temperature(temperature: float | None, default: float) -> float:
 def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Sequence[str]) -> int | np.ndarray | None:
     """Convert one label to its class index, or n labels to class indices, int64 (n,). None stays None.
 
-    label: a label value or a class name, or a list or an array (n,) of them. labels, names: the label values and names
-    of the model's classes, by class index. A text that is both a name and a label value means the name. Raises
-    InputError for a label that the model does not have, ShapeError for another number of labels than n.
+    label: a label value or a class name, or a list or an array (n,) of them. labels, names: the label value and the
+    name of each class of the model; a class index is a position in them. A string such as "7" may be a class name or a
+    label value; if it is both, the name counts. Raises InputError for a label that the model does not have, ShapeError
+    if the number of labels is not n.
     """
     if label is None:
         return None
-    values = label.tolist() if isinstance(label, np.ndarray) else label  # a value if the array has no axes
+    # tolist() turns an array without axes into a single value.
+    values = label.tolist() if isinstance(label, np.ndarray) else label
     if not isinstance(values, list | tuple):
         return _class_index(values, labels, names)
     if len(values) != n or (isinstance(label, np.ndarray) and label.ndim > 1):
@@ -71,7 +76,7 @@ def class_indices(label: Label | None, n: int, labels: Sequence[int], names: Seq
 
 
 def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> int:
-    """The class index of one label value or class name. Raises InputError."""
+    """The class index of one label value or class name. Raises InputError if the model has no such class."""
     if not labels:
         raise InputError("label", found=shown(label), expected="a model of labelled images")
     if isinstance(label, str) and label in names:
@@ -85,7 +90,10 @@ def _class_index(label: object, labels: Sequence[int], names: Sequence[str]) -> 
 
 
 def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
-    """Latents as float32 (n, d), and whether they came as one latent (d,). Raises ShapeError or InputError."""
+    """Convert latents to float32 (n, d), where d is `latent_dim`. Also return whether they were one latent (d,).
+
+    Raises ShapeError for any other shape, InputError for anything but finite numbers.
+    """
     try:
         array = np.asarray(latents)
     except (ValueError, TypeError) as error:
@@ -103,7 +111,7 @@ def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:
-    """An array of any shape as contiguous float32, without a copy where possible; values too large become infinite."""
+    """Convert an array of any shape to contiguous float32, copied only if needed. Too large values become infinite."""
     if array.dtype == np.float32:
         return np.ascontiguousarray(array)
     with np.errstate(over="ignore", invalid="ignore"):

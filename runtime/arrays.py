@@ -1,7 +1,8 @@
-"""Safe readers of numpy's `.npy` and `.npz`: no pickle, and no memory for data that is not there.
+"""Safe readers of numpy's `.npy` and `.npz` files: nothing is unpickled, and no memory is allocated for missing data.
 
-An 80-byte `.npy` can announce 32 GiB, and a few kB of zip can inflate to as much. Every header is therefore compared
-with the bytes that follow it before memory is allocated, and only the requested members of an archive are opened.
+The header of an 80-byte `.npy` can announce an array of 32 GiB, and a zip archive can inflate to a thousand times its
+size. The announced size is therefore compared with the bytes that follow the header, or with a limit for compressed
+data, before memory is allocated. Only the requested arrays of an archive are opened.
 """
 
 import io
@@ -26,19 +27,19 @@ MAX_VALUES = 2**48
 MAX_AXES = 32
 MAX_AXIS_DIGITS = 18
 MAX_HEADER_BYTES = 10_000
-MAX_INFLATED_BYTES = 2**31  # size of a compressed array, which is inflated into memory
-MAX_SPARSE_BYTES = 2**28  # size of an array that is compressed by more than SPARSE_RATIO
+MAX_INFLATED_BYTES = 2**31  # largest array that is read from an archive, because it is read into memory
+MAX_SPARSE_BYTES = 2**28  # largest array whose compression ratio is above SPARSE_RATIO
 SPARSE_RATIO = 100
-MAX_RATIO = 1032  # bytes that one byte of deflated data can inflate to
+MAX_RATIO = 1032  # one byte of deflated data can inflate to at most this many bytes
 PIECE_BYTES = 2**22  # bytes read at a time
-END_RECORD_BYTES = 22  # size of the record at the end of a zip archive, without its comment
-MAX_COMMENT_BYTES = 65_535  # longest comment of a zip archive
-STORED, DEFLATED = 0, 8  # compression methods of zip
-ENCRYPTED = 1  # flag bit of an encrypted member
-DTYPE_KINDS = "biufUS"  # booleans, integers, floats, and text of a fixed length
-MAX_DIRECTORY_BYTES = 2**22  # size of an archive's list of members, about 100 bytes each
+END_RECORD_BYTES = 22  # size of the end-of-central-directory record of a zip archive, without a comment
+MAX_COMMENT_BYTES = 65_535  # longest comment that can follow the end record of a zip archive
+STORED, DEFLATED = 0, 8  # numbers of two compression methods of zip; stored is uncompressed
+ENCRYPTED = 1  # flag bit that marks an encrypted entry of a zip archive
+DTYPE_KINDS = "biufUS"  # letters of the accepted dtypes: booleans, integers, floats, text of fixed length
+MAX_DIRECTORY_BYTES = 2**22  # largest list of files in an archive, with about 100 bytes for each file
 NPY_MAGIC = b"\x93NUMPY"
-HEADER_PATTERNS = {  # the items of a header, which is a Python dict with keys in any order
+HEADER_PATTERNS = {  # for each item of a `.npy` header, which is a Python dict with keys in any order
     "descr": re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?[a-zA-Z]\d{0,9})['"]"""),
     "fortran_order": re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)"""),
     "shape": re.compile(r"""['"]shape['"]\s*:\s*\(([\d,\sL]*)\)"""),
@@ -49,14 +50,16 @@ Result = TypeVar("Result")
 
 
 def read_npy(stream: IO[bytes], size: int, where: str) -> np.ndarray:
-    """The array of a `.npy` stream, of any shape and plain dtype.
+    """Read the array of a `.npy` stream, of any shape; its values are booleans, numbers or text.
 
-    size: bytes of the whole stream. where: the file's name, for error messages. Raises InputError if it is damaged.
+    size: the length of the whole stream in bytes. where: the file's name, for error messages. Raises InputError if the
+    stream is damaged.
     """
     shape, fortran, dtype = _header(stream, where)
     needed = math.prod(shape) * dtype.itemsize
     _check_size(size - stream.tell(), needed, shape, dtype, where)
-    content, filled = bytearray(needed), 0  # filled in pieces, because a compressed stream copies each piece
+    # Read in small pieces, because a compressed stream makes a temporary copy of each piece.
+    content, filled = bytearray(needed), 0
     while filled < needed and (piece := stream.read(min(needed - filled, PIECE_BYTES))):
         content[filled : filled + len(piece)] = piece
         filled += len(piece)
@@ -67,7 +70,7 @@ def read_npy(stream: IO[bytes], size: int, where: str) -> np.ndarray:
 
 
 def map_npy(path: Path) -> np.ndarray:
-    """The array of a `.npy` file as a read-only memory map, which takes no memory until it is read.
+    """Open the array of a `.npy` file, of any shape, as a read-only memory map: only values that are used take memory.
 
     Raises InputError if the file is damaged.
     """
@@ -76,7 +79,7 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
-    """Map the array of a `.npy` file that is already open, as `map_npy` does. where: its name, for error messages."""
+    """Like `map_npy`, for an array of any shape in a file that is already open. where: its name, for errors."""
     shape, fortran, dtype = _header(stream, where)
     offset, needed = stream.tell(), math.prod(shape) * dtype.itemsize
     _check_size(stream.seek(0, io.SEEK_END) - offset, needed, shape, dtype, where)
@@ -86,9 +89,9 @@ def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
 
 
 def forget(array: np.ndarray) -> None:
-    """Release the memory that a memory map of any shape has read. Its pages are read from disk again when needed.
+    """Release the memory of all pages that a memory map has read. They are read from disk again when needed.
 
-    An array that is no memory map is left as it is.
+    array: a memory map of any shape; an array in memory is left as it is.
     """
     mapping = getattr(array, "_mmap", None)
     if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
@@ -96,13 +99,13 @@ def forget(array: np.ndarray) -> None:
 
 
 def npz_names(stream: BinaryIO, where: str) -> tuple[str, ...]:
-    """Names of the arrays in an `.npz` stream, without inflating any. Raises InputError if it is no archive."""
+    """Names of the arrays in an `.npz` stream, without decompressing any. Raises InputError if it is no archive."""
     with _opened(stream, where) as archive:
         return tuple(_members(archive, where))
 
 
 def npz_header(stream: BinaryIO, where: str, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of one array in an `.npz` stream. Only the header of the array is inflated.
+    """Shape and dtype of one array in an `.npz` stream. Only the header of the array is decompressed.
 
     Raises InputError if there is no such array, or the archive is damaged.
     """
@@ -112,10 +115,10 @@ def npz_header(stream: BinaryIO, where: str, name: str) -> tuple[tuple[int, ...]
 
 
 def read_npz(stream: BinaryIO, where: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """Arrays of an `.npz` stream by name, of any shapes. names: the arrays to read, by default all.
+    """Read arrays of any shapes from an `.npz` stream, and return them by name. names: by default all of them.
 
     Raises InputError if an array is missing, damaged, compressed by another method than deflate, or larger than
-    MAX_INFLATED_BYTES when compressed.
+    MAX_INFLATED_BYTES, or than MAX_SPARSE_BYTES if it is very strongly compressed.
     """
     with _opened(stream, where) as archive:
         chosen = _members(archive, where) if names is None else names
@@ -123,10 +126,10 @@ def read_npz(stream: BinaryIO, where: str, names: Iterable[str] | None = None) -
 
 
 def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> dict[str, np.ndarray]:
-    """The arrays of an artifact's `.npz`, by name. They are finite and have the declared dtypes and shapes.
+    """Read all arrays of an artifact's `.npz`, by name, and check them against the manifest.
 
-    tensors: the arrays that the manifest declares. where: the file's name, for error messages. Raises ArtifactError if
-    an array is missing, is not declared, or differs from its declaration.
+    tensors: the names, dtypes and shapes that the manifest declares. where: the file's name, for error messages. Raises
+    ArtifactError if an array is missing, damaged, not declared, not finite, or of another dtype or shape than declared.
     """
     try:
         with _opened(io.BytesIO(content), where) as archive:
@@ -141,14 +144,14 @@ def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> di
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of an uncompressed `.npz` of arrays of any shapes. They hold no date: equal arrays give equal bytes."""
+    """The bytes of an uncompressed `.npz` of arrays of any shapes. It has no dates: equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
 def _read_tensor(archive: "zipfile.ZipFile", tensor: Tensor, where: str) -> np.ndarray:
-    """The finite array that `tensor` declares, of its dtype and shape."""
+    """Read the array that `tensor` declares. Raises ArtifactError unless it is finite and has that dtype and shape."""
     shape, _, dtype = _from_member(archive, tensor.name, where, lambda data, size, source: _header(data, source))
     if (dtype, shape) != (np.dtype(tensor.dtype), tensor.shape):
         expected = f"{tensor.dtype} {tensor.shape}"
@@ -160,12 +163,12 @@ def _read_tensor(archive: "zipfile.ZipFile", tensor: Tensor, where: str) -> np.n
 
 
 def _is_text(code_points: np.ndarray) -> bool:
-    """Whether integers of any shape are Unicode code points other than surrogates."""
+    """Whether all integers in an array of any shape are valid Unicode code points, none of them a surrogate."""
     return not ((code_points > 0x10FFFF) | ((code_points >= 0xD800) & (code_points < 0xE000))).any()
 
 
 def _directory_bytes(stream: BinaryIO) -> int:
-    """Size of an archive's list of members according to its end record, or 0 without such a record."""
+    """The size in bytes of a zip archive's list of files, as its end record states; 0 if there is no such record."""
     size = stream.seek(0, io.SEEK_END)
     stream.seek(max(0, size - END_RECORD_BYTES - MAX_COMMENT_BYTES))
     end = stream.read()
@@ -174,7 +177,7 @@ def _directory_bytes(stream: BinaryIO) -> int:
 
 
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
-    """An open archive. Raises InputError if the stream is no archive, or if its list of members is too long."""
+    """Open a zip archive. Raises InputError if the stream is no zip archive, or if its list of files is too long."""
     module = import_late("zipfile")
     if (listed := _directory_bytes(stream)) > MAX_DIRECTORY_BYTES:
         found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY_BYTES:,}"
@@ -187,7 +190,7 @@ def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
 
 
 def _members(archive: "zipfile.ZipFile", where: str) -> "dict[str, zipfile.ZipInfo]":
-    """The members of an archive, by the names of their arrays. Raises InputError if a name occurs twice."""
+    """The entries of a zip archive, by the names of their arrays. Raises InputError if a name occurs twice."""
     found: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
@@ -200,10 +203,11 @@ def _members(archive: "zipfile.ZipFile", where: str) -> "dict[str, zipfile.ZipIn
 def _from_member(
     archive: "zipfile.ZipFile", name: str, where: str, read: Callable[[IO[bytes], int, str], Result]
 ) -> Result:
-    """The result of `read(stream, size, source)` for one member of an archive.
+    """Open one array in a zip archive, and return the result of `read(stream, size, source)` for it.
 
-    size: the size in bytes that the member announces. source: the name of the member, for error messages. Raises
-    InputError if the member is missing, damaged, encrypted, compressed by an unknown method, or too large.
+    name: the array's name. read: a function of the decompressed stream, of the size in bytes that the archive states
+    for it, and of a name for error messages. Raises InputError if the array is missing, damaged, encrypted, compressed
+    by another method than deflate, or too large.
     """
     zipfile, zlib = import_late("zipfile"), import_late("zlib")
     source = f"{where}: {name}"
@@ -230,7 +234,7 @@ def _from_member(
 
 
 def _check_size(present: int, needed: int, shape: tuple[int, ...], dtype: np.dtype, where: str) -> None:
-    """Raise InputError unless as many bytes of data are present as an array of this shape and dtype needs."""
+    """Raise InputError unless `present` bytes of data are exactly the `needed` bytes of this shape and dtype."""
     if present != needed:
         raise InputError(f"{where}: array data", found=f"{present} bytes", expected=f"{needed} for {dtype} {shape}")
 
@@ -238,7 +242,7 @@ def _check_size(present: int, needed: int, shape: tuple[int, ...], dtype: np.dty
 def _header(stream: IO[bytes], where: str) -> Header:
     """Read a `.npy` header: the shape, whether the array is in Fortran order, and the dtype.
 
-    The dtype is one of numbers, or of text of a fixed length.
+    Raises InputError if the header is damaged, or if the values are not booleans, numbers or text of a fixed length.
     Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
     """
     start = stream.read(8)
@@ -253,7 +257,7 @@ def _header(stream: IO[bytes], where: str) -> Header:
         found = f"a header of {length} bytes"
         raise InputError(f"{where} is no readable .npy file", found=found, expected=f"at most {MAX_HEADER_BYTES}")
     values: dict[str, str] = {}
-    rest = text  # the part of the header that no pattern has matched
+    rest = text  # the part of the header that no pattern has matched yet
     for key, pattern in HEADER_PATTERNS.items():
         if match := pattern.search(rest):
             values[key] = match[1]
@@ -269,7 +273,7 @@ def _header(stream: IO[bytes], where: str) -> Header:
 
 
 def _shape(text: str, where: str) -> tuple[int, ...]:
-    """The shape from a header's text, such as "3, 28, 28". Raises InputError if the text is no shape, or too large."""
+    """The shape from its text in a header, such as "3, 28, 28". Raises InputError if it is no shape or too large."""
     digits = [part.strip(" \t\r\nL") for part in text.split(",")]
     axes = [part for part in digits if part]
     if len(axes) > MAX_AXES or not all(part.isdigit() and len(part) <= MAX_AXIS_DIGITS for part in axes):
@@ -281,10 +285,10 @@ def _shape(text: str, where: str) -> tuple[int, ...]:
 
 
 def _dtype(text: str, where: str) -> np.dtype:
-    """The dtype from a header's text, such as "<f4". Raises InputError unless it is one of numbers or text."""
+    """The dtype from its text in a header, such as "<f4". Raises InputError unless it is boolean, numeric or text."""
     try:
         dtype = np.dtype(text if text.lstrip("<>|=")[0] in DTYPE_KINDS else object)
-    except TypeError:  # numpy has no numbers of this size
+    except TypeError:  # numpy has no dtype of the stated size, for example <f3
         dtype = np.dtype(object)
     if dtype.hasobject or dtype.itemsize == 0:
         what = "Python objects" if text.endswith("O") else repr(text)

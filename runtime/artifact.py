@@ -1,4 +1,4 @@
-"""An artifact folder on disk: find it, and open it only if every file matches the manifest."""
+"""Find an artifact, the folder of an exported model, and open it only if every file matches the manifest."""
 
 import hashlib
 import os
@@ -18,10 +18,10 @@ LATENTS, GOLDEN, CARD, PREVIEW = "latents.npz", "golden.npz", "README.md", "prev
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder, its manifest, and the bytes of its files, whose SHA-256 have been checked.
+    """An exported model: its folder, its manifest, and the bytes of its files, whose SHA-256 hashes have been checked.
 
-    The bytes are read once, so that what runs is what was checked, even if the folder changes afterwards. Nothing in
-    them is executed or unpickled.
+    Each file is read only once, so that the bytes used later are the bytes that were checked, even if the folder
+    changes afterwards. Nothing in them is executed or unpickled.
     """
 
     path: Path
@@ -46,10 +46,10 @@ class Artifact:
                 previous, manifest = manifest, read_manifest(folder)
                 if manifest == previous:
                     raise
-                # Another artifact has replaced this one while it was read. The next round reads the new one.
+                # The manifest has changed: another artifact replaced this one while it was read. Read the new one.
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file. Raises ArtifactError if the artifact has no file of this name."""
+        """The bytes of one file of the artifact. Raises ArtifactError if the artifact has no file of this name."""
         if name not in self.contents:
             found = ", ".join(self.contents)
             raise ArtifactError(f"{self.path}: {name} is not in this artifact", found=found)
@@ -57,7 +57,7 @@ class Artifact:
 
 
 def _check_graphs(manifest: Manifest, where: str) -> None:
-    """Check the inputs, outputs and operators of encoder, decoder and learned priors. Raises ArtifactError."""
+    """Check the graphs of the manifest: their inputs, outputs and operators. Raises ArtifactError if one is wrong."""
     latent = Tensor("latent", "float32", ("batch", manifest.latent_dim))
     logvar = Tensor("logvar", "float32", ("batch", manifest.latent_dim))
     image = Tensor("image", "float32", ("batch", *manifest.image.shape))
@@ -93,8 +93,9 @@ def noise_dim(graph: Graph, where: str) -> int:
 
 
 def _check_operators(names: tuple[str, ...], where: str) -> None:
-    """Raise ArtifactError for an operator that the runtime does not accept."""
-    from .graphs.operators import ACCEPTED  # imports numpy, which commands that only read manifests do not need
+    """Raise ArtifactError if `names` has an ONNX operator that the runtime does not accept."""
+    # Imported only here, because the module imports numpy, which commands that only read manifests do not need.
+    from .graphs.operators import ACCEPTED
 
     unknown = sorted(set(names) - ACCEPTED)
     if unknown:
@@ -102,7 +103,10 @@ def _check_operators(names: tuple[str, ...], where: str) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an artifact folder, without opening its other files. Raises NotFoundError or ArtifactError."""
+    """Read the manifest of an artifact folder, without opening the folder's other files.
+
+    Raises NotFoundError if it cannot be opened, ArtifactError if it is damaged.
+    """
     where = folder / MANIFEST
     try:
         with where.open("rb") as stream:
@@ -118,12 +122,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def file_spec(content: bytes) -> FileSpec:
-    """Size and SHA-256 of a file's bytes."""
+    """The size and SHA-256 of a file with this content."""
     return FileSpec(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
 def verified(file: Path, expected: FileSpec) -> bytes:
-    """The bytes of a file. Raises ArtifactError if it cannot be read, or if its size or SHA-256 is not as expected."""
+    """Read a file. Raises ArtifactError if it cannot be read, or if its size or SHA-256 is not the expected one."""
     remedy = "Export or install the artifact again."
     try:
         with file.open("rb") as stream:
@@ -146,12 +150,12 @@ def verified(file: Path, expected: FileSpec) -> bytes:
 
 
 def find(model: str | Path | None = None) -> Path:
-    """The folder of a model.
+    """Find the artifact folder of a model.
 
     model: the name of a shipped model, a path in which a leading `~` is the home folder, or None for the shipped
     default. A string that is a shipped name means the shipped model, even if the current directory has a folder of that
-    name: for the folder write `./name`, or pass a Path. Raises NotFoundError, or InputError if `model` is neither a
-    name nor a path.
+    name. To open that folder, write `./name` or pass a Path. Raises NotFoundError if there is no such model, InputError
+    if `model` is neither a string nor a path.
     """
     if model is None:
         return SHIPPED / DEFAULT
@@ -168,7 +172,7 @@ def find(model: str | Path | None = None) -> Path:
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the artifacts that ship with the package, sorted; empty if it is installed without its data."""
+    """Sorted names of the artifacts that ship with the package; empty if it was installed without them."""
     try:
         return tuple(sorted(folder.name for folder in SHIPPED.iterdir() if (folder / MANIFEST).is_file()))
     except OSError:
@@ -176,7 +180,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def _expanded(path: Path) -> Path:
-    """The path with a leading `~` replaced by the home folder, if the home folder is known."""
+    """Replace a leading `~` of a path by the home folder. The path stays unchanged if the home folder is unknown."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -184,8 +188,8 @@ def _expanded(path: Path) -> Path:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file or folder exists at a path, which may be any text."""
+    """Whether a file or folder exists at a path. False if the path is too long or may not be read."""
     try:
         return path.exists()
-    except OSError:  # a name that is too long, or a folder without permission
+    except OSError:  # raised for a name that is too long, or a folder without permission
         return False

@@ -37,13 +37,13 @@ def load(
 
 
 class Autoencoder:
-    """An exported autoencoder on onnxruntime.
+    """An exported autoencoder with its priors, which runs on onnxruntime.
 
     Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Latents are float32 (n, d). Methods also
     accept one image or latent without the axis n, and then return one result. Every file is checked against its hash
     when the artifact is opened. A network is loaded when a method first needs it, so sampling never loads the encoder.
-    Results do not depend on earlier calls. Threads may share a model, and a forked process may use it. A pickle holds
-    the artifact's path, not its contents.
+    Results do not depend on earlier calls. Several threads may use one Autoencoder at once, and a forked process may go
+    on using it. A pickled Autoencoder holds the path of the artifact, not its contents.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, batch_size: int | None = None) -> None:
@@ -104,11 +104,12 @@ class Autoencoder:
 
         seed: an integer from 0 to 2^64 - 1. A seed fixes an endless sequence of images; None chooses a random seed.
         start: index of the first image in the sequence, from 0 to 2^53, so `sample(64, seed=0)[16:]` gives the same
-        images as `sample(48, seed=0, start=16)`. prior: one of `priors`, by default the artifact's default. label: a
-        label value or class name for all images, or a list of n, one for each image; by default, images of any class.
-        temperature: factor on the standard deviation of the latents around their mean, by default the artifact's; 1 is
-        as fitted, and at 0 every latent is the mean. In a mixture or a kernel density this is the mean of the component
-        chosen for the latent; in a learned prior the temperature scales the noise.
+        images as `sample(48, seed=0, start=16)`. prior: one of `priors`, by default the artifact's default prior.
+        label: a label value or class name for all images, or a list with one for each image; by default, images of all
+        classes. temperature: factor on the standard deviation of the latents around their mean; 1 samples the prior
+        unchanged, at 0 every latent is the mean, and by default it is the value stored in the artifact. For a mixture
+        or a kernel density, the mean is that of the component chosen for the latent. For a learned prior, the
+        temperature scales the noise instead. batch_size: images that one thread processes at a time.
         Returns (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8. Raises InputError for a bad argument.
         """
         images = empty_batch(checked_count("n", n), self.image_shape, dtype)
@@ -133,7 +134,7 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> Iterator[np.ndarray]:
-        """Iterate over the images of `sample` in batches (m, H, W[, 3]); memory does not grow with n.
+        """Iterate over the images that `sample` would return, in batches (m, H, W[, 3]). Memory does not grow with n.
 
         The parameters are those of `sample`. Raises InputError for a bad argument at once, before the first batch.
         """
@@ -155,10 +156,11 @@ class Autoencoder:
         label: Label | None = None,
         temperature: float | None = None,
     ) -> np.ndarray:
-        """The latents that `sample` decodes, float32 (n, d).
+        """Sample the latents that `sample` decodes, float32 (n, d).
 
-        The parameters are those of `sample`. The latent at an index of a seed's sequence is the same, bit for bit, for
-        any start, n, batch size and number of threads; with a learned prior it is the same to float rounding.
+        The parameters are those of `sample`. A seed fixes an endless sequence of latents; this returns those at indices
+        start to start + n - 1. Each is bit-identical whatever start, n, batch size and number of threads are. With a
+        learned prior they may differ by float rounding.
         """
         latents = empty_batch(checked_count("n", n), (self.latent_dim,))
 
@@ -166,28 +168,30 @@ class Autoencoder:
             latents[part] = sampled
 
         request = SampleRequest(n, seed, start, prior, label, temperature, None)
-        # The decoder does not run here, but its MACs are counted, so that latents are sampled in the same parts as in
-        # `sample`. The latents of a learned prior are then the same, bit for bit.
+        # The decoder does not run here, but its MACs are counted, because they determine the batch size. The latents
+        # are then sampled in the same batches as in `sample`, so that those of a learned prior are bit-identical too.
         collections.deque(self._sampler.run(request, fill, (), self._macs(DECODER)), maxlen=0)
         return latents
 
     def log_prob(self, latents: ArrayLike, *, prior: str | None = None, label: int | str | None = None) -> np.ndarray:
         """Log density of latents (n, d) or (d,) under a prior at temperature 1, in nats: float64 (n,) or a number.
 
-        label: a label value or class name, for the density of this class; by default that of all images.
-        Raises InputError for a learned prior, because its graph computes no density, and for a bad argument.
+        label: a label value or class name, for the density under the prior of this class; by default the prior of all
+        classes is used. Raises InputError for a learned prior, because its graph computes no density, and for a bad
+        argument.
         """
         batch, single = as_latents(latents, self.latent_dim)
         chosen = self._priors.prior(self._priors.name(prior), self._priors.class_index(label))
-        with np.errstate(all="ignore"):  # latents far from every image have density 0, and its logarithm is -inf
+        # No warnings: latents that are far from all encoded images have density 0, whose logarithm is -inf.
+        with np.errstate(all="ignore"):
             densities = chosen.log_prob(batch)
         return densities[0] if single else densities
 
     def encode(self, images: ArrayLike, *, batch_size: int | None = None) -> np.ndarray:
         """Encode images to latents. The latent of a VAE is the mean of q(z|x).
 
-        images: (n, H, W[, 3]) or one image. Returns float32 (n, d), or (d,) for one image. Raises ShapeError or
-        InputError for images that do not fit.
+        images: (n, H, W[, 3]) or one image. Returns float32 (n, d), or (d,) for one image. Raises ShapeError for images
+        of another shape than `image_shape`, InputError for images that are neither uint8 nor float in [0, 1].
         """
         batch, single = as_batch(images, self.manifest.image.shape)
         macs = self._macs(ENCODER)
@@ -198,13 +202,13 @@ class Autoencoder:
         """Mean and log variance of q(z|x), the Gaussian that a variational autoencoder gives for each image.
 
         images: (n, H, W[, 3]) or one image. Returns two arrays, both float32 (n, d), or (d,) for one image. Raises
-        InputError if the model is no variational autoencoder, ShapeError or InputError for images that do not fit.
+        InputError if the model is no variational autoencoder. Other errors are those of `encode`.
         """
         if self.manifest.kind != "vae":
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
         batch, single = as_batch(images, self.manifest.image.shape)
 
-        def mean_and_logvar(images: np.ndarray) -> np.ndarray:  # (m, H, W[, 3]) -> (m, 2, d)
+        def mean_and_logvar(images: np.ndarray) -> np.ndarray:  # images (m, H, W[, 3]) -> (m, 2, d)
             image = to_tensor(images, self.manifest.image)
             return np.stack(self._networks[ENCODER].outputs(("latent", "logvar"), {"image": image}), 1)
 
@@ -248,10 +252,10 @@ class Autoencoder:
     ) -> np.ndarray:
         """Encode images a and b, interpolate between their latents, and decode the latents of the path.
 
-        a, b: one image each, or n images each. steps: number of images on a path, both ends included. method: "linear",
-        "slerp" or "norm-corrected", by default the one that suits the kind of autoencoder. Returns (steps, H, W[, 3]),
-        or (n, steps, H, W[, 3]); the ends are the reconstructions of a and b. Raises ShapeError if a and b are
-        different numbers of images.
+        a, b: one image each, or n images each for n paths. steps: number of images on a path, both ends included.
+        method: "linear", "slerp" or "norm-corrected"; by default "slerp" for a variational autoencoder, else "linear".
+        Returns (steps, H, W[, 3]), or (n, steps, H, W[, 3]) for n paths. The first and last image of a path are the
+        reconstructions of a and b. Raises ShapeError if a and b do not hold the same number of images.
         """
         start, end = self.encode(a, batch_size=batch_size), self.encode(b, batch_size=batch_size)
         if start.shape != end.shape:
@@ -274,9 +278,11 @@ class Autoencoder:
     ) -> np.ndarray:
         """Generate n paths of images by interpolating the noise of a learned prior between two samples.
 
-        The prior is the default one if it is learned, else the first learned one. All images of a path have the same
-        class, and each could have been sampled. steps: number of images on a path, both ends included. A seed gives the
-        same paths every time, and path i does not depend on n. label, temperature: as for `sample`, but one label only.
+        The artifact's default prior is used if it is learned, else its first learned prior. All images of a path have
+        the same class. The noise between the ends is as likely as the noise at the ends, so every image of a path could
+        have been sampled. steps: number of images on a path, both ends included. A seed gives the same paths every
+        time, and path i does not depend on n. label: one label value or class name for all paths; by default, paths of
+        all classes. temperature: factor on the noise, by default the value stored in the artifact.
         Returns (n, steps, H, W[, 3]). Raises InputError if the artifact has no learned prior.
         """
         walks = self._sampler.walks(n, steps, seed, label, temperature)
@@ -288,8 +294,9 @@ class Autoencoder:
     def verify(self) -> Verification:
         """Check that every network computes on this machine what it computed at export.
 
-        The networks run on golden inputs, and their results are compared with golden outputs; the artifact holds both.
-        Results that differ raise no error: `passed` is then False. Raises ArtifactError if the golden arrays do not fit
+        The artifact holds golden inputs and the outputs that they gave at export. The networks run on these inputs, and
+        their results are compared with these outputs. If results differ, no error is raised, but `passed` of the
+        returned Verification is False. Raises ArtifactError if the golden arrays do not fit
         the graphs, or if the operators of a graph are not those listed in the manifest. Raises ArtifactError or
         ExecutionError if a prior cannot be sampled.
         """
@@ -306,19 +313,20 @@ class Autoencoder:
         return to_images(self._networks[DECODER].run("image", {"latent": latents}), self.manifest.image, dtype)
 
     def _macs(self, graph: str) -> int:
-        """MACs of a graph for one image; 0 where they are not known."""
+        """Multiply-accumulates (MACs) of a graph for one image; 0 if the manifest does not state them."""
         return self.manifest.macs.get(graph, 0)
 
 
 def _network(artifact: Artifact, file: str) -> Network:
-    """The network of one graph file of an artifact.
+    """Make the network that runs one ONNX file of an artifact.
 
-    It holds no reference to the Autoencoder: a reference cycle would keep the sessions of a deleted model alive.
+    This is no method, so that the network holds no reference to the Autoencoder: such a reference cycle would keep the
+    onnxruntime sessions of a deleted Autoencoder alive.
     """
     manifest = artifact.manifest
     return Network(lambda: artifact.read(file), str(artifact.path / file), manifest.graphs[file], manifest.image.range)
 
 
 def _reopen(path: Path, threads: int | None, batch_size: int | None) -> Autoencoder:
-    """Open the model that a pickle describes."""
+    """Make an Autoencoder from the path and the settings that a pickled one holds."""
     return Autoencoder(path, threads=threads, batch_size=batch_size)

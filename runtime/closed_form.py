@@ -1,9 +1,10 @@
-"""The closed-form priors: which arrays of `latents.npz` each prior needs, and the functions that make it.
+"""The closed-form priors, such as Gaussians, mixtures and kernel densities: those with a formula for their density.
 
-The table PRIORS is the only list of closed-form priors in the runtime.
+The table PRIORS lists, for each prior, the arrays of `latents.npz` that it needs and the functions that make it. It is
+the only list of closed-form priors in the runtime.
 
-Letters that name the axes of arrays: d latent dimensions, c classes, k components of the mixture of all images,
-j components of the mixture of one class, m centres of the kernel density.
+One letter stands for each axis of an array: d for latent dimensions, c for classes, k for components of the mixture of
+all images, j for components of the mixture of one class, m for centres of the kernel density.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,9 +27,9 @@ CLASS_FRACTIONS = Statistic("class_fractions", "c", weights)  # the fraction of 
 class ClosedFormPrior:
     """How a closed-form prior is made.
 
-    arrays: the statistics that it needs, of all images and of each class. of_all: function that makes the prior of all
-    images. of_class: function that makes the prior of one class, given the class index; None for a prior without
-    classes.
+    arrays: descriptions of the arrays that it needs for all images and for single classes. of_all: a function that
+    makes the prior of all images from the arrays. of_class: a function that makes the prior of one class from the
+    arrays and the class index; None if there is no prior of single classes.
     """
 
     arrays: tuple[Statistic, ...]
@@ -37,10 +38,10 @@ class ClosedFormPrior:
 
 
 def stored_prior(name: str, arrays: Arrays, class_index: int | None = None) -> Prior:
-    """The closed-form prior `name` of all images, or of one class.
+    """Make the closed-form prior `name` for all images, or for one class if a class index is given.
 
-    Raises InputError if a class is requested but the prior or the model has no classes, KeyError if an array that the
-    prior needs is missing.
+    Raises InputError if a class is requested but the prior or the model has no classes, KeyError if `arrays` lacks an
+    array that the prior needs.
     """
     prior = PRIORS[name]
     if class_index is None:
@@ -54,53 +55,53 @@ def stored_prior(name: str, arrays: Arrays, class_index: int | None = None) -> P
 
 
 def _standard(arrays: Arrays) -> Prior:
-    """N(0, I)."""
+    """The standard normal distribution N(0, I)."""
     d = len(arrays["mean"])
     return Gaussian(np.zeros(d, np.float32), np.eye(d, dtype=np.float32))
 
 
 def _diagonal(arrays: Arrays) -> Prior:
-    """A Gaussian with independent dimensions."""
+    """A Gaussian of the latents of all images, with independent dimensions."""
     return _independent(arrays["mean"], arrays["std"])
 
 
 def _class_diagonal(arrays: Arrays, c: int) -> Prior:
-    """The diagonal Gaussian of class index c."""
+    """A Gaussian of the latents of the class with index c, with independent dimensions."""
     return _independent(arrays["class_mean"][c], arrays["class_std"][c])
 
 
 def _independent(mean: np.ndarray, std: np.ndarray) -> Prior:
-    """A Gaussian of mean (d,) and std (d,); a std of 0 becomes the smallest positive float32."""
+    """A Gaussian with independent dimensions. mean, std: (d,); a std of 0 becomes the smallest normal float32."""
     return Gaussian(mean, np.diag(np.maximum(std, np.finfo(np.float32).tiny)))
 
 
 def _gaussian(arrays: Arrays) -> Prior:
-    """A Gaussian with full covariance."""
+    """A Gaussian of the latents of all images, with a full covariance matrix."""
     return Gaussian(arrays["mean"], arrays["factor"])
 
 
 def _class_gaussian(arrays: Arrays, c: int) -> Prior:
-    """The full Gaussian of class index c."""
+    """A Gaussian of the latents of the class with index c, with a full covariance matrix."""
     return Gaussian(arrays["class_mean"][c], arrays["class_factor"][c])
 
 
 def _gmm(arrays: Arrays) -> Prior:
-    """A Gaussian mixture."""
+    """A Gaussian mixture of the latents of all images."""
     return Mixture(arrays["gmm_weights"], arrays["gmm_means"], arrays["gmm_factors"])
 
 
 def _class_gmm(arrays: Arrays, c: int) -> Prior:
-    """The Gaussian mixture of class index c."""
+    """A Gaussian mixture of the latents of the class with index c."""
     return Mixture(arrays["class_gmm_weights"][c], arrays["class_gmm_means"][c], arrays["class_gmm_factors"][c])
 
 
 def _kde(arrays: Arrays) -> Prior:
-    """A kernel density."""
+    """A kernel density of the latents of all images."""
     return _kernels(arrays, slice(None), arrays["kde_bandwidth"])
 
 
 def _class_kde(arrays: Arrays, c: int) -> Prior:
-    """The kernel density of class index c. Raises KeyError if no latent of this class is stored."""
+    """A kernel density of the latents of the class with index c. Raises KeyError if no latent of it is stored."""
     rows = np.flatnonzero(arrays["kde_classes"] == c)
     if not len(rows):
         raise KeyError(f"latents of class {c}")
@@ -108,7 +109,10 @@ def _class_kde(arrays: Arrays, c: int) -> Prior:
 
 
 def _kernels(arrays: Arrays, rows: slice | np.ndarray, bandwidth: np.ndarray) -> Prior:
-    """A kernel density with some rows of `kde_latents` as centres. rows: a slice, or int64 (n,). bandwidth: (d,)."""
+    """A kernel density whose centres are some rows of the array `kde_latents`.
+
+    rows: which rows, as a slice or as indices int64 (n,). bandwidth: the kernels' standard deviations (d,).
+    """
     mean, scale = arrays["kde_mean"], arrays["kde_scale"]
     return Kernels(arrays["kde_latents"][rows], bandwidth, mean, scale)
 
@@ -156,7 +160,7 @@ PRIORS: dict[str, ClosedFormPrior] = {
     ),
 }
 
-# Every array that `latents.npz` may hold, without duplicates.
+# Descriptions of all arrays that `latents.npz` may hold. An array that several priors need is listed once.
 STATISTICS: tuple[Statistic, ...] = tuple(
     dict.fromkeys(
         [

@@ -1,8 +1,8 @@
 """Probability distributions over latents, with numpy alone.
 
-A distribution turns noise into latents. The noise of a latent is the random numbers at one index of a seed's sequence.
-Sums are computed in an order that does not depend on the number of latents. The latent at an index is therefore the
-same, bit for bit, for any batch size and number of threads.
+A distribution turns noise into latents. A seed fixes an endless sequence of noise, and the latent at index i is made
+from the noise at index i alone. Sums are computed in an order that does not depend on the number of latents. Each
+latent is therefore bit-identical for any batch size and number of threads.
 """
 
 import math
@@ -15,9 +15,9 @@ import numpy as np
 from .errors import InputError
 from .noise import Noise
 
-BaseNoise = tuple[np.ndarray, ...]  # arrays (n, ...) with the random numbers of n latents
+BaseNoise = tuple[np.ndarray, ...]  # arrays (n, ...) of random numbers, from which n latents are made
 LOG_2PI = math.log(2 * math.pi)
-CHUNK = 1024  # latents whose densities are computed at once
+CHUNK = 1024  # densities are computed for this many latents at a time, to limit memory
 
 
 class Prior(Protocol):
@@ -25,17 +25,17 @@ class Prior(Protocol):
 
     @property
     def latent_dim(self) -> int:
-        """Latent dimension d."""
+        """Number of latent dimensions d."""
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """The random numbers at the indices start to start + n - 1 of a seed's sequence, as arrays (n, ...)."""
+        """The random numbers for the latents at indices start to start + n - 1 of a seed's sequence, (n, ...)."""
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
         """Turn noise into latents, float32 (n, d).
 
-        temperature: factor on the standard deviation around the mean. 1 is as fitted, and at 0 every latent is the
-        mean. In a mixture or a kernel density this is the mean of the component chosen for the latent. A learned prior
-        scales its noise instead.
+        temperature: factor on the standard deviation of the latents around their mean. 1 leaves the distribution
+        unchanged, and at 0 every latent is the mean. For a mixture or a kernel density, the mean is that of the
+        component chosen for the latent. A learned prior scales its noise instead.
         """
 
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ class Prior(Protocol):
 class Gaussian:
     """A Gaussian: z = mean + L e with e from N(0, I), so that the covariance is L L^T.
 
-    mean: (d,). factor: L (d, d), lower triangular.
+    mean: the mean (d,). factor: the Cholesky factor L (d, d) of the covariance, lower triangular.
     """
 
     mean: np.ndarray
@@ -54,15 +54,15 @@ class Gaussian:
 
     @property
     def latent_dim(self) -> int:
-        """Latent dimension d."""
+        """Number of latent dimensions d."""
         return len(self.mean)
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Standard normals, float32 (n, d), at the indices start to start + n - 1."""
+        """Standard normals, float32 (n, d), for the latents at indices start to start + n - 1 of a seed's sequence."""
         return (stream.normals(start, n, self.latent_dim),)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """Latents, float32 (n, d)."""
+        """Turn noise into latents, float32 (n, d), as `Prior.latents` describes."""
         (normals,) = noise
         deviation = _apply_factors(self.factor[None], normals)
         latents: np.ndarray = self.mean + np.float32(temperature) * deviation
@@ -83,15 +83,15 @@ class Mixture:
 
     @property
     def latent_dim(self) -> int:
-        """Latent dimension d."""
+        """Number of latent dimensions d."""
         return int(self.means.shape[1])
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Uniform numbers (n,) that choose a Gaussian, and standard normals (n, d)."""
+        """For each latent, a uniform number that chooses a Gaussian, (n,), and standard normals (n, d)."""
         return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """Latents, float32 (n, d)."""
+        """Turn noise into latents, float32 (n, d), as `Prior.latents` describes."""
         uniforms, normals = noise
         chosen = choose(np.cumsum(self.weights, dtype=np.float64), uniforms)
         deviation = _apply_factors(self.factors[chosen], normals)
@@ -111,8 +111,8 @@ class Mixture:
 class Kernels:
     """A Gaussian kernel density with m centres.
 
-    kept: the centres as stored, (m, d), floats of any precision. A centre is mean + scale * kept; mean and scale are
-    (d,) or a number. bandwidth: the standard deviation of every kernel in each latent dimension, (d,).
+    kept: the centres as stored, (m, d), floats of any precision. Centre i is mean + scale * kept[i], where mean and
+    scale are arrays (d,) or numbers. bandwidth: the standard deviation of every kernel in each latent dimension, (d,).
     Source: E. Parzen, On Estimation of a Probability Density Function and Mode, 1962.
     """
 
@@ -123,15 +123,15 @@ class Kernels:
 
     @property
     def latent_dim(self) -> int:
-        """Latent dimension d."""
+        """Number of latent dimensions d."""
         return int(self.kept.shape[1])
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Uniform numbers (n,) that choose a centre, and standard normals (n, d)."""
+        """For each latent, a uniform number that chooses a centre, (n,), and standard normals (n, d)."""
         return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """Latents, float32 (n, d)."""
+        """Turn noise into latents, float32 (n, d), as `Prior.latents` describes."""
         uniforms, normals = noise
         chosen = np.minimum((uniforms * len(self.kept)).astype(np.intp), len(self.kept) - 1)
         centres = self.kept[chosen].astype(np.float32)
@@ -143,7 +143,7 @@ class Kernels:
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
         """Log density of latents (n, d) in nats, float64 (n,)."""
         width = self.bandwidth.astype(np.float64)
-        # Centres and points are relative to the mean: far from 0, differences of their squared norms lose digits.
+        # Centres and points are measured from the mean: far from 0, the differences of squared norms would lose digits.
         centres = self.scale * self.kept.astype(np.float64) / width
         points = (latents - self.mean) / width
         norms = 0.5 * np.sum(centres**2, 1)
@@ -158,10 +158,10 @@ class Kernels:
 
 @dataclass(frozen=True)
 class ClassConditional:
-    """A prior for samples whose classes are given: each latent comes from the prior of its own class.
+    """A prior for samples whose classes are given. Each latent is sampled from the prior of its own class.
 
     priors: the prior of each class, by class index. classes: the class indices, int64 (n,), of the samples at the
-    indices first to first + n - 1 of a seed's sequence.
+    indices first to first + n - 1 of a seed's sequence. first: the index of the first of them.
     """
 
     priors: Mapping[int, Prior]
@@ -170,19 +170,19 @@ class ClassConditional:
 
     @property
     def latent_dim(self) -> int:
-        """Latent dimension d."""
+        """Number of latent dimensions d."""
         return next(iter(self.priors.values())).latent_dim
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """The random numbers at the indices start to start + n - 1, and the class indices (n,).
+        """The random numbers and the class indices, each (n, ...), for indices start to start + n - 1 of a sequence.
 
-        All class priors take the same random numbers, so the first one supplies them.
+        The priors of all classes need the same random numbers, so the first of these priors makes them for all.
         """
         noise = next(iter(self.priors.values())).noise(stream, start, n)
         return *noise, self.classes[start - self.first : start - self.first + n]
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """Latents, float32 (n, d)."""
+        """Turn noise into latents, float32 (n, d), as `Prior.latents` describes."""
         *numbers, classes = noise
         latents = np.empty((len(classes), self.latent_dim), np.float32)
         for index in np.unique(classes):
@@ -191,14 +191,14 @@ class ClassConditional:
         return latents
 
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
-        """Raises InputError, because a density is defined for one class or for all images. latents: (n, d)."""
+        """Always raise InputError: latents (n, d) have densities only under the prior of one class or of all."""
         raise InputError("log_prob", found="several classes", expected="one, or none")
 
 
 def choose(cumulative_weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     """Choose an index for each uniform number, with probabilities proportional to the weights. Returns int64 (n,).
 
-    cumulative_weights: sums of the first 1, 2, ... k weights, float64 (k,). uniforms: (n,) in [0, 1).
+    cumulative_weights: the cumulative sums of the k weights, float64 (k,). uniforms: the numbers (n,), in [0, 1).
     """
     indices: np.ndarray = np.searchsorted(cumulative_weights[:-1], uniforms * cumulative_weights[-1], side="right")
     return indices
@@ -212,9 +212,10 @@ def log_sum_exp(values: np.ndarray) -> np.ndarray:
 
 
 def _apply_factors(factors: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """The products L e, (n, d), of factors L (n, d, d), or of one factor (1, d, d), and normals e (n, d).
+    """Multiply each vector of normals e by its Cholesky factor L. Returns the products L e, (n, d).
 
-    A matrix product would be shorter, but BLAS chooses the order of its sums by the shape of the batch. The last bit of
+    factors: one L for each vector, (n, d, d), or one for all, (1, d, d). normals: the n vectors e, (n, d). A matrix
+    product with BLAS is not used, because BLAS chooses the order of its sums by the size of the batch. The last bit of
     a latent would then depend on the number of latents that are sampled together.
     """
     products: np.ndarray = (factors * normals[:, None, :]).sum(2)

@@ -1,37 +1,37 @@
 """Errors that a user can act on: they say what is wrong, what was found, what was expected and what to do.
 
-Every class also derives from the built-in error that matches it, so `except ValueError` works too.
+Every class also derives from the matching built-in exception, so that, for example, `except ValueError` works too.
 """
 
 from typing import Any, TypeVar
 
 Error = TypeVar("Error", bound="AegenError")
-MAX_ECHO = 200  # characters of user input in a message
-TAIL = 36  # characters kept from the end of a shortened text
+MAX_ECHO = 200  # a message shows at most this many characters of a piece of user input
+TAIL = 36  # characters at the end of a shortened text that are kept
 
 
 def shortened(text: object, max_length: int = MAX_ECHO) -> str:
-    """A text as one line of at most `max_length` characters; the middle of a longer text is left out."""
+    """The text in one line of at most `max_length` characters. Of a longer text, the middle is replaced by dots."""
     line = str(text)
-    if not line.isprintable():  # it has line breaks, control characters or lone surrogates
+    if not line.isprintable():  # the text has line breaks, control characters or lone surrogates
         line = "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in line)
     return line if len(line) <= max_length else f"{line[: max_length - TAIL - 5]} ... {line[-TAIL:]}"
 
 
 def shown(value: object) -> str:
-    """The repr of a value for an error message, or its type where it has no repr."""
+    """The repr of a value for an error message, or a phrase that names its type if its repr fails."""
     try:
         return repr(value)
-    except (ValueError, TypeError, RecursionError, MemoryError):  # for example, for an integer of 5,000 digits
+    except (ValueError, TypeError, RecursionError, MemoryError):  # repr fails, for example, for ints of 5,000 digits
         return f"a {type(value).__name__} that cannot be shown"
 
 
 class AegenError(Exception):
-    """Base of every error that aegen raises on purpose.
+    """Base class of every error that aegen raises on purpose.
 
     subject: what the error is about, most often a path or an argument. found, expected: what was found there and what
-    was expected. remedy: a sentence that says what to do. A message shows at most MAX_ECHO characters of subject and of
-    found, because they may hold user input, and twice as many of expected.
+    was expected. remedy: a sentence that says what to do. Because the first two may hold user input, a message shows at
+    most MAX_ECHO characters of each of them, and at most twice as many of expected.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AegenError(Exception):
         super().__init__(f"{message}. {remedy}" if remedy else message)
 
     def recast(self, kind: type[Error], *, within: str = "") -> Error:
-        """The same error as an instance of the class `kind`. within: the name of a file to put before the subject."""
+        """A copy of this error in the class `kind`. within: the name of a file, which is put before the subject."""
         return kind(f"{within}: {self._subject}" if within else self._subject, **self._details)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,7 +77,7 @@ class ArtifactError(AegenError, ValueError):
 
 
 class ParityError(AegenError, ValueError):
-    """An exported network does not compute what the trained one computed."""
+    """An exported network gives other results than the trained network from which it was exported."""
 
 
 class ExecutionError(AegenError, RuntimeError):
@@ -89,4 +89,4 @@ class OutputError(AegenError, OSError):
 
 
 class MissingExtraError(AegenError, ImportError):
-    """A part of aegen needs an extra that is not installed."""
+    """A part of aegen needs an extra, a group of optional packages, that is not installed."""

@@ -7,7 +7,7 @@ from .errors import MissingExtraError
 
 
 def require_extra(name: str, purpose: str) -> None:
-    """Raise MissingExtraError unless every distribution of the extra `name` is installed.
+    """Raise MissingExtraError unless every package that the extra `name` requires is installed.
 
     purpose: completes the sentence "aegen needs more packages to ...", for example "train".
     """
@@ -21,7 +21,7 @@ def require_extra(name: str, purpose: str) -> None:
 
 
 def extra_projects(name: str) -> list[str]:
-    """Names of the distributions in the extra `name`, in the order of pyproject.toml."""
+    """Names of the packages that the extra `name` requires, in the order of pyproject.toml."""
     requirements = metadata.requires("aegen") or []
     in_extra = (text for text in requirements if re.search(rf"""extra\s*==\s*['"]{re.escape(name)}['"]""", text))
     return [match.group() for text in in_extra if (match := re.match(r"[A-Za-z0-9._-]+", text))]

@@ -1,8 +1,9 @@
-"""Safe forks while threads run: a child inherits no lock that is taken, and drops what its missing threads used.
+"""Make forks safe while other threads run: wait until their locks are free, and reset their objects in the child.
 
-A child has only the thread that forked. A lock that another thread held stays taken in the child for ever: the lock of
-a module that was being imported, or a lock of onnxruntime while it opened a network. A fork therefore waits until such
-work is done. This module is imported with the package, so it imports almost nothing itself.
+A child process has only the thread that forked. A lock that another thread held during the fork would stay held in the
+child for ever, such as the lock of a module that was being imported, or a lock of onnxruntime while it opened a
+network. A fork therefore waits until such work is done. This module is imported whenever the package is imported, so
+it imports almost nothing itself, to keep that fast.
 """
 
 import os
@@ -22,27 +23,28 @@ if TYPE_CHECKING:
             """Replace or drop these locks, threads or sessions in the child process."""
 
 
-MAX_WAIT = 60.0  # seconds until a fork goes ahead anyway, in case two threads wait for each other
-POLL_INTERVAL = 0.001  # seconds between checks while a fork waits
+MAX_WAIT = 60.0  # seconds that a fork waits at most, in case two threads wait for each other
+POLL_INTERVAL = 0.001  # seconds between two checks whether a waiting fork may go ahead
 FORK_LOCKS = {
     "logging": "_lock",
     "concurrent.futures.thread": "_global_shutdown_lock",
-}  # standard modules that take a lock before every fork, and the names of these locks
+}  # standard library module that acquires a lock of its own before every fork -> name of that lock
 
 _abandoning: "WeakSet[Abandoning]" = WeakSet()
-_lock = RLock()  # guards _open_blocks; a thread holds it while it forks
-_open_blocks: dict[int, int] = {}  # thread identifier -> number of `no_fork` blocks it is in
+_lock = RLock()  # protects _open_blocks; a forking thread holds it, so that no block begins during the fork
+_open_blocks: dict[int, int] = {}  # thread identifier -> number of `no_fork` blocks that this thread is in
 
 
 def abandon_in_children(instance: "Abandoning") -> None:
-    """Call `instance.abandon()` in every child that is forked while the instance lives."""
+    """Call `instance.abandon()` in every child process that is forked while the instance exists."""
     _abandoning.add(instance)
 
 
 class no_fork:  # noqa: N801 - used as `with no_fork():`
-    """A block during which no other thread forks. It is used around late imports and the opening of networks.
+    """Context manager: a fork by another thread waits until the `with` block ends, at most MAX_WAIT seconds.
 
-    Several threads may be in such blocks at once. A block must not wait for a lock that a forking thread may hold.
+    It is used around imports on first use and around the opening of networks. Several threads may be in such blocks at
+    once. A block must not wait for a lock that a forking thread may hold, because that thread waits for the block.
     """
 
     def __enter__(self) -> None:
@@ -59,8 +61,8 @@ class no_fork:  # noqa: N801 - used as `with no_fork():`
 def _before_fork() -> None:
     imported = [module for module in FORK_LOCKS if module in sys.modules]
     _wait_for_blocks()
-    # A module that was imported during the wait was too late to take its lock before this fork, but it will release the
-    # lock after the fork. The lock is therefore taken here.
+    # A module that was imported during the wait registered its fork hooks too late to acquire its lock before this
+    # fork, but its hooks will release the lock after the fork. Acquire it here, so that the release does not fail.
     for module in FORK_LOCKS.keys() - imported:
         lock = getattr(sys.modules.get(module), FORK_LOCKS[module], None)
         if lock is not None:
@@ -68,9 +70,9 @@ def _before_fork() -> None:
 
 
 def _wait_for_blocks() -> None:
-    """Wait until no other thread is in a `no_fork` block, and return with `_lock` taken.
+    """Wait until no other thread is in a `no_fork` block, and return with `_lock` acquired.
 
-    After MAX_WAIT it returns anyway.
+    After MAX_WAIT seconds it ignores the blocks that are still open, and returns anyway.
     """
     deadline = time.monotonic() + MAX_WAIT
     _lock.acquire()
@@ -86,14 +88,14 @@ def _wait_for_blocks() -> None:
 def _after_fork_in_parent() -> None:
     try:
         _lock.release()
-    except RuntimeError:  # the lock is not taken, because a signal ended the wait
+    except RuntimeError:  # the lock is not held, because a signal such as Ctrl-C interrupted the wait
         return
 
 
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 - a lock cannot be replaced in place
     try:
-        _lock.release()  # taken by this thread, the only one in a child
+        _lock.release()  # this thread acquired it before the fork
     except RuntimeError:
         _lock = RLock()
     for instance in list(_abandoning):

@@ -1,8 +1,8 @@
-"""Paths between two latents.
+"""Paths between two latents: a straight line, slerp (an arc), or a line whose norm is corrected.
 
 The straight line suits latents of unknown distribution. Two samples of N(0, I) nearly always have about the length
 sqrt(d), but the middle of the straight line between them is shorter, and the decoder was hardly ever trained on such
-latents. The other two methods keep the length.
+latents. On slerp and norm-corrected paths, the latents in between have about the length sqrt(d) too.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,16 @@ import numpy as np
 
 from .errors import InputError, shown
 
-# A function of start and end, both (..., 1, d), and t (steps, 1), that returns latents (..., steps, d).
+# An interpolation method: a function of start and end, both (..., 1, d), and t (steps, 1). Returns (..., steps, d).
 Curve = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-NEARLY_PARALLEL = 1e-4  # sine of the angle between two latents; below it slerp, which is nearly 0/0, becomes linear
+# If the sine of the angle between two latents is below this number, slerp is nearly 0/0, and a line is used instead.
+NEARLY_PARALLEL = 1e-4
 
 
 def checked_method(method: str | None, kind: str) -> str:
-    """The name of an interpolation method, checked. Raises InputError for an unknown name.
+    """Check the name of an interpolation method, and return it. Raises InputError for an unknown name.
 
-    method: a name in PATHS, or None for the one that suits the autoencoder. kind: "ae", "dae" or "vae".
+    method: a name in PATHS, or None for the default of the autoencoder's kind. kind: "ae", "dae" or "vae".
     """
     name = DEFAULT_OF_KIND.get(kind, "linear") if method is None else method
     if not isinstance(name, str) or name not in PATHS:
@@ -50,8 +51,9 @@ def linear(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Spherical linear interpolation: the angle from start grows evenly. Linear if the ends are parallel or one is 0.
+    """Spherical linear interpolation: the angle between start and z(t) grows in proportion to t.
 
+    The path is linear where start and end are nearly parallel, or where one of them is the zero vector.
     start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
     Source: K. Shoemake, Animating Rotation with Quaternion Curves, 1985; for latents T. White, Sampling
     Generative Networks, 2016.
@@ -68,9 +70,10 @@ def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def norm_corrected(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """z(t) = ((1 - t) start + t end) / sqrt((1 - t)^2 + t^2), which follows N(0, I) at every t if both ends do.
+    """z(t) = ((1 - t) start + t end) / sqrt((1 - t)^2 + t^2), which keeps the distribution N(0, I).
 
-    The ends must be independent: between the latents of two similar images, the middle of the path is too long.
+    If start and end are independent samples of N(0, I), every z(t) follows N(0, I). Between similar latents, however,
+    the latents in the middle of the path are up to sqrt(2) times too long.
     start, end: (..., 1, d). t: (steps, 1). Returns (..., steps, d).
     """
     latents: np.ndarray = linear(start, end, t) / np.sqrt((1 - t) ** 2 + t**2)
@@ -78,5 +81,6 @@ def norm_corrected(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndar
 
 
 PATHS: dict[str, Curve] = {"linear": linear, "slerp": slerp, "norm-corrected": norm_corrected}
-# Only a variational autoencoder is trained to have latents like N(0, I). slerp also suits ends that are similar.
+# The default method for each kind. Only a variational autoencoder is trained so that its latents follow N(0, I); for it
+# slerp is preferred to norm-corrected, because slerp also suits two similar latents.
 DEFAULT_OF_KIND = {"ae": "linear", "dae": "linear", "vae": "slerp"}

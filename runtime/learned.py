@@ -11,16 +11,17 @@ from .interpolation import path
 from .noise import Noise
 from .session import Network
 
-ClassIndices = Callable[[Noise, int, int], np.ndarray]  # (stream, start, n) -> class indices, int64 (n,)
+# A function of (stream, start, n) that returns the class indices, int64 (n,), of the samples start to start + n - 1.
+ClassIndices = Callable[[Noise, int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class GraphPrior:
-    """A prior that is a graph.
+    """A learned prior, stored as an ONNX graph.
 
     The graph maps `noise` [batch, k], and `label` [batch] if there are classes, to `latent` [batch, d]. name: the
     prior's name, for error messages. class_indices: chooses the class of each sample; None if the graph has no input
-    `label`. The latent at an index of a seed's sequence is the same, to float rounding, at any batch size.
+    `label`. A seed defines an endless sequence of latents. Up to float rounding, they do not depend on the batch size.
     """
 
     name: str
@@ -30,12 +31,15 @@ class GraphPrior:
     class_indices: ClassIndices | None
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """Standard normals (n, k) and, if there are classes, class indices (n,), from the index start on."""
+        """The noise of the samples at the indices start to start + n - 1 of a seed's sequence.
+
+        Returns standard normals (n, k) and, if there are classes, class indices (n,).
+        """
         normals = stream.normals(start, n, self.noise_dim)
         return (normals,) if self.class_indices is None else (normals, self.class_indices(stream, start, n))
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """Latents, float32 (n, d). temperature: factor on the noise."""
+        """Map noise to latents, float32 (n, d). temperature: the factor by which the normals are multiplied."""
         normals, *classes = noise
         labels = {"label": classes[0]} if classes else {}
         return self.network.run("latent", {"noise": np.float32(temperature) * normals, **labels})
@@ -44,8 +48,9 @@ class GraphPrior:
         """The latents of one path between two samples of the same class, float32 (steps, d).
 
         index: the number of the path, from 0. The ends are made from the normals at the indices 2 * index and 2 * index
-        + 1 of the seed's sequence. The class of the whole path is the one at `index`. Between the ends the normals
-        follow an arc, on which they are as likely as at the ends, so every latent of the path could have been sampled.
+        + 1 of the seed's sequence. All latents of the path have the class that is chosen for the sample at `index`.
+        Between the ends the normals follow an arc, on which their length and thus their density stay about as high as
+        at the ends, so that every latent of the path is as plausible as a sample.
         """
         first, last = stream.normals(2 * index, 2, self.noise_dim)
         noise: BaseNoise = (path("slerp", first, last, steps),)
@@ -54,23 +59,23 @@ class GraphPrior:
         return self.latents(noise, temperature)
 
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
-        """Raises InputError, because the graph computes latents but no densities. latents: (n, d)."""
+        """Always raises InputError, because the graph computes latents but no densities. latents: (n, d)."""
         remedy = "`log_likelihood` of the manifest holds the mean log density that was measured at export."
         found = f"prior {self.name!r}, a graph without a density"
         raise InputError("log_prob", found=found, expected="a closed-form prior", remedy=remedy)
 
 
 def by_fractions(fractions: np.ndarray) -> ClassIndices:
-    """A function that chooses each class with the frequency that `fractions` (c,) gives for it.
+    """A function that chooses a class at random for each sample; `fractions` (c,) gives each class's probability.
 
-    Among the samples of one block of `Noise.strata`, the frequencies are almost exact.
+    Among the BLOCK samples of a block of `Noise.strata`, the class frequencies match `fractions` almost exactly.
     """
     cumulative = np.cumsum(fractions, dtype=np.float64)
     return lambda stream, start, n: choose(cumulative, stream.strata(start, n))
 
 
 def always(class_index: int) -> ClassIndices:
-    """A function that chooses the same class for every sample."""
+    """A function that returns `class_index` as the class of every sample."""
     return lambda stream, start, n: np.full(n, class_index, np.int64)
 
 

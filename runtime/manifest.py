@@ -1,4 +1,4 @@
-"""`manifest.json`, which holds all metadata of an artifact, as frozen dataclasses."""
+"""Frozen dataclasses that represent `manifest.json`, the file with all metadata of an artifact."""
 
 import dataclasses
 import json
@@ -12,30 +12,30 @@ from .errors import ArtifactError, InputError, shortened
 from .records import from_json, read_json
 
 FORMAT = 2
-FP32, FP16, INT8 = "fp32", "fp16", "int8"  # precisions that weights are stored in
+FP32, FP16, INT8 = "fp32", "fp16", "int8"  # possible precisions of the stored weights
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 SHA256 = re.compile("[0-9a-f]{64}")
 
-MAX_MANIFEST_BYTES = 4_000_000  # a real manifest has a few thousand bytes
-MAX_TEMPERATURE = 1000.0  # far beyond any use; latents stay within float32
-MAX_PIXEL_VALUE = 2**16  # largest |value| of black and white
-MIN_PIXEL_RANGE = 2**-16  # smallest difference between black and white
-MAX_IMAGE_VALUES = 2**24  # channels * height * width
+MAX_MANIFEST_BYTES = 4_000_000  # limit on the file's size; a real manifest has a few thousand bytes
+MAX_TEMPERATURE = 1000.0  # far above any useful value, yet latents do not overflow float32
+MAX_PIXEL_VALUE = 2**16  # limit on the magnitude of the pixel values of black and white
+MIN_PIXEL_RANGE = 2**-16  # lower limit on the difference between the pixel values of black and white
+MAX_IMAGE_VALUES = 2**24  # limit on channels * height * width of an image
 MAX_LATENT_DIM = 2**16
 MAX_LABELS = 2**16
-MAX_NAME_LENGTH = 100  # characters of a file name or a class name
-MAX_FILE_BYTES = 2**31  # an ONNX file cannot be larger
+MAX_NAME_LENGTH = 100  # limit on the characters of a file name or a class name
+MAX_FILE_BYTES = 2**31  # limit on a file's size; an ONNX file cannot be larger
 MAX_ARRAY_VALUES = 2**31
 MAX_ARRAY_AXES = 16
 
-Rule = tuple[bool, str, object, object]  # whether the rule holds, the key it is about, what was found, what is expected
+Rule = tuple[bool, str, object, object]  # whether the rule holds, the manifest's key, the value found, what is expected
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a graph, or one array of `latents.npz`.
+    """Name, dtype and shape of an input or output of a graph, or of an array in `latents.npz`.
 
-    shape: each axis is a number, or a name such as "batch" if it may have any size.
+    shape: for each axis its size, or a name such as "batch" if it may have any size.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Graph:
 
 
 def signature_text(graph: Graph) -> str:
-    """A graph's inputs and outputs as text for errors."""
+    """A graph's inputs and outputs as text for error messages."""
     sides = (", ".join(f"{one.name} {one.dtype} {one.shape}" for one in side) for side in (graph.inputs, graph.outputs))
     return " to ".join(side for side in sides if side) or "none"
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The image tensors of the networks: their shape and the range of their values.
+    """The shape of the images that the networks take and return, and the range of their pixel values.
 
-    shape: (channels, height, width). range: the values of black and of white.
+    shape: (channels, height, width). range: the pixel value of black and that of white.
     """
 
     shape: tuple[int, int, int]
@@ -91,10 +91,10 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Parity:
-    """The comparison of torch with onnxruntime at export.
+    """The result of comparing the outputs of torch and onnxruntime at export.
 
-    rtol, atol: the tolerances. batches: the batch sizes that were compared. largest_difference: the largest absolute
-    difference between outputs, by graph file name.
+    rtol, atol: the relative and the absolute tolerance. batches: the batch sizes that were compared.
+    largest_difference: the largest absolute difference between outputs, by graph file name.
     """
 
     rtol: float
@@ -113,10 +113,11 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class LearnedPrior:
-    """A prior that is a graph from `noise` [batch, k] and, if the manifest has labels, `label` [batch] to `latent`.
+    """A prior stored as a graph, which maps noise to latents.
 
-    graph: its file name. evaluations: how often the prior's network is evaluated for one latent; 1 for a one-step map,
-    more for an integrated flow.
+    The graph's inputs are `noise` [batch, k] and, if the manifest has labels, `label` [batch]; its output is `latent`
+    [batch, d]. graph: its file name. evaluations: how often the prior's network is evaluated for one latent; 1 for a
+    one-step map, more for a flow that is integrated in several steps.
     """
 
     graph: str
@@ -127,15 +128,15 @@ class LearnedPrior:
 class Manifest:
     """The metadata of an artifact.
 
-    epoch: the training epoch that the weights are from. labels: the label values, by class index; empty without
-    classes. class_names: the names of the classes, by class index, or empty. log_likelihood: by prior, the mean log
-    density of held-out latents in nats; a learned prior without a density has none. learned_priors: by prior name; all
-    other priors are closed-form. graphs, operators, macs, quantisation_error: by graph file name. operators: the sorted
-    names of the ONNX operators. macs: multiply-accumulates of one image or latent. precision: how weights are stored,
-    "fp32", "fp16" or "int8"; an int8 graph also computes in 8 bits, and quantisation_error is the root mean square
-    change of its output on held-out images. sigma: the learned standard deviation of p(x|z) in the range of `image`,
-    for a Gaussian loss. quality: measured values, by name. files: size and hash, by file name. notes: Markdown that
-    ends the model card.
+    epoch: the training epoch after which the weights were saved. labels: the label values, by class index; empty
+    without classes. class_names: the names of the classes, by class index; may be empty. log_likelihood: by prior name,
+    the mean log density of held-out latents in nats; learned priors without a density are left out. learned_priors: by
+    prior name; all other priors are closed-form. graphs, operators, macs and quantisation_error have graph file names
+    as keys. operators: the sorted names of the graph's ONNX operators. macs: the graph's multiply-accumulates for one
+    image or latent. precision: how weights are stored, "fp32", "fp16" or "int8"; an int8 graph also computes in 8 bits,
+    and its quantisation_error is the root mean square change of its output on held-out images. sigma: for a Gaussian
+    loss, the learned standard deviation of p(x|z) in the range of `image`. quality: measured values, by metric name.
+    files: size and hash, by file name. notes: Markdown text for the end of the model card.
     """
 
     format: int
@@ -178,17 +179,17 @@ class Manifest:
 
     @property
     def precision_text(self) -> str:
-        """The precision of the weights, and by how much 8-bit graphs change their outputs."""
+        """Text with the precision of the weights and, for 8-bit graphs, the quantisation error of their outputs."""
         errors = [f"{file.removesuffix('.onnx')} {error:.2g}" for file, error in self.quantisation_error.items()]
         changes = f"; root mean square change of the outputs on held-out images: {', '.join(errors)}"
         return self.precision + (changes if errors else "")
 
     @classmethod
     def parse(cls, text: bytes, where: str) -> "Manifest":
-        """A manifest from the bytes of its file.
+        """Parse a manifest from the bytes of its file.
 
         where: the file's name, for error messages. Raises ArtifactError if the manifest is damaged, inconsistent or of
-        another format.
+        an artifact format other than FORMAT.
         """
         try:
             raw = read_json(text, where)
@@ -204,11 +205,11 @@ class Manifest:
         return manifest
 
     def to_json(self) -> bytes:
-        """The manifest as the bytes of its file."""
+        """The content of the manifest's file, JSON in UTF-8."""
         return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
     def _check(self, where: str) -> None:
-        """Raise ArtifactError for the first rule that does not hold. The error names the key."""
+        """Raise ArtifactError for the first rule that does not hold. The error names the manifest's key."""
         for subject in (_image_rules, _prior_rules, _class_rules, _graph_rules, _file_rules, _tensor_rules):
             for holds, key, found, expected in subject(self):
                 if not holds:
@@ -216,7 +217,7 @@ class Manifest:
 
 
 def _image_rules(manifest: Manifest) -> Iterator[Rule]:
-    """The rules for images and latents."""
+    """Yield the rules that the manifest's values about images and latents must satisfy."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     latent_dim, sigma = manifest.latent_dim, manifest.sigma
@@ -231,7 +232,7 @@ def _image_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _prior_rules(manifest: Manifest) -> Iterator[Rule]:
-    """The rules for priors."""
+    """Yield the rules that the manifest's values about priors must satisfy."""
     priors, closed_form = set(manifest.priors), set(manifest.priors) - set(manifest.learned_priors)
     likelihoods, temperature = set(manifest.log_likelihood), manifest.default_temperature
     yield len(priors) == len(manifest.priors), "priors", manifest.priors, "each once"
@@ -247,7 +248,7 @@ def _prior_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _class_rules(manifest: Manifest) -> Iterator[Rule]:
-    """The rules for labels and class names."""
+    """Yield the rules that the manifest's labels and class names must satisfy."""
     labels, names = manifest.labels, manifest.class_names
     yield len(labels) <= MAX_LABELS, "labels", len(labels), f"at most {MAX_LABELS:,}"
     yield len(set(labels)) == len(labels), "labels", labels, "each once"
@@ -257,7 +258,7 @@ def _class_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _graph_rules(manifest: Manifest) -> Iterator[Rule]:
-    """The rules for graphs and their golden arrays."""
+    """Yield the rules that the manifest's values about graphs and their golden (recorded) outputs must satisfy."""
     graphs, operators = sorted(manifest.graphs), manifest.operators
     yield sorted(operators) == graphs, "operators", sorted(operators), f"those of each graph: {shortened(graphs)}"
     for graph, names in operators.items():
@@ -268,7 +269,7 @@ def _graph_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _file_rules(manifest: Manifest) -> Iterator[Rule]:
-    """The rules for file names, sizes and hashes."""
+    """Yield the rules that the manifest's file names, sizes and hashes must satisfy."""
     names, specs = [*manifest.files, *manifest.graphs], manifest.files.values()
     yield all(map(_is_plain_name, names)), "files", names, f"plain names of at most {MAX_NAME_LENGTH} characters"
     yield all(0 <= spec.bytes <= MAX_FILE_BYTES for spec in specs), "files", "other sizes", "0 to 2 GiB each"
@@ -276,7 +277,7 @@ def _file_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _tensor_rules(manifest: Manifest) -> Iterator[Rule]:
-    """The rules for the tensors of graphs and the arrays of `latents.npz`."""
+    """Yield the rules that the tensors of graphs and the arrays of `latents.npz` must satisfy."""
     for array in manifest.latents:
         yield all(isinstance(axis, int) for axis in array.shape), f"{array.name}: shape", array.shape, "integers"
     in_graphs = [one for graph in manifest.graphs.values() for one in (*graph.inputs, *graph.outputs)]
@@ -289,10 +290,10 @@ def _tensor_rules(manifest: Manifest) -> Iterator[Rule]:
 
 
 def _is_printable(name: str) -> bool:
-    """Whether a name is printable and not too long."""
+    """Whether a name has 1 to MAX_NAME_LENGTH characters, all of them printable."""
     return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()
 
 
 def _is_plain_name(name: str) -> bool:
-    """Whether a name, on every system, is a file in the artifact's own folder."""
+    """Whether a name means a file directly in the artifact's folder on every operating system."""
     return _is_printable(name) and not set(name) & set('/\\:*?"<>|') and name not in (".", "..")

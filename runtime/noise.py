@@ -1,4 +1,4 @@
-"""The random numbers of a seed: endless sequences of numbers, in which any number is computed directly.
+"""The random numbers of a seed: endless sequences, in which a number is computed without those before it.
 
 A number depends only on the seed and on its index in the sequence. Indices begin at 0. The sequences are defined as
 follows, so that other programs can compute the same numbers.
@@ -32,18 +32,19 @@ import numpy as np
 from .errors import InputError, shown
 from .startup import import_late
 
-NORMALS, UNIFORMS, STRATA = 0, 1, 2  # stream numbers
+NORMALS, UNIFORMS, STRATA = 0, 1, 2  # numbers of the three streams, which are the second half of Philox's key
 MAX_SEED = 2**64 - 1
-LANES = 4  # words that Philox computes for one value of its counter
-MAX_SIMD_WORDS = 8  # 64-bit words that one processor instruction handles at most
-# Numbers in a block of strata: few, so that a few thousand images already have the intended class frequencies.
+LANES = 4  # 64-bit words that Philox computes for one value of its counter
+MAX_SIMD_WORDS = 8  # the most 64-bit words that one SIMD instruction of any processor handles
+# How many stratified numbers form a block. A block is small, so that the class frequencies among only a few thousand
+# images are already as intended.
 BLOCK = 1000
 
 
 class Noise:
-    """The random numbers of a seed, by index. A number does not depend on which other numbers are read, or when.
+    """The random numbers of a seed, by index. A number does not depend on which other numbers are read before it.
 
-    seed: an integer from 0 to MAX_SEED, or None for a random one. Raises InputError for anything else.
+    seed: an integer from 0 to MAX_SEED, or None for a random seed. Raises InputError for anything else.
     """
 
     def __init__(self, seed: int | None) -> None:
@@ -52,14 +53,14 @@ class Noise:
             raise InputError("seed", found=shown(seed), expected="a whole number from 0 to 2^64 - 1, or None")
         self._seed = int.from_bytes(os.urandom(8), "little") if seed is None else int(seed)
         self._keys = [_FixedKey(np.array([self._seed, stream], np.uint64)) for stream in (NORMALS, UNIFORMS, STRATA)]
-        self._kept_block: tuple[int, np.ndarray, np.ndarray] | None = None  # index and arrays of the last block
+        self._kept_block: tuple[int, np.ndarray, np.ndarray] | None = None  # last block: index, words, sorted words
 
     def normals(self, start: int, n: int, latent_dim: int) -> np.ndarray:
         """Standard normals at the indices start to start + n - 1, float32 (n, latent_dim)."""
         words_per_position = -(-latent_dim // 2)
         first, count = start * words_per_position, n * words_per_position
-        # Words are transformed in whole groups of MAX_SIMD_WORDS. numpy may compute the last values of an array with
-        # other instructions than the rest, and then the last bit of a normal would depend on start and n.
+        # Transform whole groups of MAX_SIMD_WORDS words. Otherwise numpy might compute the last values of the array
+        # with other instructions than the rest, and the last bit of a normal would depend on start and n.
         before = first % MAX_SIMD_WORDS
         after = -(before + count) % MAX_SIMD_WORDS
         pairs = _box_muller(self._words(NORMALS, first - before, before + count + after))
@@ -75,8 +76,9 @@ class Noise:
         """Stratified uniform numbers in [0, 1) at the indices start to start + n - 1, float64 (n,).
 
         Each block of BLOCK numbers has one number in each of BLOCK equal intervals, in random order. Classes chosen by
-        these numbers are therefore as frequent as intended. With independent numbers the class frequencies would vary,
-        which alone would change the distance between generated and real images more than all faults of the images do.
+        these numbers are therefore almost exactly as frequent as intended. With independent numbers the class
+        frequencies would vary, and this alone would change the measured distance between generated and real images more
+        than all defects of the generated images do.
         Source: stratified sampling, W. Cochran, Sampling Techniques, 1977, chapter 5.
         """
         strata = np.empty(n)
@@ -90,20 +92,20 @@ class Noise:
         return strata
 
     def _block(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The words of the block of strata with this index, and the same words sorted, both uint64 (BLOCK,).
+        """The words of the stratified numbers' block `index`, and these words sorted, both uint64 (BLOCK,).
 
-        The last block is kept, because the next call often needs it again.
+        The most recent block is cached, because the next call often needs it again.
         """
-        kept = self._kept_block  # read once, because other threads replace it
+        kept = self._kept_block  # read only once, because another thread may replace it at any time
         if kept is None or kept[0] != index:
             words = self._words(STRATA, BLOCK * index, BLOCK)
             kept = self._kept_block = index, words, np.sort(words)
         return kept[1:]
 
     def _words(self, stream: int, start: int, n: int) -> np.ndarray:
-        """Words start to start + n - 1 of a stream, uint64 (n,)."""
+        """The 64-bit words start to start + n - 1 of the stream with this number, uint64 (n,)."""
         counter, skipped = divmod(start, LANES)
-        # numpy increments the counter before it computes the first words.
+        # Set the counter one lower, because numpy increments it before it computes the first words.
         philox = _philox()(self._keys[stream], counter=(counter - 1) % 2**256)
         words: np.ndarray = philox.random_raw(skipped + n)[skipped:]
         return words
@@ -124,21 +126,21 @@ def _box_muller(words: np.ndarray) -> np.ndarray:
 class _FixedKey:
     """A numpy seed sequence that gives Philox a fixed key, uint64 (2,).
 
-    The constructor `Philox(key=key)` gives the same numbers, but it first collects random bits that it does not use.
-    That takes three times as long as everything else.
+    The constructor `Philox(key=key)` gives the same numbers, but it first collects random bits that it does not use,
+    which takes three times as long as the rest of the constructor.
     """
 
     def __init__(self, key: np.ndarray) -> None:
         self._key = key
 
     def generate_state(self, n_words: int, dtype: Any = np.uint64) -> np.ndarray:
-        """The key, uint64 (2,)."""
+        """Return the fixed key, uint64 (2,), for any arguments. Philox calls this method."""
         return self._key
 
 
 @functools.cache
 def _philox() -> Any:
-    """The class Philox4x64-10 of numpy. It is imported on first use, because many programs never sample."""
+    """The class in numpy for Philox4x64-10. It is imported on first use, because many programs never sample."""
     random = import_late("numpy.random")
     random.bit_generator.ISeedSequence.register(_FixedKey)
     return random.Philox

@@ -1,7 +1,7 @@
-"""Conversion between images, as users have them, and tensors, as networks take them.
+"""Conversion between the images of users and the tensors of networks.
 
 Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Tensors are float32 (n, C, H, W) in the
-range that the artifact states.
+range of pixel values that the artifact's manifest states.
 """
 
 import numpy as np
@@ -13,19 +13,22 @@ from .manifest import ImageSpec
 Shape = tuple[int, int, int]  # channels, height, width
 FLOAT, LEVELS = np.dtype(np.float32), np.dtype(np.uint8)
 ONE_BITS = np.float32(1).view(np.uint32)
-TOLERANCE = 1e-3  # how far rounding and resizing may move floats out of [0, 1]
+TOLERANCE = 1e-3  # how far floats may lie outside [0, 1], as they do after rounding or resizing
 
 
 def image_shape(shape: Shape) -> tuple[int, ...]:
-    """The shape of one image, (H, W) or (H, W, 3), for a network's (C, H, W)."""
+    """The shape of one image, (H, W) or (H, W, 3), for a network whose image tensors have shape (n, C, H, W).
+
+    shape: (C, H, W).
+    """
     channels, height, width = shape
     return (height, width) if channels == 1 else (height, width, channels)
 
 
 def empty_batch(n: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
-    """An array (n, *shape), float32 or uint8, for n images, paths or latents. Its values are not set.
+    """An uninitialised array (n, *shape), float32 or uint8, for n images, paths or latents.
 
-    Raises InputError if there is not enough memory.
+    Raises InputError for another dtype, or if there is not enough memory.
     """
     checked_dtype = image_dtype(dtype)
     try:
@@ -37,10 +40,10 @@ def empty_batch(n: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -
 
 
 def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
-    """Images (n, H, W) or (n, H, W, 3), and whether they were passed as one image without the axis n.
+    """Images (n, H, W) or (n, H, W, 3), and True if `images` was a single image, to which the axis n was added.
 
-    Raises ShapeError if they do not fit a network of `shape` (C, H, W), InputError for a dtype that cannot hold grey
-    levels, and for lists that cannot become an array.
+    shape: the network's (C, H, W). Raises ShapeError if the images do not fit this shape, and InputError if their dtype
+    is neither uint8 nor float or if lists cannot be converted to an array.
     """
     array = as_array("images", images)
     single_shape = image_shape(shape)
@@ -55,10 +58,13 @@ def as_batch(images: ArrayLike, shape: Shape) -> tuple[np.ndarray, bool]:
 
 
 def as_array(name: str, values: ArrayLike) -> np.ndarray:
-    """Convert an array or nested lists to an array of any shape. name: the argument, for errors. Raises InputError."""
+    """Convert an array or nested lists to an array of any shape.
+
+    name: the argument's name, for error messages. Raises InputError if the lists cannot be converted.
+    """
     try:
         return np.asarray(values)
-    except (ValueError, TypeError, OverflowError) as error:  # lists of different lengths, or nested too deep
+    except (ValueError, TypeError, OverflowError) as error:  # for lists of unequal lengths or deep nesting
         found = "lists that make no array, or of different lengths"
         raise InputError(name, found=found, expected="an array, or lists of equal lengths") from error
 
@@ -66,7 +72,7 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
 def to_tensor(images: np.ndarray, image: ImageSpec) -> np.ndarray:
     """Images (n, H, W) or (n, H, W, 3) -> float32 (n, C, H, W) in the range of `image`.
 
-    Raises InputError when float images lie more than TOLERANCE outside [0, 1].
+    Raises InputError if float images lie more than TOLERANCE outside [0, 1], or are not finite.
     """
     tensor = unit_pixels(images)
     low, high = image.range
@@ -78,9 +84,10 @@ def to_tensor(images: np.ndarray, image: ImageSpec) -> np.ndarray:
 
 
 def unit_pixels(images: np.ndarray, where: str = "float images") -> np.ndarray:
-    """Images of any shape as float32 in [0, 1]. Floats up to TOLERANCE outside are clipped.
+    """Convert images of any shape to float32 in [0, 1]. Floats up to TOLERANCE outside of [0, 1] are clipped.
 
-    where: the subject of error messages. Raises InputError if float images lie further outside, or are not finite.
+    where: what error messages call the images. Raises InputError if float images lie further outside of [0, 1], or are
+    not finite.
     """
     if images.dtype == np.uint8:
         unit = images.astype(np.float32)
@@ -92,9 +99,9 @@ def unit_pixels(images: np.ndarray, where: str = "float images") -> np.ndarray:
 
 
 def _clipped(images: np.ndarray, where: str) -> np.ndarray:
-    """Float images of any shape clipped to [0, 1], as float32. Raises InputError as `unit_pixels` does."""
+    """Clip float images of any shape to [0, 1]. Returns float32. Parameters and errors are those of `unit_pixels`."""
     low, high = float(images.min()), float(images.max())
-    if not (np.isfinite(low) and np.isfinite(high)):  # if any value is NaN, both are NaN
+    if not (np.isfinite(low) and np.isfinite(high)):  # if any value is NaN, low and high are NaN
         found = "values that are NaN" if np.isnan(low) else "infinite values"
         raise InputError(where, found=found, expected="finite values in [0, 1]")
     if low < -TOLERANCE or high > 1 + TOLERANCE:
@@ -105,7 +112,7 @@ def _clipped(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _remedy(low: float, high: float) -> str:
-    """The advice in an error message: how to convert values from low to high into values in [0, 1]."""
+    """Advice for an error message: how to convert images whose values range from low to high to values in [0, 1]."""
     if low >= -0.5 - TOLERANCE and high <= 0.5 + TOLERANCE:
         return "Values in [-0.5, 0.5] become: images + 0.5"
     if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
@@ -121,9 +128,10 @@ def _remedy(low: float, high: float) -> str:
 
 def is_within_unit(images: np.ndarray) -> bool:
     """Whether all values of float images of any shape are in [0, 1]; there must be at least one value."""
-    # Read as integers, the bits of floats from 0 on sort like the floats, and the bits of negative floats and NaN sort
-    # above those of 1. One argmax over integers takes half the time of a min and a max over floats. If this test fails,
-    # as it does for -0, the floats are compared.
+    # If the bits of floats are read as unsigned integers, non-negative floats keep their order, and negative floats and
+    # NaN are larger than 1.0. All floats are therefore in [0, 1] if the largest integer is at most that of 1.0. One
+    # argmax over integers takes half the time of a min and a max over floats. If this test fails, the floats are
+    # compared, because -0.0 fails it although it is in [0, 1].
     if images.dtype == FLOAT and images.flags.c_contiguous:
         bits = images.reshape(-1).view(np.uint32)
         if bits[bits.argmax()] <= ONE_BITS:
@@ -145,11 +153,11 @@ def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") 
 def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
     """Tensor (n, C, H, W) in the range of `image` -> images (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8.
 
-    tensor: an output of a network, within the range. It may be overwritten, so nothing else may hold it.
+    tensor: an output of a network, within the range. It may be overwritten, so the caller must not use it afterwards.
     """
     low, high = image.range
     if (low, high) != (0.0, 1.0):
-        # Rounding may give values slightly outside [0, 1].
+        # Clip, because rounding errors may give values slightly outside [0, 1].
         tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
     if dtype != LEVELS:
@@ -158,7 +166,7 @@ def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> 
 
 
 def grey_levels(images: np.ndarray) -> np.ndarray:
-    """Images of any shape as uint8; floats in [0, 1] are rounded to the nearest of 256 levels."""
+    """Convert images of any shape to uint8. Floats in [0, 1] are scaled to [0, 255] and rounded to integers."""
     if images.dtype == np.uint8:
         return images
     levels: np.ndarray = np.multiply(images, np.float32(255), dtype=np.float32)
@@ -167,18 +175,18 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
 
 
 def _rounded(levels: np.ndarray) -> np.ndarray:
-    """Round float32 from 0 to 255 of any shape to the nearest integers, as np.rint does. Returns uint8.
+    """Round float32 values from 0 to 255, in any shape, to the nearest integers, as np.rint does. Returns uint8.
 
-    The floats are overwritten.
+    The input array is overwritten.
     """
-    # From 2^23 on, all float32 values are integers. Adding 2^23 therefore rounds to an integer, and the low bits of the
-    # sum are that integer. This takes half the time of np.rint.
+    # All float32 values above 2^23 are integers. Adding 2^23 therefore rounds to the nearest integer, which is then in
+    # the low bits of the sum. This takes half the time of np.rint.
     levels += np.float32(2**23)
     return levels.view(np.int32).astype(np.uint8)
 
 
 def image_dtype(dtype: DTypeLike) -> np.dtype:
-    """The dtype of returned images, float32 or uint8. Raises InputError for any other."""
+    """Check the dtype that returned images shall have. Raises InputError unless it is float32 or uint8."""
     try:
         checked = np.dtype(dtype)
     except (TypeError, ValueError):

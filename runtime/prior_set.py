@@ -14,7 +14,7 @@ from .learned import ClassIndices, GraphPrior, always, by_fractions, by_position
 from .session import Network
 from .statistics import check_statistics
 
-# One class index for all samples, class indices int64 (n,) of n samples, or None for all classes.
+# The classes to sample from: one class index for all samples, class indices int64 (n,) of n samples, or None for all.
 Classes = int | np.ndarray | None
 
 
@@ -30,38 +30,38 @@ class PriorSet:
         self._statistics: Mapping[str, np.ndarray] | None = None
 
     def name(self, prior: str | None) -> str:
-        """The name of a prior; None means the default. Raises InputError if the artifact has no such prior."""
+        """Check and return a prior's name; None means the default prior's. Raises InputError for an unknown name."""
         name = self._manifest.default_prior if prior is None else prior
         if not isinstance(name, str) or name not in self._manifest.priors:
             raise InputError("prior", found=shown(name), expected=f"one of {', '.join(self._manifest.priors)}")
         return name
 
     def classes(self, label: Label | None, n: int) -> Classes:
-        """The class index of a label, or class indices int64 (n,) of n labels; None without a label.
+        """Convert one label to its class index, or n labels to class indices int64 (n,). None is returned as it is.
 
-        Raises InputError for an unknown label, ShapeError for another number of labels than n.
+        Raises InputError for an unknown label, and ShapeError if there are several labels, but not n.
         """
         return class_indices(label, n, self._manifest.labels, self._manifest.class_names)
 
     def class_index(self, label: int | str | None) -> int | None:
-        """The class index of one label; None stays None. Raises InputError or ShapeError for anything else."""
+        """Convert one label to its class index, or None to None. Raises InputError or ShapeError for anything else."""
         index = self.classes(label, 1)
         if isinstance(index, np.ndarray):
             raise InputError("label", found=shown(label), expected="one label")
         return index
 
     def networks(self, name: str) -> tuple[Network, ...]:
-        """The networks that a prior runs: its graph if it is learned, else none."""
+        """The networks that the prior `name` runs: one if it is a learned prior, none if it is closed-form."""
         learned = self._manifest.learned_priors.get(name)
         return () if learned is None else (self._networks[learned.graph],)
 
     def macs(self, name: str) -> int:
-        """MACs of the prior's graph for one latent; 0 for a closed-form prior."""
+        """Multiply-accumulates of the prior's graph for one latent; 0 for a closed-form prior."""
         learned = self._manifest.learned_priors.get(name)
         return 0 if learned is None else self._manifest.macs.get(learned.graph, 0)
 
     def prior(self, name: str, classes: Classes = None, first: int = 0) -> Prior:
-        """The prior with this name.
+        """The prior with this name, for sampling from the given classes.
 
         classes: the class index of all samples, or int64 (n,) for the samples at the indices first to first + n - 1 of
         a seed's sequence; None for all classes. Raises ArtifactError if the artifact lacks an array that the prior
@@ -75,14 +75,17 @@ class PriorSet:
         return self._stored(name, classes)
 
     def learned(self, name: str, classes: Classes = None, first: int = 0) -> GraphPrior:
-        """The learned prior with this name. Parameters and errors are as for `prior`; classes may be int64 (n,)."""
+        """The learned prior with this name. Parameters and errors are those of `prior`; classes may be int64 (n,)."""
         file = self._manifest.learned_priors[name].graph
         size = noise_dim(self._manifest.graphs[file], str(self._artifact.path / file))
         chosen = self._class_indices(classes, first) if self._manifest.labels else None
         return GraphPrior(name, self._networks[file], size, self._manifest.latent_dim, chosen)
 
     def learned_name(self) -> str:
-        """The default prior if it is a learned one, else the first learned one. Raises InputError if there is none."""
+        """The name of the learned prior to use: the default prior if it is learned, else the first learned prior.
+
+        Raises InputError if the artifact has no learned prior.
+        """
         manifest = self._manifest
         names = [manifest.default_prior, *manifest.priors]
         learned = next((name for name in names if name in manifest.learned_priors), None)
@@ -94,8 +97,8 @@ class PriorSet:
     def latents(self, prior: Prior, noise: BaseNoise, temperature: float) -> np.ndarray:
         """The latents that a prior makes from noise, float32 (n, d). Raises ExecutionError if they are not finite."""
         if isinstance(prior, GraphPrior):
-            return prior.latents(noise, temperature)  # the network has checked that they are finite
-        with np.errstate(all="ignore"):  # an overflow gives values that are not finite, which are an error below
+            return prior.latents(noise, temperature)  # the network raises an error unless they are finite
+        with np.errstate(all="ignore"):  # no warning, as an overflow raises ExecutionError below
             latents = prior.latents(noise, temperature)
         if not np.isfinite(latents).all():
             raise ExecutionError(self._where, found="latents that are not finite", expected="those of real images")
@@ -104,7 +107,7 @@ class PriorSet:
     def _class_indices(self, classes: Classes, first: int) -> ClassIndices:
         """The function that chooses the class of each sample for a learned prior.
 
-        classes: one class index, int64 (n,), or None, as for `prior`. first: as for `prior`.
+        classes, first: as for `prior`; classes is one class index, class indices int64 (n,), or None.
         """
         if isinstance(classes, np.ndarray):
             return by_position(classes, first)
@@ -116,7 +119,7 @@ class PriorSet:
         return by_fractions(statistics["class_fractions"])
 
     def _stored(self, name: str, index: int | None) -> Prior:
-        """A closed-form prior of all images, or of the class with this index."""
+        """The closed-form prior `name` of the class with this index, or of all images if the index is None."""
         if name not in PRIORS:
             found = "one that this version does not know"
             raise ArtifactError(f"prior {name!r}", found=found, expected=f"one of {', '.join(PRIORS)}")

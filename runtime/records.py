@@ -1,4 +1,4 @@
-"""Dataclasses filled from JSON or TOML: every value is checked against the annotation of its field."""
+"""Fill dataclasses from JSON or TOML, and check every value against the type annotation of its field."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from .errors import InputError
 
 Record = TypeVar("Record")
-INTEGER_LIMIT = 2**63  # integers in files must be smaller in magnitude
+INTEGER_LIMIT = 2**63  # integers in files must be smaller than this in magnitude
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
-    """The dataclass `kind` filled from decoded JSON or TOML.
+    """An instance of the dataclass `kind`, filled from decoded JSON or TOML.
 
-    where: the file's name, for error messages. Unknown keys are ignored, so that older readers accept files with later
-    additions. Numbers must be finite, integers below 2^63 in magnitude, and text must hold no lone surrogates. Raises
-    InputError that names the key, the value found and the type expected.
+    where: the file's name, for error messages. Unknown keys are ignored, so that an older version of this package can
+    read files in which a newer version has added keys. Numbers must be finite, integers below 2^63 in magnitude, and
+    text must hold no lone surrogates. Raises InputError that names the key, the value found and the type expected.
     """
     try:
         record: Record = _decode(kind, value, where)
@@ -27,7 +27,7 @@ def from_json(kind: type[Record], value: Any, where: str) -> Record:
 
 
 def read_json(text: bytes, where: str) -> Any:
-    """Decoded JSON. where: the file's name, for errors. Raises InputError if it is invalid or nested too deep."""
+    """Decode JSON. where: the file's name, for errors. Raises InputError if it is invalid or nested too deep."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -80,7 +80,7 @@ def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[A
 
 
 def _any_value(value: Any, where: str) -> Any:
-    """A value of any JSON type, with its numbers and texts checked."""
+    """Check all numbers and texts in a value of any JSON type, and return the value."""
     if isinstance(value, dict):
         return {_text(key, where): _any_value(item, where) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -89,7 +89,7 @@ def _any_value(value: Any, where: str) -> Any:
 
 
 def _number(kind: Any, value: Any, where: str) -> Any:
-    """A number or text, checked; an integer becomes a float where `kind` is float."""
+    """Check a number or text, and return it. An integer is converted to float if `kind` is float."""
     if isinstance(value, str):
         return _text(value, where)
     if type(value) is int and not -INTEGER_LIMIT < value < INTEGER_LIMIT:
@@ -100,7 +100,7 @@ def _number(kind: Any, value: Any, where: str) -> Any:
 
 
 def _text(value: str, where: str) -> str:
-    """A text without lone surrogates, which cannot be encoded."""
+    """Return the text. Raises InputError if it has lone surrogates, which cannot be encoded in UTF-8."""
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise InputError(where, found=ascii(value), expected="text without lone surrogates")
     return value
@@ -113,7 +113,7 @@ def _expect(value: Any, kind: Any, where: str) -> Any:
 
 
 def _name(kind: Any) -> str:
-    """A type annotation in the words of JSON, for error messages."""
+    """Describe a type annotation for error messages by the JSON type that it stands for, such as "a list"."""
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
     if kind in (list | tuple, list, tuple) or get_origin(kind) is tuple:
         return "a list"

@@ -1,4 +1,4 @@
-"""Sampling: random numbers of a seed become latents, then images, in parts that run on several threads."""
+"""Sampling: a seed's random numbers are mapped to latents, then to images, in batches on several threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .workers import Result, Workers
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """The arguments of `Autoencoder.sample`, not yet checked."""
+    """The arguments of `Autoencoder.sample`, which `Sampler.run` checks."""
 
     n: int
     seed: int | None
@@ -42,11 +42,11 @@ class Sampler:
         networks: Sequence[Network] = (),
         macs: int = 0,
     ) -> Iterator[Result]:
-        """Sample n latents in parts, and iterate over `finish(latents, part)` for each part, in order.
+        """Sample n latents in consecutive batches; iterate over `finish(latents, part)` of each batch, in order.
 
-        finish: a function of m latents, float32 (m, d), and of the slice of the n samples to which they belong; any
-        thread may run it. networks: the networks that `finish` runs. macs: the multiply-accumulates of `finish` for one
-        latent. Raises InputError for a bad argument, before anything is sampled.
+        finish: a function of the m latents of a batch, float32 (m, d), and of the slice of the n samples that form the
+        batch; any thread may run it. networks: the networks that `finish` runs. macs: the multiply-accumulates of
+        `finish` for one latent. Raises InputError for a bad argument, before anything is sampled.
         """
         temperature = checked_temperature(request.temperature, self.manifest.default_temperature)
         stream, n, start = Noise(request.seed), checked_count("n", request.n), checked_start(request.start)
@@ -66,7 +66,7 @@ class Sampler:
     def walks(
         self, n: int, steps: int, seed: int | None, label: int | str | None, temperature: float | None
     ) -> Iterator[np.ndarray]:
-        """The latents of n paths between samples of a learned prior, float32 (steps, d) each.
+        """Iterate over n paths between samples of a learned prior; a path is latents, float32 (steps, d).
 
         Raises InputError for a bad argument or if there is no learned prior, before anything is sampled.
         """

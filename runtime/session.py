@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Set before the first import: official wheels since 1.29 otherwise start a thread, write under the home folder and open
-# connections, and the switch in their API comes too late. A variable that the user has set is kept.
+# Disable telemetry before onnxruntime is imported: official wheels since 1.29 otherwise start a thread, write files
+# under the home folder and open connections on import, before their API could disable it. If the user has set this
+# variable, its value is kept.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
@@ -21,9 +22,9 @@ from .manifest import Graph
 from .pixels import is_within_unit
 
 CPU = "CPUExecutionProvider"
-LOG_FATAL = 4  # log level of onnxruntime that hides errors, because the exceptions it raises say the same
-NO_FOLDER = str(Path(__file__) / "none")  # a folder below a file, which cannot exist
-MAX_RUN_VALUES = 1 << 26  # values that one run may compute: 268 MB of float32; more rows take several runs
+LOG_FATAL = 4  # onnxruntime's log level that hides error messages, because exceptions repeat them
+NO_FOLDER = str(Path(__file__) / "none")  # a path below a file, so that no such folder can exist
+MAX_RUN_VALUES = 1 << 26  # limit on the values in one run, 268 MB of float32; larger batches take several runs
 MAX_ROUNDING = 1e-3  # how far pixels may lie outside the image range, as a fraction of that range
 ORT_ERRORS: tuple[type[Exception], ...] = (
     *(kind for kind in vars(binding).values() if isinstance(kind, type) and issubclass(kind, Exception)),
@@ -38,7 +39,8 @@ class Network:
 
     read: function that returns the file's bytes, already verified. where: the file's name, for error messages.
     expected: the inputs and outputs that the graph must have. image_range: the values of black and white in an
-    output `image`. Any number of threads may run it at once; each run computes on the calling thread alone.
+    output `image`. Any number of threads may run a network at once; each run computes on its calling thread
+    alone.
     """
 
     def __init__(
@@ -51,32 +53,38 @@ class Network:
         self._read, self._where = read, where
         self._outputs = {tensor.name: tensor for tensor in expected.outputs}
         self._expected, self._image_range = expected, image_range
-        self._max_rows = 1  # rows of one run; computed when the network is opened
+        self._max_rows = 1  # limit on the batch size of one run; computed when the network is opened
         self._lock = threading.Lock()
         self._session: onnxruntime.InferenceSession | None = None
         self._is_claimed = False
         abandon_in_children(self)
 
     def claim_opening(self) -> bool:
-        """Return True to the first caller, which then opens the network, and False if it is open or claimed."""
+        """Return True to the first caller, which should then open the network, and False to all later callers.
+
+        False is also returned if the network is open already. Only one thread therefore opens it in advance.
+        """
         is_first = not self._is_claimed and self._session is None
         self._is_claimed = True
         return is_first
 
     def open(self) -> None:
-        """Open the network unless it is open. Raises ArtifactError or ExecutionError if the graph is refused."""
+        """Open the network unless it is already open.
+
+        Raises ArtifactError if the file's graph is refused, and ExecutionError if onnxruntime cannot load it.
+        """
         self._opened()
 
     def run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Run the network and return one output (n, ...). Inputs, checks and errors are those of `outputs`."""
+        """Run the network and return one output (n, ...). The inputs, checks and errors are those of `outputs`."""
         return self.outputs((output,), inputs)[0]
 
     def outputs(self, names: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Several outputs of one run, in the order of `names`, each an array of n rows (n, ...).
+        """Run the network and return several outputs, in the order of `names`, each an array (n, ...).
 
-        inputs: arrays (n, ...) by name, in the dtypes of the manifest. Outputs are finite, and images lie within the
-        image range. Raises ArtifactError if the graph is refused or an output has another shape or dtype than the
-        manifest says, and ExecutionError if onnxruntime fails or an output is not finite or out of range.
+        inputs: arrays (n, ...) by name, in the dtypes of the manifest. Returned outputs are finite, and images lie
+        within the image range. Raises ArtifactError if the graph is refused or an output has another shape or dtype
+        than the manifest says, and ExecutionError if onnxruntime fails or an output is not finite or out of range.
         """
         session = self._opened()
         n = len(next(iter(inputs.values())))
@@ -106,7 +114,7 @@ class Network:
             raise ExecutionError(f"{self._where}: {name}", found=found, expected="finite numbers")
 
     def _check_range(self, image: np.ndarray) -> None:
-        """Check the values of an image tensor (n, C, H, W), and clip rounding errors in place."""
+        """Raise ExecutionError unless images (n, C, H, W) are in the image range. Clip rounding errors in place."""
         low, high = self._image_range
         if not image.size or ((low, high) == (0, 1) and is_within_unit(image)):
             return
@@ -117,7 +125,7 @@ class Network:
         np.clip(image, np.float32(low), np.float32(high), out=image)
 
     def _opened(self) -> onnxruntime.InferenceSession:
-        """The session, which the first call opens. Raises ArtifactError or ExecutionError if the graph is refused."""
+        """The onnxruntime session. The first call opens it, and raises the errors of `open`."""
         session = self._session
         if session is None:
             with self._lock:
@@ -125,16 +133,17 @@ class Network:
                     content = self._read()
                     cost = check_graph(content, self._where, self._expected)
                     self._max_rows = max(1, (MAX_RUN_VALUES - cost.fixed) // max(1, cost.values))
-                    with no_fork():  # onnxruntime holds locks of its own while it opens a session
+                    with no_fork():  # onnxruntime holds locks meanwhile, which a forked child could never release
                         self._session = open_session(content, self._where)
                 session = self._session
         return session
 
     def abandon(self) -> None:
-        """Drop the parent's session in a forked child, which opens its own when needed.
+        """Drop the parent process's session in a forked child, which opens a session of its own when needed.
 
-        A thread of the parent may have held locks of the session and of this object during the fork. They stay taken in
-        the child, and destroying the session would wait for them: an extra reference keeps it alive for ever.
+        A thread of the parent may have held locks of the session and of this object during the fork. These locks stay
+        held in the child for ever, and destroying the session would wait for them. An extra reference to the session
+        therefore ensures that it is never destroyed.
         """
         if self._session is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
@@ -142,23 +151,25 @@ class Network:
 
 
 def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A CPU session of an ONNX file in memory.
+    """Open an onnxruntime session on the CPU.
 
-    where: the file's name, for error messages. threads: how many threads share one run; with 1 the session starts none,
-    so it opens sooner. Raises ExecutionError if onnxruntime cannot load the file.
+    model: the content of an ONNX file. where: the file's name, for error messages. threads: how many threads compute
+    one run; with 1 the session starts no threads, so that it opens sooner. Raises ExecutionError if onnxruntime cannot
+    load the file.
     """
     options = onnxruntime.SessionOptions()
-    # Set explicitly: by default the pool has the host's cores and pins its threads, which fails in containers.
+    # Set explicitly: by default onnxruntime pins one thread to each core of the host, which fails in containers.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Off, because onnxruntime keeps one memory plan per input shape: varying batch sizes would accumulate memory.
+    # Off, because onnxruntime would keep a memory plan per input shape: varying batch sizes would use up memory.
     options.enable_mem_pattern = False
-    # Off, because a spinning pool keeps cores busy between calls.
+    # Off, because threads that spin while they wait keep cores busy between runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = LOG_FATAL
-    # A second barrier behind `check_graph`: a model cannot read other files, set options or have another format.
+    # In addition to `check_graph`, these settings and `read_config_from_model=0` keep a model from reading other files,
+    # from having another format than ONNX, and from changing session options.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:

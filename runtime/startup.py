@@ -1,14 +1,14 @@
 """Start-up: networks open in the background while the calling thread imports modules and reads statistics.
 
-While onnxruntime opens a network, it mostly does not hold Python's global lock, which importing modules needs. With two
-cores, both can therefore run at the same time. These functions arrange it:
+Opening a network means creating its onnxruntime session. onnxruntime releases Python's global interpreter lock for most
+of that time, so on two or more cores another thread can import modules meanwhile. The functions of this module:
 
-* `open_in_background`: `sample` and `iter_sample` call it before they read the statistics of a prior. It opens each
-  network on a thread of its own.
-* `import_while_opening`: a command calls it before it loads a model, with a function that imports what its output
-  needs. The function runs once the networks have begun to open.
-* `import_late`: imports a module such as numpy.random or zipfile when it is first used. By then networks have begun to
-  open, and a program that does not use the module never imports it.
+* `open_in_background` opens each network on a thread of its own. `sample` and `iter_sample` call it before they read
+  the statistics of a prior.
+* `import_while_opening` takes a function that imports modules, and calls it once the networks have begun to open. A
+  command calls it before it loads a model, with a function that imports what writing its output needs.
+* `import_late` imports a module such as numpy.random or zipfile only when it is first used. By then networks have begun
+  to open, and a program that does not use the module never imports it.
 """
 
 import collections
@@ -26,50 +26,53 @@ _imports: collections.deque[Callable[[], object]] = collections.deque()  # funct
 
 
 class Openable(Protocol):
-    """A network that opens when it is first run, or earlier in the background."""
+    """Interface of a network whose onnxruntime session is created on its first run, or earlier on another thread."""
 
     def claim_opening(self) -> bool:
-        """Return True to the first caller, which then opens the network, and False if it is open or claimed."""
+        """Return True to the first caller, which must then call `open`, and False to later ones or if it is open."""
 
     def open(self) -> None:
-        """Open the network, or wait until another thread has opened it."""
+        """Open the network. If another thread is opening it already, wait until that is done."""
 
 
 def open_in_background(networks: Iterable[Openable]) -> None:
-    """Open networks on threads of their own, and meanwhile run the functions of `import_while_opening`.
+    """Open each network on a thread of its own; then call, on this thread, the functions of `import_while_opening`.
 
-    The first run of a network waits until it is open, and raises the error if it cannot be opened. If no thread can be
-    started, the first run opens the network.
+    Errors of opening are not raised here: a network's first run waits until the network is open, and raises the error
+    if it cannot be opened. If no thread can be started, the network opens in its first run.
     """
     for network in networks:
         if network.claim_opening():
-            with contextlib.suppress(RuntimeError):  # no thread can be started
+            with contextlib.suppress(RuntimeError):  # raised if no thread can be started
                 threading.Thread(target=_open, args=(network,), name="aegen-opening").start()
     while _imports:
         try:
             run_imports = _imports.popleft()
-        except IndexError:  # another thread took the last function
+        except IndexError:  # another thread has just taken the last function from the queue
             return
         with no_fork():
             run_imports()
 
 
 def _open(network: Openable) -> None:
-    """Open a network on a thread of its own."""
-    with contextlib.suppress(AegenError, MemoryError, OSError):  # the first run opens it again, and raises the error
+    """Open one network. This is what each background thread runs."""
+    with contextlib.suppress(AegenError, MemoryError, OSError):  # the first run tries again, and raises the error
         network.open()
 
 
 def import_while_opening(run_imports: Callable[[], object]) -> None:
-    """Call a function that imports modules as soon as networks begin to open in the background.
+    """Register a function that imports modules, to be called when networks begin to open in the background.
 
-    The function runs once, on the thread that opens networks first, or never. The caller must therefore still import
-    what it uses; if the function has run, these modules are already loaded.
+    It is called at most once, by the first thread that calls `open_in_background`. It may never be called, so the
+    caller must still import what it uses; these imports cost nothing if the function has been called.
     """
     _imports.append(run_imports)
 
 
 def import_late(name: str) -> ModuleType:
-    """Import a module when it is first used. A fork in another thread waits until the import is done."""
+    """Import and return a module. Called where the module is first used, not at the top of a file.
+
+    If another thread wants to fork the process meanwhile, the fork waits until the import is done.
+    """
     with no_fork():
         return importlib.import_module(name)

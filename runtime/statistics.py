@@ -1,4 +1,7 @@
-"""Checks of the arrays of `latents.npz`: a prior can be made only from arrays that pass them."""
+"""Checks of the arrays in `latents.npz`, the statistics of the latents from which priors are made.
+
+An array with a wrong shape, dtype or value is refused, so that no prior is made from it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +10,12 @@ import numpy as np
 
 from .errors import ArtifactError
 
-Fault = tuple[str, str]  # what was found, and what was expected
+Fault = tuple[str, str]  # for an error message: what was found, and what was expected
 Rule = Callable[[np.ndarray], Fault | None]  # checks the values of an array of any shape; None means valid
 
 
 def _any_values(array: np.ndarray) -> Fault | None:
-    """Rule that accepts an array of any shape, whatever its values."""
+    """Rule: an array of any shape may hold any values."""
     return None
 
 
@@ -20,8 +23,9 @@ def _any_values(array: np.ndarray) -> Fault | None:
 class Statistic:
     """Description of one array of `latents.npz`.
 
-    axes: a letter for each axis; axes with the same letter have the same size in all arrays. d is the latent dimension
-    and c the number of classes. rule: checks the values. dtypes: names of the allowed dtypes.
+    axes: one letter per axis, such as "cd". All axes with the same letter, in all arrays, must have the same size: "d"
+    is the latent dimension, and "c" the number of classes. rule: the function that checks the values. dtypes: names of
+    the allowed dtypes.
     """
 
     name: str
@@ -39,9 +43,9 @@ def check_statistics(
 ) -> None:
     """Check the arrays of an artifact against their descriptions; an array without a description is ignored.
 
-    labels: the label values of the manifest. where: the file's name, for error messages. Raises ArtifactError that
-    names the array if its shape, dtype or values do not fit the description, or if the array `labels` differs from the
-    manifest.
+    labels: the label values listed in the manifest. where: the name of the arrays' file, for error messages. Raises
+    ArtifactError, which names the array, if the shape, dtype or values of an array do not fit its description, or if
+    the array `labels` differs from the labels of the manifest.
     """
     sizes = {"d": latent_dim, "c": len(labels)}
     for statistic in statistics:

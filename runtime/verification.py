@@ -1,4 +1,7 @@
-"""Verification on any machine, without torch, that an artifact computes what the trained network computed."""
+"""Verifies, on any machine and without torch, that an artifact's graphs compute what the trained networks computed.
+
+At export, the trained networks ran on a few golden inputs. These inputs and their outputs are stored in `golden.npz`.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,20 +16,24 @@ from .manifest import ImageSpec, Manifest, Tensor
 from .pixels import image_shape, to_tensor
 from .session import Network
 
-# Differences around 1e-6 are usual, because latents have values around 10. Other processors may differ more.
+# Relative and absolute tolerance. Differences around 1e-6 are usual, because float32 latents have values around 10;
+# other processors may differ more.
 RTOL, ATOL = 1e-4, 1e-5
-INT8_TOLERANCE = 4 / 255  # tolerance as a fraction of the largest output; processors round 8-bit sums differently
+# Additional tolerance for int8 graphs, as a fraction of the largest golden output: processors round 8-bit sums
+# differently.
+INT8_TOLERANCE = 4 / 255
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of `verify`, which compares outputs with golden outputs: those recorded at export for golden inputs.
+    """The result of `verify`, which runs each graph on golden inputs and compares with the golden outputs.
 
-    files: number of files whose hashes were checked. pairs: number of golden inputs of each graph.
-    largest_difference: by graph file, max |result - golden output| in the units of that output.
-    reference: by graph file, the program that computed the golden outputs: "torch", or "onnxruntime" for an int8 graph.
-    rtol, atol: a result may differ by atol + rtol |golden output|. passed: whether all results agree.
-    int8_tolerance: additional tolerance for int8 graphs, as a fraction of the largest golden output; 0 if none is int8.
+    files: number of files whose hashes were checked. pairs: number of golden inputs (and golden outputs) of each graph.
+    largest_difference: for each graph, by its file name, max |result - golden output|, in the units of that output.
+    reference: for each graph, by its file name, the program that computed the golden outputs: "torch", or
+    "onnxruntime" for an int8 graph. rtol, atol: a result may differ by at most atol + rtol |golden output|.
+    int8_tolerance: additional tolerance for int8 graphs, as a fraction of the largest golden output; 0 if no graph is
+    int8. passed: whether the results of all graphs are within the tolerance.
     """
 
     files: int
@@ -42,9 +49,9 @@ class Verification:
 def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
     """Run every graph on its golden inputs and compare the results with its golden outputs.
 
-    networks: the network of each graph, by file name. Raises ArtifactError if the golden arrays do not fit the graphs,
-    or if the operators of a graph are not those listed in the manifest. A difference beyond the tolerance raises no
-    error: `passed` is then False.
+    networks: the network that runs each graph, by the graph's file name. Raises ArtifactError if the shapes or dtypes
+    of the golden arrays do not fit the graphs, or if the operators of a graph are not those listed in the manifest. A
+    difference beyond the tolerance raises no error: `passed` is then False.
     """
     manifest = artifact.manifest
     for name in verified_graphs(manifest):
@@ -68,7 +75,7 @@ def verify(artifact: Artifact, networks: Mapping[str, Network]) -> Verification:
 
 
 def _check_operators(artifact: Artifact, graph: str) -> None:
-    """Raise ArtifactError if the operators of a graph are not those listed in the manifest."""
+    """Raise ArtifactError if a graph's operators are not those listed in the manifest. graph: its file name."""
     found, stated = sorted(operators_of(artifact.read(graph))), list(artifact.manifest.operators[graph])
     if found != stated:
         expected = f"{', '.join(stated)}, as the manifest says"
@@ -83,10 +90,11 @@ def verified_graphs(manifest: Manifest) -> tuple[str, ...]:
 def golden_inputs(
     graph: str, names: Iterable[str], golden: Mapping[str, np.ndarray], image: ImageSpec
 ) -> dict[str, np.ndarray]:
-    """The golden inputs of a graph by tensor name, n rows each.
+    """The golden inputs of a graph: for each of its input tensors, by name, an array of n rows.
 
-    graph: the graph's file name. names: names of its inputs. golden: the arrays of `golden.npz`, which holds the images
-    of all graphs once, as uint8 (n, H, W[, 3]). image: the image tensors that the graphs take.
+    graph: the graph's file name. names: names of its inputs. golden: the arrays of `golden.npz`; its array `images`,
+    uint8 (n, H, W[, 3]), is the input of every graph that takes images. image: the manifest's description of the image
+    tensors that the graphs take.
     """
     return {
         name: to_tensor(golden["images"], image) if name == "image" else golden[golden_name(graph, name)]
@@ -95,12 +103,15 @@ def golden_inputs(
 
 
 def golden_name(graph: str, tensor: str) -> str:
-    """The name in `golden.npz` of a graph's input or output: `encoder.latent`, `decoder.image`, `prior.noise`."""
+    """The name of a graph's input or output in `golden.npz`, such as `encoder.latent`. graph: its file name."""
     return f"{graph.removesuffix('.onnx')}.{tensor}"
 
 
 def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
-    """The arrays that `golden.npz` must hold: the images, and every other input and output of the graphs."""
+    """Names, dtypes and shapes of the arrays that `golden.npz` must hold.
+
+    They are the input images, all other inputs of the verified graphs, and all outputs of these graphs.
+    """
     pairs = manifest.golden_pairs
     tensors = [Tensor("images", "uint8", (pairs, *image_shape(manifest.image.shape)))]
     for name in verified_graphs(manifest):
@@ -111,9 +122,10 @@ def _golden_tensors(manifest: Manifest) -> tuple[Tensor, ...]:
 
 
 def agree(result: np.ndarray, expected: np.ndarray, *, fraction: float = 0.0) -> bool:
-    """Whether two arrays have equal shapes and |result - expected| <= ATOL + RTOL |expected| everywhere.
+    """Return whether two arrays have equal shapes and |result - expected| <= ATOL + RTOL |expected| everywhere.
 
-    A NaN in either array gives False. fraction: additional tolerance, as a fraction of the largest finite |expected|.
+    If either array holds a NaN, the result is False. fraction: additional tolerance, as a fraction of the largest
+    finite |expected|.
     """
     if result.shape != expected.shape:
         return False

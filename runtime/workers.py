@@ -1,4 +1,7 @@
-"""Threads that process many rows in parts, so that working memory does not grow with the number of rows."""
+"""Threads that process the rows of an array in parallel.
+
+Each call processes one part, a batch of consecutive rows, so that working memory does not grow with the number of rows.
+"""
 
 import collections
 import itertools
@@ -13,27 +16,29 @@ import numpy as np
 from .arguments import checked_positive
 from .forks import abandon_in_children
 
-# Rows of one part: enough that the cost of Python is small, few enough that their results fit into a core's cache.
+# The largest part has between MIN_ROWS and MAX_ROWS rows, depending on the MACs of a row: enough that the overhead of
+# Python is small, and few enough that the results fit into a core's cache.
 MIN_ROWS, MAX_ROWS = 256, 512
-PART_MAX_MACS = 200_000_000  # most MACs of a part, unless MIN_ROWS rows need more
-PART_MIN_MACS = 16_000_000  # fewest MACs of a part; for fewer, waking another thread is not worth it
+PART_MAX_MACS = 200_000_000  # maximum multiply-accumulates (MACs) of a part, unless MIN_ROWS rows need more
+PART_MIN_MACS = 16_000_000  # minimum MACs of a part: for less work, waking another thread is not worth it
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 class Workers:
-    """Threads that process parts of rows; the calling thread is one of them.
+    """Threads that process the parts of an array in parallel; the calling thread is one of them.
 
-    Each thread runs onnxruntime on its own rows. No core therefore waits for another within a graph, and pixels are
-    converted on all cores too. The other threads start on first use, sleep between calls, and start again in a forked
-    process.
+    Each thread runs onnxruntime on a part of its own. No core therefore waits for another within a graph, and pixels
+    are converted on all cores too. The other threads start on first use and sleep between calls. In a forked child
+    process, new threads start on first use there.
     """
 
     def __init__(self, threads: int, batch_size: int | None = None) -> None:
-        """Start no thread yet.
+        """Store the settings; threads start on first use.
 
-        threads: number of threads, the calling thread included. batch_size: rows of a part, by default chosen by `cut`.
+        threads: number of threads, the calling thread included. batch_size: number of rows in each part; if None, `cut`
+        chooses it.
         """
         self.threads = threads
         self._batch_size = None if batch_size is None else checked_positive("batch_size", batch_size)
@@ -41,11 +46,11 @@ class Workers:
         abandon_in_children(self)
 
     def cut(self, n: int, macs: int, batch_size: int | None = None) -> Iterator[slice]:
-        """Cut n rows into parts of equal size and a smaller last one.
+        """Cut n rows into parts, and return their slices. All parts have equal size except a smaller last one.
 
-        macs: multiply-accumulates of one row. batch_size: rows of a part, by default the batch_size of this object. If
-        there is none, the rows are divided evenly among the threads, in parts of at most MAX_ROWS rows that have enough
-        MACs to be worth waking a thread. Raises InputError for a batch_size below 1.
+        macs: multiply-accumulates of one row. batch_size: number of rows in each part, by default the batch_size of
+        this object. If both are None, the rows are divided evenly among the threads, in parts of at most MAX_ROWS rows
+        that have enough MACs to be worth waking a thread. Raises InputError for a batch_size below 1.
         """
         chosen = self._batch_size if batch_size is None else checked_positive("batch_size", batch_size)
         if chosen is not None:
@@ -57,10 +62,10 @@ class Workers:
         return slices(n, min(most, max(size, math.ceil(PART_MIN_MACS / macs))))
 
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
-        """The results of `run` for each part, in order.
+        """Call `run` on every part, on all threads, and yield the results in the order of the parts.
 
-        The calling thread takes parts from the iterable, only a few ahead of the results. While it waits for the next
-        result, it runs parts that no other thread has begun.
+        The calling thread takes parts from the iterable only a few ahead of the results that it yields. While it waits
+        for the next result, it runs parts that no other thread has begun.
         """
         remaining = iter(parts)
         first = list(itertools.islice(remaining, 2))
@@ -68,23 +73,23 @@ class Workers:
             yield from map(run, itertools.chain(first, remaining))
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # the calling thread works too
+            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # minus the calling thread, which works too
         pool, process = self._pool, os.getpid()
         waiting = collections.deque[tuple[Part, Future[Result]]]()
 
         def submit(part: Part) -> Future[Result]:
             try:
                 return pool.submit(run, part) if os.getpid() == process else Future()
-            except RuntimeError:  # the main thread has ended, which closed the pool: the caller runs the part
+            except RuntimeError:  # the pool closed when the main thread ended; the caller runs this part later
                 return Future()
 
         def first_result() -> Result:
-            if os.getpid() != process:  # after a fork, in which the parent's threads do not exist
+            if os.getpid() != process:  # this is a forked child, without the parent's threads
                 return run(waiting.popleft()[0])
             for index, (part, future) in enumerate(tuple(waiting)):
                 if waiting[0][1].done():
                     break
-                if future.cancel():  # no other thread has begun this part
+                if future.cancel():  # no other thread had begun this part, so run it here
                     waiting[index] = part, _finished(run, part)
             return waiting.popleft()[1].result()
 
@@ -109,12 +114,11 @@ class Workers:
         macs: int,
         batch_size: int | None = None,
     ) -> np.ndarray:
-        """The results of `run` for rows (n, ...), as one array (n, *shape) of dtype.
+        """Call `run` on parts of the array `rows` (n, ...), and return all results as one array (n, *shape) of `dtype`.
 
-        run: rows (m, ...) -> (m, *shape). macs: multiply-accumulates of one row. batch_size: rows of a part, as for
-        `cut`.
+        run: a function that maps m rows (m, ...) to results (m, *shape). macs, batch_size: see `cut`.
         """
-        if len(rows) == 1:  # a call for one image should take only microseconds longer than the graph
+        if len(rows) == 1:  # a shortcut: a call for one image should take only microseconds longer than its graph
             if batch_size is not None:
                 checked_positive("batch_size", batch_size)
             return run(rows)
@@ -133,7 +137,7 @@ class Workers:
 
 
 def _finished(run: Callable[[Part], Result], part: Part) -> Future[Result]:
-    """A future with the result of running a part now, on the calling thread, or with its error."""
+    """Run a part now, on the calling thread, and return a finished future that holds the result or the error."""
     future = Future[Result]()
     try:
         future.set_result(run(part))
@@ -143,5 +147,5 @@ def _finished(run: Callable[[Part], Result], part: Part) -> Future[Result]:
 
 
 def slices(n: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of `size` rows that cover the rows 0 to n - 1; the last one may be smaller."""
+    """Consecutive slices that cover rows 0 to n - 1: `size` rows each, except that the last may have fewer."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))

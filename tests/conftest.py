@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from aegen.runtime.threads import allowed_threads
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads of torch sleep and leave the cores to other tests
+# Idle threads of torch sleep instead of spinning, which leaves the cores to other tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MAX_WORKERS = 8
 SLOW_FILES = ("test_refinement.py", "test_readme.py", "test_flow.py", "test_parity.py", "test_evaluation.py")
@@ -38,7 +39,7 @@ def pytest_collection_modifyitems(items) -> None:
 
 @pytest.fixture(scope="session")
 def mnist() -> Path:
-    """The folder of the four MNIST files, from the variable AEGEN_MNIST; if it is not set, the test is skipped."""
+    """The folder of the four MNIST files, named by the variable AEGEN_MNIST; if it is not set, the test is skipped."""
     folder = os.environ.get("AEGEN_MNIST")
     if not folder:
         pytest.skip("AEGEN_MNIST names no folder with MNIST")
@@ -47,19 +48,25 @@ def mnist() -> Path:
 
 @pytest.fixture(params=["grey", "colour"])
 def tiny(request) -> Path:
-    """The folder of a tiny artifact. Tests run twice: for 6x5 grey images in [0, 1] and 4x6 RGB images in [-1, 1]."""
+    """The folder of a tiny artifact (exported model).
+
+    Each test runs twice: with a model of 6x5 grey images in [0, 1], and with one of 4x6 RGB images in [-1, 1].
+    """
     return TINY / request.param
 
 
 @pytest.fixture
 def copy(tiny, tmp_path) -> Path:
-    """The folder of a copy of `tiny` that a test may change."""
+    """A copy of the folder `tiny`, which a test may change."""
     return shutil.copytree(tiny, tmp_path / "copy")
 
 
 @pytest.fixture
 def alter(copy):
-    """`alter(name, content, change)` replaces a file of `copy`, updates its hash, and calls `change(manifest)`."""
+    """`alter(name, content, change)` replaces a file in the artifact `copy` and updates its hash in the manifest.
+
+    `change(manifest)` may then edit the manifest. Returns the folder of the artifact.
+    """
 
     def replace(name: str | None = None, content: bytes = b"", change=lambda manifest: None) -> Path:
         file = copy / "manifest.json"
@@ -76,25 +83,25 @@ def alter(copy):
 
 @pytest.fixture
 def model(tiny) -> aegen.Autoencoder:
-    """The tiny artifact `tiny`, loaded."""
+    """The model loaded from the folder `tiny`."""
     return aegen.load(tiny)
 
 
 @pytest.fixture
 def images(model) -> np.ndarray:
-    """Twenty images that fit `model`, uint8 (20, H, W[, 3])."""
+    """Twenty random images of the size that `model` takes, uint8 (20, H, W) or (20, H, W, 3)."""
     return np.random.default_rng(5).integers(0, 256, (20, *model.image_shape), np.uint8)
 
 
 @pytest.fixture(scope="session")
 def bars():
-    """The function that makes the training images of the tiny artifacts: `bars(n, shape)`."""
+    """The function `bars(n, shape)`, which makes the training images of the tiny artifacts."""
     return runpy.run_path(str(TINY / "generate.py"))["bars"]
 
 
 @pytest.fixture
 def cli(tmp_path):
-    """`cli("sample", "-n", 4, ...)` runs `aegen` in a new process in `tmp_path`, and returns the finished process."""
+    """`cli("sample", "-n", 4, ...)` runs `aegen` in a new process in `tmp_path`, and returns a CompletedProcess."""
 
     def run(*arguments, input=None, env=None, text=True, python=(sys.executable,)):
         return subprocess.run(
@@ -112,7 +119,7 @@ def cli(tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """`start("sample", ...)` starts `aegen` with default signal handlers, as a shell does, and returns the process."""
+    """`start("sample", ...)` starts `aegen` with default signal handlers, as a shell does, and returns a Popen."""
 
     def default_signals():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

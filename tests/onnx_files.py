@@ -7,14 +7,14 @@ FLOAT = TensorProto.FLOAT
 
 
 def values(name, array):
-    """Make an ONNX tensor with a name. array: values of any shape."""
+    """Make an ONNX tensor with this name. array: its values, of any shape."""
     return numpy_helper.from_array(np.asarray(array), name)
 
 
 def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image", ["batch", 1, 6, 5]), **more) -> bytes:
     """Make an ONNX file with one float32 input and one float32 output.
 
-    constants: named tensors. inputs, output: (name, shape).
+    constants: named tensors, such as weights. inputs, output: (name, shape) of the input and of the output.
     """
     graph = helper.make_graph(
         nodes,
@@ -30,7 +30,7 @@ def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image"
 def decoder(*before, constants=()) -> bytes:
     """Make a decoder from latents (batch, 3) to images (batch, 1, 6, 5): a linear layer and a sigmoid.
 
-    before: operators before the linear layer; the last of them has the output `x`. constants: named tensors.
+    before: operators that compute `x`, the input of the linear layer, from `latent`. constants: named tensors for them.
     """
     nodes = [
         *before,
@@ -43,7 +43,7 @@ def decoder(*before, constants=()) -> bytes:
 
 
 def external(tensor):
-    """Change a tensor so that its values are in another file, which does not exist."""
+    """Make a tensor refer to an external file for its values, a file that does not exist. Returns the tensor."""
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="no-such-file.bin")

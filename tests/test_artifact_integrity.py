@@ -1,4 +1,4 @@
-"""A damaged artifact is refused before any of its content is used, and an artifact holds only data, no code."""
+"""A damaged artifact (exported model) is refused before its content is used; an artifact holds data, but no code."""
 
 import hashlib
 import json

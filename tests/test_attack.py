@@ -1,4 +1,4 @@
-"""Untrusted input gives a valid result or one clear error, and the fuzzer reports every other outcome."""
+"""Untrusted input gives a valid result or one clear error; the fuzzer attack/fuzz.py reports any other outcome."""
 
 import json
 import subprocess
@@ -83,14 +83,14 @@ stages_of = lambda reader: oracle.STAGES
 
 
 def fuzz(*arguments):
-    """Run the fuzzer, and return its exit code and its report."""
+    """Run the fuzzer, and return its exit code and its report (the standard error if it printed no report)."""
     done = subprocess.run([sys.executable, FUZZ, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
-    """The report of a fuzzing run with one sound reader, and others that each break one rule."""
+    """The fuzzer's report on one correct reader function, and on several that each break one rule on purpose."""
     file = tmp_path_factory.mktemp("faulty") / "faulty_readers.py"
     file.write_text(FAULTY)
     code, report = fuzz("--readers", file, "--trials", 13, "--workers", 1, "--limit", 2)

@@ -1,4 +1,4 @@
-"""A bad argument raises an error that says what was found and expected, and derives from the usual built-in error."""
+"""A bad argument raises a subclass of a built-in error that says what was found and what was expected."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sub-folders of a data set are its classes, named or numbered; images sorted by class are shuffled."""
+"""Each sub-folder of a data set is a class, named or numbered; a data set sorted by class is shuffled."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ def folders(root, names, count=12):
 
 
 def label_of(dataset, index):
-    """Return the set of labels of the training images that come from the folder at this index."""
+    """Return the set of labels of the training images from one sub-folder. index: its index in `names` of `folders`."""
     return set(dataset.train.labels[dataset.train.images[:, 0, 0] // 10 == index].tolist())
 
 

@@ -1,4 +1,4 @@
-"""Classes work with any label values and with few images."""
+"""Labels may have any integer values, and a class may have only a few images."""
 
 import warnings
 
@@ -33,9 +33,9 @@ from aegen.train.refinement import refine
 
 
 def some_latents(mean, std, n=400, d=3):
-    """Make normal latents float32 (n, d) and labels int64 (n,): mostly class 0, and three rare classes.
+    """Make normally distributed latents, float32 (n, d), and their labels, int64 (n,).
 
-    The rare classes 5, 7 and 9 have 3, 2 and 1 latents.
+    Most labels are 0. The rare labels 5, 7 and 9 belong to 3, 2 and 1 latents.
     """
     labels = np.zeros(n, np.int64)
     labels[-7:-4], labels[-4:-2], labels[-2] = 5, 7, 9
@@ -43,7 +43,7 @@ def some_latents(mean, std, n=400, d=3):
 
 
 def sample(arrays, name, index=None, n=4000):
-    """Sample latents (n, d) from a closed-form prior. index: a class index, or None for all classes."""
+    """Sample latents (n, d) from a prior stored in `arrays`. index: a class index, or None for all classes."""
     prior = stored_prior(name, arrays, index)
     return prior.latents(prior.noise(Noise(1), 0, n), 1.0)
 
@@ -118,7 +118,10 @@ def test_priors_are_compared_on_the_first_latents_of_known_classes():
 
 @pytest.fixture(scope="module")
 def sparse_labels(tmp_path_factory, bars):
-    """Return (folder, data set, checkpoint, prior). The labels are 2, 10 and 77; only two images have label 77."""
+    """Train a VAE and a prior on images with the labels 2, 10 and, for two images only, 77.
+
+    Returns (folder, data set, checkpoint, prior).
+    """
     folder = tmp_path_factory.mktemp("sparse")
     images = bars(300, (8, 8))
     labels = np.where(np.arange(300) % 2 == 0, 2, 10)

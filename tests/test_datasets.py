@@ -1,4 +1,4 @@
-"""Data sets are loaded by name or from files, and split alike each time; unusable data raises a clear error."""
+"""Data sets are loaded by name or from files, and always split in the same way; unusable data is a clear error."""
 
 import functools
 import gzip
@@ -24,7 +24,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
-NOBODY = 65534  # user ID without privileges
+NOBODY = 65534  # ID of a user without privileges
 CONTENTS = dict(zip(IDX_FILES, map(idx_bytes, (TRAIN, np.arange(60) % 10, TEST, np.arange(12) % 10)), strict=True))
 
 
@@ -89,7 +89,7 @@ def test_arrays_are_read_with_and_without_labels(tmp_path):
     np.savez(tmp_path / "a.npz", images=TRAIN, labels=np.arange(60))
     np.save(tmp_path / "b.npy", TRAIN / 255)
     with_labels, without = load(str(tmp_path / "a.npz")), load(str(tmp_path / "b.npy"))
-    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # labels are shuffled with images
+    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # label i belongs to TRAIN[i]
     assert sorted([*with_labels.train.labels, *with_labels.validation.labels]) == list(range(60))
     assert without.train.labels is None
     assert np.array_equal(with_labels.train.images, without.train.images)
@@ -201,7 +201,7 @@ def test_a_file_of_another_size_in_a_sub_folder_is_named(tmp_path):
 
 @pytest.fixture
 def without_privileges(tmp_path, monkeypatch):
-    """An empty working directory for tests of permissions; the user ID and permissions are restored after a test."""
+    """An empty working directory; after the test, the user ID and the permissions in this directory are restored."""
     tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -224,7 +224,7 @@ def test_a_folder_without_permission_is_named(without_privileges, mode, content)
     else:
         for i in range(12):
             Image.fromarray(TRAIN[i]).save(inner / f"{i}.png")
-    load("set")  # import all modules that reading needs, while permissions still allow it
+    load("set")  # imports all modules that loading needs, while permissions still allow it
     inner.chmod(mode)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
@@ -234,7 +234,7 @@ def test_a_folder_without_permission_is_named(without_privileges, mode, content)
 
 @pytest.fixture
 def server(tmp_path):
-    """A local web server that serves the folder `tmp_path / "mirror"` as a mirror."""
+    """A local web server for the folder `tmp_path / "mirror"`, which holds the IDX files of a data set."""
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     for name, content in CONTENTS.items():
@@ -266,7 +266,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "aegen" / "little"
 
 
-CLOSED = "http://127.0.0.1:9/"  # a port on which nothing listens
+CLOSED = "http://127.0.0.1:9/"  # URL of a mirror that cannot be reached: no server listens on this port
 
 
 def test_a_published_set_is_downloaded_once_from_the_first_mirror_that_answers(server, cache, monkeypatch):

@@ -1,4 +1,4 @@
-"""The feature extractor is as accurate as recorded, and each metric is reported beside its value for real images."""
+"""The feature extractor has its recorded accuracy, and reports show each metric beside its value for real images."""
 
 import dataclasses
 import importlib
@@ -50,7 +50,7 @@ def reference_values(reference):
 
 
 def sample_metrics(images, reference):
-    """Compute the metrics, by name, of images (n, 28, 28) as if a model had generated them."""
+    """Compute every metric, by name, for images (n, 28, 28) as if a model had generated them."""
     return metric_values(MetricInputs(samples=ScoredImages(reference, images)))
 
 

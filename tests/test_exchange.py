@@ -1,4 +1,8 @@
-"""An overwritten folder is always the old one or the new one, and temporary folders of killed processes are removed."""
+"""Overwriting a folder is safe for readers, and for writers that are killed.
+
+On Linux, a reader finds either the complete old or the complete new folder at any moment. Temporary folders that killed
+processes left behind are removed.
+"""
 
 import subprocess
 import sys

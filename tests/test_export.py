@@ -1,4 +1,4 @@
-"""Exports store weights in every precision, and use only operators that all inference engines compute alike."""
+"""Weights are exported in any precision on offer, with only operators that all inference engines compute alike."""
 
 import hashlib
 import json
@@ -159,7 +159,7 @@ def test_the_command_line_offers_every_precision():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, bars):
-    """Return a folder that holds one model as the artifacts `fp32` and `int8`, and test images (n, 8, 8)."""
+    """Return a folder with two exports of one model, `fp32` and `int8`, and its test images (n, 8, 8)."""
     folder = tmp_path_factory.mktemp("exported")
     np.savez(folder / "bars.npz", images=bars(400, (8, 8)))
     dataset = load(str(folder / "bars.npz"))

@@ -1,4 +1,4 @@
-"""The flow prior maps noise to latents, its density is correct, and its exported graph computes the same."""
+"""The flow prior maps noise to latents with a correct density, and its exported graph gives the same latents."""
 
 import copy
 import math
@@ -46,7 +46,7 @@ def flow():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, bars):
-    """Return a tiny exported model of two classes with a flow prior, the flow in torch, and class fractions (2,)."""
+    """Train and export a tiny model of two classes. Returns (model, its flow in torch, class fractions (2,))."""
     folder = tmp_path_factory.mktemp("flow")
     images = bars(600, (6, 5))
     labels = (images.reshape(600, -1).mean(1) > np.median(images.reshape(600, -1).mean(1))).astype(np.int64) + 3
@@ -65,7 +65,7 @@ def exported(tmp_path_factory, bars):
 
 
 def sample(flow, classes, steps=32):
-    """Sample latents (n, 2) from a flow, integrating in `steps` steps. classes: class indices (n,)."""
+    """Sample latents (n, 2) from a flow in `steps` integration steps. classes: class index of each latent (n,)."""
     noise = torch.from_numpy(np.random.default_rng(5).standard_normal((len(classes), 2)).astype(np.float32))
     with torch.inference_mode():
         return flow.integrate(noise, torch.as_tensor(classes), steps).numpy()
@@ -77,7 +77,8 @@ def test_the_integration_error_falls_with_the_square_of_the_number_of_steps():
         (adams_bashforth(lambda x, step, n=n: x * (1 + step / n), start, n) - start * math.exp(1.5)).abs().max().item()
         for n in (16, 32, 64)
     ]
-    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)  # the integration method is of second order
+    # The integration method is of second order: with half the step size, the error is a quarter.
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
     assert errors[1] / errors[2] == pytest.approx(4, rel=0.2)
 
 
@@ -100,7 +101,8 @@ def test_a_flow_samples_a_distribution_that_no_gaussian_fits(flow):
     assert frechet_distance(samples, real.latent) < 0.02
     centres = np.stack([real.class_indices - 0.5, np.zeros(4000)], 1)
     radius = np.linalg.norm(samples - centres, axis=1)
-    assert np.median(np.abs(radius - 1)) < 0.12  # for a fitted Gaussian this is at least 0.3
+    # Median distance of the samples from their half circles; samples of a fitted Gaussian have at least 0.3.
+    assert np.median(np.abs(radius - 1)) < 0.12
     assert samples[real.class_indices == 0, 1].mean() > 0.4
     assert samples[real.class_indices == 1, 1].mean() < -0.4
 
@@ -195,7 +197,8 @@ def test_a_latent_walk_leads_from_one_sample_to_another(exported):
     assert np.abs(paths[:, [0, -1]].reshape(8, 6, 5) - model.decode(ends)).max() < 1e-4
     assert np.allclose(model.latent_walk(2, steps=5, seed=1, label=4), paths[:2], atol=1e-5)
     straight = model.decode((0.5 * (ends[::2] + ends[1::2])).astype(np.float32))
-    assert np.abs(paths[:, 2] - straight).max() > 0.01  # the middle of a walk is not the mean of its ends
+    # The image in the middle of a walk is not the one decoded from the mean of the two end latents.
+    assert np.abs(paths[:, 2] - straight).max() > 0.01
     assert model.latent_walk(3, steps=2, seed=5, dtype="uint8").dtype == np.uint8
     with pytest.raises(InputError, match="steps: found 1, expected at least 2"):
         model.latent_walk(1, steps=1)
@@ -276,7 +279,7 @@ def test_a_damaged_prior_is_rejected_wherever_the_damage_is(tmp_path, bars):
             state = priors.read(file, trained).network.state_dict()
         except InputError:
             continue
-        # The file is accepted only if the damage is in unused padding, so the weights are equal.
+        # A damaged file is read without an error only if the changed byte is unused padding, which alters no weight.
         assert all(torch.equal(value, state[name]) for name, value in expected.items())
 
 

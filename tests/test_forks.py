@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 
 def soak(*arguments):
-    """Run attack/soak.py, and return its exit code, its report and its standard error."""
+    """Run the soak test attack/soak.py, and return its exit code, its report and its standard error."""
     done = subprocess.run([sys.executable, SOAK, *arguments], capture_output=True, text=True, timeout=300)
     return done.returncode, json.loads(done.stdout), done.stderr
 

@@ -1,8 +1,8 @@
 """Every later version of aegen reads an artifact of format 2 and computes the same results from it.
 
 `frozen/format-2` is a convolutional VAE of 8x4 grey images with float16 weights, class names, and a flow prior that
-evaluates its network twice. `frozen/expected.npz` holds the results of the version of aegen that exported it. These
-files must never be changed.
+evaluates its network twice for a latent. `frozen/expected.npz` holds the results of the version of aegen that exported
+it. These files must never be changed.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 FROZEN = Path(__file__).parent / "frozen"
-PRIORS = [  # pairs of a prior and a class name
+PRIORS = [  # (prior, class name), with None for all classes
     ("standard", None),
     *((prior, label) for prior in ("diagonal", "gaussian", "gmm", "kde", "flow") for label in (None, "bright")),
 ]

@@ -1,4 +1,4 @@
-"""A graph is refused before onnxruntime opens it, unless it is a plain network of bounded size and cost."""
+"""An ONNX graph is refused before onnxruntime opens it, unless its operators are accepted and its cost is bounded."""
 
 import numpy as np
 import onnx
@@ -16,13 +16,16 @@ FLOAT = TensorProto.FLOAT
 
 
 def refused(content: bytes, words: str) -> None:
-    """Assert that the check refuses a decoder with a message that matches `words`. content: bytes of an ONNX file."""
+    """Assert that the graph check refuses a decoder with a message that matches the pattern `words`.
+
+    content: the bytes of the decoder's ONNX file.
+    """
     with pytest.raises(ArtifactError, match=words):
         check_graph(content, "decoder.onnx", SIGNATURE)
 
 
 def body(*, outputs):
-    """Make the graph of a branch of an If operator. outputs: the name of the graph's only output."""
+    """Make the graph of one branch of an If operator. outputs: name of the only output, a copy of `latent`."""
     return helper.make_graph([helper.make_node("Identity", ["latent"], [outputs])], "body", [], [
         helper.make_tensor_value_info(outputs, FLOAT, ["batch", 3])
     ])  # fmt: skip
@@ -166,7 +169,8 @@ def test_the_cost_of_a_shipped_graph_is_the_one_in_its_manifest(name):
 def field(number, content, *, wire=2, tag_bits=0) -> bytes:
     """Encode one protobuf field.
 
-    wire: the wire type. tag_bits: bits to set above the 32 bits of the tag, which some parsers ignore.
+    number: the field's number. content: an integer if the wire type is 0, bytes if it is 2. wire: the wire type.
+    tag_bits: bits to set in the tag above its 32 valid bits; some parsers ignore such bits.
     """
 
     def varint(value):
@@ -181,7 +185,7 @@ def field(number, content, *, wire=2, tag_bits=0) -> bytes:
 
 
 def with_graph_field(extra: bytes) -> bytes:
-    """Make a valid decoder, and append the encoded field `extra` to its graph."""
+    """Make the ONNX file of a valid decoder, and append the encoded protobuf field `extra` to its graph."""
     model = onnx.load_from_string(decoder(helper.make_node("Relu", ["latent"], ["x"])))
     graph = model.graph.SerializeToString() + extra
     model.ClearField("graph")
@@ -189,7 +193,7 @@ def with_graph_field(extra: bytes) -> bytes:
 
 
 def constant_node(name, *attributes: bytes) -> bytes:
-    """Encode a Constant operator as a field of a graph. name: its output. attributes: encoded attributes."""
+    """Encode a Constant operator as a protobuf field of a graph. name: its output. attributes: already encoded."""
     node = field(2, name) + field(4, b"Constant") + b"".join(field(5, attribute) for attribute in attributes)
     return field(1, node)
 
@@ -228,7 +232,7 @@ def test_bytes_that_two_readers_could_understand_differently_are_refused(extra):
 
 
 def with_value_info(*tensors) -> bytes:
-    """Make a valid decoder that declares intermediate tensors. tensors: (name, dtype, shape) each."""
+    """Make a decoder whose value_info declares tensors of its graph. tensors: (name, dtype, shape) of each."""
     model = onnx.load_from_string(decoder(helper.make_node("Relu", ["latent"], ["x"])))
     model.graph.value_info.extend(helper.make_tensor_value_info(*tensor) for tensor in tensors)
     return model.SerializeToString()
@@ -288,9 +292,9 @@ def test_noise_may_have_another_width_than_the_latent():
 
 
 def sized(*nodes, **constants) -> bytes:
-    """Make a decoder with an additional ConstantOfShape operator, whose output shape is the tensor `size`.
+    """Make a decoder that also makes a tensor with ConstantOfShape. The tensor `size` holds its shape.
 
-    nodes: operators, the last of which computes `size`. constants: their constant inputs, by name.
+    nodes: operators that compute `size` from `latent` and constants. constants: their arrays, by name.
     """
     filled = helper.make_node("ConstantOfShape", ["size"], ["filled"])
     after = helper.make_node("Relu", ["latent"], ["x"])

@@ -1,4 +1,4 @@
-"""Images are read from every supported format, and written in the format that the output name asks for."""
+"""Images are read from every supported format, and written in the format that the output's name implies."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 @pytest.fixture
 def sources(tmp_path):
-    """A folder with the same ten grey images in every format."""
+    """A folder that holds the same ten grey images in every format of SOURCES."""
     (tmp_path / "p-idx3-ubyte").write_bytes(idx_bytes(GREY))
     (tmp_path / "p-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(GREY)))
     np.save(tmp_path / "p.npy", GREY)
@@ -107,7 +107,7 @@ def test_transparent_pixels_become_black(tmp_path, mode):
 
 def test_a_photograph_is_turned_upright(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # EXIF orientation: rotated by 90 degrees
+    exif[0x0112] = 6  # EXIF orientation 6: a viewer must turn the image clockwise by 90 degrees
     Image.fromarray(GREY[0]).save(tmp_path / "turned.png", exif=exif)
     assert np.array_equal(read_images(tmp_path / "turned.png").images[0], np.rot90(GREY[0], -1))
 

@@ -1,4 +1,4 @@
-"""Every interpolation path starts and ends at the given latents, and follows its curve in between."""
+"""Every interpolation method starts and ends exactly at the given latents, and follows its own curve between them."""
 
 import aegen
 import numpy as np

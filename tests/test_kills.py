@@ -1,4 +1,7 @@
-"""Commands killed between any two changes of their files continue to the same result (short run of attack/kills.py)."""
+"""A killed training command can be resumed, and then writes the same bytes as an uninterrupted one.
+
+A short run of attack/kills.py, which kills commands between two changes of their files.
+"""
 
 import json
 import subprocess

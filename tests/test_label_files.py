@@ -1,4 +1,4 @@
-"""Label files with any usual name are read; if one cannot be used, an error or a remark names it."""
+"""Label files with any usual name are read; a label file that cannot be used is named in an error or a remark."""
 
 import gzip
 import struct

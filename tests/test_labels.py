@@ -1,4 +1,4 @@
-"""The argument `label` selects one class for all images or one for each; invalid labels raise an error."""
+"""The argument `label` selects one class for all images, or a class for each image; an invalid label is an error."""
 
 import json
 import shutil

@@ -13,7 +13,7 @@ from aegen.runtime.errors import ArtifactError, InputError
 
 @pytest.fixture
 def changed(tmp_path):
-    """`changed(change)` copies a shipped artifact, calls `change(manifest, folder)`, and returns the folder."""
+    """`changed(change)` copies a shipped model, has `change(manifest, folder)` edit it, and returns its folder."""
 
     def copy(change):
         folder = shutil.copytree(SHIPPED / "mnist-fast", tmp_path / "copy")
@@ -26,7 +26,7 @@ def changed(tmp_path):
 
 
 def rename(manifest, folder):
-    """Rename the learned prior to `map` and its file to `map.onnx`."""
+    """Rename the learned prior `flow` to `map`, and its file to `map.onnx`."""
     (folder / "prior.onnx").rename(folder / "map.onnx")
     for key in ("files", "graphs", "operators", "macs"):
         if "prior.onnx" in manifest[key]:

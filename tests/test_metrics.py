@@ -1,4 +1,4 @@
-"""Each metric gives the known value in cases where theory gives one."""
+"""In cases where theory gives the value of an evaluation metric, the metric has that value."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from aegen.evaluation.tables import number
 
 
 def normals(n, seed, d=8):
-    """Sample standard normals, float32 (n, d)."""
+    """Sample n points from the standard normal distribution, float32 (n, d)."""
     return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
 
 
 def two_classes(n, seed):
-    """Make points float64 (n, 8), half in each of two distant classes."""
+    """Make points, float64 (n, 8): two distant clusters of equal size, one for each class."""
     return normals(n, seed) + 20 * (np.arange(n) % 2)[:, None]
 
 
@@ -62,7 +62,7 @@ def test_equal_sets_have_full_precision_recall_and_coverage():
 
 def test_one_distribution_has_the_expected_coverage_and_density():
     result = support(normals(4000, 0), normals(4000, 1))
-    # A real image is not covered if its 5 nearest neighbours are all real, each with probability 0.5.
+    # A real image is covered unless its 5 nearest neighbours are all real; each of them is real with probability 0.5.
     assert result.coverage == pytest.approx(1 - 0.5**5, abs=0.01)
     assert result.density == pytest.approx(1, abs=0.05)
 

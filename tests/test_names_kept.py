@@ -1,4 +1,4 @@
-"""Images keep their file names and natural order from input to output, and several inputs are read as one set."""
+"""Outputs keep the file names and natural order (2 before 10) of input images; several inputs are read as one set."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NAMES = [f"scan{i}.png" for i in range(1, 13)]
 
 @pytest.fixture
 def scans(tmp_path):
-    """A folder of twelve images whose names sort differently in alphabetical and in natural order."""
+    """A folder of twelve images, scan1.png to scan12.png, whose natural order is not alphabetical."""
     (tmp_path / "scans").mkdir()
     for name, image in zip(NAMES, IMAGES, strict=True):
         Image.fromarray(image).save(tmp_path / "scans" / name)
@@ -55,7 +55,7 @@ def test_several_inputs_of_every_kind_are_read_as_one_set(cli, scans, tmp_path):
     archive = np.load(tmp_path / "out.npz")
     expected = aegen.load(GREY).encode(IMAGES[[1, 1, 2, 0, 1]])
     assert np.allclose(archive["latents"], expected, atol=1e-5)
-    assert archive.files == ["latents"]  # names are left out, because some images have none
+    assert archive.files == ["latents"]  # names are not stored, because images from more.npy have none
     done = cli("reconstruct", "scans/scan10.png", "scans/scan9.png", "--model", GREY, "-o", "two")
     assert sorted(file.name for file in (tmp_path / "two").iterdir()) == ["scan10.png", "scan9.png"]
 

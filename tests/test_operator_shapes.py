@@ -1,4 +1,4 @@
-"""The shape rule of every accepted operator gives the output shape that onnxruntime computes."""
+"""For every accepted operator, the graph check's shape rule gives the output shape that onnxruntime computes."""
 
 import numpy as np
 import onnxruntime
@@ -7,7 +7,7 @@ from aegen.runtime.graphs.operators import ACCEPTED, RULES
 from aegen.runtime.graphs.shapes import ROWS, Node, StaticTensor
 from onnx import TensorProto, helper, numpy_helper
 
-N = 3  # batch size of the inputs
+N = 3  # batch size of the operator inputs
 X = np.random.default_rng(0).random
 F, I, U, B = np.float32, np.int64, np.uint8, np.bool_  # noqa: E741
 
@@ -21,17 +21,17 @@ def a(*shape, dtype=F):
 
 
 def c(*values, dtype=I):
-    """Make a constant vector of these values."""
+    """Make a constant operator input: the vector of these values."""
     return ("constant", np.array(values, dtype))
 
 
 def s(value, dtype=I):
-    """Make a constant scalar."""
+    """Make a constant operator input: a scalar."""
     return ("constant", np.array(value, dtype))
 
 
 def w(*shape, dtype=F):
-    """Make a constant of random weights. shape: its shape."""
+    """Make a constant operator input of this shape: random weights."""
     return ("constant", (X(shape) * 3 + 1).astype(dtype))
 
 
@@ -127,7 +127,8 @@ CASES = [
     ("Pad", [a(5, 6), c(0, -1, 0, 0, 0, -2)], {}),
     ("Resize", [a(4, 10, 10), None, ("constant", np.array([1, 1, 0.7, 0.3], F))], {}),
 ]
-UNTESTED = {"Gelu", "GroupNormalization"}  # operators that opset 18 lacks, or defines only by other operators
+# Opset 18 lacks Gelu, and defines GroupNormalization only as a function of other operators.
+UNTESTED = {"Gelu", "GroupNormalization"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from aegen.runtime.errors import OutputError
 from PIL import Image
 
 TINY = str(Path(__file__).parent / "tiny" / "grey")
-LIMIT = 20_000  # size limit of a file, in bytes
+LIMIT = 20_000  # size in bytes above which the operating system refuses to write a file
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 
 
@@ -28,7 +28,7 @@ def limited():
 
 
 def failed(cli, *arguments):
-    """Run a command that must fail, and return its one line on standard error."""
+    """Run a command that must fail, and return the one line that it prints to standard error."""
     done = cli(*arguments)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert done.stderr.startswith("Error: ")

@@ -1,4 +1,4 @@
-"""An exported model gives the same results as torch; if the two differ, no artifact is written."""
+"""An exported model gives the same results as the network in torch; if they differ, no artifact is written."""
 
 import json
 import signal
@@ -94,7 +94,7 @@ def test_the_command_line_gives_what_torch_gives(cli, mnist, tmp_path, loss, out
         "  aegen sample --model ./run-artifact -n 64 -o grid.png",
     ]
     for line in following:
-        # One mixture component is enough here; fitting the default of 100 takes half a minute.
+        # One component of the Gaussian mixture is enough for this test; fitting the default of 100 takes half a minute.
         few = ("--components", 1) if line.split()[1] == "export" else ()
         done = cli(*line.split()[1:], *few)
         assert done.returncode == 0, done.stderr

@@ -41,7 +41,7 @@ def content(format: str) -> bytes:
 
 @pytest.fixture
 def pipe():
-    """`pipe(data)` returns the path of a pipe that gives these bytes and ends."""
+    """`pipe(data)` returns the path of a pipe from which a reader gets these bytes and then the end of the file."""
     readers = []
 
     def path_of(data: bytes) -> str:
@@ -80,7 +80,7 @@ def test_a_large_pipe_is_kept_on_disk_and_mapped(pipe):
     large = np.random.default_rng(0).random((400, 64, 64))
     stream = io.BytesIO()
     np.save(stream, large)
-    assert stream.tell() > 2**23  # more bytes than are kept in memory
+    assert stream.tell() > 2**23  # only smaller content of a pipe is kept in memory
     images = read_images(pipe(stream.getvalue())).images
     assert isinstance(images, np.memmap)
     assert np.array_equal(images, large)

@@ -1,4 +1,4 @@
-"""Every command and every line of Python in the README works as written."""
+"""Every command and every Python example in the README works as written."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The commands that train have an option for every hyperparameter of their recipes."""
+"""Every training command has an option for each hyperparameter of its recipe (a dataclass of hyperparameters)."""
 
 import dataclasses
 import re

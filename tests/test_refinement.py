@@ -1,4 +1,4 @@
-"""Refining a flow and a decoder brings samples closer to real images and leaves the encoder unchanged."""
+"""Refining a flow prior and a decoder together brings samples closer to real images; the encoder stays unchanged."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ QUICK = RefinementRecipe(
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, bars):
-    """The folder of a training run on labelled images, with a trained prior."""
+    """The folder of a training run on labelled images, which also holds a trained flow prior."""
     folder = tmp_path_factory.mktemp("refinement")
     images = bars(800, (8, 8))
     labels = (images.reshape(800, -1).mean(1) > np.median(images.reshape(800, -1).mean(1))).astype(np.int64)
@@ -106,7 +106,7 @@ def test_refined_samples_are_closer_to_real_images_for_another_classifier(refine
     assert after[0].refinement == QUICK
     dataset = load(before[0].data)
     classifier = FeatureExtractorRecipe(channels=8, features=16, epochs=10, seed=11)
-    # Refinement did not use this classifier.
+    # Samples are compared with real images by the features of a classifier that refinement did not use.
     other = LayerFeatures(train_feature_extractor(classifier, dataset.train, dataset.validation))
     labels = torch.from_numpy(dataset.train.labels)
     real = feature_moments(other, [(torch.from_numpy(dataset.train.images[:, None] / np.float32(255)), labels)])

@@ -1,4 +1,4 @@
-"""Resumed training ends with the same bytes as uninterrupted training; a run that cannot be resumed is an error."""
+"""Resumed training writes the same bytes as uninterrupted training; a run that cannot be resumed is an error."""
 
 import dataclasses
 import os
@@ -33,7 +33,7 @@ def data(tmp_path, bars):
 
 @pytest.fixture
 def aegen(tmp_path, monkeypatch, capsys):
-    """`aegen("train", ...)` runs a command in this process, in the test's folder, and returns its standard error."""
+    """`aegen("train", ...)` runs a command in this process and in `tmp_path`, and returns its standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -52,7 +52,7 @@ def resume(run, data, recipe=RECIPE):
 
 
 def interrupted(run, data, epoch):
-    """Train and interrupt the run after an epoch. Returns the folder `run`."""
+    """Train into the folder `run`, stop with an error after the given epoch, and return the folder."""
 
     def stop(reached):
         if reached.epoch == epoch:
@@ -209,7 +209,7 @@ def test_an_unfinished_training_of_a_prior_is_not_overwritten(aegen, tmp_path, d
 
 @pytest.fixture
 def refined(tmp_path, data, whole):
-    """The folder of a refined run."""
+    """The folder of a run whose decoder and prior were refined, for one step."""
     trained, dataset = checkpoint.read(whole), load(data)
     prior = priors.train_prior(trained, dataset, FlowRecipe(width=8, blocks=1, steps=2), threads=1)
     priors.save(prior, priors.beside(whole))

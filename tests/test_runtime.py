@@ -1,4 +1,4 @@
-"""Methods of a model: shapes, dtypes and ranges of results, and sharing between threads and processes."""
+"""Results of a model have the right shapes, dtypes and ranges, and threads and processes can share a model."""
 
 import copy
 import gc
@@ -174,7 +174,8 @@ def test_threads_share_a_model_and_agree(model):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_model_works_in_other_processes(model, method):
-    expected = model.sample(900, seed=9, batch_size=100)  # opens the session and starts the threads before the fork
+    # This call opens the onnxruntime session and starts the threads of the model before any process is forked.
+    expected = model.sample(900, seed=9, batch_size=100)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         for future in [pool.submit(aegen.Autoencoder.sample, model, 900, seed=9, batch_size=100) for _ in range(4)]:
             assert np.allclose(future.result(timeout=120), expected, atol=1e-5)
@@ -234,7 +235,7 @@ def test_results_that_do_not_fit_into_memory_are_an_error_before_anything_is_sam
 
 
 def _peak(tmp_path, *arguments):
-    """Run an aegen command, and return its peak memory in MB."""
+    """Run an aegen command in a new process, and return the peak memory of that process in MB."""
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
@@ -253,5 +254,6 @@ def test_memory_does_not_grow_with_the_number_of_images(method, tmp_path):
             np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.uint8, (n, 28, 28)).flush()
             given = [tmp_path / f"{n}.npy"]
         peaks.append(_peak(tmp_path, method, *given, "--model", "mnist-ae", "-o", f"{method}-{n}.npy"))
-    assert peaks[1] < peaks[0] + 40  # MB; the larger set holds 153 MB more of images
+    # In MB. The second command handles 153 MB more of images than the first, and must not hold them all in memory.
+    assert peaks[1] < peaks[0] + 40
     assert peaks[1] < 200

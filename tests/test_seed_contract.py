@@ -1,4 +1,4 @@
-"""A seed fixes an endless sequence of samples, which is the same however it is computed."""
+"""A seed fixes an endless sequence of samples, whatever the start, batch size and number of threads."""
 
 import functools
 import math
@@ -30,12 +30,12 @@ FAR = 2**40
 
 @functools.cache
 def with_settings(threads, batch_size):
-    """Load MODEL again with other settings."""
+    """Load the model MODEL once more, with this number of threads and this batch size."""
     return aegen.load(MODEL.name, threads=threads, batch_size=batch_size)
 
 
 def philox(counter, key):
-    """Compute four 64-bit words of Philox4x64-10 (Salmon et al. 2011), in Python integers."""
+    """Compute the four 64-bit words that Philox4x64-10 (Salmon et al. 2011) gives for a counter and a key."""
     mask = 2**64 - 1
     words = [counter >> 64 * i & mask for i in range(4)]
     for _ in range(10):
@@ -46,7 +46,7 @@ def philox(counter, key):
 
 
 def word(seed, stream, index):
-    """Return the 64-bit word at this index in one of the random streams of a seed."""
+    """Return the 64-bit word at an index of a random stream. stream: number of one of the streams of this seed."""
     return philox(index // 4, (seed, stream))[index % 4]
 
 
@@ -180,7 +180,7 @@ def test_latents_of_a_learned_prior_agree_to_float_rounding_at_any_start_and_bat
 
 @pytest.mark.parametrize(("name", "prior"), [*((MODEL.name, prior) for prior in PRIOR_NAMES), (LEARNED, None)])
 def test_samples_at_a_huge_start_are_computed_without_those_before(name, prior):
-    """Computing all samples from index 0 up to FAR would take far too long for a test."""
+    """If all samples before index FAR had to be computed first, this test would never end."""
     model = aegen.load(name)
     latents = model.sample_latents(3, seed=1, start=FAR, prior=prior)
     assert np.allclose(model.sample_latents(1, seed=1, start=FAR + 2, prior=prior), latents[2:], rtol=1e-5, atol=1e-5)
@@ -218,9 +218,9 @@ def test_latents_of_a_label_are_the_same_at_any_start_and_batch_size(prior):
 @pytest.mark.parametrize("label", [None, 4])
 @pytest.mark.parametrize("prior", PRIOR_NAMES)
 def test_latents_follow_the_density_of_their_prior(prior, label):
-    """Samples of a prior are on average likelier under it than under another prior (Gibbs' inequality).
+    """Samples of a prior have a higher mean log density under it than under another prior (Gibbs' inequality).
 
-    Two halves of the samples also agree on the mean of log p(z), which estimates minus the entropy.
+    The first and the second half of the samples have the same mean log density, up to the sampling error.
     """
     if prior == "standard" and label is not None:
         return

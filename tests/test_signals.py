@@ -11,9 +11,9 @@ import aegen
 import numpy as np
 import pytest
 
-STARTS = 9  # number of program starts for each signal
-MAX_DELAY = 0.4  # seconds from the start of aegen's own code to the latest signal
-# A program that reports when aegen's own code begins; until then, Python itself handles signals.
+STARTS = 9  # number of times that a command is started for each signal
+MAX_DELAY = 0.4  # seconds after the start of aegen's own code by which all signals are sent
+# Writes to a pipe when aegen's own code begins. The test waits for this, because until then Python handles signals.
 REPORTING_START = """
 import os, sys
 fd = int(sys.argv[1])
@@ -31,7 +31,7 @@ def restore_default_signals():
 
 
 def started(folder, *arguments):
-    """Start a program, and return the process when it has just reached aegen's own code."""
+    """Start an aegen command in a new process, and return the process as soon as it runs aegen's own code."""
     reader, writer = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", REPORTING_START, str(writer), "aegen", *arguments],

@@ -1,4 +1,4 @@
-"""A 16-bit image is read with the levels of its 8-bit version, in every mode, and never silently as black."""
+"""A 16-bit image of any colour type is read with the levels of its 8-bit version, and never silently as black."""
 
 import struct
 import zlib
@@ -23,7 +23,8 @@ CHUNKS = {
 def png(levels: np.ndarray, kind: int, bits: int, chunks: dict[bytes, bytes]) -> bytes:
     """Make a PNG whose colour channels all have the same levels; alpha is opaque except in the first row.
 
-    levels: integers (H, W). kind: colour type of the PNG. bits: 8 or 16. chunks: additional chunks by name.
+    levels: integers (H, W). kind: colour type of the PNG format, such as 2 for RGB. bits: bits per channel, 8 or 16.
+    chunks: content of additional PNG chunks, by chunk name.
     """
     channels = CHANNELS[kind]
     pixels = np.repeat(levels[..., None].astype(np.uint16), channels, -1)
@@ -65,7 +66,8 @@ def test_every_mode_and_chunk_gives_the_levels_of_eight_bits(tmp_path, kind, nam
 
 def test_levels_of_the_whole_range_become_their_high_byte_in_every_mode(tmp_path):
     levels = np.random.default_rng(0).integers(0, 65536, (5, 5)).astype(np.uint16)
-    levels[1] = [255, 256, 65279, 65534, 65535]  # for some of these, the high byte differs from a division by 257
+    # For some of these levels, the high byte differs from the level divided by 257 and rounded.
+    levels[1] = [255, 256, 65279, 65534, 65535]
     for kind in CHANNELS:
         (tmp_path / "16.png").write_bytes(png(levels, kind, 16, {}))
         images = read_images(tmp_path / "16.png", shape=(1, 5, 5)).images[0]

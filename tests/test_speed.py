@@ -1,4 +1,4 @@
-"""`aegen bench` compares the time of every method with that of onnxruntime alone; no test depends on the times."""
+"""`aegen bench` compares the time of every method with that of onnxruntime alone; no test depends on how fast it is."""
 
 import itertools
 import json
@@ -24,8 +24,8 @@ def test_calls_are_measured_in_turn():
     times = interleaved([lambda: order.append("a"), lambda: order.append("b")], 0)
     assert [len(seconds) for seconds in times] == [MIN_ROUNDS, MIN_ROUNDS]
     changes = sum(before != after for before, after in itertools.pairwise(order))
-    assert changes >= MIN_ROUNDS  # a and b take turns: there is a change in each round
-    assert min(order.count("a"), order.count("b")) >= 2 * MIN_ROUNDS  # an untimed call precedes each timed one
+    assert changes >= MIN_ROUNDS  # a and b alternate at least once in each round
+    assert min(order.count("a"), order.count("b")) >= 2 * MIN_ROUNDS  # each timed call follows an untimed one
 
 
 def test_the_command_prints_a_table_and_json(cli, tiny):

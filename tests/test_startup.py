@@ -1,4 +1,4 @@
-"""Networks open in background threads; the first run of a network raises any error from opening it."""
+"""Networks of a model open in background threads; if opening one fails, its first run raises the error."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def wait_for_openings():
 
 
 def network(opened):
-    """Make the decoder of a tiny artifact; opening it appends the name of the opening thread to `opened`."""
+    """Make the decoder of a tiny artifact; opening it appends the name of the opening thread to the list `opened`."""
     artifact = Artifact.open(TINY)
 
     def read():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# Folders that each folder may import. The top modules (__init__.py and __main__.py) may import runtime and cli.
+# Folders of the package that each folder may import. The modules at the top of the package are not checked.
 ALLOWED_IMPORTS = {
     "runtime": set(),
     "files": {"runtime"},
@@ -27,12 +27,12 @@ ALLOWED_IMPORTS = {
 NOT_INSTALLED = {"", "tests", "benchmarks", "examples", "findings", "docs"}
 LIBRARY = [folder for folder in ALLOWED_IMPORTS if folder != "cli"]
 HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "onnx", "onnxscript", "sklearn", "pooch", "tqdm"}
-PRIVATE_IN_LIBRARIES = {  # private names of other packages, used because no public name exists
-    "_exit",  # os: documented; ends a process at once
-    "_thread",  # Python: documented module
-    "_mmap",  # numpy.memmap: its mmap object, whose method madvise is needed
-    "_foreach_lerp_",  # torch: also used by torch's own AveragedModel
-    "_didModify",  # zipfile: set to make it write the changed list of members on closing
+PRIVATE_IN_LIBRARIES = {  # private names of other packages that may be used, because no public name exists
+    "_exit",  # os._exit is documented; it ends a process at once
+    "_thread",  # a documented module of Python
+    "_mmap",  # attribute of numpy.memmap: its mmap object, whose method madvise is needed
+    "_foreach_lerp_",  # torch._foreach_lerp_, which torch's own AveragedModel uses too
+    "_didModify",  # attribute of ZipFile: if it is set, closing writes the changed list of members
 }
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
@@ -40,7 +40,7 @@ MAX_PARAMETERS_FOR_ONE_CALLER = 5
 
 
 class Module(NamedTuple):
-    """A Python file: its path relative to the root, with slashes, its text and its syntax tree."""
+    """A Python file: its path relative to the repository's root, its text and its syntax tree."""
 
     path: str
     text: str
@@ -63,8 +63,8 @@ class Finding(NamedTuple):
 
 
 def imports_go_one_way(module: Module) -> Iterator[Finding]:
-    """A folder imports only folders that ALLOWED_IMPORTS lists for it."""
-    # A __main__.py may import every folder, because no module imports it.
+    """A folder imports only itself and the folders that ALLOWED_IMPORTS lists for it, so that no import is circular."""
+    # A __main__.py may import every folder: no module imports it, so it cannot make an import circular.
     if module.folder not in ALLOWED_IMPORTS or module.path.endswith("__main__.py"):
         return
     for line, folder in own_imports(module):
@@ -73,7 +73,7 @@ def imports_go_one_way(module: Module) -> Iterator[Finding]:
 
 
 def runtime_needs_numpy_and_onnxruntime_alone(module: Module) -> Iterator[Finding]:
-    """Modules of runtime import no installed package except numpy and onnxruntime."""
+    """Modules in the folder runtime import no installed package but numpy and onnxruntime: a model needs no other."""
     if module.folder == "runtime":
         for node in ast.walk(module.tree):
             for name in imported_libraries(node) & (HEAVY - {"numpy", "onnxruntime"} | {"click"}):
@@ -81,7 +81,7 @@ def runtime_needs_numpy_and_onnxruntime_alone(module: Module) -> Iterator[Findin
 
 
 def commands_import_late(module: Module) -> Iterator[Finding]:
-    """Modules of cli import heavy packages, and the folders train and export, only inside functions."""
+    """Modules in the folder cli import heavy packages, train and export only inside functions, to start fast."""
     if module.folder != "cli":
         return
     for node in executed_on_import(module.tree):
@@ -92,10 +92,10 @@ def commands_import_late(module: Module) -> Iterator[Finding]:
 
 
 def library_texts_name_no_flags(module: Module) -> Iterator[Finding]:
-    """No text outside cli mentions a command-line option, except within a whole command.
+    """No string outside the folder cli mentions a command-line option, because the library is also used from Python.
 
-    The command must be in backticks or on its own line. Strings without a space are not checked, because recorded
-    commands are assembled from such strings.
+    An option is allowed within a whole command that is in backticks or on its own line. Strings without a space are not
+    checked, because the commands that the library records are assembled from such strings.
     """
     if module.folder in LIBRARY:
         for line, text in texts(module):
@@ -115,7 +115,10 @@ def functions_are_short(module: Module) -> Iterator[Finding]:
 
 
 def functions_are_not_cut_in_two(module: Module) -> Iterator[Finding]:
-    """No private function with a single caller has more than MAX_PARAMETERS_FOR_ONE_CALLER parameters."""
+    """No private function with a single caller has more than MAX_PARAMETERS_FOR_ONE_CALLER parameters.
+
+    Such a function is usually the second half of a function that was cut arbitrarily because it was too long.
+    """
     uses = Counter(node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name))
     uses += Counter(node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute))
     for node in functions(module):
@@ -135,7 +138,7 @@ def files_are_short(module: Module) -> Iterator[Finding]:
 
 
 def names_say_what_things_are(module: Module) -> Iterator[Finding]:
-    """No module is called utils, and no class Base... or ...Manager."""
+    """No module is called utils, and no class Base... or ...Manager: such names do not say what the thing does."""
     if Path(module.path).stem in ("util", "utils", "helpers", "common", "misc"):
         yield Finding(module.path, 1, "a module has one subject, and its name says which")
     for node in ast.walk(module.tree):
@@ -144,7 +147,10 @@ def names_say_what_things_are(module: Module) -> Iterator[Finding]:
 
 
 def private_names_stay_in_their_module(module: Module) -> Iterator[Finding]:
-    """A name that begins with an underscore is used only in its own module, not by import, attribute or string."""
+    """A name that begins with an underscore is used only in the module that defines it.
+
+    Uses are found in imports, in attributes and in the strings given to getattr, setattr and delattr.
+    """
     own = {*defined_names(module)}
     for node in ast.walk(module.tree):
         names: list[str] = []
@@ -178,7 +184,7 @@ Rule = Callable[[Module], Iterator[Finding]]
 
 
 def findings(rule: Rule, root: Path = ROOT) -> list[Finding]:
-    """List the violations of a rule. Most rules do not apply to tests; RULES_EVERYWHERE do."""
+    """List the violations of a rule. Files in the folder tests are only checked for the rules in RULES_EVERYWHERE."""
     return [
         finding
         for module in modules(root)
@@ -189,7 +195,7 @@ def findings(rule: Rule, root: Path = ROOT) -> list[Finding]:
 
 @cache
 def modules(root: Path) -> list[Module]:
-    """Read every Python file below a folder, except in hidden and build folders."""
+    """Read every Python file below a folder, except in hidden folders and in folders called build, dist or runs."""
     found = []
     for path in sorted(root.rglob("*.py")):
         relative = path.relative_to(root)
@@ -200,7 +206,7 @@ def modules(root: Path) -> list[Module]:
 
 
 def texts(module: Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of every string except docstrings, with {} for each value in an f-string."""
+    """Yield (line, text) of every string except docstrings. In f-strings, {} stands for each inserted value."""
     nodes = [*ast.walk(module.tree)]
     skipped: set[ast.AST] = {node.value for node in nodes if isinstance(node, ast.Expr)}
     skipped |= {part for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -222,7 +228,7 @@ def is_private(name: str) -> bool:
 
 
 def defined_names(module: Module) -> Iterator[str]:
-    """Yield the functions, classes, variables and attributes of self that a module defines."""
+    """Yield the names of all functions, classes, variables and attributes of self that a module defines."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -233,7 +239,7 @@ def defined_names(module: Module) -> Iterator[str]:
 
 
 def executed_on_import(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the syntax nodes that run on import: not those in functions or under `if TYPE_CHECKING:`."""
+    """Yield the syntax nodes that run when a module is imported: all but those in functions and `if TYPE_CHECKING:`."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -245,14 +251,14 @@ def executed_on_import(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def own_imports(module: Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the folder of every import from a folder of this package."""
+    """Yield (line, folder) for every import of a module from a folder of this package."""
     for node in ast.walk(module.tree):
         for folder in imported_folders(module, node):
             yield node.lineno, folder
 
 
 def imported_folders(module: Module, node: ast.AST) -> Iterator[str]:
-    """Yield the folders of this package that a node imports, by a statement or by a string for import_module."""
+    """Yield the folders of this package that a syntax node imports: an import, or a string that names a module."""
     package = module.path.split("/")[:-1]
     names = []
     if isinstance(node, ast.ImportFrom):
@@ -267,7 +273,7 @@ def imported_folders(module: Module, node: ast.AST) -> Iterator[str]:
 
 
 def imported_libraries(node: ast.AST) -> set[str]:
-    """Return the top-level packages that an absolute import statement names."""
+    """Return the top-level packages that a syntax node imports, if it is an absolute import statement."""
     if isinstance(node, ast.Import):
         return {alias.name.partition(".")[0] for alias in node.names}
     if isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -358,7 +364,7 @@ def test_what_the_rule_allows_is_accepted(rule, path, code, tmp_path):
 
 
 def written_and_checked(rule: Rule, path: str, code: str, root: Path) -> list[Finding]:
-    """Write one file into an empty folder, and return what a rule finds there."""
+    """Write one Python file into an empty folder, and return the violations of a rule that are found there."""
     file = root / path
     file.parent.mkdir(parents=True)
     file.write_text(code)

@@ -1,4 +1,4 @@
-"""Telemetry of onnxruntime is off: using aegen writes no file in the home folder and leaves no thread running."""
+"""aegen turns telemetry of onnxruntime off: using a model writes no file in the home folder and leaves no thread."""
 
 import os
 

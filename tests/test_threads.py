@@ -1,4 +1,4 @@
-"""The default number of threads is the number of allowed CPUs, limited by Linux control groups (v1 and v2)."""
+"""The default number of threads is the number of allowed CPUs, or less if a Linux control group limits CPU time."""
 
 import pytest
 from aegen.runtime import threads
@@ -11,10 +11,10 @@ OTHER = "36 31 0:33 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n40 1
 
 @pytest.fixture
 def tree(tmp_path):
-    """`tree(groups, mounts, **limits)` writes the files in which Linux describes control groups.
+    """`tree(groups, mounts, **limits)` writes files like those in which Linux describes control groups.
 
-    groups: content of /proc/self/cgroup. mounts: content of /proc/self/mountinfo. limits: content of other files, by
-    path. Returns the root folder.
+    groups: content of /proc/self/cgroup. mounts: content of /proc/self/mountinfo. limits: content of the files with
+    CPU limits, by path. Returns the folder that stands for the root of the file system.
     """
 
     def make(groups, mounts, **limits):

@@ -1,4 +1,4 @@
-"""Training improves the loss, is reproducible, and writes files that hold only data, no code."""
+"""Training lowers the loss, is reproducible, and writes files that hold only data, no code."""
 
 import dataclasses
 import itertools
@@ -86,7 +86,7 @@ def test_widths_and_latent_dim_set_the_layers_of_the_networks():
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_different_ones(data, tmp_path):
     weights = []
     for i, recipe in enumerate([QUICK, QUICK, dataclasses.replace(QUICK, seed=1)]):
-        torch.manual_seed(i)  # training neither uses nor changes the caller's random state
+        torch.manual_seed(i)  # the caller's random state, which training must neither use nor change
         before = torch.random.get_rng_state()
         train(recipe, load(data), tmp_path / f"run{i}")
         assert torch.equal(torch.random.get_rng_state(), before)
@@ -367,10 +367,10 @@ def test_two_processes_train_one_network(tmp_path, data):
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-# In the second case, a batch has fewer images than there are processes.
+# In the second case, a batch has one image, so one of the two processes has none.
 @pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])
 def test_two_processes_compute_what_one_computes(tmp_path, bars, images, batch_size):
-    """The loss has no random part here, so splitting a batch between processes changes only rounding errors."""
+    """This loss uses no random numbers, so dividing a batch between two processes changes only rounding errors."""
     np.savez(tmp_path / "bars.npz", images=bars(images, (6, 5)))
     options = "--data bars.npz --widths 8 --latent-dim 3 --epochs 2 --batch-size"
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -412,7 +412,8 @@ def test_ctrl_c_keeps_the_last_complete_epoch(start, data, tmp_path):
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.5)  # the signal comes some epochs later, within an epoch or while its files are written
+    # Some epochs pass, so that the signal comes at any moment of an epoch, perhaps while its files are written.
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     epochs = [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Untrusted archives: only requested arrays are read, none beyond its declared size, and damage gives one error."""
+"""From an untrusted `.npz` file, only requested arrays of the declared size are read; damage raises one error."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from aegen.runtime.errors import ArtifactError, InputError
 
 
 def npy(text: str, data: bytes = b"", version=(1, 0)) -> bytes:
-    """Make the bytes of a `.npy` file whose header has this text."""
+    """Make the bytes of a `.npy` file from the text of its header and the bytes of its data."""
     width = "<H" if version[0] == 1 else "<I"
     return b"\x93NUMPY" + bytes(version) + struct.pack(width, len(text)) + text.encode("latin-1") + data
 
@@ -77,7 +77,7 @@ def test_a_header_that_describes_no_plain_array_is_one_short_error(content):
 
 
 def archive(*members, compression=zipfile.ZIP_STORED) -> io.BytesIO:
-    """Make an `.npz` file in memory. members: (name, bytes) each."""
+    """Make an `.npz` file in memory. members: (name, content) of each file in it."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as opened:
         for name, content in members:
@@ -152,7 +152,8 @@ except aegen.AegenError as error:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     grown = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True).stdout
-    assert int(grown) < 200_000  # memory growth in kB
+    # Growth of the peak memory in kB; the whole array would take about 390,000 kB.
+    assert int(grown) < 200_000
 
 
 STATISTICS = [

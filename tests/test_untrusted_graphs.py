@@ -1,4 +1,4 @@
-"""A model whose graph is hostile but has the right hash raises one AegenError."""
+"""A malicious ONNX graph raises one AegenError, even if the manifest holds its right hash."""
 
 from pathlib import Path
 
@@ -75,7 +75,8 @@ def test_latents_that_are_not_finite_are_an_error(alter):
 
 
 def test_a_graph_that_onnxruntime_refuses_raises_one_error_and_prints_nothing(alter, capfd):
-    shifted = helper.make_node("BitShift", ["latent", "latent"], ["x"], direction="LEFT")  # BitShift is for integers
+    # onnxruntime refuses this graph, because BitShift takes integers and the latent is float32.
+    shifted = helper.make_node("BitShift", ["latent", "latent"], ["x"], direction="LEFT")
     with pytest.raises(ExecutionError, match=r"decoder\.onnx: onnxruntime"):
         aegen.load(alter(DECODER, decoder(shifted))).sample(1)
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""A bad image source is refused after reading its headers only, in little memory, with a complete one-line error."""
+"""Unusable image files are refused by their headers, in little memory, with a one-line error that names them."""
 
 import gzip
 import io
@@ -17,7 +17,7 @@ from aegen.images.reading import read_images
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, ShapeError
 from PIL import Image
 
-LIMIT = 60_000_000  # bytes of memory that refusing a file may take
+LIMIT = 60_000_000  # limit on the memory that refusing a file may take, in bytes
 
 
 def idx_header(*shape: int) -> bytes:
@@ -81,7 +81,10 @@ print((peak() - before) // 1024)
 
 
 def measured(path, mode: str) -> tuple[str, int]:
-    """Read an image in a new process. Returns what it printed, and the MB of memory that reading took."""
+    """Read an image in a new process, and resize it if `mode` is "resize".
+
+    Returns the line that the process printed (shape or error), and how much its peak memory grew, in MB.
+    """
     done = subprocess.run([sys.executable, "-c", MEASURED, path, mode], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     text, memory = done.stdout.strip().splitlines()
@@ -93,14 +96,14 @@ def test_a_large_image_is_reduced_in_bounded_memory(tmp_path):
     Image.new("RGBA", (4000, 4000), (10, 200, 30, 128)).save(tmp_path / "large.png", compress_level=1)
     text, memory = measured(tmp_path / "large.png", "resize")
     assert text == "(1, 28, 28)"
-    assert memory < 1.7 * 4 * 16  # MB; the 16 million pixels alone take 4 bytes each
+    assert memory < 1.7 * 4 * 16  # MB; the RGBA image itself takes 4 bytes for each of its 16 million pixels
     text, memory = measured(tmp_path / "large.png", "refuse")
     assert "found grey images of 4000x4000 pixels" in text
     assert memory < 50
 
 
 def test_reducing_in_strips_gives_the_result_of_reducing_at_once(tmp_path):
-    # Images enlarged from few pixels are smooth, so that reducing either size gives nearly the same pixels.
+    # One image of few pixels is enlarged to two sizes. Both are smooth, so reducing them gives nearly equal pixels.
     random = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
     for name, mode in (("rgba", "RGBA"), ("rgb", "RGB"), ("grey", "L")):
         image = Image.fromarray(random).convert(mode)
@@ -114,7 +117,7 @@ def test_reducing_in_strips_gives_the_result_of_reducing_at_once(tmp_path):
 
 
 def announced(width: int, height: int) -> bytes:
-    """Make a PNG whose header declares this size but which has no pixel data."""
+    """Make the bytes of a PNG whose header declares this width and height, but which has no pixel data."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -1,4 +1,4 @@
-"""A manifest with impossible values is refused with an ArtifactError of one short line."""
+"""A model whose manifest holds impossible values is refused with an ArtifactError of one short line."""
 
 import json
 from pathlib import Path

@@ -30,7 +30,7 @@ CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class Phrase(NamedTuple):
-    """A piece of text, its file and line, and its kind: "names", "texts" or "prose"."""
+    """A text to check, with its file and line. kind: "names", "texts" or "prose", as in forbidden_words.toml."""
 
     source: str
     line: int
@@ -142,7 +142,7 @@ def test_words_are_found_everywhere_in_a_module(code):
 
 
 def module_with(phrase: str, kind: str) -> str:
-    """Make a module (Python source) whose second line has the phrase as an identifier, a string or a comment."""
+    """Make Python source code whose second line has the phrase as an identifier, string or comment, as `kind` says."""
     name = re.sub(r"\W+", "_", phrase)
     line = {
         "names": f"{name.lower()} = 1",
@@ -154,7 +154,7 @@ def module_with(phrase: str, kind: str) -> str:
 
 
 def hits(phrase: Phrase) -> Iterator[Hit]:
-    """Yield the forbidden words in a phrase."""
+    """Yield a Hit for every forbidden word in a phrase, except those within an allowed phrase."""
     kinds = {phrase.kind}
     text = phrase.text
     if phrase.kind == "names":
@@ -175,13 +175,13 @@ def hits(phrase: Phrase) -> Iterator[Hit]:
 
 
 def _holds(context: re.Pattern[str], text: str, match: re.Match[str]) -> bool:
-    """Whether a match of a forbidden word lies within an allowed phrase. context: pattern of the phrase."""
+    """Whether a forbidden word found in `text` lies within an allowed phrase. context: pattern of that phrase."""
     return any(found.start() <= match.start() and match.end() <= found.end() for found in context.finditer(text))
 
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], list[tuple[str, re.Pattern[str]]], dict]]:
-    """Compile the entries of forbidden_words.toml: (pattern, [(folder, allowed phrase)], entry) for each."""
+    """Compile each entry of forbidden_words.toml to (pattern, [(folder, pattern of an allowed phrase)], entry)."""
     compiled = []
     for entry in WORDS:
         allowed = [phrase.rpartition(": ") for phrase in entry["allowed"]]
@@ -192,18 +192,18 @@ def patterns() -> list[tuple[re.Pattern[str], list[tuple[str, re.Pattern[str]]],
 
 @cache
 def any_word() -> re.Pattern[str]:
-    """Compile one pattern for all forbidden words, so that most phrases need only one search."""
+    """Compile one pattern that matches any forbidden word. Most phrases hold none, and need only this search."""
     return _words("|".join(f"(?:{entry['pattern']})" for entry in WORDS))
 
 
 def _words(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern that matches whole words only; a space in it matches any separator."""
+    """Compile a pattern so that it matches whole words only, and its spaces match also _, - and line breaks."""
     spaced = pattern.replace(" ", r"[\s_-]+")
     return re.compile(rf"(?<![a-z0-9])(?:{spaced})(?![a-z0-9])")
 
 
 def phrases_of_folder(root: Path, folder: str) -> Iterator[Phrase]:
-    """Yield everything to check in the files of a folder and below; for ".", only files directly in the root."""
+    """Yield the phrases of all files below a folder, and of their names; for ".", of the files directly in the root."""
     for path in sorted((root / folder).iterdir() if folder == "." else (root / folder).rglob("*")):
         source = path.relative_to(root).as_posix()
         if path.name == "forbidden_words.toml" or not path.is_file() or not {*IGNORED}.isdisjoint(path.parts):
@@ -226,7 +226,7 @@ def phrases_of_folder(root: Path, folder: str) -> Iterator[Phrase]:
 
 
 def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
-    """Yield the identifiers that a module defines, its docstrings and comments, and its strings (except in tests)."""
+    """Yield a module's phrases: identifiers it defines, docstrings, comments and, unless it is a test, strings."""
     of_tests = source.startswith("tests/")
     nodes = list(ast.walk(ast.parse(code)))
     docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
@@ -234,7 +234,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
     for node in nodes:
         line = getattr(node, "lineno", 1)
         for name in _defined_names(node):
-            if name.startswith("__"):  # Python's own names, such as __enter__
+            if name.startswith("__"):  # Python's own names, such as __enter__, are not checked
                 continue
             yield Phrase(source, line, "prose" if name.startswith("test_") else "names", name)
         if isinstance(node, ast.JoinedStr):
@@ -256,7 +256,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
 
 
 def _defined_names(node: ast.AST) -> list[str]:
-    """List the identifiers that a syntax node defines, not those it only uses, which may be from another library."""
+    """List the identifiers that a syntax node defines. Those it only uses may come from another library."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]
@@ -270,7 +270,7 @@ def _defined_names(node: ast.AST) -> list[str]:
 
 
 def phrases_of_markdown(source: str, text: str) -> Iterator[Phrase]:
-    """Yield the text of a Markdown page, and the identifiers in its code blocks, without comments."""
+    """Yield the text of a Markdown page, and the identifiers in its code blocks, except in their comments."""
     yield Phrase(source, 1, "texts", text)
     for match in re.finditer(r"```.*?```|`[^`]+`", text, re.DOTALL):
         line = 1 + text.count("\n", 0, match.start())
@@ -293,7 +293,7 @@ def phrases_of_values(source: str, value: object) -> Iterator[Phrase]:
 
 
 def phrases_of_command(command: click.Command, path: str) -> Iterator[Phrase]:
-    """Yield the options and help texts of a command and, for a group, of all its commands."""
+    """Yield the options and help texts of a command and, if it is a group, of all commands in it."""
     source = f"{path} --help"
     context = click.Context(command)
     for text in (command.help, command.short_help, command.epilog):

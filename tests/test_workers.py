@@ -1,4 +1,4 @@
-"""A batch is divided among threads: results are complete and in order, and idle threads use no processor time."""
+"""When threads divide a batch, its results are complete and in order; idle threads use no processor time."""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""Training in torch: data -> networks -> objective -> loop -> checkpoint; then a learned prior, then refinement."""
+"""Training in torch: data -> networks -> objective -> training loop -> checkpoint.
+
+Afterwards, a prior of the latents can be learned, and prior and decoder can be refined together.
+"""
 
 from ..runtime.extras import require_extra
 

@@ -1,4 +1,4 @@
-"""Write and read tensors in torch's file format. Equal content gives equal bytes, and reading executes nothing."""
+"""Write and read tensors in torch's file format. Equal content gives equal bytes; reading runs no code of the file."""
 
 import hashlib
 import io
@@ -18,10 +18,10 @@ from torch import Tensor
 from ..files.atomic import write_bytes
 from ..runtime.errors import InputError
 
-State = dict[str, Any]  # nested containers of tensors, numbers and strings
+State = dict[str, Any]  # nested dictionaries and lists of tensors, numbers and strings
 DAMAGED = "another or a damaged file"
 
-# Errors that zipfile, torch's reader and its restricted unpickler raise for damaged or foreign files.
+# Errors that zipfile, torch.load and its restricted unpickler raise for damaged files and files of another format.
 READ_ERRORS = (
     zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, struct.error, EOFError, OSError,
     ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
@@ -32,23 +32,24 @@ class Stateful(Protocol):
     """An object whose state can be saved and restored: a module, an optimiser, and the like."""
 
     def state_dict(self) -> State:
-        """The state, as plain values and tensors."""
+        """Return the state of the object, as plain values and tensors."""
 
     def load_state_dict(self, state: State, /) -> object:
         """Restore a state that `state_dict` returned."""
 
 
 def write_archive(path: Path, content: State) -> None:
-    """Write tensors and values to a file atomically. Raises OutputError or OSError when it cannot be written."""
-    buffer = io.BytesIO()  # torch writes to memory, because its own file writer hides the error for a full disk
+    """Write tensors and plain values to a file, atomically. Raises OutputError or OSError if this fails."""
+    # torch writes to memory here, because its own file writer hides the error that a full disk causes.
+    buffer = io.BytesIO()
     torch.save(_canonical(content, {}), buffer)
     write_bytes(path, buffer.getvalue())
 
 
 def read_archive(file: Path, format_version: int, expected: str) -> State:
-    """Read a file that `write_archive` wrote, without executing anything.
+    """Read a file that `write_archive` wrote, without executing anything in the file.
 
-    format_version: the value that the key `format` must have. expected: the kind of file, for error messages.
+    format_version: the value that the file must have under the key `format`. expected: the kind of file, for errors.
     Raises InputError when the file is damaged or of another kind, OSError when it cannot be read.
     """
     stream = io.BytesIO(file.read_bytes())
@@ -62,7 +63,7 @@ def read_archive(file: Path, format_version: int, expected: str) -> State:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors and their names, in hexadecimal."""
+    """Return the SHA-256 hash of tensors and their names, in hexadecimal."""
     sha256 = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         sha256.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -70,19 +71,22 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def states_of(parts: Mapping[str, Stateful]) -> State:
-    """The states of several objects, by name."""
+    """Return the states of several objects, under the names of the objects."""
     return {name: part.state_dict() for name, part in parts.items()}
 
 
 def restore_states(parts: Mapping[str, Stateful], state: State) -> None:
-    """Restore the states of several objects from what `states_of` returned."""
+    """Restore the states of several objects. state: what `states_of` returned for objects of the same names."""
     for name, part in parts.items():
         part.load_state_dict(state[name])
 
 
 @contextmanager
 def restoring(subject: str, expected: str) -> Iterator[None]:
-    """Context manager: raise InputError instead of the errors that restoring a damaged or foreign state raises."""
+    """Context manager: raise InputError in place of the errors that restoring an unusable state raises.
+
+    Such a state is damaged or belongs to other objects. subject, expected: for the error message.
+    """
     try:
         yield
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -90,23 +94,24 @@ def restoring(subject: str, expected: str) -> Iterator[None]:
 
 
 def _load(stream: io.BytesIO) -> Any:
-    """The content of an archive, or None if a checksum is wrong or a member is compressed."""
-    with zipfile.ZipFile(stream) as archive:  # checksums are verified here, because torch does not verify them
+    """Read the content of an archive. Returns None if a checksum is wrong or a file in it is compressed."""
+    with zipfile.ZipFile(stream) as archive:  # verifies checksums, which torch does not
         compressed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
-        # torch writes no compressed members. They are refused, because they could expand to any size.
+        # torch compresses no file in an archive. Compressed files are refused, because they could expand to any size.
         if compressed or archive.testzip():
             return None
     stream.seek(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hide torch's warning about a foreign file; an error follows it
+        warnings.simplefilter("ignore")  # hides torch's warning about an unknown format; an error follows it
         return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _canonical(value: Any, texts: dict[str, str]) -> Any:
-    """A copy of a value in which all containers and tensors are separate objects, and equal strings are one object.
+    """Copy a value so that all containers and tensors are separate objects, and equal strings are one object.
 
-    pickle writes a repeated object as a reference. Which objects are repeated depends on whether a training was
-    resumed, so without this copy equal states would give different bytes.
+    When an object occurs twice, pickle writes a reference to its first occurrence. Which objects occur twice depends on
+    whether the training was resumed, so without this copy equal states would give different bytes. texts: all strings
+    copied so far, by their value.
     """
     if isinstance(value, Mapping):
         return {_canonical(key, texts): _canonical(item, texts) for key, item in value.items()}

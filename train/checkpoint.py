@@ -1,4 +1,4 @@
-"""Checkpoints: a network's tensors and all that is needed to use the network or resume its training."""
+"""Checkpoints: the tensors of a network, and all else that is needed to use it or to resume its training."""
 
 import dataclasses
 import math
@@ -21,15 +21,17 @@ from .objectives import Objective
 
 FORMAT = 1
 BEST, LAST = "best.pt", "last.pt"
-PIPE = "-"  # recorded instead of a path when the data came through a pipe, so it cannot be read again
+# Recorded instead of the path of the training data if they came through a pipe, from which they cannot be read again.
+PIPE = "-"
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The results of one epoch, a line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
+    """The results of one epoch, which are also a line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
 
-    reconstruction, penalty: the two parts of the validation loss; the penalty (KL in nats, or half the squared norm of
-    a latent) is not yet weighted. kl_per_dimension: a VAE's KL in nats for each latent dimension (d,), otherwise empty.
+    reconstruction, penalty: the two terms of the validation loss. penalty: before it is multiplied by its weight; KL in
+    nats for a VAE, otherwise half the squared norm of a latent. kl_per_dimension: a VAE's KL in nats for each latent
+    dimension, (d,), otherwise empty.
     active_units: number of a VAE's latent dimensions whose posterior mean has a variance above 0.01 over the validation
     images (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3), otherwise None.
     """
@@ -46,12 +48,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network after the last epoch of `history`.
+    """A network as it was after the last epoch of `history`.
 
     shape: (C, H, W) of an image. data: name or absolute path of the training data, or PIPE. facts: description of the
-    training data. state_dict: the objective's tensors; names of the network's tensors begin with `network.`. training:
+    training data. state_dict: tensors of the network, whose names begin with `network.`, and of its loss. training:
     states of optimiser and schedule, needed to resume the run. refinement: hyperparameters of the refinement, or None
-    if the run is not refined. file: name of the file that the checkpoint was read from.
+    if the run is not refined. file: name of the file from which the checkpoint was read.
     """
 
     recipe: Recipe
@@ -66,27 +68,27 @@ class Checkpoint:
 
     @property
     def epoch(self) -> int:
-        """Number of the last epoch."""
+        """Number of the epoch after which the checkpoint was made."""
         return self.history[-1].epoch
 
     @property
     def validation_loss(self) -> float:
-        """Validation loss after the last epoch, in the units of the recipe's loss."""
+        """Validation loss of this checkpoint, in the units of the recipe's loss."""
         return self.history[-1].validation_loss
 
     @property
     def sigma(self) -> float | None:
-        """Standard deviation of p(x|z) in the recipe's pixel range, learned with the gaussian loss; else None."""
+        """Learned standard deviation of p(x|z), for pixels in the recipe's range; None unless the loss is gaussian."""
         learned = self.state_dict.get("log_sigma")
         return None if learned is None else math.exp(learned.item())
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the encoder's tensors. A prior stores it to identify the encoder of its training latents."""
+        """SHA-256 hash of the encoder's tensors. A prior stores it, to identify the encoder of its training latents."""
         return digest({name: value for name, value in self.state_dict.items() if name.startswith("network.encoder.")})
 
     def check_same_data(self, dataset: Dataset) -> None:
-        """Raise InputError when a data set does not hold the images that this network was trained on."""
+        """Raise InputError unless a data set holds the images that this network was trained on, in the same order."""
         found, expected = dataset.facts, self.facts
         if (found.sha256, found.shuffled, dataset.shape) != (expected.sha256, expected.shuffled, self.shape):
             order = {True: ", shuffled", False: ""}
@@ -99,7 +101,7 @@ class Checkpoint:
             )
 
     def source(self, data: str | None) -> str:
-        """Name or path from which the training data can be read again: `data`, or the recorded one if `data` is None.
+        """Return the name or path from which to read the training data: `data`, or if it is None, the recorded one.
 
         Raises InputError when `data` is None and the recorded data came through a pipe.
         """
@@ -109,18 +111,18 @@ class Checkpoint:
         return data or self.data
 
     def check_not_refined(self) -> None:
-        """Raise InputError for a refined run, because its decoder and its prior cannot be trained again."""
+        """Raise InputError if this run is refined, because a refined decoder and prior cannot be trained further."""
         if self.refinement is not None:
             remedy = "Train a prior for that run, then refine both."
             expected = "the run it was refined from"
             raise InputError(self.file, found="a refined run", expected=expected, remedy=remedy)
 
     def network(self) -> EncoderDecoder:
-        """The trained network, ready for inference. Raises InputError when the tensors do not fit the recipe."""
+        """Return the trained network, in evaluation mode. Raises InputError if the tensors do not fit the recipe."""
         return self.objective().network.eval()
 
     def objective(self) -> Objective:
-        """The trained network with its loss. Raises InputError when the tensors do not fit the recipe."""
+        """Return the trained network with its loss. Raises InputError if the tensors do not fit the recipe."""
         objective = Objective(build(self.recipe, self.shape), self.recipe)
         try:
             objective.load_state_dict(self.state_dict)
@@ -131,7 +133,7 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint to a file, atomically."""
     plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "state_dict", "training")}
     records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts")}
     if checkpoint.refinement is not None:
@@ -141,7 +143,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint without executing anything.
+    """Read a checkpoint, without executing anything in the file.
 
     path: a checkpoint file, or a run folder, from which the checkpoint of the best epoch is read. Raises NotFoundError
     when there is no such file, InputError when it is damaged or is no checkpoint of aegen.

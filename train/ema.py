@@ -1,4 +1,4 @@
-"""Exponential moving average (EMA) of a network's weights, which usually generalises better than the last weights."""
+"""Exponential moving average (EMA) of a network's weights. It usually generalises better than the final weights."""
 
 import copy
 from typing import Any, Generic, TypeVar
@@ -10,7 +10,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class EMA(Generic[Module]):
-    """Moving average of a module's weights. `module` is a copy of that module, and holds the averaged weights."""
+    """Moving average of a module's weights. The attribute `module` is a copy with the averaged weights."""
 
     def __init__(self, module: Module, decay: float) -> None:
         self.module = copy.deepcopy(module).requires_grad_(False)
@@ -19,13 +19,13 @@ class EMA(Generic[Module]):
     def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards the weights of `module` after training step `step`, counted from 1.
 
-        The decay grows over the first steps, so that the average soon forgets the initial weights.
+        The decay starts low and grows to `self.decay`, so that the average soon forgets the initial weights.
         """
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
-        """The averaged weights, by name."""
+        """Return the averaged weights by tensor name."""
         return self.module.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""Train the feature extractor, a classifier whose features measure image similarity. It never trains a generator."""
+"""Train the feature extractor, a classifier whose features measure how similar images are.
+
+It evaluates generators, so generators are never trained with it.
+"""
 
 import math
 from collections.abc import Callable
@@ -19,8 +22,8 @@ from . import processes
 from .networks import conv_norm
 from .updates import Updates
 
-UNIT = (0.0, 1.0)  # pixel range of the classifier's input
-MIN_SIDE = 4  # pixels; an image's shorter side must be at least 4, because the network halves it twice
+UNIT = (0.0, 1.0)  # lowest and highest pixel value of the classifier's input
+MIN_SIDE = 4  # minimum height and width of an image in pixels, because the network halves both twice
 TEST_BATCH = 1000
 
 
@@ -46,8 +49,9 @@ class FeatureNetwork(nn.Module):
 
 
 def feature_layers(shape: Shape, channels: int, features: int) -> nn.Sequential:
-    """Layers from images to features, which halve the sides twice; c is `channels`.
+    """Build the layers that compute features from images. They halve height and width twice.
 
+    Shapes for 28x28 grey images, with c for `channels` and f for `features`:
     image (n, 1, 28, 28) -> (n, c, 28, 28) -> (n, 2c, 14, 14) -> (n, 4c, 7, 7) -> features (n, f)
     """
     image_channels, height, width = shape
@@ -69,11 +73,12 @@ def train_feature_extractor(
     threads: int | None = None,
     report: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> FeatureNetwork:
-    """Train a classifier on labelled images, and return it as it is after the last epoch.
+    """Train a classifier on labelled images. Returns the network of the last epoch, on the CPU, in evaluation mode.
 
-    Labels may be any integers: the classes are the labels that occur in `training`, in ascending order. report: called
-    after each epoch with its number and the accuracy on the validation images.
-    Raises InputError when the training images have no labels, or a side below MIN_SIDE.
+    Labels may be any integers: the classes are the labels that occur in `training`, in ascending order. threads: number
+    of CPU threads of torch, by default allowed_threads(). report: called after each epoch with the epoch's number, from
+    1, and the accuracy on the validation images.
+    Raises InputError when the training images have no labels, or a height or width below MIN_SIDE.
     """
     labels, shape = training.labels, training.shape
     if labels is None:
@@ -105,7 +110,7 @@ def train_feature_extractor(
 
 
 def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Generator) -> Tensor:
-    """Rotate, zoom and translate each image (n, C, H, W) at random; uncovered borders become black."""
+    """Rotate, zoom and translate each image (n, C, H, W) at random. Borders without image content are black."""
 
     def uniform(*shape: int) -> Tensor:  # random numbers of this shape in [-1, 1)
         return 2 * torch.rand(shape, generator=random) - 1
@@ -114,7 +119,7 @@ def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Genera
     angle, scale = recipe.max_rotation * uniform(n), 1 + recipe.max_zoom * uniform(n)
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     rotation = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    # affine_grid has coordinates in [-1, 1], where the side of an image is 2.
+    # max_translation is a fraction of the side, and a side is 2 long in the coordinates of affine_grid, -1 to 1.
     translation = 2 * recipe.max_translation * uniform(n, 2, 1)
     grid = functional.affine_grid(torch.cat([rotation, translation], 2), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
@@ -125,7 +130,7 @@ def classification_accuracy_score(
 ) -> float:
     """Train a classifier on generated images with their labels, and return its accuracy on real test images.
 
-    The reference value is the accuracy after training on real images.
+    Compare the result with the accuracy of a classifier that was trained on real images.
     Source: S. Ravuri, O. Vinyals, Classification Accuracy Score for Conditional Generative Models, 2019.
     """
     network = train_feature_extractor(recipe, training, training[:0], threads=threads)
@@ -134,7 +139,7 @@ def classification_accuracy_score(
 
 @torch.inference_mode()
 def accuracy(network: FeatureNetwork, images: LabelledImages) -> float:
-    """Fraction of images that the network classifies correctly; NaN if there are none."""
+    """Fraction of images that the network classifies correctly, or NaN if there are no images."""
     if not len(images):
         return math.nan
     network.eval()

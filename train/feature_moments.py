@@ -1,6 +1,6 @@
 """Moments of a classifier's features over many images: means and second moments.
 
-A moment gap is the difference between a moment of samples and the same moment of real images.
+A moment gap is a moment of generated images minus the same moment of real images.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,15 +12,17 @@ from torch.nn import functional
 
 from .feature_extractor import FeatureNetwork
 
-MIN_STD = 0.25  # smaller stds are raised to this fraction of the median std, so rare features do not dominate
+# Smaller standard deviations are raised to this fraction of the median, so that rarely active features do not dominate.
+MIN_STD = 0.25
 
 
 class LayerFeatures(nn.Module):
-    """Features of images at several depths of a classifier, from shallow to deep.
+    """Features of images at several depths of a classifier, as a list of tensors from shallow to deep.
 
-    The depths are: the flattened features after each halving of the sides; the cross entropy of the image's class; and
-    the final features, concatenated with the class as a one-hot vector. The mean cross entropy measures how clearly
-    images show their class. The products of final features and one-hot vector contain the mean features of each class.
+    First come the flattened outputs of the pooling layers, then the cross entropy between prediction and class, and
+    last the final features concatenated with the class as a one-hot vector. The mean cross entropy measures how clearly
+    images show their class. The mean product of a final feature and a one-hot element depends on the feature's mean
+    within that class, so comparing second moments compares these means too.
     """
 
     def __init__(self, classifier: FeatureNetwork) -> None:
@@ -46,10 +48,11 @@ class LayerFeatures(nn.Module):
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the features of many images at one depth.
+    """Moments of the features of many images at one depth of a classifier.
 
-    mean, std: mean and standard deviation of each feature, (f,). second: second moments of the standardised features,
-    either mean squares (f,) or means of all pairwise products (f, f); None if only means are compared.
+    mean (f,): mean of each feature. std (f,): standard deviation of each feature, at least MIN_STD times the median.
+    second: second moments of the features after standardisation with mean and std, either mean squares (f,) or means of
+    all pairwise products (f, f); None if only means are compared.
     """
 
     mean: Tensor
@@ -57,10 +60,12 @@ class Moments:
     second: Tensor | None
 
     def gaps(self, features: Tensor) -> list[Tensor]:
-        """Moments of other images' features (n, f) minus the moments in this object: means (f,), then second moments.
+        """Return the moments of other images' features (n, f) minus the moments in this object, as a list of tensors.
 
-        There are no second moments if `second` is None. Each gap is divided by sqrt(f), so that depths with many
-        features do not dominate. Its expectation is 0 if the other images have the same distribution.
+        The first tensor is the gap between the means (f,). The second is the gap between the second moments, (f,) or
+        (f, f); it is absent if `second` is None. Features are standardised with this object's mean and std. Gaps are
+        divided by sqrt(f), so that depths with many features do not dominate. The expected gap is 0 if both sets of
+        images have the same distribution.
         """
         standard = (features - self.mean) / self.std
         gaps = [standard.mean(0)]
@@ -75,10 +80,11 @@ class Moments:
 def feature_moments(
     features: LayerFeatures, batches: Iterable[tuple[Tensor, Tensor]], *, match_second_moments: bool = True
 ) -> list[Moments]:
-    """Moments at every depth, over batches of images (n, C, H, W) in [0, 1] and class indices (n,).
+    """Compute the moments of many images at every depth of a classifier, from shallow to deep.
 
-    match_second_moments: whether the moments of all depths but the deepest include mean squares. The deepest always
-    has the means of all pairwise products; the other depths have too many features for that.
+    batches: pairs of images (n, C, H, W) in [0, 1] and class indices int64 (n,). match_second_moments: whether to
+    include mean squares at all depths but the deepest. The deepest always includes the means of all pairwise products.
+    The other depths never do, because the pooling layers have too many features.
     """
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []
@@ -96,9 +102,10 @@ def feature_moments(
 
 @dataclass(frozen=True)
 class MomentTarget:
-    """A classifier, and the moments of real images at its depths, which samples should match.
+    """A classifier's features, and the moments of real images that generated images should match.
 
-    class_loss_weight: weight of the gap in mean cross entropy. The gaps at all other depths have weight 1.
+    real: the moments at each depth of `features`. class_loss_weight: factor by which the gap between mean cross
+    entropies is multiplied; gaps at other depths are not multiplied.
     """
 
     features: LayerFeatures
@@ -106,7 +113,7 @@ class MomentTarget:
     class_loss_weight: float = 0.0
 
     def gaps(self, images: Tensor, class_indices: Tensor) -> list[Tensor]:
-        """Moment gaps at every depth of images (n, C, H, W) in [0, 1] with class indices (n,)."""
+        """Return the moment gaps of all depths for images (n, C, H, W) in [0, 1] with class indices (n,)."""
         *shallow, class_loss, deepest = zip(self.real, self.features(images, class_indices), strict=True)
         gaps = [gap for moments, features in (*shallow, deepest) for gap in moments.gaps(features)]
         if self.class_loss_weight:
@@ -116,7 +123,11 @@ class MomentTarget:
 
 
 def _moments(mean: Tensor, second: Tensor, *, keep_second: bool) -> Moments:
-    """Moments from raw means (f,) and raw second moments: mean squares (f,), or means of all products (f, f)."""
+    """Build Moments from means and second moments of features that are not yet standardised.
+
+    mean: (f,). second: mean squares (f,), or means of all pairwise products (f, f). keep_second: whether the result
+    includes second moments.
+    """
     square = second.diagonal() if second.ndim == 2 else second
     std = (square - mean**2).clamp_min(0).sqrt()
     active = std[std > 0]

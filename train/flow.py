@@ -1,6 +1,7 @@
-"""The network of the flow prior: a velocity field that moves standard normal noise to the latents of real images.
+"""The network of the flow prior: a velocity field that turns standard normal noise into latents.
 
-A path x(t) starts at noise x_0 at time t = 0, follows the velocity v(x, t), and ends at a latent x_1 at t = 1.
+A path x(t) starts at noise x_0 at time t = 0, follows the velocity v(x, t), and ends at t = 1 at a normalised latent
+x_1. The flow is trained so that these latents are distributed like the latents of real images.
 """
 
 import math
@@ -15,15 +16,15 @@ from ..recipes.learned_priors import FlowRecipe
 from .prior_network import PriorNetwork, UnrolledPrior
 
 EMBEDDING_DIM = 128
-FREQUENCIES = 32  # number of sines, and of cosines, that embed time
+FREQUENCIES = 32  # time is embedded as this many sines and equally many cosines
 MAX_FREQUENCY = 100.0
 
 
 class Flow(PriorNetwork):
     """The velocity field of the flow prior, for normalised latents x, which have mean 0 and covariance I.
 
-    mean (d,): mean of the training latents. factor (d, d): lower Cholesky factor of their covariance. The latent of x
-    is z = mean + factor x.
+    mean (d,): mean of the training latents. factor (d, d): lower Cholesky factor of their covariance. A normalised
+    latent x stands for the latent z = mean + factor x.
     """
 
     def __init__(self, mean: Tensor, factor: Tensor, num_classes: int, recipe: FlowRecipe) -> None:
@@ -45,14 +46,14 @@ class Flow(PriorNetwork):
     def forward(self, x: Tensor, t: Tensor, class_indices: Tensor) -> Tensor:
         """Velocities (n, d) at points x (n, d) and times t in [0, 1], (n,) or (1,), for class indices (n,).
 
-        Without classes, all class indices are 0.
+        If there are no classes, all class indices are 0.
         """
         embedding = self.embedding(t, class_indices)
         modulations = (block.modulation(embedding) for block in self.block_list())
         return self.velocity(x, modulations)
 
     def velocity(self, x: Tensor, modulations: Iterable["Modulation"]) -> Tensor:
-        """Velocity (n, d) at points x (n, d), given one modulation for each block."""
+        """Velocities (n, d) at points x (n, d). modulations: the scale, shift and gate of each block."""
         hidden = self.input_proj(x)
         for block, modulation in zip(self.block_list(), modulations, strict=True):
             hidden = block.modulated(hidden, *modulation)
@@ -69,12 +70,12 @@ class Flow(PriorNetwork):
         return x.T
 
     def denormalise(self, x: Tensor) -> Tensor:
-        """Normalised latents x (n, d) -> latents (n, d)."""
+        """Normalised latents x (n, d) -> latents mean + factor x, (n, d)."""
         latents: Tensor = self.mean + x @ self.factor.T
         return latents
 
     def integrate(self, noise: Tensor, class_indices: Tensor, steps: int) -> Tensor:
-        """Noise (n, d) and class indices (n,) -> latents (n, d), with `steps` evaluations of the velocity."""
+        """Standard normal noise (n, d) and class indices (n,) -> latents (n, d). steps: evaluations of the velocity."""
 
         def velocity(x: Tensor, step: int) -> Tensor:  # points (n, d) -> velocities (n, d)
             t = torch.full((1,), step / steps, dtype=x.dtype, device=x.device)
@@ -85,12 +86,13 @@ class Flow(PriorNetwork):
     def log_density(self, latents: Tensor, class_indices: Tensor, steps: int = 50) -> Tensor:
         """Log density (n,) in nats of latents (n, d), given their class indices (n,).
 
-        Integrates from the latents back to noise by the midpoint method, and sums the divergence of the velocity.
+        Integrates from the latents back to noise in `steps` steps of the midpoint method, and integrates the divergence
+        of the velocity along the way.
         Source: R. Chen et al., Neural Ordinary Differential Equations, 2018, equation 8.
         """
         x = self.normalise(latents)
 
-        # One point (d,), its time (1,) and its class index () -> its velocity (d,).
+        # Velocity (d,) at one point (d,), time (1,) and class index (). vmap below applies it to all points at once.
         def velocity_of_one(point: Tensor, t: Tensor, class_index: Tensor) -> Tensor:
             return self.forward(point[None], t, class_index[None])[0]
 
@@ -106,15 +108,15 @@ class Flow(PriorNetwork):
         return density
 
     def unrolled(self, evaluations: int) -> "UnrolledFlow":
-        """The integration from noise to latents as one graph, for the export."""
+        """Return a module for export. It turns noise into latents by evaluating the velocity `evaluations` times."""
         return UnrolledFlow(self, evaluations)
 
 
 def adams_bashforth(velocity: Callable[[Tensor, int], Tensor], x_0: Tensor, steps: int) -> Tensor:
     """Integrate a velocity from x_0 (n, d) at time 0 to x_1 (n, d) at time 1, in equal steps.
 
-    velocity: a function of points (n, d) and the index of the step, from 0. The two-step Adams-Bashforth method
-    evaluates it once per step. The error is proportional to 1 / steps^2.
+    velocity: a function of points (n, d) and the step's index, from 0, that returns velocities (n, d). The two-step
+    Adams-Bashforth method evaluates it once per step. The integration error is proportional to 1 / steps^2.
     Source: E. Hairer, S. Norsett, G. Wanner, Solving Ordinary Differential Equations I, section III.1.
     """
     previous = velocity(x_0, 0)
@@ -127,7 +129,7 @@ def adams_bashforth(velocity: Callable[[Tensor, int], Tensor], x_0: Tensor, step
 
 
 class Embedding(nn.Module):
-    """Embed a time and a class together as one vector of EMBEDDING_DIM numbers."""
+    """Map a time and a class to one joint embedding of EMBEDDING_DIM numbers."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -137,7 +139,7 @@ class Embedding(nn.Module):
         self.classes = nn.Embedding(max(num_classes, 1), EMBEDDING_DIM)
 
     def forward(self, t: Tensor, class_indices: Tensor) -> Tensor:
-        """Times (1,) or (n,) in [0, 1] and class indices (n,) -> vectors (n, EMBEDDING_DIM)."""
+        """Times (1,) or (n,) in [0, 1] and class indices (n,) -> embeddings (n, EMBEDDING_DIM)."""
         frequencies = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), FREQUENCIES, device=t.device))
         angles = t[:, None] * frequencies
         waves = torch.cat([torch.cos(angles), torch.sin(angles)], 1)
@@ -145,11 +147,11 @@ class Embedding(nn.Module):
         return vector
 
 
-Modulation = tuple[Tensor, Tensor, Tensor]  # scale, shift and gate, each (n, width)
+Modulation = tuple[Tensor, Tensor, Tensor]  # a block's scale, shift and gate, each (n, width)
 
 
 class Block(nn.Module):
-    """A residual block with a scale, shift and gate that depend on time and class.
+    """A residual block whose scale, shift and gate depend on time and class.
 
     Source: W. Peebles, S. Xie, Scalable Diffusion Models with Transformers, 2023, section 3.2, adaLN-Zero.
     """
@@ -168,16 +170,17 @@ class Block(nn.Module):
         return 1 + scale, shift, gate
 
     def modulated(self, hidden: Tensor, scale: Tensor, shift: Tensor, gate: Tensor) -> Tensor:
-        """The block's output (n, width) for a hidden layer (n, width) and its modulation."""
+        """Return the block's output (n, width) for its input `hidden` (n, width), scale, shift and gate."""
         changed: Tensor = hidden + gate * self.mlp(self.norm(hidden) * scale + shift)
         return changed
 
 
 class UnrolledFlow(UnrolledPrior):
-    """The integration of a flow as one graph without loops: every evaluation of the velocity is written out.
+    """A module for export that turns noise into latents with a fixed number of evaluations of the velocity.
 
-    The times of all evaluations are fixed, so each block's modulation depends only on the class. It is stored as a
-    table with one row per class, so the graph need not compute it.
+    The exported graph has no loop, but a copy of the operators for each evaluation. The times of all evaluations are
+    fixed, so each block's scale, shift and gate depend only on the class. They are stored in tables with one row per
+    class, so that the graph need not compute them.
     """
 
     def __init__(self, flow: Flow, evaluations: int) -> None:
@@ -196,10 +199,13 @@ class UnrolledFlow(UnrolledPrior):
         self.tables = nn.ParameterList(nn.Parameter(table.contiguous(), requires_grad=False) for table in tables)
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d)."""
-        tables = iter(self.tables)  # yields scale, shift and gate of each block, evaluation by evaluation
+        """Standard normal noise (n, d) and class indices int64 (n,) -> latents (n, d).
 
-        def row_of_class(table: Tensor) -> Tensor:  # table (classes, width) -> one row per sample (n, width)
+        label: the class indices, or None if there are no classes.
+        """
+        tables = iter(self.tables)  # for each evaluation, and in it for each block: tables of scale, shift and gate
+
+        def row_of_class(table: Tensor) -> Tensor:  # table (classes, width) -> the row of each sample's class
             return table if label is None else torch.index_select(table, 0, label)
 
         def velocity(x: Tensor, step: int) -> Tensor:  # points (n, d) -> velocities (n, d)

@@ -1,7 +1,7 @@
-"""The learned prior `flow`, trained by flow matching.
+"""Train the flow prior by flow matching.
 
-The network learns the velocities of straight lines between random pairs of noise and latents. The mean velocity at each
-point and time is a field that moves the distribution of the noise to the distribution of the latents.
+Straight lines connect random pairs of noise and latents. The network learns the mean velocity of the lines at each
+point and time. This velocity field moves the distribution of the noise to the distribution of the latents.
 Source: X. Liu, C. Gong, Q. Liu, Flow Straight and Fast, 2023, equation 1; Y. Lipman et al., Flow Matching for
 Generative Modeling, 2023.
 """
@@ -28,8 +28,8 @@ from .latents import EncodedLatents, moments
 from .prior_network import Progress
 from .updates import Updates
 
-VALIDATION_INTERVAL = 500  # steps between validations
-VALIDATION_PASSES = 4  # each validation uses every held-out latent this often, with different noise
+VALIDATION_INTERVAL = 500  # training steps between validations
+VALIDATION_PASSES = 4  # a validation pairs each held-out latent with this many random noise vectors and times
 
 
 def train(
@@ -43,13 +43,15 @@ def train(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> tuple[Flow, Progress]:
-    """Train a flow from N(0, I) to latents. Returns it with the averaged weights that had the lowest held-out loss.
+    """Train a flow from N(0, I) to latents. Returns the flow and its losses.
 
-    Latents without a known class are skipped. report: called after every validation. keep: called after every
-    validation with the whole state of the training. resume: such a state, to continue from. The same recipe and latents
-    give the same flow on one machine with one number of threads, resumed or not.
-    Raises InputError when no latent has a known class, or `resume` is from another recipe; ExecutionError when the loss
-    is not finite.
+    The flow has the averaged weights of the validation with the lowest held-out loss. Latents with a class index of
+    num_classes, which stands for labels without a class, are skipped. report: called after every validation. keep:
+    called after every validation with the whole state of the training, which the caller may save. resume: a state that
+    `keep` received, to continue from. On one machine with the same number of threads, the same recipe and latents give
+    the same flow, resumed or not.
+    Raises InputError when no training or no held-out latent has a class, or when `resume` is from another recipe;
+    ExecutionError when the held-out loss is not finite.
     """
     latents, held_out = latents.of_known_classes(num_classes), held_out.of_known_classes(num_classes)
     for part, name in ((latents, "training latents"), (held_out, "held-out latents")):
@@ -86,7 +88,7 @@ def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -
 class FlowTraining:
     """A flow in training, with the optimiser, averaged weights, batches, random numbers and best weights so far.
 
-    All latents must have a known class.
+    latents, held_out: latents to train on and to validate with; all their class indices must belong to a class.
     """
 
     def __init__(self, recipe: FlowRecipe, latents: EncodedLatents, held_out: EncodedLatents, num_classes: int) -> None:
@@ -106,7 +108,7 @@ class FlowTraining:
             self.flow.trained_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self.losses: list[float] = []  # training losses since the last validation
+        self.losses: list[float] = []  # training loss of each step since the last validation
 
     @property
     def step(self) -> int:
@@ -114,7 +116,7 @@ class FlowTraining:
         return self.updates.step
 
     def update(self) -> None:
-        """Do one training step on the next batch."""
+        """Do one training step on the next batch, and update the averaged weights."""
         loss = velocity_loss(self.flow, *self.batches.next(), self.random)
         self.updates.apply(loss)
         self.ema.update(self.flow, self.step)
@@ -122,7 +124,7 @@ class FlowTraining:
 
     @torch.inference_mode()
     def validate(self) -> Progress:
-        """Measure the averaged weights on the held-out latents, and store them if they are the best so far.
+        """Compute the held-out loss of the averaged weights, and copy them to `best` if the loss is the lowest so far.
 
         Raises ExecutionError when the loss is not finite.
         """
@@ -142,11 +144,11 @@ class FlowTraining:
         return progress
 
     def is_exhausted(self) -> bool:
-        """Whether the last `patience` validations all failed to improve the held-out loss."""
+        """Whether none of the last `patience` validations improved the held-out loss."""
         return self.step - self.best_progress.step >= self.recipe.patience * VALIDATION_INTERVAL
 
     def state_dict(self) -> State:
-        """The whole state of the training. It is complete only directly after a validation."""
+        """The whole state of the training. Call it right after `validate`, because `losses` is not included."""
         return {"best_progress": dataclasses.asdict(self.best_progress), **states_of(self._parts())}
 
     def load_state_dict(self, state: State) -> None:
@@ -155,22 +157,22 @@ class FlowTraining:
         self.best_progress = Progress(**state["best_progress"])
 
     def _parts(self) -> dict[str, Stateful]:
-        """All objects with a state to save, by name."""
+        """The objects whose states are saved and restored, by attribute name."""
         names = ("flow", "ema", "best", "updates", "batches")
         return {name: getattr(self, name) for name in names}
 
 
 def velocity_loss(flow: Flow, x_1: Tensor, class_indices: Tensor, random: Generator) -> Tensor:
-    """Mean squared error of the flow's velocity, a scalar, on lines from random noise to latents.
+    """Flow-matching loss, a scalar: mean squared error of the flow's velocity on lines from random noise to latents.
 
-    x_1: normalised latents (n, d). class_indices: (n,).
+    x_1: normalised latents (n, d). class_indices: int64 (n,).
     """
     x, t, class_indices, velocity = _random_lines(x_1, class_indices, random)
     return functional.mse_loss(flow(x, t, class_indices), velocity)
 
 
 def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sample points on straight lines from noise x_0 at t = 0 to normalised latents x_1 (n, d) at t = 1.
+    """Sample points on straight lines, one on each, from noise x_0 at t = 0 to normalised latents x_1 (n, d) at t = 1.
 
     Returns the points x (n, d), times t (n,), class indices (n,) and the lines' velocities x_1 - x_0 (n, d). Half the
     times are uniform over [0, 1]; the other half are denser in the middle, where the velocity is hardest to learn (P.
@@ -186,15 +188,16 @@ def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tupl
 
 
 def _tensors(latents: EncodedLatents, flow: Flow, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Normalised latents (n, d) and their class indices (n,), on a device."""
+    """Convert latents to two tensors on a device: normalised latents (n, d) and class indices int64 (n,)."""
     latent, classes = (torch.from_numpy(part).to(device) for part in (latents.latent, latents.class_indices))
     return flow.normalise(latent), classes
 
 
 class _Batches:
-    """Endless batches of latents x (n, d) and class indices (n,). Each pass over the latents has a new random order.
+    """An endless sequence of batches of normalised latents and class indices, in a new random order in each pass.
 
-    All batches have the same size. Latents at the end of a pass that do not fill a batch are skipped.
+    x: all latents (n, d). class_indices: int64 (n,). All batches have the same size. If the last latents of a pass are
+    too few for a batch, they are skipped.
     """
 
     def __init__(self, x: Tensor, class_indices: Tensor, size: int, random: Generator) -> None:
@@ -212,7 +215,7 @@ class _Batches:
         return self.x[rows], self.class_indices[rows]
 
     def state_dict(self) -> State:
-        """Order of the latents, start of the next batch, and state of the generator, which the training uses too."""
+        """The order of the latents, the next batch's position in it, and the state of the random generator."""
         return {"order": self.order, "start": self.start, "random": self.random.get_state()}
 
     def load_state_dict(self, state: State) -> None:

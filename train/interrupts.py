@@ -1,4 +1,4 @@
-"""Protect a block of work from being interrupted half-way by a signal."""
+"""Delay signals such as Ctrl-C, so that they do not interrupt a block of work half-way."""
 
 import signal
 import threading
@@ -13,11 +13,12 @@ DEFERRED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 def uninterrupted() -> Iterator[None]:
     """Defer the signals that end a program (Ctrl-C, SIGTERM, SIGHUP) until the block has ended.
 
-    Signals that are ignored, and signals that have no Python handler, keep their effect.
+    Only signals with a Python handler are deferred. Any other signal is ignored or ends the process at once, as before.
     """
     current = {number: signal.getsignal(number) for number in DEFERRED}
     handlers = {number: handler for number, handler in current.items() if callable(handler)}
-    # Nothing to defer: no signal has a handler, or this is not the main thread, which runs all handlers.
+    # Without handlers there is nothing to defer. Python runs handlers only in the main thread, so they cannot interrupt
+    # a block in another thread.
     if threading.current_thread() is not threading.main_thread() or not handlers:
         yield
         return
@@ -27,7 +28,7 @@ def uninterrupted() -> Iterator[None]:
     def defer(number: int, frame: FrameType | None) -> None:
         if deferring:
             pending.append(number)
-        else:  # the signal came after the block, before the original handler was restored
+        else:  # the signal came after the end of the block, before its original handler was restored
             handlers[number](number, frame)
 
     try:

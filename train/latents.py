@@ -12,23 +12,24 @@ from ..runtime.pixels import to_tensor
 from .networks import EncoderDecoder
 
 BATCH = 1000
-JITTER = 1e-6  # added to each variance, as a fraction of the mean variance
-MIN_CLASS_LATENTS = 2  # labels with fewer latents form no class, because one latent has no variance
+JITTER = 1e-6  # added to the variance of each latent dimension, as a fraction of the mean variance
+MIN_CLASS_LATENTS = 2  # labels with fewer latents form no class, because a variance needs two
 
 
 @dataclass(frozen=True)
 class EncodedLatents:
     """The latents of n images, and their classes.
 
-    latent: the latents, float32 (n, d); for a VAE, the means of q(z|x). class_indices: int64 (n,), the index of each
-    label in the k label values, or k for a label that is not among them; all 0 if there are no labels.
+    latent: the latents, float32 (n, d); for a VAE, the means of q(z|x). class_indices: int64 (n,), the index
+    of each image's label in the array of k label values, or k for a label that is not in it; all 0 if there are no
+    classes.
     """
 
     latent: np.ndarray
     class_indices: np.ndarray
 
     def of_known_classes(self, num_classes: int) -> "EncodedLatents":
-        """Only the latents with a class index below num_classes; all latents if there are no classes."""
+        """Return only the latents with a class index below num_classes, or all latents if num_classes is 0."""
         known = self.class_indices < max(num_classes, 1)
         return EncodedLatents(self.latent[known], self.class_indices[known])
 
@@ -37,7 +38,7 @@ class EncodedLatents:
 def encode(network: EncoderDecoder, images: LabelledImages, values: np.ndarray, image: ImageSpec) -> EncodedLatents:
     """Encode uint8 images to latents. Raises ExecutionError when a latent is not finite.
 
-    values: the label values (k,). image: shape and pixel range of the network's input.
+    values: the label of each class, int64 (k,). image: shape and pixel range of the network's input.
     """
     parts = [images.images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     latent = np.concatenate([network.encode(torch.from_numpy(to_tensor(part, image))).numpy() for part in parts])
@@ -54,7 +55,7 @@ def moments(latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def jitter(covariance: np.ndarray) -> float:
-    """A small number to add to each variance of a covariance (d, d).
+    """Return a small number to add to the diagonal of a covariance matrix (d, d).
 
     Without it, the Cholesky factorisation would fail if a latent dimension were constant.
     """
@@ -64,16 +65,17 @@ def jitter(covariance: np.ndarray) -> float:
 def label_values(labels: np.ndarray | None) -> np.ndarray:
     """The k labels that occur at least MIN_CLASS_LATENTS times in `labels` (n,): int64 (k,), in ascending order.
 
-    Users can sample images of only these labels.
+    Each of these labels forms a class. Users can sample images of a given class.
     """
     values, counts = np.unique(np.empty(0, np.int64) if labels is None else labels, return_counts=True)
     return values[counts >= MIN_CLASS_LATENTS]
 
 
 def class_indices(labels: np.ndarray | None, count: int, values: np.ndarray) -> np.ndarray:
-    """The index of each label (n,) in the label values (k,), int64 (n,); k for a label that is not among them.
+    """Convert labels (n,) to class indices int64 (n,).
 
-    count: n. If there are no labels or no label values, all indices are 0.
+    values (k,): the label of each class, in ascending order. A label not in `values` gets the index k. count: number n
+    of images, needed if `labels` is None. If there are no labels or no values, all indices are 0.
     """
     if labels is None or not len(values):
         return np.zeros(count, np.int64)

@@ -33,7 +33,7 @@ from .updates import Updates
 
 METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
-MIN_ACTIVE_VARIANCE = 0.01  # a latent dimension is active if its posterior mean has more variance over the images
+MIN_ACTIVE_VARIANCE = 0.01  # a latent dimension is active if its posterior mean has a larger variance over images
 ADAM_STATES = ("exp_avg", "exp_avg_sq")  # names of the tensors that AdamW keeps for each parameter
 
 
@@ -49,13 +49,13 @@ def train(
 ) -> list[Epoch]:
     """Train the recipe's network, and write `best.pt`, `last.pt` and `metrics.jsonl` to the folder `run`.
 
-    data: name or path of the data set, recorded for the export. threads: number of threads of torch, by default the
-    cores allowed. resume: the checkpoint `last.pt` of an interrupted run; the result is the same as without the
-    interruption. report: called after each epoch, when its files are written. The same recipe and data give the same
-    weights on one machine with one number of threads, resumed or not. Under torchrun every process computes a part of
-    each batch, and only the first process writes files. An interrupted run keeps the files of its last complete epoch.
-    After a kill, resuming writes the files that are missing.
-    Raises OutputError when nothing is resumed and `run` is not empty, or when another process writes to it; InputError
+    data: name or path of the data set, stored in the checkpoints for the export. threads: number of CPU threads of
+    torch, by default allowed_threads(). resume: the checkpoint `last.pt` of an interrupted run, to continue it. report:
+    called after each epoch, once its files are written. On one machine with the same number of threads, the same recipe
+    and data give the same weights, resumed or not. Under torchrun every process computes a part of each batch, and only
+    the first process writes files. An interrupted run keeps the files of its last complete epoch. If a run was killed
+    before it had written all files of an epoch, resuming writes the missing ones.
+    Raises OutputError when `run` is not empty and `resume` is None, or when another process writes to `run`; InputError
     when `resume` has no training state, or another recipe or data; ExecutionError when the loss is not finite.
     """
     if resume is not None:
@@ -84,7 +84,7 @@ def train(
             history.append(epoch)
             if processes.is_first():
                 state = Checkpoint(recipe, dataset.shape, data, dataset.facts, tuple(history), objective.state_dict())
-                with uninterrupted():  # an interruption between the files would leave files of different epochs
+                with uninterrupted():  # an interruption between two writes would leave files of different epochs
                     checkpoint.save(dataclasses.replace(state, training=updates.state_dict()), run / LAST)
                     _save_derived(run, state)
                     report(epoch)
@@ -94,10 +94,10 @@ def train(
 def train_epoch(
     model: nn.Module, updates: Updates, recipe: Recipe, images: np.ndarray, shape: Shape, epoch: int
 ) -> float:
-    """Train for one pass over images, uint8 (n, H, W[, 3]). Returns the mean loss of an image.
+    """Train for one pass over images, uint8 (n, H, W[, 3]). Returns the mean loss per image.
 
-    model: the objective, as `processes.distribute` returns it. shape: (C, H, W). epoch: its number, from 1. The seed
-    and this number determine all random numbers, so a resumed run repeats them.
+    model: the objective, as `processes.distribute` returns it. shape: (C, H, W). epoch: its number, from 1. This number
+    and the recipe's seed determine all random numbers, so a resumed run repeats them.
     """
     model.train()
     order, random = _random_numbers(recipe.seed, epoch)
@@ -115,7 +115,7 @@ def train_epoch(
             inputs, targets, noise = batch_tensors(images[batch_rows], recipe, shape, random)
             with processes.precision():
                 _, _, loss = model(inputs, targets, noise, ramp)
-            # Gradients are averaged over processes, so each process weights its mean loss by its fraction of the batch.
+            # With this factor, the mean of the processes' gradients is the gradient of the mean loss over the batch.
             fraction = counted * processes.count() / len(batch)
             updates.apply(loss * fraction, (model.parameters(), recipe.clip))
             total += loss.item() * counted
@@ -126,7 +126,7 @@ def train_epoch(
 
 @dataclass(frozen=True)
 class Validation:
-    """Results over the validation images. Class Epoch describes the fields."""
+    """Mean losses on the validation images, and statistics of a VAE. `Epoch` in checkpoint.py describes the fields."""
 
     reconstruction: float
     penalty: float
@@ -136,9 +136,9 @@ class Validation:
 
 @torch.inference_mode()
 def validate(objective: Objective, recipe: Recipe, images: np.ndarray, shape: Shape) -> Validation:
-    """Compute the losses of an objective on images, uint8 (n, H, W[, 3]). shape: (C, H, W).
+    """Compute an objective's mean losses on validation images, uint8 (n, H, W[, 3]). shape: (C, H, W) of an image.
 
-    Corruption and a VAE's noise have the same seed every time, so that epochs can be compared.
+    Corruption and a VAE's noise have the same seed in every epoch, so that the losses of epochs can be compared.
     """
     objective.eval()
     random = Generator(processes.device()).manual_seed(recipe.seed)
@@ -164,7 +164,7 @@ def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Gene
     """Convert images, uint8 (n, H, W[, 3]), to the network's input, its target, and a VAE's noise.
 
     Input and target are float32 (n, C, H, W) in the recipe's pixel range; the input is corrupted if the recipe says so.
-    The noise is standard normal (n, d), or empty (n, 0) for other models.
+    The noise of a VAE is standard normal (n, d); for other models it is empty, (n, 0).
     """
     low, high = recipe.pixel_range
     clean = torch.from_numpy(to_tensor(images, ImageSpec(shape, (0.0, 1.0)))).to(random.device)
@@ -175,10 +175,10 @@ def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Gene
 
 
 def _random_numbers(seed: int, epoch: int) -> tuple[np.random.Generator, Generator]:
-    """Two random generators that depend only on the seed, the epoch's number and the process.
+    """Create two random generators that depend only on the seed, the epoch's number and the rank of the process.
 
-    The first shuffles the images and is the same in every process. The second gives corruption and a VAE's noise, and
-    differs between processes.
+    The first shuffles the images, and its numbers are the same in every process. The second generates corruption and a
+    VAE's noise, and its numbers differ between processes.
     """
     (noise_seed,) = np.random.SeedSequence([seed, epoch, processes.rank()]).generate_state(1, np.uint64)
     noise = Generator(processes.device()).manual_seed(int(noise_seed >> np.uint64(1)))
@@ -188,7 +188,7 @@ def _random_numbers(seed: int, epoch: int) -> tuple[np.random.Generator, Generat
 def _epoch(
     number: int, train_loss: float, validation: Validation, penalty_weight: float, learning_rate: float
 ) -> Epoch:
-    """Collect the results of an epoch. Raises ExecutionError when the validation loss is not finite."""
+    """Build the Epoch that holds an epoch's results. Raises ExecutionError when the validation loss is not finite."""
     loss = validation.reconstruction + penalty_weight * validation.penalty
     if not math.isfinite(loss):
         remedy = "Lower the learning rate."
@@ -204,10 +204,10 @@ def _epoch(
 
 @contextmanager
 def _run_folder(run: Path, *, resumed: bool) -> Iterator[None]:
-    """Make a run's folder, lock it against other processes, and remove the partial files of a killed run.
+    """Create a run's folder, lock it against other processes, and remove temporary files that a killed run left in it.
 
-    Under torchrun only the first process does this. Raises OutputError when the folder is not empty and nothing is
-    resumed.
+    The folder stays locked until the block ends. Under torchrun only the first process does this. resumed: whether the
+    folder may hold the files of an earlier run. Raises OutputError when it is not empty and `resumed` is False.
     """
     if not processes.is_first():
         yield
@@ -220,7 +220,8 @@ def _run_folder(run: Path, *, resumed: bool) -> Iterator[None]:
 def _save_derived(run: Path, state: Checkpoint) -> None:
     """Write `metrics.jsonl`, and `best.pt` if the last epoch is the best so far.
 
-    `last.pt` is written before them and holds the same results. So after a kill, resuming can write them again.
+    The caller writes `last.pt` first, with the same results. So if the process is killed between the files, resuming
+    can write the others again.
     """
     if state.validation_loss == min(epoch.validation_loss for epoch in state.history):
         checkpoint.save(state, run / BEST)
@@ -229,7 +230,7 @@ def _save_derived(run: Path, state: Checkpoint) -> None:
 
 
 def _check_resumable(last: Checkpoint, recipe: Recipe, dataset: Dataset) -> None:
-    """Raise InputError when a checkpoint cannot be resumed with this recipe and data set."""
+    """Raise InputError when training cannot be resumed from a checkpoint with this recipe and data set."""
     last.check_same_data(dataset)
     if last.training is None:
         remedy = "Train anew, into another folder."

@@ -1,6 +1,6 @@
-"""Moment matching: train flow and decoder until features of samples have the same moments as those of real images.
+"""Moment matching: train flow and decoder so that samples and real images have equal moments of classifier features.
 
-A moment gap is the difference between a moment of samples and the same moment of real images.
+A moment gap is a moment (mean or second moment) of the samples' features minus the same moment of the real images.
 Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, 2019, equation 5.
 """
 
@@ -22,19 +22,19 @@ from .flow_prior import velocity_loss
 from .objectives import Objective
 from .updates import Updates
 
-REPORT_INTERVAL = 250  # steps between reports
-MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # gradients with a larger norm are scaled down to it
+REPORT_INTERVAL = 250  # training steps between reports
+MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # maximum norms; larger gradients are scaled down to them
 BETAS = (0.5, 0.999)  # decay rates of Adam's two moving averages
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a refinement at a step.
+    """The losses of a refinement at a training step.
 
-    moment_gap: squared norm of the averaged moment gaps of features, in squared standard deviations, summed over depths
-    and averaged over classifiers. reconstruction_error: reconstruction error of training images, in the units of the
-    recipe's loss. flow_loss: mean squared error of the velocity on training latents. Both losses are means over the
-    steps since the last report.
+    moment_gap: squared norm of the moving averages of all moment gaps, summed over a classifier's depths and averaged
+    over classifiers; it has no unit, because features are standardised. reconstruction_error: reconstruction error of
+    training images, in the units of the recipe's loss. flow_loss: mean squared error of the flow's velocity on training
+    latents. reconstruction_error and flow_loss are means over the steps since the last report.
     """
 
     step: int
@@ -45,10 +45,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class RealImages:
-    """The real images of a refinement, with their latents, on the device of the training.
+    """The n training images used in a refinement, with their latents, on the device of the training.
 
-    latents: float32 (n, d). class_indices: int64 (n,). images: a function that takes image indices,
-    int64 (m,), and returns these images, (m, C, H, W) in the recipe's pixel range.
+    latents: float32 (n, d). class_indices: int64 (n,). images: a function that takes indices of images, int64 (m,), and
+    returns the images at these indices, float32 (m, C, H, W) in the recipe's pixel range.
     """
 
     latents: Tensor
@@ -69,9 +69,10 @@ def match_moments(
 ) -> None:
     """Train a flow and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
 
-    targets: one or several classifiers, each with the moments to match. report: called every REPORT_INTERVAL steps.
-    keep: called at the same steps with the whole state of the training. resume: such a state, to continue from. The
-    same arguments give the same weights on one machine with one number of threads, resumed or not.
+    targets: one or several classifiers, each with the moments to match. report: called every REPORT_INTERVAL steps and
+    after the last step. keep: called at the same steps with the whole state of the training, which the caller may save.
+    resume: a state that `keep` received, to continue from. On one machine with the same number of threads, the same
+    arguments give the same weights, resumed or not.
     Raises InputError when `resume` is from another recipe, ExecutionError when a loss is not finite.
     """
     matching = MomentMatching(objective, flow, recipe, real, targets)
@@ -110,7 +111,7 @@ class MomentMatching:
         trained = [*flow.trained_parameters(), *self.network.decoder.parameters()]
         optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=BETAS, fused=True)
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self.losses: list[tuple[float, float]] = []  # reconstruction errors and flow losses since the last report
+        self.losses: list[tuple[float, float]] = []  # reconstruction error and flow loss of each step
 
     @property
     def step(self) -> int:
@@ -118,7 +119,7 @@ class MomentMatching:
         return self.updates.step
 
     def update(self) -> None:
-        """Do one training step."""
+        """Do one training step on a batch of samples and a batch of real images."""
         recipe, size = self.recipe, (self.recipe.batch_size,)
         device, n = self.random.device, len(self.real.latents)
         rows = torch.randint(n, size, generator=self.random, device=device)
@@ -131,7 +132,7 @@ class MomentMatching:
         samples = self._unit(self.network.activation(sample_logits))
         gaps = [gap for target in self.targets for gap in target.gaps(samples, class_indices)]
         moment_loss = self.gap_ema.surrogate_loss(gaps)
-        # These two losses keep decoder and flow close to their state before the refinement.
+        # The reconstruction error and the flow loss keep decoder and flow close to their state before the refinement.
         reconstruction_error = self.objective.reconstruction_error(logits, self.real.images(rows))
         flow_loss = velocity_loss(self.flow, self.normalised[rows], self.real.class_indices[rows], self.random)
         loss = (
@@ -148,7 +149,7 @@ class MomentMatching:
         self.losses.append((reconstruction_error.item(), flow_loss.item()))
 
     def progress(self) -> Progress:
-        """The progress since the last report. Raises ExecutionError when a loss is not finite."""
+        """Return the losses since the last report, and clear them. Raises ExecutionError if a loss is not finite."""
         reconstruction_error, flow_loss = (sum(values) / len(values) for values in zip(*self.losses, strict=True))
         self.losses = []
         moment_gap = self.gap_ema.squared_norm() / len(self.targets)
@@ -159,7 +160,7 @@ class MomentMatching:
         return Progress(self.step, moment_gap, reconstruction_error, flow_loss)
 
     def state_dict(self) -> State:
-        """The whole state of the training. It is complete only directly after `progress`."""
+        """The whole state of the training. Call it right after `progress`, because `losses` is not included."""
         return {"random": self.random.get_state(), **states_of(self._parts())}
 
     def load_state_dict(self, state: State) -> None:
@@ -168,7 +169,7 @@ class MomentMatching:
         self.random.set_state(state["random"])
 
     def _parts(self) -> dict[str, Stateful]:
-        """All objects with a state to save, by name."""
+        """The objects whose states are saved and restored, by attribute name."""
         names = ("sampler", "ema", "updates", "gap_ema")
         return {name: getattr(self, name) for name in names}
 
@@ -179,7 +180,7 @@ class MomentMatching:
 
 
 class GapEMA:
-    """Moving averages of moment gaps. The moments of one batch are noisy, so the loss uses the averages."""
+    """Exponential moving averages of moment gaps. The gaps of one batch are noisy, so the loss uses the averages."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
@@ -187,10 +188,11 @@ class GapEMA:
         self.means: list[Tensor] = []
 
     def surrogate_loss(self, gaps: list[Tensor]) -> Tensor:
-        """Update the averages, and return a scalar loss whose gradient is that of their squared norm.
+        """Update the moving averages, and return a scalar loss, sum(2 * average * gap), to minimise the squared gaps.
 
-        gaps: moment gaps of one batch, tensors of any shape. The decay grows over the first updates, so that early gaps
-        are soon forgotten.
+        The gradient of gap^2 is 2 * gap * (gradient of gap). This loss has the average in place of the factor gap,
+        because the gap of one batch is noisy. gaps: moment gaps of one batch, tensors of any shape. The decay of the
+        averages grows over the first updates, so that early gaps are soon forgotten.
         """
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 10))

@@ -18,7 +18,8 @@ ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 class EncoderDecoder(nn.Module):
     """An encoder (images -> latents) and a decoder (latents -> logits of images).
 
-    Losses are computed from logits, which is numerically stable; `decode` adds the final activation.
+    The decoder returns logits, because the cross entropy computed from logits is numerically stable. `decode` applies
+    the final activation too. output: the activation's name in ACTIVATIONS.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, output: str) -> None:
@@ -38,7 +39,7 @@ class EncoderDecoder(nn.Module):
 
 
 class Variational(EncoderDecoder):
-    """An autoencoder whose encoder returns a diagonal Gaussian q(z|x) for each image."""
+    """A VAE: its encoder returns mean and log variance of a diagonal Gaussian q(z|x) for each image x."""
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W) -> mean and log variance of the Gaussian q(z|x), each (n, d)."""
@@ -59,9 +60,9 @@ class Architecture:
     """An encoder and a decoder that `Recipe.network` selects by name.
 
     encoder: a function that builds the encoder from a recipe, the shape (C, H, W) of an image and the number of
-    outputs. decoder: a function that builds the decoder from a recipe and the shape. side_multiple: a number that must
-    divide height and width of the images. int8: whether the networks may be exported in 8 bits. It is
-    False for convolutional networks, which 8 bits would make slower.
+    outputs. decoder: a function that builds the decoder from a recipe and the shape of an image. side_multiple: height
+    and width of the images must be divisible by this number. int8: whether the networks may be exported in 8 bits. It
+    is False for convolutional networks, because they would be slower in 8 bits.
     """
 
     encoder: Callable[[Recipe, Shape, int], nn.Module]
@@ -71,9 +72,10 @@ class Architecture:
 
 
 def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
-    """Build the recipe's networks for images of `shape` (C, H, W). Initial weights use torch's global random state.
+    """Build the recipe's networks for images of `shape` (C, H, W).
 
-    Raises ShapeError when the networks cannot take images of this shape.
+    The initial weights are random numbers from torch's global generator.
+    Raises ShapeError when the height or width of the images does not suit the networks.
     """
     architecture, (_, height, width) = ARCHITECTURES[recipe.network], shape
     if height % architecture.side_multiple or width % architecture.side_multiple:
@@ -87,25 +89,28 @@ def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
 
 
 def mlp_encoder(shape: Shape, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Fully connected encoder, here for two hidden layers of 256 and 64 units.
+    """Build a fully connected encoder.
 
-    image (n, 1, 28, 28) -> (n, 784) -> (n, 256) -> (n, 64) -> latent (n, d)
+    Shapes for 28x28 grey images and hidden layers of 256 and 64 units:
+    image (n, 1, 28, 28) -> (n, 784) -> (n, 256) -> (n, 64) -> (n, outputs)
     """
     return nn.Sequential(nn.Flatten(), *dense(math.prod(shape), *widths, outputs))
 
 
 def mlp_decoder(latent_dim: int, widths: tuple[int, ...], shape: Shape) -> nn.Sequential:
-    """Fully connected decoder, here for two hidden layers of 64 and 256 units. It returns logits of images.
+    """Build a fully connected decoder, which returns logits of images.
 
+    Shapes for 28x28 grey images and hidden layers of 64 and 256 units:
     latent (n, d) -> (n, 64) -> (n, 256) -> (n, 784) -> (n, 1, 28, 28)
     """
     return nn.Sequential(*dense(latent_dim, *widths, math.prod(shape)), nn.Unflatten(1, shape))
 
 
 def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
-    """Convolutional encoder, which halves the sides of images twice; c is `channels`.
+    """Build a convolutional encoder, which halves height and width of the images twice.
 
-    image (n, 1, 28, 28) -> (n, c, 14, 14) -> (n, 2c, 7, 7) -> latent (n, d)
+    Shapes for 28x28 grey images, with c for `channels`:
+    image (n, 1, 28, 28) -> (n, c, 14, 14) -> (n, 2c, 7, 7) -> (n, outputs)
     """
     image_channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
     return nn.Sequential(
@@ -116,8 +121,9 @@ def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
 
 
 def conv_decoder(latent_dim: int, channels: int, shape: Shape) -> nn.Sequential:
-    """Convolutional decoder, which doubles the sides twice and returns logits of images; c is `channels`.
+    """Build a convolutional decoder, which doubles height and width twice and returns logits of images.
 
+    Shapes for 28x28 grey images, with c for `channels`:
     latent (n, d) -> (n, 2c, 7, 7) -> (n, c, 14, 14) -> (n, 1, 28, 28)
     """
     image_channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
@@ -143,7 +149,7 @@ ARCHITECTURES = {
 
 
 def dense(*sizes: int) -> list[nn.Module]:
-    """Linear layers from each size to the next, with ReLUs between them: (n, sizes[0]) -> (n, sizes[-1])."""
+    """Build linear layers from each size to the next, with ReLUs between them: (n, sizes[0]) -> (n, sizes[-1])."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -151,23 +157,24 @@ def dense(*sizes: int) -> list[nn.Module]:
 
 
 def downsample(inputs: int, outputs: int) -> nn.Sequential:
-    """Halve the sides: (n, inputs, 2h, 2w) -> (n, outputs, h, w).
+    """Build layers that halve height and width: (n, inputs, 2h, 2w) -> (n, outputs, h, w).
 
-    The pixels of each 2x2 block become channels, so no pixel is skipped.
+    The pixels of each 2x2 block become channels before the convolution, so that no pixel is skipped.
     """
     return nn.Sequential(nn.PixelUnshuffle(2), *conv_norm(4 * inputs, outputs), nn.ReLU())
 
 
 def upsample(inputs: int, outputs: int) -> nn.Sequential:
-    """Double the sides: (n, inputs, h, w) -> (n, outputs, 2h, 2w).
+    """Build layers that double height and width: (n, inputs, h, w) -> (n, outputs, 2h, 2w).
 
-    Channels become 2x2 blocks of pixels. A transposed convolution would leave checkerboard patterns.
+    After the convolution, groups of four channels become 2x2 blocks of pixels. A transposed convolution is not used,
+    because it would leave checkerboard patterns.
     """
     return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
 
 
 class Residual(nn.Module):
-    """Residual block relu(x + change(x))."""
+    """Residual block relu(x + change(x)). change: a module that keeps the shape of x."""
 
     def __init__(self, change: nn.Module) -> None:
         super().__init__()
@@ -179,13 +186,13 @@ class Residual(nn.Module):
 
 
 def residual(channels: int) -> Residual:
-    """Residual block of two convolutions: (n, channels, h, w) -> the same shape."""
+    """Build a residual block of two convolutions: (n, channels, h, w) -> (n, channels, h, w)."""
     return Residual(nn.Sequential(*conv_norm(channels, channels), nn.ReLU(), *conv_norm(channels, channels)))
 
 
 def conv_norm(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    """A 3x3 convolution and its batch norm: (n, inputs, h, w) -> (n, outputs, h, w).
+    """Build a 3x3 convolution and its batch norm: (n, inputs, h, w) -> (n, outputs, h, w).
 
-    onnxruntime merges the norm into the convolution, so it costs nothing after training.
+    onnxruntime merges the batch norm into the convolution, so the batch norm takes no time after training.
     """
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)

@@ -1,4 +1,4 @@
-"""Training losses: sums over pixels and latent dimensions, means over the batch."""
+"""Training losses of autoencoders. A loss is summed over pixels or latent dimensions, and averaged over the batch."""
 
 import math
 
@@ -11,9 +11,10 @@ from .networks import EncoderDecoder, Variational
 
 
 class Objective(nn.Module):
-    """A network with the recipe's loss.
+    """A network together with the loss that its recipe selects.
 
-    It is a torch module, because the gaussian loss has a parameter of its own: log sigma, one number for all pixels.
+    It is a torch module, because the loss "gaussian" has a trainable parameter: the log of the standard deviation
+    sigma, one number for all pixels.
     """
 
     def __init__(self, network: EncoderDecoder, recipe: Recipe) -> None:
@@ -28,11 +29,13 @@ class Objective(nn.Module):
     def forward(
         self, images: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction error, penalty (KL in nats, or half a squared norm) and loss, as three scalars.
+        """Return reconstruction error, penalty and total loss, as three scalars.
 
+        The penalty is the KL in nats for a VAE, and half the squared norm of the latents for other models. The total
+        loss is the reconstruction error plus the weighted penalty.
         images: the input (n, C, H, W), which may be corrupted. target: the images to reconstruct. Both are in the
         recipe's pixel range. noise: standard normal (n, d), for a VAE's z = mean + std * noise; other models ignore it.
-        ramp: a factor in [0, 1] for the penalty's weight.
+        ramp: factor in [0, 1] by which the penalty's weight is multiplied.
         """
         if isinstance(self.network, Variational):
             mean, logvar = self.network.posterior(images)
@@ -61,13 +64,14 @@ class Objective(nn.Module):
 def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
     """Binary cross entropy in nats of images (n, C, H, W) in [0, 1]; a pixel is the probability of white.
 
-    It is computed from logits for numerical stability. The minimum for a grey pixel is the pixel's entropy, not 0.
+    It is computed from logits for numerical stability. Even a perfect reconstruction of a grey pixel has a loss above
+    0: the pixel's entropy.
     """
     return functional.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
 
 
 def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
-    """Sum of squared differences of images (n, C, H, W), averaged over the batch."""
+    """Sum of squared differences between reconstructions and images, both (n, C, H, W), averaged over the batch."""
     return torch.sum((reconstructions - images) ** 2) / len(images)
 
 

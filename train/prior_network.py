@@ -1,4 +1,4 @@
-"""The interface of every learned prior.
+"""The interface that every learned prior implements.
 
 The module `train/NAME_prior.py` of a learned prior NAME has two functions, which `train/priors.py` calls:
 
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 class Progress:
     """The losses of a learned prior at a validation, as means over latents and latent dimensions.
 
-    train_loss: mean since the last validation. held_out_loss: on held-out latents, with the weights that training
-    would return.
+    step: number of training steps so far. train_loss: mean training loss since the last validation. held_out_loss: loss
+    on held-out latents, with the weights that training returns if this validation is the best.
     """
 
     step: int
@@ -26,7 +26,7 @@ class Progress:
 
 
 class UnrolledPrior(nn.Module):
-    """A learned prior as one graph without control flow, for the export. The number of evaluations is fixed."""
+    """A learned prior as a module for export, without control flow. It evaluates its network `evaluations` times."""
 
     network: "PriorNetwork"
     evaluations: int
@@ -43,15 +43,15 @@ class PriorNetwork(nn.Module):
     """A network that maps standard normal noise to latents."""
 
     latent_dim: int
-    num_classes: int  # 0 if there are no classes
+    num_classes: int  # number of image classes, or 0 if images have no classes
 
     def log_density(self, latents: Tensor, class_indices: Tensor) -> Tensor | None:
         """Log density (n,) in nats of latents (n, d) given their class indices (n,), or None if it cannot be computed.
 
-        Without classes, all class indices are 0.
+        If there are no classes, all class indices are 0.
         """
         return None
 
     @abstractmethod
     def unrolled(self, evaluations: int) -> UnrolledPrior:
-        """The prior as one graph from noise to latents, with a fixed number of evaluations."""
+        """Return a module for export. It turns noise into latents by evaluating this network `evaluations` times."""

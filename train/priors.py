@@ -1,6 +1,7 @@
-"""The learned prior of a run, which is trained on the run's latents and stored beside its checkpoint.
+"""Train, save and read the learned prior of a run. It is trained on latents of the run's training images.
 
-recipes/learned_priors.py lists the learned priors. prior_network.py describes their interface.
+The prior is stored in the folder of the run's checkpoint. recipes/learned_priors.py lists the kinds of learned priors,
+and prior_network.py describes their interface.
 """
 
 import dataclasses
@@ -30,9 +31,9 @@ TRAINING_SUFFIX = "-training.pt"
 class LearnedPrior:
     """A trained prior.
 
-    encoder_fingerprint: SHA-256 of the encoder of its training latents. label_values: the label of each class (k,).
-    step, loss: training step and held-out mean squared error of the best validation. origin: fingerprint of the prior
-    before refinement, or empty if this prior is not refined.
+    encoder_fingerprint: SHA-256 of the encoder that computed the training latents. label_values: the label of each
+    class (k,). step, loss: training step and held-out mean squared error of the best validation. origin: for a refined
+    prior, the fingerprint of the prior before refinement; otherwise empty.
     """
 
     recipe: LearnedPriorRecipe
@@ -50,7 +51,7 @@ class LearnedPrior:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the network's tensors."""
+        """SHA-256 of the tensors of the prior's network."""
         return digest(self.network.state_dict())
 
 
@@ -64,10 +65,10 @@ def train_prior(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> LearnedPrior:
-    """Train a learned prior on the latents of the images that a network was trained on.
+    """Train a learned prior on the latents of the images that the checkpoint's network was trained on.
 
     resume, report, keep: see `train` in flow_prior.py. Raises InputError when `dataset` is not the network's training
-    data, the run is refined, or `resume` does not fit the recipe and the latents.
+    data, the checkpoint is already refined, or `resume` does not fit the recipe and the latents.
     """
     checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
@@ -81,30 +82,36 @@ def train_prior(
 
 
 def beside(run: Path) -> Path:
-    """The path of a run's prior, given the run's folder or a checkpoint; `prior.pt` is the prior of the best epoch."""
+    """Return the path of the prior that belongs to a run's folder or to a checkpoint file, given as `run`.
+
+    The path is `prior.pt` for a folder and for its `best.pt`, and `NAME-prior.pt` for a checkpoint `NAME.pt`.
+    """
     if run.is_dir():
         return run / PRIOR
     return run.with_name(PRIOR if run.name == BEST else f"{run.stem}-{PRIOR}")
 
 
 def training_beside(run: Path) -> Path:
-    """The path of the file for the state of a prior's unfinished training, given the run's folder or a checkpoint."""
+    """Return the path of the file that stores the state of a prior's unfinished training.
+
+    run: the run's folder, or a checkpoint file.
+    """
     target = beside(run)
     return target.with_name(f"{target.stem}{TRAINING_SUFFIX}")
 
 
 def save(prior: LearnedPrior, path: Path) -> None:
-    """Write a learned prior atomically."""
+    """Write a learned prior to a file atomically."""
     names = ("encoder_fingerprint", "label_values", "step", "loss", "origin")
     facts = {name: getattr(prior, name) for name in names}
     write_archive(path, {**_header(prior.recipe), **facts, "network": prior.network.state_dict()})
 
 
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
-    """Read a learned prior without executing anything.
+    """Read a learned prior from a file. Nothing in the file is executed, so it may be untrusted.
 
     Raises NotFoundError when there is no such file; InputError when it is damaged, or when the prior was trained on
-    latents of another encoder than the checkpoint's.
+    latents of an encoder other than the checkpoint's.
     """
     expected = "a prior written by `aegen train-prior`"
     content = read_of_run(path, checkpoint, expected, "Run `aegen train-prior`.")
@@ -125,7 +132,7 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
 
 
 def save_training(state: State, recipe: Hyperparameters, checkpoint: Checkpoint, path: Path, origin: str = "") -> None:
-    """Write the state of an unfinished training atomically.
+    """Write the state of an unfinished training of a prior, or of a refinement, to a file atomically.
 
     origin: for a refinement, the fingerprint of the prior that is being refined.
     """
@@ -144,7 +151,7 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[LearnedPriorRecip
 
 
 def training_state(content: State, path: Path, expected: str) -> State:
-    """Get the training state from the content of a file. Raises InputError when the content has none."""
+    """Get the training state from the content of the file `path`. Raises InputError when the content has none."""
     state = content.get("training")
     if not isinstance(state, dict):
         raise InputError(str(path), found=DAMAGED, expected=expected)
@@ -159,10 +166,10 @@ def read_of_run(
     *,
     recipes: Mapping[str, type[Hyperparameters]] = LEARNED_PRIORS,
 ) -> State:
-    """Read a file that belongs to a checkpoint's encoder, and decode its recipe.
+    """Read a file that this module has written for a checkpoint's encoder, and convert its recipe to a recipe object.
 
-    expected, remedy: what the file should be and what the user can do, for error messages. recipes: the recipe
-    classes that are allowed, by stage.
+    expected, remedy: for error messages, what the file should be and what the user can do. recipes: the allowed recipe
+    classes, by the name of the stage that the file holds.
     Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another encoder.
     """
     if not path.is_file():
@@ -185,5 +192,5 @@ def _header(recipe: Hyperparameters) -> State:
 
 
 def _module(name: str) -> Any:
-    """The module that implements a learned prior."""
+    """The module that implements the learned prior `name`, such as flow_prior.py for `flow`."""
     return import_module(f".{name}_prior", __package__)

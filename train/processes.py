@@ -17,17 +17,17 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Index of this process among those that train together, from 0."""
+    """Index of this process, from 0, among the processes that train together."""
     return int(os.environ.get("RANK", "0"))
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files and messages."""
+    """Whether this is the first process, the only one that writes files and messages."""
     return rank() == 0
 
 
 def device() -> torch.device:
-    """The GPU of this process, or the CPU."""
+    """The GPU of this process, or the CPU if there is no GPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
@@ -35,9 +35,10 @@ def device() -> torch.device:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global random numbers, on the CPU and on this process's GPU, within the block; 0 <= seed < 2^63.
+    """Seed torch's global random generators, of the CPU and of this process's GPU, until the `with` block ends.
 
-    The previous random states are restored afterwards. torch.manual_seed is not used: it would reseed the other GPUs.
+    Then the previous random states are restored. 0 <= seed < 2^63. torch.manual_seed is not used, because it would
+    reseed the other GPUs too.
     """
     current = device()
     on_gpu = current.type == "cuda"
@@ -49,14 +50,14 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def precision() -> contextlib.AbstractContextManager[object]:
-    """Context manager for the precision of matrix products: bfloat16 on a GPU, float32 on a CPU."""
+    """Return a context manager that sets the precision of matrix products: bfloat16 on a GPU, float32 on a CPU."""
     if torch.cuda.is_available():
         return torch.autocast("cuda", torch.bfloat16)
     return contextlib.nullcontext()
 
 
 def distribute(module: nn.Module) -> nn.Module:
-    """Wrap a module so that its gradients are averaged over all processes; unchanged if there is only one process."""
+    """Wrap a module so that its gradients are averaged over all processes. A single process gets the module itself."""
     if count() == 1:
         return module
     _join()
@@ -64,17 +65,17 @@ def distribute(module: nn.Module) -> nn.Module:
 
 
 def rows_of_process(rows: np.ndarray) -> tuple[np.ndarray, int]:
-    """Select the rows of a batch (n,), n >= 1, that this process computes. Returns the rows and their number.
+    """Select the images of a batch that this process computes. Returns their indices, and how many of them count.
 
-    If a batch has fewer rows than there are processes, each process without a row gets the batch's first row and
-    the number 0. So all processes take the same number of steps, and no row counts twice.
+    rows: indices of the batch's images, (n,), n >= 1. If there are fewer images than processes, each process without an
+    image gets the first image and the count 0. So all processes do the same number of steps, and no image counts twice.
     """
     assigned = rows[rank() :: count()]
     return (assigned, len(assigned)) if len(assigned) else (rows[:1], 0)
 
 
 def total(value: float) -> float:
-    """The sum of a number over all processes."""
+    """Return the sum of `value` over all processes."""
     if count() == 1:
         return value
     tensor = torch.tensor([value], dtype=torch.float64, device=device() if torch.cuda.is_available() else "cpu")
@@ -86,6 +87,6 @@ def _join() -> None:
     """Join the group of processes that torchrun has started."""
     if not distributed.is_initialized():
         if torch.cuda.is_available():
-            torch.cuda.set_device(device())  # NCCL uses the current device, by default the first GPU in every process
+            torch.cuda.set_device(device())  # otherwise NCCL would use the first GPU in every process
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(distributed.destroy_process_group)

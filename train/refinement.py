@@ -1,9 +1,10 @@
 """Refinement: train the flow and the decoder of a run further, on their own samples. The encoder stays fixed.
 
-In training a decoder sees only latents of real images. It averages over details that a latent does not determine, so
-samples are a little too smooth; and it may decode latents between those of real images badly. The flow learns its
-velocity everywhere, but sampling integrates it in only a few steps. Moment matching trains both under the conditions
-of sampling.
+An autoencoder's training shows the decoder only latents of real images. The decoder averages over details that a
+latent does not determine, so samples are a little too smooth. It may also decode other latents badly. Sampling
+integrates the flow's velocity in only a few steps, which adds errors that the flow's training does not see. Refinement
+reduces these faults: it generates samples as sampling does, and trains flow and decoder by moment matching
+(moment_matching.py).
 """
 
 import copy
@@ -53,12 +54,12 @@ def refine(
 ) -> tuple[Checkpoint, LearnedPrior]:
     """Refine a run's checkpoint and its flow prior, and return both.
 
-    Classifiers are trained on the training images first. The feature extractor is not used, because it measures the
-    result. Images with a label too rare to form a class are not used either.
+    First, the classifiers for moment matching are trained on the training images. The feature extractor is not used for
+    moment matching, because it evaluates the result. Images whose label is too rare to form a class are skipped.
     note: called with a message when the training of a classifier begins. resume, report, keep: see `match_moments`.
-    The same checkpoint, prior, data and recipe give the same run on one machine with one number of threads.
-    Raises InputError when `dataset` is not the network's training data or has no labels, the prior is no flow, or the
-    checkpoint is already refined.
+    On one machine with the same number of threads, the same checkpoint, prior, data and recipe give the same result.
+    Raises InputError when `dataset` is not the network's training data or has no labels, the prior is not a flow, or
+    the checkpoint is already refined.
     """
     checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
@@ -92,7 +93,7 @@ def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tu
 
 
 def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> bool:
-    """Whether two files exist and hold the result of refining this checkpoint and prior.
+    """Whether `file` and `prior_file` exist and hold the result of refining this checkpoint and prior.
 
     Raises InputError when one of them is damaged or belongs to another run or prior.
     """
@@ -105,7 +106,7 @@ def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: Lear
 
 
 def _of_known_classes(images: LabelledImages) -> LabelledImages:
-    """The images with a label frequent enough to form a class. Their labels become class indices."""
+    """Return the images whose label is frequent enough to form a class. Their labels are replaced by class indices."""
     values = label_values(images.labels)
     classes = class_indices(images.labels, len(images), values)
     known = classes < max(len(values), 1)
@@ -113,7 +114,7 @@ def _of_known_classes(images: LabelledImages) -> LabelledImages:
 
 
 def _trainable(flow: Flow) -> Flow:
-    """A copy of a flow with trainable parameters. The flow that training returns has frozen parameters."""
+    """Return a copy of a flow with trainable parameters. The parameters of the flow itself may be frozen."""
     flow = copy.deepcopy(flow)
     for parameter in flow.trained_parameters():
         parameter.requires_grad_(True)
@@ -123,7 +124,7 @@ def _trainable(flow: Flow) -> Flow:
 def _real_images(
     checkpoint: Checkpoint, labelled: LabelledImages, num_classes: int, device: torch.device
 ) -> RealImages:
-    """The training images with their latents and class indices, on a device."""
+    """Return images with their latents and class indices, on a device. The labels of `labelled` are class indices."""
     image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
     encoded = encode(checkpoint.network(), labelled, np.arange(num_classes), image)
     latents, classes = (torch.from_numpy(part).to(device) for part in (encoded.latent, encoded.class_indices))
@@ -135,7 +136,8 @@ def _moment_target(
 ) -> MomentTarget:
     """Train a classifier for a refinement, and measure the moments of the real images.
 
-    number: number of the classifier, from 1, which changes its seed. classes: class indices of the images (n,).
+    number: number of the classifier, from 1. It is added to the recipe's seed, so that each classifier has its own
+    seed. labelled: n images with class indices as labels. classes: the same class indices on the device, int64 (n,).
     """
     size = FeatureExtractorRecipe(epochs=recipe.classifier_epochs, seed=recipe.seed + number, **CLASSIFIER_SIZE)
     classifier = train_feature_extractor(size, labelled, labelled[:0], threads=threads)
@@ -151,5 +153,5 @@ def _moment_target(
 
 
 def _tensor(labelled: LabelledImages, rows: Tensor, image: ImageSpec) -> Tensor:
-    """Images at the indices `rows` int64 (m,), as float32 (m, C, H, W) on the device of `rows`."""
+    """Return the images at the indices `rows`, int64 (m,), as float32 (m, C, H, W) on the device of `rows`."""
     return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], image)).to(rows.device)

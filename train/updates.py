@@ -14,7 +14,8 @@ from .schedule import warm_cosine
 class Updates:
     """An optimiser and its learning-rate schedule, which step together.
 
-    warmup: fraction of the `steps` in which the learning rate rises to its peak, the optimiser's learning rate.
+    The optimiser's initial learning rate is the peak of the schedule. steps: number of updates in the whole training.
+    warmup: fraction of the updates in which the learning rate rises to the peak.
     """
 
     def __init__(self, optimiser: Optimizer, warmup: float, steps: int) -> None:
@@ -34,7 +35,8 @@ class Updates:
     def apply(self, loss: Tensor, *clipped: tuple[Iterable[Tensor], float]) -> None:
         """Update the weights by the gradient of a scalar loss.
 
-        clipped: pairs of parameters and a maximum norm. If the norm of their gradient is larger, it is scaled down.
+        clipped: pairs of parameters and a maximum norm. A gradient of the parameters with a larger norm is scaled down
+        to that norm.
         """
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -1,5 +1,6 @@
-"""A reader and checker of ONNX files. It works without the package onnx, and accepts only plain networks of low cost.
+"""Read and check ONNX files without the package onnx. Only plain networks whose cost is limited are accepted.
 
-`protobuf` reads the wire format and `messages` the contents of a file. `arithmetic` and `layouts` hold the shape rules
-of operators. `operators` lists the operators that are exported and accepted. `check` compares a file with its manifest.
+`protobuf` decodes the Protocol Buffers wire format, and `messages` decodes the ONNX messages in it. `arithmetic` and
+`layouts` hold shape rules, which compute the shapes of an operator's outputs from its inputs. `operators` lists the
+operators that are exported and accepted. `check` compares a file with its manifest, and defines "plain network".
 """

@@ -1,5 +1,6 @@
-"""Shape rules and costs of ONNX operators that compute: elementwise ones, products, convolutions and pooling.
+"""Shape rules and costs of elementwise ONNX operators, matrix products, convolutions and pooling.
 
+A shape rule computes the shapes of an operator's outputs from its inputs.
 Source: the operator specification at https://onnx.ai/onnx/operators
 """
 
@@ -22,11 +23,11 @@ from .shapes import (
 
 INTEGER_OPERATORS = {"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.floordiv}
 INT64 = 7  # ONNX's number for the dtype int64
-KERNEL_INPUT = {"QLinearConv": 3}  # index of the input that is the kernel; 1 for other operators
+KERNEL_INPUT = {"QLinearConv": 3}  # operator -> index of its kernel input; the kernel of other convolutions is input 1
 
 
 def macs(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
-    """The multiply-accumulates of one operator; 0 if its work is proportional to the size of its output."""
+    """The multiply-accumulates of a matrix product, convolution, Einsum or pooling; 0 for any other operator."""
     size = math.prod(outputs[0].shape) if outputs else 0
     if node.op in ("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm"):
         shape = required(inputs, 0).shape
@@ -45,7 +46,7 @@ def macs(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
 def workspace(node: Node, inputs: Inputs, outputs: list[StaticTensor]) -> int:
     """The number of temporary values that an operator needs besides its outputs.
 
-    Some convolutions are computed as a product of matrices, one of which is temporary.
+    Some kinds of convolution are computed as a matrix product, which needs a temporary matrix (im2col or col2im).
     """
     if node.op not in ("ConvTranspose", "ConvInteger", "QLinearConv"):
         return 0
@@ -71,28 +72,28 @@ def dropout(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def cast(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Cast. Constant integers stay known when they are cast to int64."""
+    """Shape rule of Cast. If the input is a constant of integers, a cast to int64 keeps its known values."""
     tensor = required(inputs, 0)
     keeps = node.get("to") == INT64 and tensor.values is not None and all(isinstance(v, int) for v in tensor.values)
     return [tensor if keeps else StaticTensor(tensor.shape)]
 
 
 def normalization(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of batch, group, instance and layer normalization in inference: one output of the input's shape."""
+    """Shape rule of batch, group, instance and layer normalization in inference: the output has the input's shape."""
     if node.get("training_mode", 0) or len(node.outputs) > 1:
         raise UnknownSizeError("training mode")
     return [StaticTensor(required(inputs, 0).shape)]
 
 
 def broadcast(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of elementwise operators with several inputs. Constant integers, such as sizes, are computed."""
+    """Shape rule of elementwise operators with several inputs. For constant integers, the values are computed too."""
     present = [tensor for tensor in inputs if tensor is not None]
     shape = broadcast_shapes([tensor.shape for tensor in present])
     return [StaticTensor(shape, _integer_values(node.op, present))]
 
 
 def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None:
-    """The results of integer arithmetic on two constants, scalars or lists of equal length; None if unknown."""
+    """The values of `op` on two constant integer tensors, scalars or of equal length; None if they are not known."""
     if len(inputs) != 2 or op not in INTEGER_OPERATORS:
         return None
     a, b = (tensor.values or [] for tensor in inputs)
@@ -100,19 +101,20 @@ def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None
     a, b = (values * n if len(values) == 1 else values for values in (a, b))
     if not n or len(a) != len(b) or not all(isinstance(value, int) for value in (*a, *b)):
         return None
-    # If a subtrahend or divisor grew with the batch, the result would shrink as the batch grows.
+    # If a subtrahend or divisor grows with the batch, the result shrinks as the batch grows. It counts as unknown.
     if op in ("Sub", "Div") and any(abs(y) >= HALF_ROWS for y in b):
         return None
     if op == "Div" and min(*a, *(y - 1 for y in b)) < 0:
         return None
     values = [INTEGER_OPERATORS[op](x, y) for x, y in zip(a, b, strict=True)]
-    # Accept 64-bit integers, and sizes that grow with the batch, which are at least HALF_ROWS. Further products could
-    # raise a value between these ranges above HALF_ROWS, and a value below them would shrink as the batch grows.
+    # Known results are 64-bit integers, and sizes that grow with the batch (at least HALF_ROWS). A value between these
+    # ranges counts as unknown, because further products could raise it above HALF_ROWS, as if it grew with the
+    # batch. A value below both ranges counts as unknown, because it shrinks as the batch grows.
     return None if any(value <= -MAX_CONSTANT or MAX_CONSTANT <= value < HALF_ROWS for value in values) else values
 
 
 def matmul(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of matrix products, the same as that of numpy.matmul."""
+    """Shape rule of matrix products. Shapes are combined as in numpy.matmul."""
     second = 3 if node.op == "QLinearMatMul" else 1
     a, b = required(inputs, 0).shape, required(inputs, second).shape
     left, right = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
@@ -132,13 +134,13 @@ def gemm(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def einsum(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Einsum without an ellipsis. A letter stands for axes of the same size wherever it occurs."""
+    """Shape rule of Einsum without an ellipsis. Axes with the same letter in the equation must have equal sizes."""
     sizes, result = _letter_sizes(node, inputs)
     return [StaticTensor(tuple(sizes[letter] for letter in result))]
 
 
 def _letter_sizes(node: Node, inputs: Inputs) -> tuple[dict[str, int], str]:
-    """The size of the axes that each letter of an Einsum equation stands for, and the letters of the result."""
+    """The axis size for each letter of an Einsum equation, and the letters of the output's axes in order."""
     terms, arrow, result = node.get("equation", b"").decode("ascii").replace(" ", "").partition("->")
     letters = terms.split(",")
     sizes: dict[str, int] = {}
@@ -155,7 +157,10 @@ def _letter_sizes(node: Node, inputs: Inputs) -> tuple[dict[str, int], str]:
 
 
 def conv(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of convolutions, also transposed ones: (n, channels, *sides) -> (n, filters, *new sides)."""
+    """Shape rule of convolutions and transposed convolutions: (n, channels, *sides) -> (n, filters, *new sides).
+
+    The sides are the sizes of the spatial axes, such as height and width.
+    """
     weight = _kernel(node, inputs)
     rows, channels, *sides = required(inputs, 0).shape
     kernel = list(weight[2:])
@@ -180,28 +185,28 @@ def conv(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def _kernel(node: Node, inputs: Inputs) -> tuple[int, ...]:
-    """The shape of a convolution's kernel: (filters, channels / groups, *sizes).
+    """The shape of a convolution's kernel: (filters, channels / groups, *kernel sides).
 
-    The kernel of a transposed convolution has the shape (channels, filters / groups, *sizes).
+    The kernel of a transposed convolution has the shape (channels, filters / groups, *kernel sides).
     """
     return required(inputs, KERNEL_INPUT.get(node.op, 1)).shape
 
 
 def pool(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of pooling over windows. MaxPool's optional second output, the indices, has the shape of the first."""
+    """Shape rule of pooling over windows. MaxPool's optional output of indices has the shape of its main output."""
     rows, channels, *sides = required(inputs, 0).shape
     shape = (rows, channels, *_window_counts(node, sides, list(node.get("kernel_shape", []))))
     return [StaticTensor(shape)] * max(1, len(node.outputs))
 
 
 def global_pool(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of pooling each whole channel to one value."""
+    """Shape rule of global pooling, which reduces each channel of an image to one value."""
     shape = required(inputs, 0).shape
     return [StaticTensor((*shape[:2], *[1] * (len(shape) - 2)))]
 
 
 def _window_settings(node: Node, num_sides: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
-    """The stride, dilation and padding (before, after) of a convolution or pooling along each side."""
+    """The strides, dilations and paddings (before, after) of a convolution or pooling, one per spatial axis."""
     strides, dilations = (list(map(positive, node.get(name, [1] * num_sides))) for name in ("strides", "dilations"))
     pads = node.get("pads", [0] * 2 * num_sides)
     if len(pads) != 2 * num_sides or min(pads, default=0) < 0:
@@ -210,7 +215,7 @@ def _window_settings(node: Node, num_sides: int) -> tuple[list[int], list[int], 
 
 
 def _window_counts(node: Node, sides: list[int], kernel: list[int]) -> list[int]:
-    """The number of positions of the window along each side."""
+    """The number of positions of a sliding window along each spatial axis, which is the size of the output there."""
     strides, dilations, pads = _window_settings(node, len(sides))
     auto = node.get("auto_pad", b"NOTSET")
     counts = []
@@ -226,7 +231,8 @@ def _window_counts(node: Node, sides: list[int], kernel: list[int]) -> list[int]
 def grid_sample(node: Node, inputs: Inputs) -> list[StaticTensor]:
     """Shape rule of GridSample, which samples images (n, channels, *sides) at the points of a grid.
 
-    The grid has the shape (n, *new sides, number of sides), the output (n, channels, *new sides).
+    The sides are the sizes of the spatial axes. The grid has the shape (n, *new sides, number of spatial axes), and the
+    output has the shape (n, channels, *new sides).
     """
     images, grid = required(inputs, 0).shape, required(inputs, 1).shape
     if len(grid) != len(images) or grid[0] != images[0]:

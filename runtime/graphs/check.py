@@ -1,8 +1,8 @@
-"""Check an ONNX file against its manifest, and refuse it if it is more than a plain network of low cost.
+"""Check that an ONNX file is a plain network of limited cost that matches its manifest; refuse it otherwise.
 
-An accepted graph has no external data, no control flow, no random operators and no functions of its own; its inputs and
-outputs are those of the manifest; and its cost for one row of the batch is limited. All this is checked before
-onnxruntime reads the file.
+A plain network has no external data, no control flow, no random operators, and defines no functions. Its inputs and
+outputs must be those that the manifest lists, and its cost for one row of the batch must not exceed MAX_VALUES and
+MAX_MACS. All this is checked before onnxruntime reads the file.
 """
 
 import math
@@ -18,16 +18,16 @@ from .protobuf import fields
 from .shapes import MAX_AXES, ROWS, Node, Shape, StaticTensor, UnknownSizeError, per_row, shape_text
 
 MAX_NODES = 10_000
-MAX_VALUES = 1 << 25  # values that all operators compute for one row of the batch: 134 MB of float32
-MAX_MACS = 1 << 33  # multiply-accumulates for one row of the batch: some tenths of a second
+MAX_VALUES = 1 << 25  # limit on the values that all operators compute for one row of the batch; 134 MB of float32
+MAX_MACS = 1 << 33  # limit on the multiply-accumulates for one row of the batch; they take tenths of a second
 
 
 @dataclass(frozen=True)
 class Cost:
     """The cost of one run of a graph.
 
-    values: number of values that all operators compute for each row of the batch. fixed: number of further values in a
-    run, which does not depend on the batch size. macs: multiply-accumulates for each row of the batch.
+    values: how many values all operators together compute for each row of the batch. fixed: how many values a run
+    computes in addition, whatever the batch size is. macs: multiply-accumulates for each row of the batch.
     """
 
     values: int
@@ -39,7 +39,8 @@ def check_graph(data: bytes, where: str, expected: Graph) -> Cost:
     """Check that an ONNX file is a plain network with the inputs and outputs of `expected`, and return its cost.
 
     where: the file's name, for error messages. Raises ArtifactError that names what was found: external data, an
-    operator that is not accepted, other inputs or outputs, or sizes that exceed a limit or cannot be determined.
+    operator that is not accepted, inputs or outputs that differ from `expected`, or sizes that exceed a limit or cannot
+    be determined.
     """
     try:
         return _check(data, expected)
@@ -48,7 +49,7 @@ def check_graph(data: bytes, where: str, expected: Graph) -> Cost:
 
 
 def operators_of(data: bytes) -> frozenset[str]:
-    """The names of the operators in an ONNX file. Raises ArtifactError if it is no readable ONNX file."""
+    """The names of the operators in an ONNX file. Raises ArtifactError if it is not a readable ONNX file."""
     return frozenset(node.op for node in nodes(data, fields(data, *graph_span(data), GRAPH)))
 
 
@@ -56,7 +57,7 @@ def _check(data: bytes, expected: Graph) -> Cost:
     messages = fields(data, *graph_span(data), GRAPH)
     tensors: dict[str, StaticTensor] = {}
     dtypes: dict[str, str] = {}
-    # Declared tensors, by field number: inputs, outputs and intermediate tensors.
+    # Fields 11, 12 and 13 of a graph's message declare its inputs, its outputs and its intermediate tensors.
     declared: dict[int, list[Tensor]] = {11: [], 12: [], 13: []}
     for number, _, start, end in messages:
         if number == 5:
@@ -85,7 +86,11 @@ def _check(data: bytes, expected: Graph) -> Cost:
 
 
 def _walk(operators: Iterator[Node], tensors: dict[str, StaticTensor]) -> Cost:
-    """Add the outputs of all operators to `tensors`, and return the sum of the operators' costs."""
+    """Add the outputs of all operators to `tensors`, and return the sum of the operators' costs.
+
+    tensors: what is known of each tensor, by name; at first it has the graph's inputs and initializers only. Raises
+    ArtifactError if the graph is invalid or the costs for one row of the batch exceed a limit.
+    """
     values = fixed = row_macs = fixed_macs = largest = 0
     largest_text = ""
     for count, node in enumerate(operators, 1):
@@ -112,9 +117,10 @@ def _walk(operators: Iterator[Node], tensors: dict[str, StaticTensor]) -> Cost:
 
 
 def _check_inputs_exist(node: Node, tensors: dict[str, StaticTensor]) -> None:
-    """Raise ArtifactError if an operator's input is not in `tensors`, the inputs and results so far.
+    """Raise ArtifactError if an operator's input is not in `tensors`.
 
-    An input with an empty name is an optional input that is left out.
+    tensors: the graph's inputs and initializers, and the outputs of all earlier operators. An input with an empty name
+    is an optional input that is left out.
     """
     missing = [name for name in node.inputs if name and name not in tensors]
     if missing:
@@ -122,7 +128,10 @@ def _check_inputs_exist(node: Node, tensors: dict[str, StaticTensor]) -> None:
 
 
 def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor]:
-    """The outputs of an operator, computed by its shape rule. Raises ArtifactError if the rule cannot be applied."""
+    """What is known of an operator's outputs before a run, computed by its shape rule.
+
+    Raises ArtifactError if the operator has no shape rule or the rule cannot be applied.
+    """
     rule = RULES.get(node.op)
     if rule is None:
         kind = "control flow" if node.op in CONTROL_FLOW else "random" if node.op in RANDOM else "unknown"
@@ -141,7 +150,7 @@ def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor
 
 
 def _add_result(node: Node, name: str, result: StaticTensor, tensors: dict[str, StaticTensor]) -> int:
-    """Add one output of an operator to `tensors`, and return how many values the output has."""
+    """Add the output `name` of an operator to `tensors`, and return how many values it has."""
     if name in tensors:
         raise ArtifactError(f"{node.op}: output", found=f"{name} again", expected="a name of its own")
     if len(result.shape) > MAX_AXES:
@@ -154,9 +163,10 @@ def _add_result(node: Node, name: str, result: StaticTensor, tensors: dict[str, 
 
 
 def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor], dtypes: dict[str, str]) -> None:
-    """Raise ArtifactError for `value_info` entries that contradict a tensor, name no tensor, or repeat a name.
+    """Check the graph's declarations of intermediate tensors, its `value_info` entries.
 
-    dtypes: the dtypes of the initializers, by name.
+    tensors: all tensors of the graph, by name. dtypes: the dtypes of the initializers, by name. Raises ArtifactError if
+    a declaration contradicts the tensor of its name, names no tensor, or has the name of an earlier declaration.
     """
     names: set[str] = set()
     for tensor in declared:
@@ -171,7 +181,7 @@ def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor]
 
 
 def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Whether a graph declares exactly the tensors of the manifest, by name, with equal dtypes and fitting shapes."""
+    """Whether the declared inputs or outputs match those of the manifest: equal names and dtypes, fitting shapes."""
     declared = {tensor.name: tensor for tensor in found}
     if len(found) != len(wanted) or set(declared) != {tensor.name for tensor in wanted}:
         return False
@@ -182,12 +192,12 @@ def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
 
 
 def _has_sizes(declared: Sequence[int | str], shape: Sequence[int | str]) -> bool:
-    """Whether a declared shape fits `shape`: as many axes, and equal sizes where the declared size is a number."""
+    """Whether a declared shape fits `shape`: equally many axes of equal sizes. A named axis fits any size."""
     if len(declared) != len(shape):
         return False
     return not any(isinstance(size, int) and size != other for size, other in zip(declared, shape, strict=True))
 
 
 def _with_rows(shape: Sequence[int | str]) -> Shape:
-    """A shape of the manifest with ROWS as the size of its free axis, the batch."""
+    """A shape from the manifest, with ROWS (which stands for the batch size) as the size of each named axis."""
     return tuple(ROWS if isinstance(size, str) else size for size in shape)

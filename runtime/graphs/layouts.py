@@ -1,5 +1,6 @@
-"""Shape rules of ONNX operators that move, cut, join or reduce axes; `arithmetic` has the other rules.
+"""Shape rules of ONNX operators that move, cut, join or reduce axes.
 
+A shape rule computes the shapes of an operator's outputs from its inputs. `arithmetic` has the other operators' rules.
 Source: the operator specification at https://onnx.ai/onnx/operators
 """
 
@@ -27,7 +28,7 @@ MAX_SCALE = 1 << 12  # the largest factor by which Resize may multiply a side
 
 
 def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of sums, means and other reductions over axes, which are kept with size 1 or removed."""
+    """Shape rule of sums, means and other reductions. The reduced axes are kept with size 1 or removed."""
     shape = required(inputs, 0).shape
     axes = node.get("axes")
     if axes is None and is_present(inputs, 1):
@@ -39,7 +40,7 @@ def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def arg_reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of ArgMax and ArgMin along one axis, which is kept with size 1 or removed."""
+    """Shape rule of ArgMax and ArgMin along one axis. This axis is kept with size 1 or removed."""
     shape = required(inputs, 0).shape
     axis = axis_index(node.get("axis", 0), len(shape))
     return [StaticTensor(_reduced_shape(shape, {axis}, keep=bool(node.get("keepdims", 1))))]
@@ -53,7 +54,11 @@ def _reduced_shape(shape: Shape, axes: set[int], *, keep: bool) -> Shape:
 
 
 def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Reshape. A size of 0 copies that of the input's axis; one -1 stands for the size that remains."""
+    """Shape rule of Reshape to a constant shape.
+
+    A requested size of 0 means the size of the input's axis at this index. One requested size may be -1; it is computed
+    so that the number of values stays equal.
+    """
     tensor, requested = required(inputs, 0), constant_ints(inputs, 1)
     if node.get("allowzero") and 0 in requested:
         raise UnknownSizeError("an empty tensor")
@@ -66,7 +71,7 @@ def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def flatten(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Flatten: the axes before `axis` become one axis, and the others a second one."""
+    """Shape rule of Flatten: the axes before `axis` are merged into one axis, and the other axes into a second one."""
     shape = required(inputs, 0).shape
     axis = node.get("axis", 1)
     axis = axis if axis == len(shape) else axis_index(axis, len(shape))
@@ -97,7 +102,7 @@ def unsqueeze(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def transpose(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Transpose: axes in another order."""
+    """Shape rule of Transpose: reorder the axes."""
     shape = required(inputs, 0).shape
     order = node.get("perm", list(range(len(shape)))[::-1])
     if sorted(order) != list(range(len(shape))):
@@ -106,7 +111,7 @@ def transpose(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def concat(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Concat along one axis."""
+    """Shape rule of Concat, which joins tensors along one axis."""
     tensors = [required(inputs, index) for index in range(len(inputs))]
     shape = list(tensors[0].shape)
     axis = axis_index(node.get("axis"), len(shape))
@@ -120,7 +125,7 @@ def concat(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def split(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Split along one axis, into equal parts or parts of constant sizes."""
+    """Shape rule of Split along one axis, into outputs of equal size (the last may be smaller) or of constant sizes."""
     shape = required(inputs, 0).shape
     axis, count = axis_index(node.get("axis", 0), len(shape)), len(node.outputs)
     if is_present(inputs, 1):
@@ -134,7 +139,7 @@ def split(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Slice. As in Python, start and end may lie outside the axis."""
+    """Shape rule of Slice. As in Python, the start and end of a slice may exceed the size of the axis."""
     tensor, starts, ends = required(inputs, 0), constant_ints(inputs, 1), constant_ints(inputs, 2)
     shape = list(tensor.shape)
     axes = constant_ints(inputs, 3) if is_present(inputs, 3) else list(range(len(starts)))
@@ -144,7 +149,8 @@ def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
         axis = axis_index(given_axis, len(shape))
         if step == 0 or abs(start) >= HALF_ROWS:
             raise UnknownSizeError("a slice that depends on the rows")
-        reaches_first = step < 0 and end < -shape[axis]  # a backward slice that includes index 0
+        # A backward slice that includes index 0 is written with the end None in Python.
+        reaches_first = step < 0 and end < -shape[axis]
         selected = slice(start, None if reaches_first else end, step)
         first, last, _ = selected.indices(shape[axis])
         shape[axis] = max(0, -((first - last) // step))
@@ -153,7 +159,7 @@ def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def gather(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Gather along one axis, which is replaced by the axes of the indices."""
+    """Shape rule of Gather along one axis. In the output, the axes of the index tensor replace this axis."""
     tensor, indices = required(inputs, 0), required(inputs, 1)
     axis = axis_index(node.get("axis", 0), len(tensor.shape))
     shape = (*tensor.shape[:axis], *indices.shape, *tensor.shape[axis + 1 :])
@@ -163,18 +169,18 @@ def gather(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def gather_elements(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of GatherElements: the output has the shape of the indices."""
+    """Shape rule of GatherElements: the output has the shape of the index tensor."""
     return [StaticTensor(required(inputs, 1).shape)]
 
 
 def gather_nd(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of GatherND: the indices' last axis is replaced by the data axes that are not indexed."""
+    """Shape rule of GatherND: the shape of the index tensor, with its last axis replaced by the unindexed data axes."""
     shape, indices, batch = required(inputs, 0).shape, required(inputs, 1).shape, node.get("batch_dims", 0)
     return [StaticTensor(indices[:-1] + shape[batch + indices[-1] :])]
 
 
 def expand(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Expand: broadcast to a constant shape."""
+    """Shape rule of Expand: the input is broadcast to a constant shape."""
     requested = tuple(map(positive, constant_ints(inputs, 1)))
     return [StaticTensor(broadcast_shapes([required(inputs, 0).shape, requested]))]
 
@@ -186,7 +192,7 @@ def tile(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def pad(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Pad at both ends of axes. A negative pad crops."""
+    """Shape rule of Pad, which adds values at both ends of axes, or crops where the number to add is negative."""
     shape, pads = list(required(inputs, 0).shape), constant_ints(inputs, 1)
     axes = constant_ints(inputs, 3) if is_present(inputs, 3) else list(range(len(shape)))
     for given_axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
@@ -198,7 +204,7 @@ def pad(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def resize(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Resize by constant scales or to constant sizes."""
+    """Shape rule of Resize by constant scale factors or to constant sizes. The batch axis must keep its size."""
     shape = list(required(inputs, 0).shape)
     axes = [axis_index(axis, len(shape)) for axis in node.get("axes", range(len(shape)))]
     if is_present(inputs, 3):
@@ -218,7 +224,10 @@ def resize(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def _scaled(size: int, scale: float) -> int:
-    """A size times a scale, in float32 as onnxruntime computes it. Raises UnknownSizeError if the batch is scaled."""
+    """A size times a scale factor, rounded down, in float32 as onnxruntime computes it.
+
+    Raises UnknownSizeError if the size grows with the batch and the factor is not 1.
+    """
     if scale == 1:
         return size
     if size >= HALF_ROWS:
@@ -227,14 +236,14 @@ def _scaled(size: int, scale: float) -> int:
 
 
 def depth_to_space(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of DepthToSpace: (n, c * b * b, h, w) -> (n, c, h * b, w * b)."""
+    """Shape rule of DepthToSpace with block size b: (n, c * b * b, h, w) -> (n, c, h * b, w * b)."""
     rows, channels, height, width = required(inputs, 0).shape
     block = positive(node.get("blocksize"))
     return [StaticTensor((rows, _divided(channels, block * block), height * block, width * block))]
 
 
 def space_to_depth(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of SpaceToDepth: (n, c, h * b, w * b) -> (n, c * b * b, h, w)."""
+    """Shape rule of SpaceToDepth with block size b: (n, c, h * b, w * b) -> (n, c * b * b, h, w)."""
     rows, channels, height, width = required(inputs, 0).shape
     block = positive(node.get("blocksize"))
     return [StaticTensor((rows, channels * block * block, _divided(height, block), _divided(width, block)))]
@@ -247,18 +256,18 @@ def _divided(size: int, divisor: int) -> int:
 
 
 def shape_of(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Shape: the output holds the sizes of all axes, or of a slice of them."""
+    """Shape rule of Shape: the output holds the sizes of the input's axes, or of a slice of these axes."""
     sizes = list(required(inputs, 0).shape[slice(node.get("start", 0), node.get("end"))])
     return [StaticTensor((len(sizes),), sizes)]
 
 
 def size_of(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Size: the output is the number of values."""
+    """Shape rule of Size: the output is the number of values in the input."""
     return [StaticTensor((), [math.prod(required(inputs, 0).shape)])]
 
 
 def constant(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Constant: a tensor, a number or a list of numbers."""
+    """Shape rule of Constant, whose output is a stored tensor, number or list of numbers."""
     for name in ("value", "value_int", "value_ints", "value_float", "value_floats"):
         value = node.get(name)
         if isinstance(value, StaticTensor):
@@ -276,7 +285,7 @@ def constant_of_shape(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def arange(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Range between constant integers."""
+    """Shape rule of Range, whose start, limit and step must be integers that are known before a run."""
     (start,), (limit,), (step,) = (constant_ints(inputs, index) for index in range(3))
     if any(per_row(abs(value))[0] for value in (start, step)):
         raise UnknownSizeError("a range that depends on the rows")

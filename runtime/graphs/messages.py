@@ -29,14 +29,14 @@ from .protobuf import (
 )  # fmt: skip
 from .shapes import MAX_AXES, Node, StaticTensor, shape_text
 
-OPSETS = range(13, 22)  # versions of ONNX's standard operators that the shape rules follow
-MAX_CONSTANT_VALUES = 64  # longer constants are not kept, because shapes, axes and pads are short
-MAX_CACHED_BYTES = 64  # shorter attributes are cached, because many nodes repeat them
-MAX_TYPE_BYTES = 1024  # limit for a tensor's type: its dtype and the sizes or names of its axes
+OPSETS = range(13, 22)  # versions of ONNX's standard operator set that the shape rules are valid for
+MAX_CONSTANT_VALUES = 64  # longer constants' values are not kept; shape rules need only short ones, such as axes
+MAX_CACHED_BYTES = 64  # only attributes up to this size are cached, because many operators have equal short ones
+MAX_TYPE_BYTES = 1024  # limit on a tensor's type, which is its dtype and the sizes or names of its axes
 REMEDY = "Export the network without it."
 
-Span = tuple[int, int]  # start and end of a message in the file
-Part = tuple[int, int, int]  # wire type, start and end of one occurrence of a field
+Span = tuple[int, int]  # byte offsets at which a message in the file starts and ends
+Part = tuple[int, int, int]  # one field's wire type, then value and 0 for a varint, or else start and end
 
 STRINGS = MESSAGES = BYTES | REPEATED
 MODEL = schema({
@@ -65,20 +65,25 @@ TENSOR_TYPE = schema({1: VARINT, 2: BYTES})
 SHAPE = schema({1: MESSAGES})
 AXIS = schema({1: VARINT, 2: BYTES, 3: BYTES})
 
-# For each dtype, by its number in ONNX: name, bytes of one value, and number of the tensor field that holds the values.
+# By ONNX's number for a dtype: its name, the bytes of one value, and the number of the tensor field for its values.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 DTYPE_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 DTYPE_FIELDS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}
-FIXED_FIELD_BYTES = {4: 4, 10: 8}  # bytes of one value in tensor fields that do not hold varints
-# For each attribute type: number of the field that holds the value, and the default value if the field is missing.
+# Number of a tensor field for values of fixed width (float or double) -> bytes of one value; other fields have varints.
+FIXED_FIELD_BYTES = {4: 4, 10: 8}
+# ONNX's number for an attribute type -> (number of the field that holds the value, value if this field is missing).
 ATTRIBUTE_FIELDS: dict[int, tuple[int, Any]] = {
     1: (2, 0.0), 2: (3, 0), 3: (4, b""), 4: (5, None), 6: (7, []), 7: (8, []), 8: (9, []),
 }  # fmt: skip
-GRAPH_ATTRIBUTE_TYPES = (5, 10)  # types of attributes that hold one graph or several
+GRAPH_ATTRIBUTE_TYPES = (5, 10)  # ONNX's numbers for attributes that are one graph or a list of graphs
 
 
 def graph_span(data: bytes) -> Span:
-    """The start and end of the graph in a model. Raises ArtifactError for a model of another operator set."""
+    """The byte offsets of the graph's message in an ONNX file.
+
+    Raises ArtifactError if there is no graph, if the file has training information or functions, or if its operators
+    are not the standard ones of a version in OPSETS.
+    """
     graph, opsets = None, []
     for number, _, start, end in fields(data, 0, len(data), MODEL):
         if number == 7:
@@ -97,7 +102,7 @@ def graph_span(data: bytes) -> Span:
 
 
 def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
-    """The domain and version of an operator set. The standard domain is ""."""
+    """The domain and version of an operator set. The standard domain is returned as ""."""
     domain, version = "", 0
     for number, _, first, last in fields(data, start, end, OPSET):
         if number == 1:
@@ -108,7 +113,7 @@ def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
 
 
 def nodes(data: bytes, graph: Sequence[Field]) -> Iterator[Node]:
-    """The operators of a graph, in file order. graph: the fields of its message.
+    """The operators of a graph, in file order. graph: the fields of the graph's message.
 
     Raises ArtifactError for anything that a plain network does not have.
     """
@@ -143,12 +148,12 @@ def _node(data: bytes, start: int, end: int) -> Node:
 
 @functools.lru_cache(1024)
 def _short_attribute(message: bytes) -> tuple[str, Any]:
-    """Like `_attribute`, but cached: equal bytes are parsed only once."""
+    """Like `_attribute`, but the result is cached, so that equal bytes are parsed only once."""
     return _attribute(message, 0, len(message))
 
 
 def _attribute(data: bytes, start: int, end: int) -> tuple[str, Any]:
-    """The name and value of an operator's attribute: a number, bytes, a list of either, or a constant tensor."""
+    """The name and value of an operator's attribute: number, bytes, list of numbers or bytes, or constant tensor."""
     name, kind = "", 0
     parts: dict[int, list[Part]] = {}
     for number, wire, first, last in fields(data, start, end, ATTRIBUTE):
@@ -168,7 +173,10 @@ def _attribute(data: bytes, start: int, end: int) -> tuple[str, Any]:
 
 
 def _value(data: bytes, number: int, parts: list[Part]) -> Any:
-    """The value of an attribute. number: the field that holds it. parts: all occurrences of this field."""
+    """The value of an attribute.
+
+    number: the number of the message field that holds the value. parts: all occurrences of this field in the message.
+    """
     _, first, last = parts[0]
     if number in (2, 7):
         floats = [value for _, a, b in parts for value in struct.unpack(f"<{(b - a) // 4}f", data[a : b - (b - a) % 4])]
@@ -185,7 +193,7 @@ def _integers(data: bytes, parts: list[Part]) -> list[int]:
 
 
 def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]:
-    """The name, dtype and shape of a stored tensor, with its values if they are few and may be sizes or scales."""
+    """The name, dtype and shape of a stored tensor, with its values if it is short and may hold sizes or scales."""
     name, kind = "", 0
     dims: list[int] = []
     raw: Span | None = None
@@ -218,7 +226,7 @@ def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]
 
 
 def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, list[Part]]) -> tuple[int, bool]:
-    """The number of values in a tensor, and whether all are in the field for its dtype or all are raw bytes."""
+    """The number of values stored in a tensor, and whether one field (raw bytes or that of its dtype) holds all."""
     if raw is not None:
         count, rest = divmod(raw[1] - raw[0], DTYPE_BYTES[kind])
         return count, not rest and not parts
@@ -227,7 +235,7 @@ def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, li
 
 
 def _count(data: bytes, number: int, wire: int, first: int, last: int) -> int:
-    """How many values one occurrence of a tensor field holds."""
+    """How many values are in one occurrence of a tensor field: one, or several if they are packed."""
     if wire == VARINT:
         return 1
     width = FIXED_FIELD_BYTES.get(number)
@@ -237,7 +245,7 @@ def _count(data: bytes, number: int, wire: int, first: int, last: int) -> int:
 def _constant_values(data: bytes, kind: int, size: int, raw: Span | None, parts: list[Part]) -> list[Any] | None:
     """The values of a short int64 or float constant; None for any other constant.
 
-    int32 is left out, because it overflows while Python's integers do not.
+    It is also None for int32, because int32 arithmetic overflows in a run, which Python's integers do not reproduce.
     """
     struct_format = {1: "f", 7: "q", 11: "d"}.get(kind)
     if struct_format is None or size > MAX_CONSTANT_VALUES:
@@ -251,7 +259,7 @@ def _constant_values(data: bytes, kind: int, size: int, raw: Span | None, parts:
 
 
 def value_info(data: bytes, start: int, end: int) -> Tensor:
-    """A tensor as the graph declares it. Each axis has a size, or a name if its size is free."""
+    """The name, dtype and shape that a graph declares for a tensor. An axis that may have any size is a name."""
     name, dtype = "", "no type"
     shape: tuple[int | str, ...] = ()
     for number, _, first, last in fields(data, start, end, VALUE_INFO):
@@ -267,7 +275,7 @@ def value_info(data: bytes, start: int, end: int) -> Tensor:
 
 @functools.lru_cache(1024)
 def _tensor_type(message: bytes) -> tuple[str, tuple[int | str, ...]]:
-    """The dtype and axes of a tensor type. The result is cached: equal bytes are parsed only once."""
+    """The dtype and axes in the message of a tensor's type. Cached, so that equal bytes are parsed only once."""
     kind = 0
     axes: tuple[int | str, ...] = ()
     for number, _, start, end in fields(message, 0, len(message), TYPE):
@@ -284,7 +292,7 @@ def _tensor_type(message: bytes) -> tuple[str, tuple[int | str, ...]]:
 
 
 def _axis(data: bytes, start: int, end: int) -> int | str:
-    """The size of an axis, its name, or "?" if it has neither."""
+    """The size of a declared axis, or its name if it may have any size, or "?" if it has neither size nor name."""
     axis: int | str = "?"
     for number, _, first, last in fields(data, start, end, AXIS):
         if number == 1:

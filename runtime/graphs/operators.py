@@ -1,7 +1,8 @@
 """Two lists of ONNX operators: those that the exporter emits, and those that the runtime accepts.
 
-The runtime accepts operators of the standard domain, except control flow, random operators, and operators whose output
-sizes depend on values. An operator is accepted if it has a shape rule, a function that computes its outputs' shapes.
+The runtime accepts operators of the standard domain, except control flow, random operators, and operators such as
+NonZero, whose output sizes depend on the values of their inputs. An operator is accepted if it has a shape rule, a
+function that computes its outputs' shapes.
 """
 
 from . import arithmetic, layouts

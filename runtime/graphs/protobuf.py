@@ -1,33 +1,34 @@
 """A strict reader of the Protocol Buffers wire format, limited to what ONNX files need.
 
-Common readers are lenient, each in its own way: they merge repeated fields, truncate long numbers and skip unknown
-fields. onnxruntime parses a checked file again with another reader. Everything that two readers could interpret
-differently is therefore refused: unknown fields, wrong wire types, and single fields that occur twice.
+Common readers are lenient, each in its own way: they merge duplicates of non-repeated fields, truncate long numbers and
+skip unknown fields. onnxruntime parses a checked file again with a reader of its own. Everything that two readers could
+interpret differently is therefore refused: unknown fields, wrong wire types, and non-repeated fields that occur twice.
 
 Source: https://protobuf.dev/programming-guides/encoding
 """
 
 from ..errors import ArtifactError
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of Protocol Buffers
-WIDTHS = {FIXED64: 8, FIXED32: 4}  # bytes per number, by wire type
-REPEATED = 8  # added to the wire type of a field that may occur more than once or hold packed numbers
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # Protocol Buffers' numbers for the wire types
+WIDTHS = {FIXED64: 8, FIXED32: 4}  # wire type of fixed-width numbers -> bytes of one number
+REPEATED = 8  # flag, added to the wire type of a repeated field: it may occur several times or hold packed numbers
 MAX_VARINT_BYTES = 10
-MAX_FIELDS = 200_000  # fields per message
+MAX_FIELDS = 200_000  # limit on the fields of one message
 
-# Maps the key of a field to its field number, its wire type, and whether it may occur only once.
+# Maps a field's key, as encoded in the file, to its field number, its wire type, and whether it may occur only once.
 Schema = dict[int, tuple[int, int, bool]]
-Field = tuple[int, int, int, int]  # number, wire type, then (value, 0) for a varint or (start, end) of the content
+# Field number and wire type, then value and 0 for a varint, or the start and end of the content for other wire types.
+Field = tuple[int, int, int, int]
 
 
 def schema(kinds: dict[int, int]) -> Schema:
-    """The schema of a message. kinds: the wire type by field number, plus REPEATED if the field may be repeated."""
+    """The schema of a message. kinds: field number -> wire type, plus REPEATED if the field is a repeated one."""
     keys: Schema = {}
     for number, kind in kinds.items():
         wire, single = kind & 7, not kind & REPEATED
         keys[number << 3 | wire] = number, wire, single
         if not single:
-            keys[number << 3 | BYTES] = number, BYTES, single  # a repeated field may also hold packed numbers
+            keys[number << 3 | BYTES] = number, BYTES, single  # a packed field holds repeated numbers as bytes
     return keys
 
 
@@ -37,7 +38,7 @@ def fields(data: bytes, start: int, end: int, schema: Schema) -> list[Field]:
     Raises ArtifactError for bytes that do not match the schema.
     """
     found: list[Field] = []
-    present = 0  # bit mask of the single fields found so far
+    present = 0  # bit mask of the non-repeated fields found so far, by field number
     at = start
     try:
         while at < end and len(found) <= MAX_FIELDS:
@@ -77,7 +78,7 @@ def fields(data: bytes, start: int, end: int, schema: Schema) -> list[Field]:
 
 
 def packed(data: bytes, start: int, end: int) -> list[int]:
-    """The signed 64-bit integers of a packed repeated field."""
+    """The signed 64-bit integers of a packed repeated field, whose content is data[start:end]."""
     values, at = [], start
     while at < end:
         value, at = _varint(data, at, end)
@@ -86,7 +87,7 @@ def packed(data: bytes, start: int, end: int) -> list[int]:
 
 
 def packed_count(data: bytes, start: int, end: int) -> int:
-    """The number of varints in a packed field, which is the number of bytes below 128: each varint ends with one."""
+    """The number of varints in a packed field. Each varint ends with a byte below 128, so these bytes are counted."""
     return len(data[start:end].translate(None, bytes(range(0x80, 0x100))))
 
 
@@ -96,7 +97,7 @@ def signed(value: int) -> int:
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Decode the unsigned 64-bit integer that begins at `at`. Returns it and the index of the byte after it."""
+    """Decode the varint that begins at index `at`. Returns its unsigned 64-bit value and the index after its end."""
     value = 0
     for position in range(MAX_VARINT_BYTES):
         if at >= end:

@@ -1,9 +1,9 @@
 """Tensor shapes that are known before a graph runs, and helpers for the shape rules of ONNX operators.
 
-The number of rows (the batch size) is free. It is represented by ROWS, an integer so large that no product of other
-sizes reaches it. A size is therefore a multiple of ROWS, which grows with the batch, plus a remainder, which does not.
-Sizes are Python integers, which cannot overflow. A shape rule raises UnknownSizeError if a size would shrink as the
-batch grows, or depends on values that exist only during a run.
+The batch size is not known before a run. It is represented by ROWS, an integer so large that no product of other sizes
+reaches it. Any size is therefore the sum of a multiple of ROWS, which grows with the batch, and a remainder, which does
+not. Sizes are Python integers, which cannot overflow. A shape rule raises UnknownSizeError if a size would shrink as
+the batch grows, or depends on values that exist only during a run.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_AXES = 8
-ROWS = 1 << 600  # stands for the batch size; above any product of MAX_AXES integers of 64 bits
-HALF_ROWS = ROWS // 2  # sizes of at least this number grow with the batch
-MAX_CONSTANT = 1 << 63  # all integers in constants are below this number
+ROWS = 1 << 600  # stands for the batch size; larger than any product of MAX_AXES integers of 64 bits
+HALF_ROWS = ROWS // 2  # a size that is at least this number grows with the batch
+MAX_CONSTANT = 1 << 63  # all integers in constants of an ONNX file are below this number
 
 Shape = tuple[int, ...]
 
 
 class UnknownSizeError(Exception):
-    """A size cannot be determined before the graph runs."""
+    """Raised if a size cannot be determined before the graph runs."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of a graph. attributes: by name; each is a number, bytes, a list of either, or a constant tensor."""
+    """One operator of a graph.
+
+    inputs, outputs: the names of its tensors. attributes: its attributes, by name; each is a number, bytes, a list of
+    numbers or bytes, or a constant tensor.
+    """
 
     op: str
     inputs: list[str]
@@ -32,25 +36,25 @@ class Node:
     attributes: dict[str, Any]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute, or `default` if it is missing."""
+        """The value of the attribute `name`, or `default` if the operator does not have it."""
         value = self.attributes.get(name)
         return default if value is None else value
 
 
 @dataclass(frozen=True)
 class StaticTensor:
-    """A tensor as known before a run: its shape, and its values in order if they are few and constant."""
+    """What is known of a tensor before a run: its shape, and its flattened values if they are few and constant."""
 
     shape: Shape
     values: list[Any] | None = None
 
 
-Inputs = Sequence[StaticTensor | None]  # None for an optional input that is left out
-Rule = Callable[[Node, Inputs], list[StaticTensor]]  # shape rule: computes an operator's outputs
+Inputs = Sequence[StaticTensor | None]  # an operator's inputs; None stands for an optional input that is left out
+Rule = Callable[[Node, Inputs], list[StaticTensor]]  # a shape rule, which computes the shapes of an operator's outputs
 
 
 def per_row(size: int) -> tuple[int, int]:
-    """Split a size a * ROWS + b into (a, b). A negative b becomes 0."""
+    """Split a size a * ROWS + b into a, the amount for each row of the batch, and b, or 0 if b is negative."""
     if size < HALF_ROWS:
         return 0, max(0, size)
     rows = (size + HALF_ROWS) // ROWS
@@ -68,7 +72,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
-    """The shape to which shapes broadcast by numpy's rule. Raises UnknownSizeError if they do not fit."""
+    """The common shape to which shapes broadcast, as in numpy. Raises UnknownSizeError if they cannot be broadcast."""
     axes = []
     for position in range(max(map(len, shapes), default=0), 0, -1):
         sizes = {shape[-position] for shape in shapes if len(shape) >= position} - {1}
@@ -79,7 +83,7 @@ def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
 
 
 def required(inputs: Inputs, index: int) -> StaticTensor:
-    """The input at an index. Raises UnknownSizeError if it is missing or has too many axes."""
+    """An operator's input at `index`. Raises UnknownSizeError if it is missing or has more than MAX_AXES axes."""
     tensor = inputs[index] if index < len(inputs) else None
     if tensor is None:
         raise UnknownSizeError(f"no input {index}")
@@ -89,12 +93,12 @@ def required(inputs: Inputs, index: int) -> StaticTensor:
 
 
 def is_present(inputs: Inputs, index: int) -> bool:
-    """Whether the optional input at an index is present."""
+    """Whether an operator has its optional input at `index`."""
     return len(inputs) > index and inputs[index] is not None
 
 
 def constant_ints(inputs: Inputs, index: int) -> list[int]:
-    """The values of an input that a shape depends on. Raises UnknownSizeError if they are not constant integers."""
+    """The values of an operator's input at `index`. Raises UnknownSizeError if they are not constant integers."""
     values = required(inputs, index).values
     if values is None or not all(isinstance(value, int) for value in values):
         raise UnknownSizeError(f"input {index} is not constant")
@@ -109,7 +113,10 @@ def positive(size: int) -> int:
 
 
 def axis_index(axis: int, num_axes: int) -> int:
-    """The index of an axis from 0 on; a negative one counts from the end. Raises UnknownSizeError if there is none."""
+    """The index of an axis, from 0 to num_axes - 1.
+
+    axis: an index that counts from the end if it is negative. Raises UnknownSizeError if it is out of range.
+    """
     if not isinstance(axis, int) or not -num_axes <= axis < num_axes:
         raise UnknownSizeError(f"axis {axis} of {num_axes}")
     return axis % num_axes

@@ -1,4 +1,4 @@
-"""Calls of the Python API with invalid, unusual and valid arguments."""
+"""Random calls of aegen's Python API with valid, unusual and invalid arguments."""
 
 import aegen
 import array_mutators
@@ -59,11 +59,11 @@ INVALID = {
     "seed": (2**64, 2**128),
     "start": (2**62, 2**63, 2**64, -1),
 }
-MAX_VALUES = {"steps": 100, "threads": 300}  # larger valid values would exhaust memory or time
+MAX_VALUES = {"steps": 100, "threads": 300}  # larger values could exhaust memory or time: 3 is used instead
 
 
 def value(trial, name):
-    """Choose a value for an argument of the Python API: a valid one with a probability of at least 0.6."""
+    """Choose a random value for the argument `name` of the Python API; at least 60 % of the values are valid."""
     random = trial.random
     if random.random() < 0.6:
         return random.choice(VALID[name])
@@ -75,7 +75,7 @@ def value(trial, name):
 
 
 def unusual_images(trial, shape, rows=3):
-    """Make images (rows, *shape) in a valid or invalid form, or another object instead of images."""
+    """Make images (rows, *shape) with a valid or invalid type, dtype, shape or values, or any other object."""
     random, numbers = trial.random, trial.numbers
     good = numbers.integers(0, 256, (rows, *shape), np.uint8)
     unit = numbers.random((rows, *shape), np.float32)
@@ -111,7 +111,7 @@ def unusual_images(trial, shape, rows=3):
 
 
 def nested(depth):
-    """Nest a number in `depth` lists."""
+    """Return a number nested in `depth` lists, such as [[0.5]] for a depth of 2."""
     result = 0.5
     for _ in range(depth):
         result = [result]
@@ -119,29 +119,29 @@ def nested(depth):
 
 
 def unusual_latents(trial, latent_dim, rows=3):
-    """Make latents (rows, latent_dim) in a valid or invalid form, or another object instead of latents."""
+    """Make latents (rows, latent_dim) with a valid or invalid type, dtype, shape or values, or another object."""
     return unusual_images(trial, (latent_dim,), rows)
 
 
 def call(trial, fixtures):
-    """Call a random method of a random model with random arguments, some of them unusual or invalid."""
+    """Call `aegen.load` or a method of a random model. Arguments are random, some of them unusual or invalid."""
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
     CALLS[random.choice(list(CALLS))](trial, fixtures.models[name], fixtures.paths[name])
 
 
 def _some(trial, *names):
-    """Choose some of the named arguments at random, and a value for each."""
+    """Choose some of the named arguments at random, and return a random value for each, by name."""
     return {name: value(trial, name) for name in names if trial.random.random() < 0.4}
 
 
 def _rows(n):
-    """Return the number of rows that a result should have for the argument `n`, or None if `n` is no integer."""
+    """Return the number of rows that a result must have for the argument `n`, or None if `n` is not an integer."""
     return int(n) if isinstance(n, int | np.integer) else None
 
 
 def _images(options, shape):
-    """Return a function that checks that images have this shape and the dtype requested in `options`."""
+    """Return a function that checks that images have this shape and the dtype that the call's `options` ask for."""
 
     def check(result):
         return oracle.images(shape, np.dtype(options.get("dtype", "float32")))(result)
@@ -203,7 +203,7 @@ def _reconstruct(trial, model, path):
 
 
 def _of_any_rows(options, shape):
-    """Return a function that checks images of shape (..., *shape): the number of leading axes is free."""
+    """Return a function that checks images (..., *shape) with any leading axes, and the dtype that `options` name."""
 
     def check(result):
         axes = (None,) * (result.ndim - len(shape))

@@ -1,4 +1,4 @@
-"""Mutations of arrays, of `.npy` headers, and of the zip archives that hold an `.npz`."""
+"""Random changes of arrays, of `.npy` headers, and of `.npz` files, which are zip archives."""
 
 import io
 import re
@@ -20,7 +20,7 @@ SHAPES = (
     "(True,)", "('3',)", "(3L,)", "(" + "1, " * 65 + ")", "(" + "1, " * 31 + ")", "(0, 99999999999999)", "[3]",
     "None", "(1e3,)", "(1_0,)", "(٣,)",
 )  # fmt: skip
-ZIP_FIELDS = (  # kinds of headers in a zip archive: the signature, then the offset and size in bytes of each field
+ZIP_FIELDS = (  # for each kind of zip header: its signature, then (offset, size) of each field in bytes
     (b"PK\x01\x02", ((8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (42, 4))),
     (b"PK\x03\x04", ((6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2))),
     (b"PK\x05\x06", ((8, 2), (10, 2), (12, 4), (16, 4), (20, 2))),
@@ -28,7 +28,7 @@ ZIP_FIELDS = (  # kinds of headers in a zip archive: the signature, then the off
 
 
 def header(random, shape="(3,)", dtype="'<f4'", version=1):
-    """Make an `.npy` header with one or two random changes."""
+    """Make an `.npy` header with one or two random changes. shape, dtype, version: its fields before the changes."""
     parts = {"descr": dtype, "fortran_order": "False", "shape": shape}
     for _ in range(random.choice((1, 1, 1, 2))):
         kind = random.randrange(7)
@@ -56,7 +56,7 @@ def header(random, shape="(3,)", dtype="'<f4'", version=1):
 
 
 def other_array(random, numbers, array):
-    """Change the rank, length, dtype, values or memory layout of an array. array: any shape."""
+    """Return an array with another rank, length, dtype, memory layout or other values. array: any shape."""
     choices = (
         lambda: array[..., None],
         lambda: array[0] if array.ndim else array,
@@ -84,7 +84,7 @@ def other_array(random, numbers, array):
 
 
 def _one_changed(random, array):
-    """Copy an array and change one value, unless the array is empty or holds no numbers. array: any shape."""
+    """Return a copy of an array of any shape. One value is changed if the array holds integers or real numbers."""
     changed_array = np.array(array)
     if array.size:
         value = random.choice((np.nan, np.inf, -1, 0, 1e20, 127))
@@ -96,14 +96,17 @@ def _one_changed(random, array):
 
 
 class Members:
-    """A zip archive as a list of members (name, content), which can be mutated and then written as bytes."""
+    """The members (name, content) of an `.npz` file, a zip archive, which can be mutated and then written as bytes."""
 
     def __init__(self, arrays):
         self.items = [(f"{name}.npy", bases.save_npy(array)) for name, array in arrays.items()]
         self.method, self.bomb = zipfile.ZIP_STORED, None
 
     def mutate(self, random):
-        """Make one random change: to one member, to the list of members, or to the compression method."""
+        """Change one random thing: a member's name or content, the list of members, or the compression method.
+
+        A member may also be chosen that `content` replaces by a decompression bomb.
+        """
         index = random.randrange(len(self.items)) if self.items else 0
         name, content = self.items[index] if self.items else ("x.npy", b"")
         kind = random.randrange(11)
@@ -140,7 +143,7 @@ class Members:
     def content(self, random, bomb):
         """Return the bytes of the archive, sometimes with a damaged header.
 
-        bomb: a pair of a raw deflate stream and the huge size in bytes that it inflates to.
+        bomb: a decompression bomb, as a pair: a raw deflate stream, and the huge size in bytes that it inflates to.
         """
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", self.method) as archive:
@@ -159,7 +162,7 @@ class Members:
 
 
 def patched(random, data):
-    """Change one field of one header in a zip archive: a method, flag, size, offset, CRC or count."""
+    """Change one random field in a header of a zip archive: a method, flag, size, offset, CRC or count."""
     sign, fields = random.choice(ZIP_FIELDS)
     starts = [match.start() for match in re.finditer(re.escape(sign), data)]
     start = random.choice(starts or [0])
@@ -172,7 +175,7 @@ def patched(random, data):
 def with_member(data, name, packed, size):
     """Add an already compressed member to a zip archive, replacing any member of the same name.
 
-    data: bytes of the archive. packed: raw deflate stream of the member. size: size of the inflated member in bytes.
+    data: bytes of the archive. packed: the member's content as a raw deflate stream. size: its inflated size in bytes.
     """
     stream = io.BytesIO(data)
     with zipfile.ZipFile(stream) as archive:
@@ -192,5 +195,5 @@ def with_member(data, name, packed, size):
 
 
 def gzip_of(packed, size):
-    """Wrap a raw deflate stream into a gzip file with a CRC-32 of 0. size: bytes that it inflates to."""
+    """Make a gzip file from a raw deflate stream. Its CRC-32 field is 0. size: bytes that the stream inflates to."""
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + packed + struct.pack("<II", 0, size & 0xFFFFFFFF)

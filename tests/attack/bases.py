@@ -16,27 +16,27 @@ from PIL import Image
 
 TINY = Path(__file__).parents[1] / "tiny"
 LABELS = [3, 4]
-BOMB_MB = 700  # size in MB of the zeros in a decompression bomb, which takes less than 1 MB when compressed
+BOMB_MB = 700  # MB of zeros in a decompression bomb; they take less than 1 MB when compressed
 
 
 class Artifact:
-    """An artifact in memory: its manifest, and the bytes of its other files by name. Trials change only copies."""
+    """An artifact in memory: its manifest, and the bytes of its other files by name. Trials mutate copies."""
 
     def __init__(self, manifest, files):
         self.manifest, self.files = manifest, files
 
     def copy(self):
-        """Return a copy that a trial may change."""
+        """Return a copy, which a trial may change without changing the original."""
         return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # pickle is faster than deepcopy
 
     def seal(self, *names):
-        """Update the sizes and hashes in the manifest. names: the files to update, by default all."""
+        """Write sizes and hashes of the named files, by default of all files, into the manifest."""
         for name in names or self.files:
             content = self.files[name]
             self.manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
     def write(self, folder, manifest=None):
-        """Write the artifact into an empty folder. manifest: bytes to write as `manifest.json` in place of its own."""
+        """Write the artifact into an empty folder. manifest: bytes of `manifest.json`, by default its own manifest."""
         folder.mkdir(exist_ok=True)
         text = json.dumps(self.manifest).encode("utf-8", "surrogatepass") if manifest is None else manifest
         (folder / "manifest.json").write_bytes(text)
@@ -45,7 +45,11 @@ class Artifact:
 
 
 def artifacts():
-    """Return three artifacts by name: tiny "grey" and "colour", and "flow", a labelled VAE with a learned prior."""
+    """Return three artifacts by name.
+
+    "grey" and "colour" are read from tests/tiny; "flow" is made from "grey", as a VAE with class labels and a learned
+    prior.
+    """
     tiny = {name: read_artifact(TINY / name) for name in ("grey", "colour")}
     return {**tiny, "flow": with_flow(tiny["grey"])}
 
@@ -60,13 +64,13 @@ def read_artifact(folder):
 
 
 def with_flow(base):
-    """Turn an artifact into a labelled VAE whose learned prior is an affine map for each class.
+    """Return a changed copy of an artifact: a VAE with class labels, whose learned prior is an affine map of noise.
 
-    The prior's noise has one dimension more than a latent, so that confusing the two sizes is noticed.
+    The prior's noise has one dimension more than a latent, so that a confusion of the two sizes is noticed.
     """
     artifact = base.copy()
     manifest, d = artifact.manifest, base.manifest["latent_dim"]
-    width = d + 1  # number of dimensions of the noise
+    width = d + 1  # dimension of the prior's noise
     _add_class_statistics(artifact)
     golden, random = load_npz(artifact.files["golden.npz"]), np.random.default_rng(0)
     pairs = manifest["golden_pairs"]
@@ -102,7 +106,7 @@ def with_flow(base):
 
 
 def _add_class_statistics(artifact):
-    """Add statistics of two classes to an artifact, each equal to the statistics of all latents."""
+    """Add latent statistics of two classes to an artifact. Both are copies of the statistics of all latents."""
     arrays = load_npz(artifact.files["latents.npz"])
     for name in ("mean", "std", "factor", "gmm_weights", "gmm_means", "gmm_factors", "kde_bandwidth"):
         arrays[f"class_{name}"] = np.stack([arrays[name]] * 2)
@@ -115,7 +119,7 @@ def _add_class_statistics(artifact):
 
 
 def _affine_prior(shift, matrix):
-    """Make an ONNX file that maps noise and class indices to latents: latent = noise @ matrix + shift[label].
+    """Return the bytes of an ONNX graph that computes latents: latent = noise @ matrix + shift[label].
 
     noise: (batch, width). label: class indices (batch,). latent: (batch, d). shift: float32 (classes, d). matrix:
     float32 (width, d).
@@ -142,7 +146,7 @@ def _affine_prior(shift, matrix):
 
 
 def _with_log_variances(content, latent_dim):
-    """Add an output `logvar` to an encoder, which equals the negated latents."""
+    """Return the bytes of an encoder with a new output `logvar`, the negated latents. content: the encoder's bytes."""
     encoder = onnx.load_from_string(content)
     encoder.graph.node.append(helper.make_node("Neg", ["latent"], ["logvar"]))
     encoder.graph.output.append(helper.make_tensor_value_info("logvar", TensorProto.FLOAT, ["batch", latent_dim]))
@@ -150,9 +154,9 @@ def _with_log_variances(content, latent_dim):
 
 
 def set_arrays(artifact, name, arrays):
-    """Store arrays as the statistics of an artifact, and list them in its manifest.
+    """Store arrays as the latent statistics of an artifact, and list them in its manifest.
 
-    name: name of the `.npz` file. arrays: arrays of any shapes, by name.
+    name: name of the `.npz` file that holds them. arrays: arrays of any shapes, by name.
     """
     artifact.files[name] = save_npz(arrays)
     artifact.manifest["latents"] = [
@@ -161,27 +165,27 @@ def set_arrays(artifact, name, arrays):
 
 
 def load_npz(content):
-    """Read the arrays of an `.npz` file by name. content: bytes of a valid file."""
+    """Return the arrays of an `.npz` file by name. content: the bytes of a valid file."""
     with np.load(io.BytesIO(content)) as arrays:
         return dict(arrays)
 
 
 def save_npz(arrays, save=np.savez):
-    """Return the bytes of an `.npz` file. arrays: arrays of any shapes, by name. save: np.savez or one like it."""
+    """Return the bytes of an `.npz` file. arrays: any shapes, by name. save: np.savez or np.savez_compressed."""
     stream = io.BytesIO()
     save(stream, **arrays)
     return stream.getvalue()
 
 
 def save_npy(array):
-    """Return the bytes of an `.npy` file. array: any shape."""
+    """Return the bytes of an `.npy` file that holds an array of any shape."""
     stream = io.BytesIO()
     np.save(stream, array)
     return stream.getvalue()
 
 
 def image_files():
-    """Make valid image files of many modes and formats, and return their bytes by file name."""
+    """Make valid image files of many colour modes and file formats, and return their bytes by file name."""
     random = np.random.default_rng(0)
     files = {}
     for tag, (height, width) in {"s": (6, 5), "c": (4, 6), "l": (40, 33)}.items():
@@ -193,7 +197,7 @@ def image_files():
         files[f"{tag}-16.png"] = _saved(deep, "PNG")
         files[f"{tag}-key.png"] = _saved(modes["P"], "PNG", transparency=3)
         rotated = Image.Exif()
-        rotated[0x0112] = 6  # EXIF orientation: rotated by 90 degrees
+        rotated[0x0112] = 6  # the EXIF orientation that means: rotated by 90 degrees
         files[f"{tag}-rotated.jpg"] = _saved(modes["RGB"], "JPEG", exif=rotated)
         files[f"{tag}-grey.jpg"] = _saved(modes["L"], "JPEG")
         files[f"{tag}-progressive.jpg"] = _saved(modes["RGB"], "JPEG", progressive=True)
@@ -212,7 +216,7 @@ def _saved(image, format_name, **options):
 
 
 def idx(array, *, magic=None):
-    """Return the bytes of an IDX file. array: uint8, any shape. magic: first four bytes, by default the right ones."""
+    """Return the bytes of an IDX file. array: uint8, any shape. magic: the first four bytes, by default valid ones."""
     header = struct.pack(">HBB", 0, 8, array.ndim) if magic is None else magic
     return header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
@@ -229,5 +233,5 @@ def zeros(head=b""):
     """
     press = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = press.compress(head) + press.flush(zlib.Z_FULL_FLUSH)
-    block = press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH)  # reused for every MB of zeros
+    block = press.compress(bytes(1 << 20)) + press.flush(zlib.Z_FULL_FLUSH)  # 1 MB of zeros, repeated below
     return start + block * BOMB_MB + press.flush(), len(head) + (BOMB_MB << 20)

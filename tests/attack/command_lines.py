@@ -1,4 +1,4 @@
-"""Random command lines with valid, unusual and invalid values, run in this process or in a new one."""
+"""Random aegen command lines with valid, unusual and invalid values, run in this process or in a new one."""
 
 import contextlib
 import os
@@ -74,7 +74,7 @@ OPTIONS = {
     "--method": ("linear", "slerp", "norm-corrected", *TEXTS), "--resize": (), "--json": (), "--unknown": TEXTS,
     "-h": (), "--version": (),
 }  # fmt: skip
-COMMANDS = {  # for each command: its number of inputs, and its options
+COMMANDS = {  # for each command: its number of input files, and the options that it takes
     "sample": (0, "-n --start --columns --scale --threads --seed --prior --label --temperature --dtype"),
     "reconstruct": (1, "--columns --scale --threads --resize --dtype"),
     "denoise": (1, "--noise --seed --columns --scale --threads --resize --dtype"),
@@ -86,12 +86,15 @@ COMMANDS = {  # for each command: its number of inputs, and its options
     "verify": (0, "--json"),
 }
 WRITING = ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode")
-MAX_SECONDS = 60  # time limit of a process; the fuzzer stops a trial sooner
-LONG_COUNTS = range(100, 2**40 + 1)  # counts that are valid but take too long for a trial
+MAX_SECONDS = 60  # time limit of a command's process, if the fuzzer has not stopped the trial before
+LONG_COUNTS = range(100, 2**40 + 1)  # values of -n and --steps that are valid but would take too long
 
 
 def generated(trial, fixtures):
-    """Make a random command line. Returns its arguments, the bytes of standard input, and environment variables."""
+    """Make a random command line, and write the input files that it may name into the trial's folder.
+
+    Returns the arguments, the bytes of standard input, and the environment variables to set.
+    """
     random = trial.random
     name = random.choice(("grey", "colour", "flow", "flow"))
     _write_inputs(trial, fixtures, fixtures.artifacts[name])
@@ -122,12 +125,12 @@ def generated(trial, fixtures):
 
 
 def _input(random):
-    """Choose the name of an input, sometimes with a slice such as `[0:2]`."""
+    """Choose a random name for an input file, sometimes with a slice of its images such as `[0:2]`."""
     return random.choice(INPUTS) + random.choice(("", "", *SLICES))
 
 
 def _value(trial, option):
-    """Choose a value for an option. Returns a list of this value, or an empty list for a flag."""
+    """Choose a random value for an option. Returns it in a list, which is empty if the option is a flag."""
     values = OPTIONS[option]
     if not values:
         return []
@@ -138,7 +141,7 @@ def _value(trial, option):
 
 
 def _write_inputs(trial, fixtures, artifact):
-    """Write valid and invalid input files into the trial's folder."""
+    """Write valid and invalid input files into the trial's folder. The valid ones fit the artifact."""
     channels, height, width = artifact.manifest["image"]["shape"]
     shape = (4, height, width) if channels == 1 else (4, height, width, 3)
     images = trial.numbers.integers(0, 256, shape, np.uint8)
@@ -163,7 +166,10 @@ def _write_inputs(trial, fixtures, artifact):
 
 
 def in_process(trial, words, content=b"", variables=None):
-    """Run a command in this process, in the trial's folder, and check its output."""
+    """Run an aegen command in this process, in the trial's folder, and check its exit code and output.
+
+    words: its arguments. content: the bytes of standard input. variables: environment variables to set.
+    """
     from aegen.cli import main
 
     trial.check_output(*trial.read_output())
@@ -187,7 +193,7 @@ def _exit_code(main, words):
 
 
 def as_process(trial, words, content=b"", variables=None):
-    """Run a command in a new process, and check its output."""
+    """Run an aegen command in a new process, in the trial's folder. Arguments and checks are those of `in_process`."""
     command = [sys.executable, "-m", "aegen", *words]
     with environment(variables):
         done = subprocess.run(command, cwd=trial.folder, input=content, capture_output=True, timeout=MAX_SECONDS)
@@ -205,8 +211,8 @@ def _check(trial, words, code, out, err):
 
 
 def _check_output_file(trial, file):
-    """Check that the output of a command can be read, and holds images or latents."""
-    if not os.path.isfile(file):  # also false if the name is too long
+    """Check that the file that a command wrote can be read, and that an array in it has a valid dtype and values."""
+    if not os.path.isfile(file):  # false, not an error, if the name is too long
         return
     if file.suffix == ".npy":
         array = np.load(file, allow_pickle=False)
@@ -219,7 +225,7 @@ def _check_output_file(trial, file):
 
 @contextlib.contextmanager
 def standard_input(content):
-    """Redirect standard input to these bytes during a block: to a pipe if they fit, otherwise to a file."""
+    """Let standard input provide these bytes in a `with` block: from a pipe if they fit into one, else from a file."""
     previous, stream = os.dup(0), sys.stdin
     if len(content) < 60_000:
         reading, writing = os.pipe()
@@ -243,7 +249,7 @@ def standard_input(content):
 
 @contextlib.contextmanager
 def environment(variables):
-    """Set environment variables during a block. AEGEN_MODEL is set to empty unless `variables` has it."""
+    """Set environment variables in a `with` block. AEGEN_MODEL is set to "" unless `variables` contains it."""
     previous = dict(os.environ)
     os.environ.update({"AEGEN_MODEL": "", **(variables or {})})
     try:

@@ -6,14 +6,15 @@
 
 A trial mutates a valid input and gives it to aegen. A "reader" is one kind of trial, such as `graphs` or `image`;
 readers.py defines them. A trial passes if aegen returns a valid result or raises an AegenError with a short message,
-within ten seconds and 600 MB (200 MB for a refused input), and if nothing else is written to the standard streams. A
-mutated file of an artifact gets a new hash in the manifest, so that most trials pass the hash check. Trials run in
-worker processes. If a worker dies or hangs, the fuzzer records the reader and the trial number, and starts a new
-worker. The same seed and trial number always give the same input.
+within ten seconds and 600 MB of additional memory (200 MB for a refused input), and if nothing else is written to
+standard output or standard error. If a trial mutates a file of an artifact, it also writes the file's new hash into the
+manifest, so that most trials pass the hash check. Trials run in worker processes. If a worker dies or hangs, the fuzzer
+records the reader and the trial number, and starts a new worker. The same seed and trial number always give the same
+input.
 
-Prints JSON: the number of trials, their outcomes, the stages they reached, and the findings (the broken rules), with
-equal findings counted together. Exits with 1 if there is any finding, or if fewer than half of the trials of an
-artifact reader passed the hash check.
+Prints JSON: the number of trials, their outcomes, the stages that they reached (such as "graph checked"), and the
+findings (rules that a trial broke), with equal findings counted together. Exits with 1 if there is any finding, or if
+there is a reader that mutates artifacts of whose trials fewer than half passed the hash check.
 """
 
 import argparse
@@ -36,14 +37,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import oracle
 from tally import Tally, report
 
-MAX_SECONDS = 10.0  # time limit of a trial
+MAX_SECONDS = 10.0  # time limit of a trial in seconds
 READERS = Path(__file__).with_name("readers.py")
-MAX_START_SECONDS = 120.0  # time limit for the start of a worker
-MAX_EXTRA_BYTES = 6 << 30  # address space that a worker may allocate during its trials
+MAX_START_SECONDS = 120.0  # time limit in seconds for a worker process to begin its first trial
+MAX_EXTRA_BYTES = 6 << 30  # bytes of address space that a worker may allocate after its start
 
 
 def load(file):
-    """Import the module that defines the readers; tests of the fuzzer use another file than readers.py."""
+    """Import the module that defines the readers. file: its path; tests of the fuzzer pass another than readers.py."""
     folder, name = str(file.parent), file.stem
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -51,9 +52,9 @@ def load(file):
 
 
 def schedule(counts):
-    """Make a fixed, shuffled list of reader names; trial i runs the reader at index i modulo its length.
+    """Make a list of reader names in a fixed random order; trial i runs the reader at index i modulo its length.
 
-    counts: how often each reader is in the list, by name.
+    counts: for each reader, by name, how often the name is in the list.
     """
     names = [name for name, count in counts.items() for _ in range(count)]
     random.Random(0).shuffle(names)
@@ -61,14 +62,14 @@ def schedule(counts):
 
 
 class Worker:
-    """A process that runs the trials first, first + step, first + 2 step, ..., and reports each through a pipe."""
+    """A child process that runs the trials first, first + step, first + 2 step, ..., and reports through a pipe."""
 
     def __init__(self, options, first, step):
         self.options, self.first, self.step = options, first, step
         self.start(first)
 
     def start(self, first):
-        """Start the process, or restart it after a trial that ended it. first: the number of its first trial."""
+        """Start the process, or restart it after a trial that killed it. first: the number of its first trial."""
         self.pipe, writing = os.pipe()
         command = [sys.executable, __file__, "--report", str(writing), "--first", str(first), "--step", str(self.step)]
         for name in ("trials", "seed", "reader", "readers", "folder"):
@@ -79,7 +80,10 @@ class Worker:
         self.buffer, self.current, self.since = b"", None, time.monotonic()
 
     def lines(self):
-        """Return the reports since the last call, or None if the process has ended."""
+        """Return what the process has reported since the last call, or None if the process has ended.
+
+        It reports a trial's number when the trial starts, and a dict with the trial's result when it ends.
+        """
         content = os.read(self.pipe, 1 << 20)
         if not content:
             return None
@@ -87,7 +91,7 @@ class Worker:
         return [json.loads(line) for line in whole]
 
     def stuck(self):
-        """Whether the current trial, or the start of the process, has exceeded its time limit."""
+        """Return whether the current trial, or the start of the process, has exceeded its time limit."""
         return time.monotonic() - self.since > (MAX_START_SECONDS if self.current is None else self.options.limit)
 
     def kill(self):
@@ -97,7 +101,7 @@ class Worker:
 
 
 def run(options, module):
-    """Run all trials in worker processes, and return the report."""
+    """Run all trials in worker processes, and return the report that `main` prints. module: defines the readers."""
     start, tally = time.monotonic(), Tally()
     plan = schedule(module.TRIALS_PER_THOUSAND)
     watched = selectors.DefaultSelector()
@@ -117,9 +121,9 @@ def run(options, module):
 
 
 def _listen(worker, watched, workers, tally, plan):
-    """Read a worker's reports, and restart the worker if a trial ended it.
+    """Add a worker's new reports to the tally. If its process died, restart it, after the trial that killed it.
 
-    Returns whether the worker ended before its first trial.
+    Returns True if the process died before its first trial, otherwise False.
     """
     lines = worker.lines()
     for line in lines or ():
@@ -167,12 +171,12 @@ class Runner:
         warnings.simplefilter("always")  # show every warning, not only the first of each kind
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
-        for reader in module.WARM:  # load modules and allocate memory before any measurement
+        for reader in module.WARM:  # loads modules and allocates memory, so that no trial is blamed for it
             self._run(oracle.Trial("warm", 0, reader, self.folder))
         self.baseline = self.memory.read()[0]
 
     def trial(self, number):
-        """Run the trial of this number. Returns the trial and its report."""
+        """Run the trial with this number. Returns the Trial object, and its result as values for JSON."""
         trial = oracle.Trial(self.seed, number, self.plan[number % len(self.plan)], self.folder, self.trace)
         trial.measure, start = self.memory, time.perf_counter()
         self._run(trial)
@@ -186,7 +190,7 @@ class Runner:
             "outcome": trial.outcome,
             "stage": oracle.STAGES[trial.stage],
             "seconds": round(seconds, 4),
-            "peak": round(0.0 if trial.before is None else peak - trial.before, 1),  # MB added by the trial
+            "peak": round(0.0 if trial.before is None else peak - trial.before, 1),  # MB that the trial added
             "growth": round(after - self.baseline, 1),
             "findings": trial.findings,
         }
@@ -208,7 +212,10 @@ class Runner:
 
 
 def work(options):
-    """Run a worker's trials, in its process. Report a trial's number before it starts and its result when it ends."""
+    """Run all trials of a worker; its process calls this function.
+
+    Report each trial's number before the trial starts, and its result when it ends.
+    """
     import resource
 
     runner = Runner(load(options.readers), options.seed, options.folder)
@@ -225,7 +232,7 @@ def work(options):
 
 
 def again(options):
-    """Repeat one trial, print its tracebacks, and return the exit code."""
+    """Run only the trial `options.only`, print its tracebacks and its result, and return the exit code."""
     runner = Runner(load(options.readers), options.seed, trace=True)
     trial, result = runner.trial(options.only)
     runner.streams.detach()
@@ -237,7 +244,7 @@ def again(options):
 
 
 def main():
-    """Run the trials that the command line asks for, and exit with 0 if they pass."""
+    """Run the trials that the command line asks for. Exit with 0 if all pass, otherwise with 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100_000, help="Number of trials.")
     parser.add_argument("--seed", type=int, default=0)
@@ -262,7 +269,7 @@ def main():
     unknown = set((options.reader or "").split(",")) - {"", *module.TRIALS_PER_THOUSAND}
     if unknown:
         parser.error(f"readers are {', '.join(module.TRIALS_PER_THOUSAND)}")
-    with oracle.scratch() as options.folder:  # made by the parent process, because a killed worker cannot remove it
+    with oracle.scratch() as options.folder:  # made here, because a killed worker could not remove it
         result = run(options, module)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     sys.exit(0 if result["passed"] else 1)

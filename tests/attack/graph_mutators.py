@@ -1,4 +1,4 @@
-"""Random changes of ONNX files: of their protobuf messages with the package onnx, or of their bytes."""
+"""Random changes of ONNX files: of the graph, by means of the package onnx, or of the raw bytes."""
 
 import struct
 
@@ -23,7 +23,7 @@ INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
 
 
 def mutated(random, content):
-    """Make some random changes to an ONNX file. content: its bytes. Returns the changed bytes."""
+    """Return the bytes of an ONNX file with some random changes. content: the bytes before the changes."""
     kind = random.randrange(10)
     if kind == 0:
         return mutators.changed(random, content)
@@ -34,21 +34,21 @@ def mutated(random, content):
         random.choice(CHANGES)(random, model)
     try:
         return model.SerializeToString()
-    except ValueError:  # raised by protobuf if a string field is not UTF-8
+    except ValueError:  # protobuf cannot write a string field that is not UTF-8, so make no change
         return content
 
 
 def _wire(random, content):
-    """Make a random change to the protobuf bytes: repeated or unknown fields, long integers, or a wrong header."""
+    """Make one random change to the raw bytes, such as repeated or unknown fields, long integers, or a wrong header."""
     return random.choice(
         (
             lambda: content + content,
             lambda: content + mutators.truncated(random, content),
             lambda: mutators.truncated(random, content),
-            lambda: content + b"\x3a\x02\x0a\x00",  # adds a second graph
+            lambda: content + b"\x3a\x02\x0a\x00",  # appends a second `graph` field
             lambda: b"\x3a" + b"\xff" * 9 + b"\x01" + content,
-            lambda: content + b"\xfa\x3f\x03abc",  # adds an unknown field
-            lambda: content + b"\x0b\x0c",  # adds a protobuf group
+            lambda: content + b"\xfa\x3f\x03abc",  # appends an unknown field
+            lambda: content + b"\x0b\x0c",  # appends an empty protobuf group
             lambda: content + b"\x08" + b"\x80" * 9 + b"\x01",
             lambda: b"ORTM" + content,
             lambda: b"\x20\x00\x00\x00ORTM" + content,
@@ -71,7 +71,7 @@ def _node(random, model):
 
 
 def other_operator(random, model):
-    """Replace an operator by another one of the standard domain."""
+    """Replace a random operator by any one of the standard domain, sometimes with another domain or no attributes."""
     node = _node(random, model)
     node.op_type = random.choice(STANDARD)
     if random.random() < 0.3:
@@ -81,7 +81,7 @@ def other_operator(random, model):
 
 
 def removed_node(random, model):
-    """Remove an operator, or all of them."""
+    """Remove a random operator, and rarely all operators."""
     nodes = model.graph.node
     if nodes:
         del nodes[random.randrange(len(nodes))]
@@ -90,7 +90,7 @@ def removed_node(random, model):
 
 
 def repeated_node(random, model):
-    """Repeat an operator with the same or other output names, and sometimes shuffle the order of all operators."""
+    """Add a copy of a random operator with equal or new output names; sometimes shuffle the order of all operators."""
     copy = model.graph.node.add()
     copy.CopyFrom(_node(random, model))
     if random.random() < 0.5:
@@ -103,7 +103,7 @@ def repeated_node(random, model):
 
 
 def other_wires(random, model):
-    """Rename, remove or add an input or output of an operator."""
+    """Rename an input or output of a random operator, or add one. An empty name means that the input is left out."""
     node = _node(random, model)
     side = random.choice((node.input, node.output))
     names = [name for other in model.graph.node for name in (*other.input, *other.output)] + ["", "nothing", "x" * 300]
@@ -114,7 +114,7 @@ def other_wires(random, model):
 
 
 def inserted_operator(random, model):
-    """Insert a random operator before an output of the graph."""
+    """Insert a random operator before an output of the graph. Its input, the former output, is renamed `inside`."""
     if not model.graph.output:
         return
     name = random.choice([output.name for output in model.graph.output])
@@ -136,7 +136,7 @@ def _inner(name="result"):
 
 
 def _loop(random, model, out):
-    """Make a Loop operator of one iteration. out: the name of its output."""
+    """Make a Loop operator that runs its body once. out: the name of its output."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["inside"], ["result"])],
         "body",
@@ -170,7 +170,7 @@ def _scaled(random, model, out):
 
 
 def _grown(random, model, out):
-    """Make an operator whose output size is given by a constant, which may be huge or negative."""
+    """Make an operator such as Tile whose output size is set by a constant, which may be huge or negative."""
     size = random.choice((1, 2, 2**16, 2**20, 2**33, -1))
     rank = random.choice((1, 2, 3, 4))
     op = random.choice(("Tile", "Expand", "Reshape", "Pad", "Resize", "ConstantOfShape", "Range", "OneHot"))
@@ -186,7 +186,7 @@ def _grown(random, model, out):
 
 
 def _picked(random, model, out):
-    """Make an operator that selects by index, with indices that may be out of range."""
+    """Make an operator such as Gather that selects values by index. The indices may be out of range."""
     op = random.choice(("Gather", "GatherElements", "GatherND", "Slice", "TopK", "Compress", "Split", "CumSum"))
     values = [random.choice(SIZES) for _ in range(random.choice((1, 1, 2)))]
     more = [_constant(model, values)] * (2 if op == "Slice" else 1)
@@ -206,7 +206,7 @@ INSERTED = (_loop, _choice, _random, _unary, _unary, _scaled, _scaled, _grown, _
 
 
 def other_attribute(random, model):
-    """Change, remove or add an attribute of an operator."""
+    """Change, remove or add an attribute of a random operator."""
     node = _node(random, model)
     if not node.attribute or random.random() < 0.15:
         name = random.choice(ATTRIBUTES)
@@ -230,7 +230,7 @@ def other_attribute(random, model):
 
 
 def other_tensor(random, model):
-    """Change the shape, dtype, length, values or name of an initializer."""
+    """Change the shape, dtype, length, values or name of a random initializer (a tensor stored in the file)."""
     tensor = _initializer(random, model)
     kind = random.randrange(7)
     if kind == 0:
@@ -251,7 +251,7 @@ def other_tensor(random, model):
 
 
 def external_data(random, model):
-    """Declare that the values of a weight are stored in another file, which does not exist."""
+    """Declare that the values of a random initializer are stored in another file, which does not exist."""
     tensor = _initializer(random, model)
     if random.random() < 0.8:
         tensor.data_location = TensorProto.EXTERNAL
@@ -265,13 +265,13 @@ def external_data(random, model):
     ):
         if random.random() < 0.8:
             tensor.external_data.add(key=key, value=value)
-    if random.random() < 0.3:  # use the tensor in an attribute too: a check may inspect initializers only
+    if random.random() < 0.3:  # also use it in an attribute, which a check of initializers alone would miss
         node = model.graph.node.add(op_type="Constant", output=["elsewhere"])
         node.attribute.append(helper.make_attribute("value", tensor))
 
 
 def other_signature(random, model):
-    """Change, repeat or remove the declaration (name, dtype, shape) of an input, output or intermediate tensor."""
+    """Change, repeat or remove the declared name, dtype or shape of an input, output or intermediate tensor."""
     side = random.choice((model.graph.input, model.graph.output, model.graph.value_info))
     declared = random.choice(side) if side else side.add(name=random.choice(("lone", "latent", "weight")))
     kind = random.randrange(7)
@@ -294,7 +294,10 @@ def other_signature(random, model):
 
 
 def other_model(random, model):
-    """Change a field outside the operators: versions, domains, functions, settings, sparse weights or names."""
+    """Change a random field of the model outside its operators and stored tensors.
+
+    It is a version, operator domain, function, onnxruntime setting, training information, sparse tensor or name.
+    """
     kind = random.randrange(9)
     if kind == 0:
         model.ir_version = random.choice((0, 1, 3, 9, 10, 11, 13, 99, 2**40))

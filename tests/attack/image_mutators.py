@@ -1,4 +1,4 @@
-"""Random changes of image files: of their bytes, or of the chunks of a PNG with correct CRCs."""
+"""Random changes of image files: of their raw bytes, or of the chunks of a PNG, whose CRCs are then recomputed."""
 
 import contextlib
 import struct
@@ -27,7 +27,10 @@ KINDS = (
 
 
 def mutated(random, content, bomb):
-    """Make random changes to an image file. content: its bytes. bomb: a raw deflate stream of huge inflated size."""
+    """Return the bytes of an image file with random changes.
+
+    content: the bytes before the changes. bomb: a raw deflate stream that inflates to a huge size.
+    """
     if content.startswith(HEAD) and random.random() < 0.7:
         parts = chunks(content)
         for _ in range(random.choice((1, 1, 2, 4))):
@@ -42,7 +45,7 @@ def mutated(random, content, bomb):
 
 
 def chunks(content):
-    """Split a valid PNG into its chunks, each a list [kind, data]."""
+    """Split the bytes of a valid PNG into its chunks, each a list [kind, data] such as [b"IEND", b""]."""
     parts, at = [], len(HEAD)
     while at < len(content):
         (length,) = struct.unpack_from(">I", content, at)
@@ -52,7 +55,7 @@ def chunks(content):
 
 
 def joined(parts):
-    """Join chunks [kind, data] into the bytes of a PNG with correct CRCs."""
+    """Return the bytes of a PNG with these chunks [kind, data], and with correct CRCs."""
     packed = (
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
@@ -60,7 +63,7 @@ def joined(parts):
 
 
 def _change(random, parts, bomb):
-    """Make one random change to a list of PNG chunks, in place."""
+    """Make one random change to a list of PNG chunks [kind, data], in place."""
     if not parts:
         return
     index = random.randrange(len(parts))
@@ -85,7 +88,7 @@ def _change(random, parts, bomb):
 
 
 def _head(random, parts, index, bomb):
-    """Change the width, height, bit depth or another field of the PNG header."""
+    """Change the width, height, bit depth or another field of the PNG header, the chunk at index 0."""
     head, field = bytearray(parts[0][1]), random.randrange(7)
     if len(head) != 13:
         return
@@ -98,7 +101,7 @@ def _head(random, parts, index, bomb):
 
 
 def _text(random, parts, index, bomb):
-    """Insert a compressed text or colour profile that inflates to a large size."""
+    """Insert a chunk with a compressed text or colour profile that inflates to a huge size."""
     kind = random.choice((b"iCCP", b"zTXt", b"iTXt"))
     flags = b"\x01\0\0\0" if kind == b"iTXt" else b"\0"
     compressed = b"\x78\x9c" + bomb[: random.choice((2000, len(bomb)))]
@@ -106,7 +109,7 @@ def _text(random, parts, index, bomb):
 
 
 def _rows(random, parts, index, bomb):
-    """Change the uncompressed bytes of the pixel data, then compress them again."""
+    """Decompress the pixel data (chunks IDAT), change some bytes, and compress the data again."""
     for part in parts:
         if part[0] == b"IDAT":
             with contextlib.suppress(zlib.error):

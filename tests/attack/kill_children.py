@@ -1,4 +1,4 @@
-"""Runs aegen's commands in forked child processes, which can be killed at a chosen point or sent a signal."""
+"""Runs aegen's commands in forked child processes, which it can kill or send a signal."""
 
 import hashlib
 import importlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kill_points import KillPoints
 
-TIME_LIMIT = 120.0  # time limit of a run in seconds; a run needs far less
+TIME_LIMIT = 120.0  # seconds until a run is killed because it hangs; a run normally takes far less
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 LAST_POINT = "after the last change"
 
@@ -20,7 +20,9 @@ LAST_POINT = "after the last change"
 class Children:
     """Runs commands in child processes, one at a time.
 
-    scratch: a folder for the output, the kill points and the ONNX files of the children.
+    scratch: a folder in which the children store what they print, the names of their kill points, and exported ONNX
+    files. A kill point (see kill_points.py) is a moment just before a file or folder changes, or in the middle of a
+    write.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -36,10 +38,11 @@ class Children:
         kill_at: int | None = None,
         send: tuple[signal.Signals, float] | None = None,
     ) -> int:
-        """Run a command in a folder, and return its exit code, or minus the number of the signal that ended it.
+        """Run a command in a folder. Returns its exit code, or minus the number of the signal that ended it.
 
-        record: whether to write the names of the kill points to `points_file`. kill_at: the number of the point at
-        which the command is killed, or None. send: a signal, and the seconds after which it is sent, or None.
+        If the command exceeds TIME_LIMIT, it is killed, and the result is -SIGALRM. record: whether to write the names
+        of the kill points that the command passes to `points_file`. kill_at: the number of the kill point at which the
+        command is killed, or None. send: a signal, and the number of seconds after which it is sent, or None.
         """
         child = os.fork()
         if child == 0:
@@ -67,7 +70,7 @@ class Children:
         return (self.output().strip().splitlines() or ["nothing"])[-1]
 
     def point_names(self) -> list[str]:
-        """Return the names of the kill points of the last recorded run; repeated names are numbered."""
+        """Return the names of all kill points of the last run that had `record` set; repeated names are numbered."""
         names: list[str] = []
         counts: dict[str, int] = {}
         for name in json.loads(self.points_file.read_text()):
@@ -76,7 +79,7 @@ class Children:
         return [*names, LAST_POINT]
 
     def _run_in_child(self, folder: Path, command: list[str], record: bool, kill_at: int | None) -> None:
-        """Run a command in this process, the child, and end the process."""
+        """Run a command in this process, a forked child, and then end the process. This method never returns."""
         exit_code = 99
         try:
             for number in SIGNALS[:2]:
@@ -104,9 +107,10 @@ class Children:
 
 
 def run_command(command: list[str], graphs_folder: Path) -> int:
-    """Run an aegen command in this process, and return its exit code. Training saves its state every few steps.
+    """Run an aegen command in this process, and return its exit code.
 
-    graphs_folder: a folder that keeps exported ONNX files between runs.
+    Training is set to save its state every few steps, so that even a short run can be resumed. graphs_folder: a folder
+    that keeps exported ONNX files from one run to the next.
     """
     from aegen import cli
     from aegen.train import flow_prior, moment_matching
@@ -122,7 +126,7 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
 
 
 def cache_graphs(folder: Path) -> None:
-    """Make exports in this process reuse the ONNX file of a network from a folder if an earlier run has saved it."""
+    """Make exports in this process save the ONNX file of each network in a folder, and reuse a file that is there."""
     from aegen.export import artifact
 
     make = artifact.onnx_bytes
@@ -140,7 +144,10 @@ def cache_graphs(folder: Path) -> None:
 
 
 def import_early(*, exports: bool) -> None:
-    """Import the modules of the commands in the parent process, so that forked children have them already."""
+    """Import the modules that the commands need, in the parent process, so that forked children need not import them.
+
+    exports: whether to import also the modules that export graphs.
+    """
     modules = ["torch", "torch._dynamo", "aegen.train.loop", "aegen.train.refinement"]
     modules += [f"aegen.cli.{name}" for name in ("train", "train_prior", "refine", "export", "verify")]
     for module in (*modules, *(("onnxscript", "aegen.export.artifact") if exports else ())):

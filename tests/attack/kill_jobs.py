@@ -1,4 +1,4 @@
-"""The commands that kills.py kills, each with the folder it starts from and the command that continues it."""
+"""The commands that kills.py kills, each with the folder in which it starts and the command that continues it."""
 
 import dataclasses
 import shutil
@@ -14,8 +14,8 @@ REFINE = (
 )
 EXPORT = "export run -o made --components 1 --evaluations 1 --licence CC0"
 OVERWRITE = "export run -o made --components 2 --evaluations 1 --licence CC0 --overwrite"
-PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that prepare the folders for the jobs, in this order
-# For each job, how many of the commands in PREPARATION run before it.
+PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that are run, in this order, to prepare folders for the jobs
+# For each job, the number of commands, from the first of PREPARATION, that are run before it.
 PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}
 
 
@@ -23,10 +23,10 @@ PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --ov
 class Job:
     """A command that is killed and then continued. It runs in a copy of the folder `before`.
 
-    command: arguments of the command. target: the folder whose final content is compared. resumable: files that can be
-    resumed from. If one of them exists after a kill, a command with the arguments `resume` is run; otherwise `command`
-    is run again. artifact: whether the target is an artifact, which must be complete after every kill. The paths of
-    `target` and `resumable` are relative to the copy.
+    command: arguments of the aegen command. target: the folder that the command writes; its final content is compared
+    with that of an uninterrupted run. resumable: saved states. If one of these files exists after a kill, aegen is run
+    with the arguments `resume`; otherwise `command` is run again. artifact: whether the target is an artifact, which
+    must never be incomplete after a kill. The paths of `target` and `resumable` are relative to the copy.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Job:
     artifact: bool = False
 
     def next_command(self, folder: Path) -> list[str]:
-        """Return the command that a user would run next in a folder where this command was killed."""
+        """Return the arguments with which a user would run aegen next in a folder where this command was killed."""
         return list(self.resume) if any((folder / file).exists() for file in self.resumable) else self.command
 
 
 def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]], None]) -> list[Job]:
-    """Make the jobs with the names in `wanted`, and the folders that they start from.
+    """Make the jobs with the names in `wanted`, and the folders in which they start.
 
-    scratch: the folder to make them in. run: a function that runs a command in a folder; it is called for each command
-    of PREPARATION that the jobs need.
+    scratch: the folder in which these folders are made. run: a function that runs a command in a folder; it is called
+    for each command of PREPARATION that the jobs need.
     """
     stages = [scratch / "before" / str(number) for number in range(len(PREPARATION) + 1)]
     make_data(stages[0])

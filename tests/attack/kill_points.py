@@ -1,4 +1,7 @@
-"""Kill points: numbered moments just before a file or folder changes, and in the middle of a write."""
+"""Kill points: the moments at which a test may kill a process, numbered from 0.
+
+They are the moments just before each change of a file or folder, and one in the middle of each write.
+"""
 
 import os
 import re
@@ -10,10 +13,10 @@ WRITING = os.O_WRONLY | os.O_RDWR
 
 
 class KillPoints:
-    """Counts the kill points of this process, and kills the process at one of them.
+    """Counts the kill points that this process passes, and kills the process at one of them.
 
-    folder: the folder whose changes are kill points. kill_at: the number of the point at which the process is killed,
-    or None.
+    folder: only changes of files in this folder give kill points. kill_at: the number of the kill point at which the
+    process is killed, or None.
     """
 
     def __init__(self, folder: Path, kill_at: int | None) -> None:
@@ -23,10 +26,10 @@ class KillPoints:
         self.paused = False
 
     def hook(self, event: str, arguments: tuple) -> None:
-        """Count a kill point if the audit event (see sys.addaudithook) is a change of the folder."""
+        """Count a kill point if an audit event (see sys.addaudithook) announces a change of a file in the folder."""
         if self.paused:
             return
-        self.paused = True  # ignore the events that this method itself causes
+        self.paused = True  # ignore the audit events that this method itself causes
         try:
             change = self._change(event, arguments)
             if change:
@@ -37,7 +40,10 @@ class KillPoints:
             self.paused = False
 
     def end_write(self) -> None:
-        """Count a kill point in the middle of the last write. Before a kill there, cut the file to half its length."""
+        """Count a kill point in the middle of the write to the file last opened.
+
+        If the process is to be killed there, first cut the file to half its length, as if the write had been cut short.
+        """
         file = Path(self.last_opened)
         if self.last_opened and file.is_file() and file.stat().st_size:
             if len(self.names) == self.kill_at:
@@ -45,13 +51,13 @@ class KillPoints:
             self.pass_point(f"inside the write of {self._display(self.last_opened)}")
 
     def pass_point(self, name: str) -> None:
-        """Count a kill point, or kill the process if the point has the number `kill_at`."""
+        """Count a kill point; but if its number is `kill_at`, kill this process."""
         if len(self.names) == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         self.names.append(name)
 
     def _change(self, event: str, arguments: tuple) -> str:
-        """Describe how an event changes the folder; the text is empty if it does not."""
+        """Describe the change of the folder that an audit event announces, or return "" if there is none."""
         if event == "open":
             path, mode, flags = arguments
             writes = (isinstance(mode, str) and set(mode) & set("wxa+")) or (flags or 0) & WRITING
@@ -67,11 +73,11 @@ class KillPoints:
         return isinstance(path, str | os.PathLike) and os.path.realpath(path).startswith(self.folder + os.sep)
 
     def _absolute(self, path: object, folder: object) -> object:
-        """Make a path absolute that is relative to an open folder, given by its file descriptor."""
+        """Make a path absolute. folder: file descriptor of the open folder that it is relative to, or -1 for none."""
         if isinstance(folder, int) and folder >= 0 and isinstance(path, str | os.PathLike):
             return Path(f"/proc/self/fd/{folder}").readlink() / path
         return path
 
     def _display(self, path: object) -> str:
-        """Return a path relative to the watched folder, without the random part of temporary names."""
+        """Return a path relative to the watched folder; "*" replaces the random part of a temporary name."""
         return TEMPORARY.sub(r".*.\1", os.path.relpath(os.path.realpath(path), self.folder))

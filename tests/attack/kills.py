@@ -5,9 +5,9 @@
 The parent imports everything once and forks a child for each run. Each network is exported to ONNX only once, because
 that takes longest. Kill points are the moments just before a file or folder changes, and the middle of every write; an
 audit hook in the child finds them. A first run of each command lists its kill points. Then a child is killed at each
-point, and the command is continued as a user would do, with --resume if there is something to resume. The result must
-have the same bytes as that of an uninterrupted run. Some runs are killed a second time when they are continued; others
-get a SIGTERM, SIGINT or SIGKILL at a random moment. Exits with 1 if anything was lost or differs.
+point, and the command is continued as a user would do, with --resume if a saved state exists. The files that it writes
+must have the same bytes as those of an uninterrupted run. Some runs are killed a second time when they are continued;
+others get a SIGTERM, SIGINT or SIGKILL at a random moment. Exits with 1 if a file was lost or has other bytes.
 """
 
 import argparse
@@ -28,16 +28,16 @@ from kill_children import SIGNALS, Children, import_early
 from kill_jobs import PREPARED, Job, make_jobs
 from kill_points import TEMPORARY
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # set before torch is imported
-    os.environ.setdefault(variable, "1")  # one thread, because a forked child does not have the threads of its parent
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # torch reads them when imported
+    os.environ.setdefault(variable, "1")  # one thread, because a forked child has none of its parent's other threads
 
 SECOND_KILL = 0.2  # fraction of killed runs that are killed again when they are continued
-SECOND_KILL_POINTS = 15  # a second kill is at a random kill point with a number below this
+SECOND_KILL_POINTS = 15  # a second kill is at a random one of this many first kill points
 Files = dict[str, str]
 
 
 class Harness:
-    """Kills jobs, continues them, and counts what happens."""
+    """Kills jobs (see kill_jobs.py), continues them, counts the kills, and lists results that are lost or differ."""
 
     def __init__(self, scratch: Path, seed: int) -> None:
         self.scratch, self.random, self.children = scratch, random.Random(seed), Children(scratch)
@@ -52,17 +52,17 @@ class Harness:
 
     @property
     def kills(self) -> int:
-        """Return the number of kills so far."""
+        """Return the number of kills so far, signals at random moments included."""
         return sum(sum(counter.values()) for counter in self.kills_by_point.values()) + self.counts["signals"]
 
     def must_run(self, folder: Path, command: list[str], *, record: bool = False) -> None:
-        """Run a command in a folder, and end this program if it fails."""
+        """Run an aegen command in a folder, and end this program if the command fails."""
         exit_code = self.children.run(folder, command, record=record)
         if exit_code != 0:
             raise SystemExit(f"{' '.join(command)} fails: exit {exit_code}\n{self.children.output()}")
 
     def record(self, job: Job) -> None:
-        """Run a job without a kill, and record its result, its kill points and its duration."""
+        """Run a job without a kill, and record the hashes of its files, its kill points and its duration."""
         folder = self.fresh_folder(job)
         began = time.monotonic()
         self.must_run(folder, job.command, record=True)
@@ -71,7 +71,7 @@ class Harness:
         self.points[job.name] = self.children.point_names()
 
     def kill_at_point(self, job: Job, point: int) -> None:
-        """Kill a run at the kill point of this number, continue it, and check that nothing is lost."""
+        """Run a job and kill it at the kill point with this number, continue it, and check its result."""
         folder, name = self.fresh_folder(job), self.points[job.name][point]
         exit_code = self.children.run(folder, job.command, kill_at=point)
         self.kills_by_point[job.name][name] += 1
@@ -80,19 +80,23 @@ class Harness:
         self.continue_job(job, folder, name)
 
     def signal_at_random(self, job: Job) -> None:
-        """Send a random signal to a run at a random moment, continue it, and check that nothing is lost."""
+        """Run a job and send it a random signal at a random moment, continue it, and check its result."""
         folder, number = self.fresh_folder(job), self.random.choice(SIGNALS)
         moment = self.random.uniform(0, 1.1 * self.seconds[job.name])
         exit_code = self.children.run(folder, job.command, send=(number, moment))
         self.counts["signals"] += 1
         self.signals[f"{job.name} {number.name}"] += 1
         where = f"{number.name} after {moment:.3f} s"
-        if exit_code not in (0, -number, 128 + number):  # -number: the signal came before aegen handles signals
+        # 0: the run ended before the signal. 128 + number: aegen handled the signal. -number: the signal killed it.
+        if exit_code not in (0, -number, 128 + number):
             self.lost.append(f"{job.name}, {where}: exit {exit_code}: {self.children.last_line()}")
         self.continue_job(job, folder, where)
 
     def continue_job(self, job: Job, folder: Path, where: str) -> None:
-        """Continue a killed job as a user would, and compare the result with that of an uninterrupted run."""
+        """Continue a killed job as a user would, and compare its files with those of an uninterrupted run.
+
+        where: the kill point or the moment of the kill, as text for the report.
+        """
         self.check_artifact(job, folder, where)
         if self.random.random() < SECOND_KILL:
             point = self.random.randrange(SECOND_KILL_POINTS)
@@ -114,7 +118,10 @@ class Harness:
             self.differing.append(f"{job.name}, {where}: {', '.join([*other, *temporary])}")
 
     def check_artifact(self, job: Job, folder: Path, where: str) -> None:
-        """Check that a kill left the old artifact or the new one, and that `aegen verify` accepts it."""
+        """Check that a kill left the old artifact or the new one complete, and that `aegen verify` accepts it.
+
+        where: as in `continue_job`. A job that writes no artifact is not checked.
+        """
         if not job.artifact:
             return
         result = contents(folder / job.target)
@@ -124,14 +131,14 @@ class Harness:
             self.lost.append(f"{job.name}, {where}: {job.target} does not verify: {self.children.last_line()}")
 
     def fresh_folder(self, job: Job) -> Path:
-        """Make a new folder for a job to run in, with the content that the job starts from."""
+        """Make a new folder in which a job can run: a copy of the folder `job.before`."""
         folder = self.scratch / "test"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(job.before, folder)
         return folder
 
     def report(self) -> dict[str, object]:
-        """Return all counts, and the list of everything that was lost or differs."""
+        """Return all counts, and descriptions of every result that was lost or differs."""
         return {
             "kills": self.kills,
             "kills_by_point": {name: dict(counter) for name, counter in self.kills_by_point.items()},
@@ -143,7 +150,10 @@ class Harness:
 
 
 def contents(folder: Path) -> Files:
-    """Return the SHA-256 of every file in a folder and below, hidden ones too; empty if there is no such folder."""
+    """Return the SHA-256 of every file in a folder and its subfolders, hidden files too, by relative path.
+
+    The result is empty if the folder does not exist.
+    """
     return {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*"))
@@ -154,9 +164,9 @@ def contents(folder: Path) -> Files:
 def attack(
     jobs: list[Job], harness: Harness, *, kills: int, repeat: int, points: int | None, log: Callable[[str], None]
 ) -> None:
-    """Kill each job `repeat` times at each chosen kill point, then send random signals.
+    """Kill each job `repeat` times at each chosen kill point, then send signals to random jobs at random moments.
 
-    kills: signals are sent until the total number of kills is at least this. points: number of kill points to choose
+    kills: minimum total number of kills; signals are sent until it is reached. points: number of kill points to choose
     at random in each job, or None for all.
     """
     for job in jobs:

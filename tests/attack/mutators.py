@@ -1,4 +1,4 @@
-"""Random changes of bytes and of decoded JSON. The parameter `random` is a random.Random in all functions."""
+"""Random changes of bytes and of decoded JSON. The parameter `random` of every function is a random.Random."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ DEEP_MARK = "deep nesting goes here"
 
 
 def changed(random, content):
-    """Make a few random changes to bytes: flipped bits, deletions, insertions and repetitions."""
+    """Return bytes with a few random changes: flipped bits, and overwritten, deleted, inserted or repeated bytes."""
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 5, 20))):
         at = random.randrange(len(data) + 1)
@@ -43,12 +43,12 @@ def changed(random, content):
 
 
 def truncated(random, content):
-    """Cut bytes off at a random length: none, some or nearly all of the bytes remain."""
+    """Cut bytes off at the end. A random number of bytes remain: none, a few, some, or all but one."""
     return content[: random.choice((0, 1, 4, len(content) - 1, random.randrange(len(content) + 1)))]
 
 
 def paths(value, path=()):
-    """Yield the path of every value in decoded JSON, as a tuple of keys and indices."""
+    """Yield the path of every value in decoded JSON: a tuple of keys and indices, which is () for the whole."""
     yield path
     if isinstance(value, dict):
         for key, item in value.items():
@@ -66,7 +66,7 @@ def value_at(value, path):
 
 
 def hostile(random, old):
-    """Make a JSON value of any type, often an extreme one, to replace `old`."""
+    """Return a random JSON value of any type, often an extreme one, that can replace the value `old`."""
     return random.choice(
         (
             lambda: random.choice((None, True, False, [], {}, "", [[]], {"": {}})),
@@ -82,7 +82,7 @@ def hostile(random, old):
 
 
 def similar(random, old):
-    """Make a JSON value of the same type as `old`, to replace it."""
+    """Return a random JSON value that can replace the value `old`, of its type; None becomes a bool or a number."""
     if old is None or isinstance(old, bool):
         return random.choice((True, False, 0.5)) if old is None else not old
     if isinstance(old, int):
@@ -106,7 +106,7 @@ INDEPENDENT_KEYS = (
 
 
 def gentle(random, manifest):
-    """Change, in place, a random value of a manifest on which no other file of the artifact depends."""
+    """Change a random value of a decoded manifest in place, one on which no other file of the artifact depends."""
     manifest |= random.choice(({}, {"notes": "n"}, {"sigma": 0.5}, {"macs": {"encoder.onnx": 5}}, {"unknown": [1]}))
     key = random.choice([key for key in INDEPENDENT_KEYS if key in manifest])
     path = random.choice([(key, *rest) for rest in paths(manifest[key])])
@@ -115,7 +115,7 @@ def gentle(random, manifest):
 
 
 def violent(random, manifest):
-    """Make one random change anywhere in decoded JSON, or replace it as a whole. Returns the result."""
+    """Make one random change anywhere in a decoded manifest, or replace it as a whole. Returns the result."""
     path = random.choice(list(paths(manifest)))
     if not path:
         return random.choice((manifest, [manifest], None, {}, 5, "manifest"))
@@ -135,7 +135,10 @@ def violent(random, manifest):
 
 
 def json_bytes(random, value):
-    """Encode a value as JSON in a random form: with other indents, escapes, nesting or text encoding."""
+    """Encode a value as JSON, with random indentation, escapes and text encoding.
+
+    If the value contains DEEP_MARK, that is replaced by lists or objects nested to a random depth.
+    """
     text = json.dumps(value, ensure_ascii=random.random() < 0.5, indent=random.choice((None, None, 1)))
     depth = random.choice((1, 50, 900, LONG))
     text = text.replace(

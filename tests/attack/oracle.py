@@ -1,4 +1,7 @@
-"""The rules that a trial checks: a valid result or an AegenError, no stray output, short messages, bounded memory."""
+"""The rules that every trial of the fuzzer checks.
+
+aegen must return a valid result or raise an AegenError, write no stray output, keep messages short, and limit memory.
+"""
 
 import contextlib
 import fcntl
@@ -14,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from aegen import AegenError
 
-MAX_MESSAGE = 1000  # allowed length of an error message, in characters
-MAX_ECHO = 200  # consecutive characters of the input that a message may repeat
-MAX_MEMORY_MB = 600  # memory that an accepted input, or all inputs of a worker together, may add
-MAX_REFUSED_MB = 200  # memory that a refused input may add
-MIN_NOTICED_MB = 50  # a trial that adds less than this is not a finding, even if the worker has exceeded its total
-MAX_NOTICES = 12  # lines that a successful command may write to standard error
+MAX_MESSAGE = 1000  # maximum length of an error message in characters
+MAX_ECHO = 200  # maximum number of consecutive characters of the input that a message may repeat
+MAX_MEMORY_MB = 600  # maximum MB that an accepted input, or all inputs of a worker together, may add
+MAX_REFUSED_MB = 200  # maximum MB that a refused input may add
+MIN_NOTICED_MB = 50  # a trial that adds fewer MB is not blamed if its worker exceeds MAX_MEMORY_MB in total
+MAX_NOTICES = 12  # maximum number of lines that a successful command may write to standard error
 FOREIGN_SIGNS = (
     b"Traceback",
     b"unexpected ",
@@ -27,17 +30,18 @@ FOREIGN_SIGNS = (
     b"E:onnxruntime:",
     b"W:onnxruntime:",
     b"Warning",
-)  # texts which show that other software than aegen wrote to the output
-MAX_REMEMBERED = 300_000  # leading bytes of an input that are looked for in messages
+)  # texts in the output that come from Python or a library, not from aegen
+MAX_REMEMBERED = 300_000  # number of leading bytes of an input that messages are searched for
 STAGES = ("given", "parsed", "hash passed", "graph checked", "session opened", "ran")
 
 
 class Trial:
     """One trial: its random generators, the stage it reached, and the rules it broke.
 
-    random, numbers: generators of Python and numpy, seeded by seed, trial number and reader. folder: an empty folder.
-    texts: input texts; a message may repeat at most MAX_ECHO characters of each. stage: an index into STAGES.
-    outcome: "accepted", or the class of the first error. findings: (kind, what, example) of each broken rule.
+    random, numbers: random generators of Python and numpy, seeded by seed, trial number and reader. folder: an empty
+    folder. texts: input texts; a message may repeat at most MAX_ECHO consecutive characters of each. stage: the last
+    stage that the trial reached, as an index into STAGES. outcome: "accepted", or the class of the first error.
+    findings: for each broken rule, (kind, what, example).
     """
 
     def __init__(self, seed, number, reader, folder, trace=False):
@@ -46,7 +50,7 @@ class Trial:
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         self.texts = []
         self.stage, self.outcome, self.findings = 0, "accepted", []
-        self.measure, self.before = None, None  # a Memory object, and the MB in use when the input was ready
+        self.measure, self.before = None, None  # a Memory object, and the MB in use before aegen is called
         self.is_output_checked = False  # whether `check_command` has checked the output of this trial
         self.trace = trace
 
@@ -55,18 +59,18 @@ class Trial:
         self.stage = max(self.stage, STAGES.index(stage))
 
     def remember(self, content):
-        """Record input bytes; a message may repeat at most MAX_ECHO characters of them."""
+        """Record input bytes, of which an error message may repeat at most MAX_ECHO consecutive characters."""
         self.texts += {content[:MAX_REMEMBERED].decode(encoding, "replace") for encoding in ("utf-8", "latin-1")}
 
     def add_finding(self, kind, what, example=""):
-        """Record a broken rule. Findings of equal kind and `what` count once per trial."""
+        """Record a broken rule, unless the trial already has a finding with the same `kind` and `what`."""
         if not any(finding[:2] == (kind, what) for finding in self.findings):
             self.findings.append((kind, str(what)[:500], str(example)[:500]))
 
     def call(self, function, check=lambda result: None):
-        """Call `function` and return its result, or None if it raises.
+        """Call `function` and return its result, or None if it raises. Record a finding if a rule is broken.
 
-        check: a function of the result that returns what is wrong with it, as text, or None.
+        check: a function that takes the result and returns what is wrong with it, as text, or None if it is valid.
         """
         if self.measure and self.before is None:
             self.measure.reset()
@@ -106,7 +110,7 @@ class Trial:
             self.add_finding("message that cannot be printed", where, ascii(message))
 
     def check_command(self, code, out, err, *, binary=False):
-        """Check the exit code and output of a command. binary: whether standard output holds arrays."""
+        """Check the exit code and output of a command. binary: whether standard output holds binary data, not text."""
         self.is_output_checked = True
         message = err.decode(errors="replace")
         if code not in (0, 1, 2):
@@ -134,15 +138,16 @@ class Trial:
             self.add_finding("silent failure", "exit 1 without a line on standard error")
 
     def check_output(self, out, err):
-        """Check the standard streams of a trial that runs no command."""
+        """Check that nothing was written to standard output or standard error in a trial that runs no command."""
         if not self.is_output_checked and (out or err):
             text = (err or out)[:400].decode(errors="replace")
             self.add_finding("output leak", f"{'stderr' if err else 'stdout'}: {plain(text)[:80]}", text)
 
     def check_memory(self, peak, baseline):
-        """Check the memory of a trial.
+        """Check that a trial has not added too much memory.
 
-        peak: peak MB during the trial. baseline: MB of the worker before its first trial.
+        peak: the largest memory of the worker process during the trial, in MB. baseline: its memory before its first
+        trial, in MB.
         """
         before = peak if self.before is None else self.before
         allowed = MAX_MEMORY_MB if self.outcome == "accepted" else MAX_REFUSED_MB
@@ -153,12 +158,12 @@ class Trial:
 
 
 def plain(text):
-    """Remove numbers and temporary paths from a text, because they differ between equal findings."""
+    """Remove numbers and temporary paths from a text, so that trials with the same fault give the same text."""
     return re.sub(r"\d+", "#", re.sub(r"/[\w./-]*aegen-attack[\w./-]*/", "", text)).strip()
 
 
 def echoed(message, texts):
-    """Whether more than MAX_ECHO consecutive characters of a message come from one of the texts."""
+    """Return whether more than MAX_ECHO consecutive characters of a message occur in one of the texts."""
     long = [text for text in texts if len(text) > MAX_ECHO]
     if not long or len(message) <= MAX_ECHO:
         return False
@@ -167,12 +172,12 @@ def echoed(message, texts):
 
 
 def signature(error):
-    """Return the class and origin of an error as one text, and its message as another."""
+    """Return two texts: the class of an error with the function that raised it, and the error's message."""
     return f"{type(error).__name__} from {last_frame(error)}", ascii(str(error)[:400])
 
 
 def last_frame(error):
-    """Return the file and name of the innermost aegen function in the traceback of an error."""
+    """Return file and name of the innermost aegen function in an error's traceback, as one text."""
     frames = traceback.extract_tb(error.__traceback__)
     root = Path(sys.modules["aegen"].__file__).parent
     inside = [frame for frame in frames if Path(frame.filename).is_relative_to(root) and "attack" not in frame.filename]
@@ -182,22 +187,22 @@ def last_frame(error):
 
 
 class Streams:
-    """Redirects file descriptors 1 and 2 into files, so that output of C++ libraries is captured too."""
+    """Redirects standard output and standard error into files, as descriptors, so that C++ output is captured too."""
 
     def __init__(self):
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in range(2)]  # noqa: SIM115
-        for file in self._files:  # append, because `read` truncates the files
+        for file in self._files:  # append mode, because `read` truncates the files to length 0
             fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
         self._kept = [os.dup(1), os.dup(2)]
         self.attach()
 
     def attach(self):
-        """Redirect the descriptors into the files; called after every trial, which may have changed them."""
+        """Redirect descriptors 1 and 2 into the files. Called after every trial too, which may have changed them."""
         for target, file in enumerate(self._files, 1):
             os.dup2(file.fileno(), target)
 
     def detach(self):
-        """Restore the original descriptors."""
+        """Restore the original standard output and standard error."""
         self.read()
         for target, kept in enumerate(self._kept, 1):
             os.dup2(kept, target)
@@ -224,7 +229,7 @@ class Memory:
         self.measured = self.reset()
 
     def reset(self):
-        """Reset the peak. Returns whether the operating system supports that."""
+        """Reset the peak to the current value. Returns whether the operating system supports that."""
         try:
             with Path("/proc/self/clear_refs").open("wb", buffering=0) as file:
                 file.write(b"5")
@@ -240,26 +245,27 @@ class Memory:
 
 
 def scratch(within=None):
-    """Make a temporary folder, inside `within` or by default in /dev/shm where that exists."""
+    """Make a temporary folder inside `within`, or by default inside /dev/shm if that can be written to."""
     shared = Path("/dev/shm")
     within = within or (shared if os.access(shared, os.W_OK) else None)
     return tempfile.TemporaryDirectory(prefix="aegen-attack-", dir=within)
 
 
 def settle():
-    """Wait for threads that still open networks in the background, so that trials do not overlap."""
+    """Wait for background threads that still open networks, so that they do not run into the next trial."""
     for thread in threading.enumerate():
         if thread.name == "aegen-opening":
             thread.join()
 
 
-# The functions below check a result, or return a function that does. Checking returns what is wrong, as text, or None.
+# The functions below are checks, or return a check. A check is a function that takes a result and returns what is wrong
+# with it, as text, or None if it is valid.
 
 
 def images(shape, dtype=np.float32):
     """Return a function that checks the shape and dtype of images, and that floats are finite and in [0, 1].
 
-    shape: None in it stands for an axis of any size.
+    shape: the expected shape, with None for an axis of any size.
     """
 
     def check(result):
@@ -274,7 +280,7 @@ def images(shape, dtype=np.float32):
 def array(shape, dtype=np.float32):
     """Return a function that checks the shape and dtype of an array, and that its values are finite.
 
-    shape: None in it stands for an axis of any size.
+    shape: the expected shape, with None for an axis of any size.
     """
 
     def check(result):
@@ -301,7 +307,7 @@ def log_densities(shape):
 
 
 def image_set(result):
-    """Check that images read from a file are a non-empty array of 3 or 4 axes, of a bool, integer or float dtype."""
+    """Check that images read from a file are a non-empty array with 3 or 4 axes and a bool, integer or float dtype."""
     if not isinstance(result, np.ndarray) or result.dtype.kind not in "uifb":
         return f"{getattr(result, 'dtype', type(result))} instead of images"
     if result.ndim not in (3, 4) or result.size == 0:
@@ -310,6 +316,6 @@ def image_set(result):
 
 
 def verified(result):
-    """Check that no number in a Verification, the result of `verify`, is NaN."""
+    """Check that no difference or tolerance in a Verification, the result of `verify`, is NaN."""
     numbers = [*result.largest_difference.values(), result.rtol, result.atol]
     return "differences that are NaN" if any(np.isnan(number) for number in numbers) else None

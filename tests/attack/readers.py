@@ -1,4 +1,4 @@
-"""The readers: each makes a random input of one kind, gives it to aegen, and checks the result."""
+"""The readers of the fuzzer: each makes a random input of one kind, gives it to aegen, and checks the result."""
 
 import json
 import struct
@@ -16,11 +16,11 @@ from aegen.runtime import artifact as artifacts
 from aegen.runtime import session
 from user_files import array, dataset, idx, image, stdin
 
-ROWS = 3  # number of images or latents in a call
+ROWS = 3  # number of images or latents that a trial asks for or passes in one call
 
 
 class Fixtures:
-    """Objects that all trials of a worker share: valid inputs to mutate, open models, and the current trial."""
+    """Objects that all trials of a worker process use: valid inputs to mutate, loaded models, and the current trial."""
 
     def __init__(self, folder):
         self.artifacts = bases.artifacts()
@@ -38,7 +38,7 @@ class Fixtures:
         self._watch()
 
     def _watch(self):
-        """Wrap functions of aegen so that each call records the stage that the current trial has reached."""
+        """Replace functions of aegen by wrappers that record the stage that the current trial has reached."""
 
         def recording(function, stage):
             def wrapper(*args, **kwargs):
@@ -57,7 +57,7 @@ class Fixtures:
 
 
 def manifest(trial, fixtures):
-    """Attack `manifest.json`; more than half of the changes keep it consistent with the other files."""
+    """Load an artifact with a mutated `manifest.json`; most mutations keep it consistent with the other files."""
     random, artifact = trial.random, fixtures.artifacts[trial.random.choice(list(fixtures.artifacts))].copy()
     value, kind = artifact.manifest, random.randrange(20)
     if kind <= 12:
@@ -84,12 +84,12 @@ def manifest(trial, fixtures):
 
 
 def latents(trial, fixtures):
-    """Attack `latents.npz`: its bytes, its arrays, and their declaration in the manifest."""
+    """Load an artifact in which `latents.npz` is mutated: its bytes, its arrays, or their list in the manifest."""
     _arrays(trial, fixtures, "latents.npz")
 
 
 def golden(trial, fixtures):
-    """Attack `golden.npz`, which `verify` reads."""
+    """Load an artifact in which `golden.npz` is mutated, and call `verify`, which reads that file."""
     _arrays(trial, fixtures, "golden.npz")
 
 
@@ -130,12 +130,12 @@ def _arrays(trial, fixtures, name):
 
 
 def graphs(trial, fixtures):
-    """Attack an ONNX file of an artifact, with the hash of the changed file in the manifest."""
+    """Load an artifact in which an ONNX file is mutated. The manifest has the hash of the mutated file."""
     random, artifact = trial.random, fixtures.artifacts[trial.random.choice(list(fixtures.artifacts))].copy()
     name = random.choice([name for name in artifact.files if name.endswith(".onnx")])
     artifact.files[name] = graph_mutators.mutated(random, artifact.files[name])
     trial.remember(artifact.files[name])
-    if random.random() < 0.05:  # sometimes also change the declaration of a tensor in the manifest
+    if random.random() < 0.05:  # rarely, also change an input or output in the manifest
         tensor = random.choice(artifact.manifest["graphs"][name][random.choice(("inputs", "outputs"))])
         key = random.choice(list(tensor))
         tensor[key] = mutators.similar(random, tensor[key])
@@ -146,7 +146,7 @@ def graphs(trial, fixtures):
 
 
 def use_artifact(trial, folder, calls=None):
-    """Load an artifact and call some methods. calls: names in CALLS, by default three random ones."""
+    """Load an artifact and call some of its methods. calls: keys of CALLS, by default three random ones."""
     model = trial.call(lambda: aegen.load(folder, threads=trial.random.choice((1, 1, 1, 2))))
     if model is None:
         return
@@ -188,7 +188,7 @@ def _log_prob(trial, model):
 
 
 def _random_images(trial, model):
-    """Make random images that fit a model, uint8 (ROWS, H, W) or (ROWS, H, W, 3)."""
+    """Make random images of the shape that a model takes: uint8 (ROWS, H, W) or (ROWS, H, W, 3)."""
     return trial.numbers.integers(0, 256, (ROWS, *model.image_shape), np.uint8)
 
 
@@ -238,18 +238,18 @@ CALLS_OF = {
 
 
 def api(trial, fixtures):
-    """Attack the arguments of the Python API."""
+    """Call the Python API with random arguments."""
     arguments.call(trial, fixtures)
 
 
 def command(trial, fixtures):
-    """Attack the command line, in this process."""
+    """Run a random command line in this process."""
     words, content, variables = command_lines.generated(trial, fixtures)
     command_lines.in_process(trial, words, content, variables)
 
 
 def process(trial, fixtures):
-    """Attack the command line, each command in a new process."""
+    """Run a random command line in a new process."""
     words, content, variables = command_lines.generated(trial, fixtures)
     command_lines.as_process(trial, words, content, variables)
 
@@ -258,15 +258,15 @@ READERS = {
     reader.__name__: reader
     for reader in (manifest, latents, golden, graphs, image, array, idx, stdin, dataset, api, command, process)
 }
-ARTIFACT_READERS = ("manifest", "latents", "golden", "graphs")  # at least half of their trials must pass the hash check
+ARTIFACT_READERS = ("manifest", "latents", "golden", "graphs")  # half of the trials of each must pass the hash check
 TRIALS_PER_THOUSAND = {
     "manifest": 190, "latents": 130, "golden": 50, "graphs": 200, "image": 110, "array": 90, "idx": 50, "stdin": 45,
     "dataset": 30, "api": 62, "command": 40, "process": 3,
 }  # fmt: skip
-# Each worker runs these readers once before it measures memory.
+# Each worker process runs one trial of each of these readers before it measures memory.
 WARM = tuple(reader for reader in TRIALS_PER_THOUSAND if reader != "process")
 
 
 def stages_of(reader):
-    """Return the stages that trials of a reader can reach."""
+    """Return those of oracle.STAGES that trials of a reader can reach."""
     return oracle.STAGES if reader in ARTIFACT_READERS else ("given", "parsed", "ran")

@@ -1,11 +1,12 @@
-"""Use one model from threads and forked processes at once for a given time, and print counts as JSON.
+"""Use one model from threads and forked processes at once for a given time, and print a report as JSON.
 
     python tests/attack/soak.py --seconds 600 --seed 0
 
 Threads sample, encode and decode with one shared model, and load and drop models of their own. Meanwhile the main
-thread forks children that do the same, by os.fork and by multiprocessing, and new processes fork while a thread uses
-aegen for the first time. Every result is compared with one computed by a single thread, and every child has a time
-limit. Exits with 1 if a child hangs, a result is wrong, or anything raises an error.
+thread forks child processes that do the same, by os.fork and by multiprocessing. Another thread starts new Python
+processes, each of which forks while one of its threads uses aegen for the first time. Samples, latents and images are
+compared with those of a model that uses a single thread, and every child process has a time limit. Exits with 1 if a
+child process hangs, a result is wrong, or anything raises an error.
 """
 
 import argparse
@@ -26,15 +27,15 @@ from pathlib import Path
 
 TINY = Path(__file__).parents[1] / "tiny" / "grey"
 THREADS = 3  # number of threads that use the model while the main thread forks
-MAX_SECONDS = 30.0  # time limit of a child, which needs far less even on a busy machine
-SAMPLES = 700  # samples in a call: enough to be divided among the threads of a model
-FRESH_INTERVAL = 4.0  # seconds between starts of new processes
-WARM_UP = 0.2  # fraction of the run before memory is first measured
-OK, WRONG, RAISED = 0, 3, 4  # exit codes of a child
+MAX_SECONDS = 30.0  # limit for a child process, which needs far less even on a busy machine
+SAMPLES = 700  # number of samples in a call: enough to be divided among the threads of a model
+FRESH_INTERVAL = 4.0  # seconds between two starts of a new Python process
+WARM_UP = 0.2  # fraction of the run after which memory is first measured, to compute its growth
+OK, WRONG, RAISED = 0, 3, 4  # exit codes of a child process: right results, a wrong result, an error
 
 
 class Calls:
-    """Random calls of a model, and the results that are expected of them."""
+    """Makes random calls of a model, and compares their results with those of a model that uses one thread."""
 
     def __init__(self, path):
         import aegen
@@ -51,7 +52,7 @@ class Calls:
         self.images = {seed: model.decode(self.latents[seed]) for seed in self.seeds}
 
     def check_one(self, model, choose):
-        """Make one random call of a model. choose: a random.Random. Returns whether the result is right."""
+        """Make one random call of a model, and return whether its result is right. choose: a random.Random."""
         import numpy as np
 
         kind, seed, prior = choose.choice(["sample", "iterate", "encode", "decode"]), choose.choice(self.seeds), None
@@ -70,7 +71,7 @@ class Calls:
 
 
 class Soak:
-    """One run of this program. counts: the numbers of calls, children and faults by name."""
+    """One run of the soak test. counts: the numbers of calls, child processes and faults, by name."""
 
     def __init__(self, path, seed):
         import aegen
@@ -81,7 +82,10 @@ class Soak:
         self.errors, self.stop = [], threading.Event()
 
     def run(self, seconds, *, fresh):
-        """Run for `seconds`, and return the memory growth in MB. fresh: whether new processes are started too."""
+        """Run the test for `seconds`, and return how much the memory of this process grew after the warm-up, in MB.
+
+        fresh: whether to start also new Python processes, which fork while they use aegen for the first time.
+        """
         threads = [threading.Thread(target=self._use, args=(number,)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
@@ -102,7 +106,7 @@ class Soak:
         return round(growth, 1)
 
     def _use(self, number):
-        """Use the model in a thread until the run stops. number: index of the thread, part of the seed."""
+        """Call the model repeatedly in a thread until the run stops. number: the thread's index, part of its seed."""
         import aegen
 
         choose = random.Random(f"{self.seed} {number}")
@@ -165,7 +169,7 @@ class Soak:
             self._fresh_process(choose.randrange(2**32))
 
     def _fresh_process(self, seed):
-        """Run `first_use` in a new process, and add its counts."""
+        """Run `first_use` in a new Python process, and add the counts that it returns to those of this run."""
         command = [sys.executable, __file__, "--first-use", "--seed", str(seed), "--model", self.calls.path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20 * MAX_SECONDS)
         self.counts["first uses"] += 1
@@ -177,8 +181,11 @@ class Soak:
 
 
 def first_use(path, seed):
-    """Fork repeatedly while a thread uses aegen for the first time. Returns counts of children and faults by name."""
-    import aegen  # this import alone loads no heavy module; the first use in the thread does
+    """Fork child processes while a thread uses aegen for the first time, and wait for them to end.
+
+    Returns the numbers of child processes and of faults, by name.
+    """
+    import aegen  # this import is light; heavy modules are imported by the first use in the thread below
 
     choose, counts = random.Random(seed), collections.Counter()
     thread = threading.Thread(target=lambda: aegen.load(path, threads=2).sample(3, seed=0))
@@ -212,7 +219,7 @@ def resident():
 
 
 def main():
-    """Run the soak test, print the report, and exit with 1 if there was any fault."""
+    """Run the soak test, print its report, and exit with 1 if there was a fault or an error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)

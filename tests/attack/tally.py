@@ -1,14 +1,18 @@
-"""Counts the results of all trials of a fuzzing run, and makes the report from them."""
+"""Counts the results of all trials of a fuzzing run, and makes the report of the run.
+
+In a trial, a reader (a function of the fuzzer) gives one random, often damaged input to aegen. A finding is a rule that
+aegen broke in a trial, for example by a crash.
+"""
 
 import collections
 
 import oracle
 
-MAX_EXAMPLES = 5  # number of example trials listed with a finding
+MAX_EXAMPLES = 5  # a finding that occurs in many trials lists the numbers of this many of them
 
 
 class Tally:
-    """Collects the outcomes, stages, times, memory and findings of all trials."""
+    """Collects the outcomes, stages reached, times, memory use and findings of all trials."""
 
     def __init__(self):
         self.outcomes = collections.defaultdict(collections.Counter)
@@ -20,7 +24,7 @@ class Tally:
         self.growth = 0.0
 
     def add(self, result):
-        """Add the result of a finished trial."""
+        """Count a finished trial. result: the dictionary that its worker process returned."""
         reader = result["reader"]
         self.outcomes[reader][result["outcome"]] += 1
         self.stages[reader][result["stage"]] += 1
@@ -33,22 +37,22 @@ class Tally:
             self.add_finding(kind, reader, result["number"], what, example)
 
     def ended(self, kind, reader, number, text=""):
-        """Add a trial that ended its worker process."""
+        """Count a trial that returned no result, because its worker process crashed or was stopped for a hang."""
         self.outcomes[reader][kind] += 1
         self.stages[reader]["given"] += 1
         self.add_finding(kind, reader, number, text)
 
     def add_finding(self, kind, reader, number, what, example=""):
-        """Count a finding, together with equal findings of other trials."""
+        """Count a finding; findings of one kind, reader and description `what` are counted together."""
         entry = self.findings.setdefault((kind, reader, what), {"count": 0, "trials": [], "example": example})
         entry["count"] += 1
         if len(entry["trials"]) < MAX_EXAMPLES:
             entry["trials"].append(number)
 
     def depth(self, stages_of):
-        """Return the number of trials that reached each stage, by reader and stage.
+        """Return the number of trials that reached each stage of reading, as {reader: {stage: count}}.
 
-        stages_of: a function that returns the stages that trials of a reader can reach.
+        stages_of: a function that returns the stages that trials of a given reader can reach.
         """
         return {
             reader: {
@@ -60,7 +64,7 @@ class Tally:
 
 
 def report(options, tally, module, seconds):
-    """Make the report of a run, as values that can be written as JSON. module: the module that defines the readers."""
+    """Make the report of a fuzzing run, a dictionary for JSON. module: the module that defines the readers."""
     depth = tally.depth(module.stages_of)
     hashes = {
         reader: round(depth[reader]["hash passed"] / max(1, depth[reader]["given"]), 3)

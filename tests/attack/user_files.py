@@ -1,4 +1,7 @@
-"""Readers that attack the files of users: images, arrays, IDX files and data sets, by path or standard input."""
+"""Fuzzing of the files that users give to aegen: images, arrays, IDX files and data sets.
+
+Each public function with the parameters (trial, fixtures) makes random input, often damaged, and reads it with aegen.
+"""
 
 import itertools
 
@@ -15,7 +18,7 @@ from aegen.images.reading import read_images
 
 
 def image(trial, fixtures):
-    """Attack image files."""
+    """Write a mutated image file, and read it with aegen."""
     random = trial.random
     name = random.choice(list(fixtures.images))
     file = trial.folder / name
@@ -26,7 +29,10 @@ def image(trial, fixtures):
 
 
 def read_and_encode(trial, fixtures, source, name=None):
-    """Read images as commands do, and encode them with a model if they fit it. name: the model to prefer, or None."""
+    """Read images as commands do, and encode them with a tiny model if they fit it.
+
+    name: the model that is chosen most often, "grey" or "colour", or None for a random one.
+    """
     random = trial.random
     name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
     model = fixtures.models[name]
@@ -45,7 +51,7 @@ def read_and_encode(trial, fixtures, source, name=None):
 
 
 def array(trial, fixtures):
-    """Attack `.npy` and `.npz` files of images or latents."""
+    """Write images or latents as a `.npy` or `.npz` file, usually with faults, and read it with aegen."""
     random = trial.random
     file = trial.folder / random.choice(("x.npy", "x.npz", "x", "x.png"))
     kind = random.choice(("grey", "grey", "colour", "latents"))
@@ -64,7 +70,7 @@ def array(trial, fixtures):
 
 
 def _slice(trial):
-    """Choose the text of a slice to append to a path, such as `[0:2]`; often the empty text."""
+    """Choose a slice to append to a path, such as `[0:2]`; often the empty string, for no slice."""
     text = trial.random.choice(("", "", "", "[0:2]", "[1]", trial.random.choice(command_lines.SLICES)))
     trial.texts.append(text)
     return text
@@ -105,7 +111,7 @@ def array_bytes(trial, fixtures, contents):
 
 
 def idx(trial, fixtures):
-    """Attack IDX files, with and without gzip."""
+    """Write an IDX file, often with faults and sometimes compressed with gzip, and read it with aegen."""
     file = trial.folder / trial.random.choice(("t-images-idx3-ubyte", "x.gz", "x.idx"))
     file.write_bytes(idx_bytes(trial, fixtures))
     read_and_encode(trial, fixtures, str(file) + _slice(trial), "grey")
@@ -134,7 +140,7 @@ def idx_bytes(trial, fixtures):
 
 
 def _gzipped(trial, fixtures, content):
-    """Compress with gzip, half of the time with a fault."""
+    """Compress bytes with gzip; half of the time, damage the result or replace it with a decompression bomb."""
     random = trial.random
     content, change = bases.gzipped(content), trial.random.randrange(8)
     if change == 0:
@@ -149,7 +155,7 @@ def _gzipped(trial, fixtures, content):
 
 
 def stdin(trial, fixtures):
-    """Attack standard input, as a pipe or a file."""
+    """Give images or latents, usually with faults, to aegen on standard input, which is a pipe or a file."""
     random = trial.random
     kind = random.choice(("grey", "grey", "latents"))
     make = random.choice((lambda *_: array_bytes(trial, fixtures, kind), idx_bytes, _image_bytes))
@@ -169,7 +175,7 @@ def _image_bytes(trial, fixtures):
 
 
 def dataset(trial, fixtures):
-    """Attack data sets for training: folders of images, folders of IDX files, and archives of arrays."""
+    """Load a random training data set, often damaged: a folder of images or of IDX files, or a file of arrays."""
     random = trial.random
     folder = trial.folder / "set"
     source = random.choice((_image_folder, _idx_folder, _archive))(trial, fixtures, folder)
@@ -179,9 +185,9 @@ def dataset(trial, fixtures):
 
 
 def _split_fault(dataset):
-    """Check that the images and labels of every split of a data set fit together.
+    """Check dtypes and shapes of the images and labels in every split (training, validation, test) of a data set.
 
-    Images are uint8 (n, H, W) or (n, H, W, 3), labels int64 (n,) or None. Returns what is wrong, as text, or None.
+    Images must be uint8 of one size, labels int64 (n,) or None. Returns what is wrong, as text, or None.
     """
     for part in (dataset.train, dataset.validation, dataset.test):
         if (
@@ -200,7 +206,7 @@ def _image_folder(trial, fixtures, folder):
     folder.mkdir()
     tags = random.choice(("s", "s", "s", "c", "c", "sc"))
     files = {name: content for name, content in fixtures.images.items() if name[0] in tags}
-    if random.random() < 0.8:  # leave out rotated images, so that all have one size
+    if random.random() < 0.8:  # usually leave out the rotated images, so that all images have one size
         files = {name: content for name, content in files.items() if "rotated" not in name}
     groups = random.choice((("",), ("0", "1"), ("0", "10", "9"), ("a", "b", ""), ("x" * 250, "名"), ("train", "test")))
     for group, number in itertools.product(groups, range(random.choice((1, 8, 8)))):

@@ -1,10 +1,10 @@
-"""Make the two tiny artifacts beside this file, so that tests of the runtime need no torch.
+"""Make the two tiny artifacts (exported models) beside this file, so that tests of the runtime need no torch.
 
     python tests/tiny/generate.py [FOLDER]
 
-Both are trained and exported like any model, on images that show one bright bar each. Height and width differ, so that
-a test fails if rows and columns are confused. `colour` is RGB and its pixels are in [-1, 1], so that a test fails if
-the range is ignored.
+Both models are trained and exported like any other, on images that show one bright bar each. Height and width differ,
+so that a test fails if rows and columns are confused. The images of `colour` are RGB with pixels in [-1, 1], so that a
+test fails if the range is ignored.
 """
 
 import shutil
@@ -28,7 +28,7 @@ RECIPES = {
 
 
 def bars(n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Make images uint8 (n, *shape) that show one bright row or column on a dark ground. shape: (H, W) or (H, W, 3)."""
+    """Make n images, uint8, each a bright row or column on a dark ground. shape of an image: (H, W) or (H, W, 3)."""
     random = np.random.default_rng(0)
     images = random.integers(0, 40, (n, *shape), np.uint8)
     for image in images:
@@ -38,7 +38,7 @@ def bars(n: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def generate(folder: Path) -> None:
-    """Train and export both models, and write the artifacts `grey` and `colour` into a folder."""
+    """Train and export both models, and write their artifacts `grey` and `colour` into a folder."""
     for name, shape in SHAPES.items():
         with tempfile.TemporaryDirectory() as scratch:
             data, run = Path(scratch, "bars.npz"), Path(scratch, "run")
