@@ -1,7 +1,7 @@
-"""The command line. Each command is a module of its own.
+"""The command line. Each command is a module.
 
-So that `aegen --help` is fast, a module is imported only when its command is used, and it imports other libraries than
-click only when the command runs.
+A command's module is imported only when the command is named, and loads libraries other than click only when the
+command runs, so that `aegen --help` is fast.
 """
 
 import os

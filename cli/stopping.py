@@ -12,7 +12,7 @@ INTERRUPTED = SIGNAL_EXIT + signal.SIGINT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 IMPORT_FILE = "<frozen importlib._bootstrap>"  # file name in the stack frames of Python's import system
 
-_pending: list[int] = []  # numbers of signals whose exceptions Python may have dropped
+_pending: list[int] = []  # signals, by number, whose handler raised an exception that Python may have swallowed
 _previous_handlers: dict[int, Any] = {}
 
 

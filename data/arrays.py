@@ -68,9 +68,9 @@ def _labels_name(names: tuple[str, ...]) -> str | None:
 
 
 def _refuse_labels(file: ArrayFile, source_name: str, ignored: list[str], count: int) -> None:
-    """Raise InputError if an array that is not read may hold labels, as its name or its length suggests.
+    """Raise InputError if an array in `ignored` looks like labels: by its name, or because its length is `count`.
 
-    ignored: names of the arrays that are not read. count: number of images, and so of labels.
+    ignored: names of the arrays that are not read. count: number of images.
     """
     for name in ignored:
         axes, dtype = file.header(name)

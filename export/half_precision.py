@@ -41,7 +41,8 @@ def rounded(network: Module) -> Module:
 def nearest_halves(weight: Tensor) -> Tensor:
     """Weights of any shape, each rounded to the nearest float16 value. The dtype of the result is float32.
 
-    Subnormal float16 values become 0: some inference engines treat them as 0, so others would compute something else.
+    Subnormal float16 values become 0. Some inference engines treat them as 0 and others do not, so the engines would
+    otherwise give different results.
     """
     halves = weight.half().float()
     return torch.where(halves.abs() < SMALLEST_NORMAL, torch.zeros_like(halves), halves)

@@ -34,7 +34,7 @@ TYPES: dict[int, np.dtype] = {
 GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
-MAX_RATIO = 1032  # the highest ratio that deflate, the compression of gzip, can reach
+MAX_RATIO = 1032  # highest ratio of decompressed to compressed bytes that deflate, the algorithm of gzip, can reach
 # A header can announce more values than a gzip file holds. Selected rows larger than this are therefore decompressed
 # twice: first to count their bytes, then to keep them.
 MAX_TRUSTED_BYTES = 2**26

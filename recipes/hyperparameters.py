@@ -9,7 +9,7 @@ from typing import Any, ClassVar, get_args, get_origin
 from ..runtime.errors import InputError
 
 MAX_SEED = 2**63 - 1  # the largest signed 64-bit integer
-MAX_STEPS = 10**9  # most steps, epochs or images in a batch; a larger number is probably a typo
+MAX_STEPS = 10**9  # limit for the numbers of steps, epochs and images in a batch; a larger number is probably a typo
 ITEM_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 

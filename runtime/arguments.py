@@ -111,7 +111,10 @@ def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:
-    """Convert an array of any shape to contiguous float32, copied only if needed. Too large values become infinite."""
+    """Convert an array of any shape to contiguous float32. It is copied only if needed.
+
+    Values that are too large for float32 become infinite.
+    """
     if array.dtype == np.float32:
         return np.ascontiguousarray(array)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -48,7 +48,10 @@ class AegenError(Exception):
         super().__init__(f"{message}. {remedy}" if remedy else message)
 
     def recast(self, kind: type[Error], *, within: str = "") -> Error:
-        """A copy of this error in the class `kind`. within: the name of a file, which is put before the subject."""
+        """Return this error as an instance of the class `kind`, with the same message.
+
+        within: a file name, put before the subject (what the message is about).
+        """
         return kind(f"{within}: {self._subject}" if within else self._subject, **self._details)
 
     def __reduce__(self) -> tuple[Any, ...]:

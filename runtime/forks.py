@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Abandoning(Protocol):
-        """An object with locks, threads or sessions that a forked child cannot use."""
+        """An object whose locks, threads or sessions a forked child process discards, and creates anew if needed."""
 
         def abandon(self) -> None:
-            """Replace or drop these locks, threads or sessions in the child process."""
+            """Discard the locks, threads and sessions that this child process has inherited from its parent."""
 
 
 MAX_WAIT = 60.0  # seconds that a fork waits at most, in case two threads wait for each other

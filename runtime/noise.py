@@ -103,7 +103,7 @@ class Noise:
         return kept[1:]
 
     def _words(self, stream: int, start: int, n: int) -> np.ndarray:
-        """The 64-bit words start to start + n - 1 of the stream with this number, uint64 (n,)."""
+        """The n random 64-bit words of a stream from index `start` on, uint64 (n,). stream: the stream's number."""
         counter, skipped = divmod(start, LANES)
         # Set the counter one lower, because numpy increments it before it computes the first words.
         philox = _philox()(self._keys[stream], counter=(counter - 1) % 2**256)

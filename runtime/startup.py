@@ -29,7 +29,10 @@ class Openable(Protocol):
     """Interface of a network whose onnxruntime session is created on its first run, or earlier on another thread."""
 
     def claim_opening(self) -> bool:
-        """Return True to the first caller, which must then call `open`, and False to later ones or if it is open."""
+        """Return True to the first caller, which should then open the network, and False to all later callers.
+
+        False is also returned if the network is open already. Only one thread therefore opens it in advance.
+        """
 
     def open(self) -> None:
         """Open the network. If another thread is opening it already, wait until that is done."""

@@ -1,6 +1,7 @@
 """A killed training command can be resumed, and then writes the same bytes as an uninterrupted one.
 
-A short run of attack/kills.py, which kills commands between two changes of their files.
+These are a few cases of attack/kills.py, which kills a command just before it changes an output file, or in the middle
+of a write, and then continues it.
 """
 
 import json

@@ -73,7 +73,7 @@ def imports_go_one_way(module: Module) -> Iterator[Finding]:
 
 
 def runtime_needs_numpy_and_onnxruntime_alone(module: Module) -> Iterator[Finding]:
-    """Modules in the folder runtime import no installed package but numpy and onnxruntime: a model needs no other."""
+    """The folder runtime imports no installed packages but numpy and onnxruntime, so using a model needs no others."""
     if module.folder == "runtime":
         for node in ast.walk(module.tree):
             for name in imported_libraries(node) & (HEAVY - {"numpy", "onnxruntime"} | {"click"}):
@@ -117,7 +117,8 @@ def functions_are_short(module: Module) -> Iterator[Finding]:
 def functions_are_not_cut_in_two(module: Module) -> Iterator[Finding]:
     """No private function with a single caller has more than MAX_PARAMETERS_FOR_ONE_CALLER parameters.
 
-    Such a function is usually the second half of a function that was cut arbitrarily because it was too long.
+    Such a function is usually the second half of a function that was too long and was cut at an arbitrary line: it has
+    many parameters because it needs the local variables of the first half.
     """
     uses = Counter(node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name))
     uses += Counter(node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute))

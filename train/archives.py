@@ -83,9 +83,9 @@ def restore_states(parts: Mapping[str, Stateful], state: State) -> None:
 
 @contextmanager
 def restoring(subject: str, expected: str) -> Iterator[None]:
-    """Context manager: raise InputError in place of the errors that restoring an unusable state raises.
+    """Context manager around restoring a saved state: an error that an unusable state causes becomes InputError.
 
-    Such a state is damaged or belongs to other objects. subject, expected: for the error message.
+    A state is unusable if it is damaged or belongs to other objects. subject, expected: for the error message.
     """
     try:
         yield

@@ -175,10 +175,10 @@ def batch_tensors(images: np.ndarray, recipe: Recipe, shape: Shape, random: Gene
 
 
 def _random_numbers(seed: int, epoch: int) -> tuple[np.random.Generator, Generator]:
-    """Create two random generators that depend only on the seed, the epoch's number and the rank of the process.
+    """Create the two random generators of an epoch.
 
-    The first shuffles the images, and its numbers are the same in every process. The second generates corruption and a
-    VAE's noise, and its numbers differ between processes.
+    The first shuffles the images. It depends only on the seed and the epoch's number, so it is the same in every
+    process. The second generates corruption and a VAE's noise. It also depends on the rank of the process.
     """
     (noise_seed,) = np.random.SeedSequence([seed, epoch, processes.rank()]).generate_state(1, np.uint64)
     noise = Generator(processes.device()).manual_seed(int(noise_seed >> np.uint64(1)))
