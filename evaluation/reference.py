@@ -11,7 +11,7 @@ from .feature_extractor import ExtractedFeatures, FeatureExtractor
 
 MIN_IMAGES = 50  # smallest number of test images in a reference set; statistics of fewer are unreliable
 MAX_TRAINING_RATIO = 4  # for n generated images, at most 4 n training images are searched for copies
-MAX_BINNED = 20_000  # largest number of training images that k-means clusters to find the bin centres
+MAX_BINNED = 20_000  # k-means finds the bin centres from at most this many training images
 BINS, CELLS = 100, 10  # number of k-means clusters of images for the metric NDB, and of features for C_T
 
 LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]), and labels int64 (n,) or None

@@ -61,8 +61,8 @@ def stored_as_halves(content: bytes) -> bytes:
     """Change an ONNX file so that it stores large weight tensors as float16. Returns the new file.
 
     A tensor is changed only if float16 can represent all its values exactly. A Cast node converts it back to float32,
-    so the graph computes the same bits as before. Dtype and shape of both tensors are added to `value_info`, for
-    inference engines without shape inference.
+    so the graph computes the same bits as before. The dtypes and shapes of the float16 weight and of the Cast node's
+    float32 output are added to `value_info`, for inference engines without shape inference.
     """
     model = onnx.load_from_string(content)
     graph = model.graph

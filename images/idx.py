@@ -35,8 +35,8 @@ GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
 MAX_RATIO = 1032  # highest ratio of decompressed to compressed bytes that deflate, the algorithm of gzip, can reach
-# A header can announce more values than a gzip file holds. Selected rows larger than this are therefore decompressed
-# twice: first to count their bytes, then to keep them.
+# The header of a gzip file can announce more values than the file holds. If the selected rows together have more bytes
+# than this, the file is decompressed twice: first to count its bytes, then to store them in memory.
 MAX_TRUSTED_BYTES = 2**26
 CHUNK_BYTES = 2**22  # bytes read at a time
 REMEDY = "Download or copy it again."

@@ -6,7 +6,7 @@ from ..runtime.errors import InputError
 
 IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays in an `.npz`; `names` holds image file names
 SUFFIX = ".png"
-MAX_NAME_BYTES = 255  # most file systems allow no longer file name
+MAX_NAME_BYTES = 255  # the longest file name that most file systems allow
 
 
 def png_names(names: Sequence[str]) -> list[str]:

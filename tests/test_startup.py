@@ -24,7 +24,7 @@ def wait_for_openings():
 
 
 def network(opened):
-    """Make the decoder of a tiny artifact; opening it appends the name of the opening thread to the list `opened`."""
+    """Make the decoder of a tiny artifact. When it opens, the name of the current thread is appended to `opened`."""
     artifact = Artifact.open(TINY)
 
     def read():

@@ -36,7 +36,8 @@ MAX_TYPE_BYTES = 1024  # limit on a tensor's type, which is its dtype and the si
 REMEDY = "Export the network without it."
 
 Span = tuple[int, int]  # byte offsets at which a message in the file starts and ends
-Part = tuple[int, int, int]  # one field's wire type, then value and 0 for a varint, or else start and end
+# One field of a message: (wire type, value, 0) for a varint, (wire type, start, end) of its bytes for other types.
+Part = tuple[int, int, int]
 
 STRINGS = MESSAGES = BYTES | REPEATED
 MODEL = schema({
@@ -65,7 +66,8 @@ TENSOR_TYPE = schema({1: VARINT, 2: BYTES})
 SHAPE = schema({1: MESSAGES})
 AXIS = schema({1: VARINT, 2: BYTES, 3: BYTES})
 
-# By ONNX's number for a dtype: its name, the bytes of one value, and the number of the tensor field for its values.
+# Three tables by ONNX's number for a dtype: its name, the size of one value in bytes, and the number of the field of
+# a tensor message that holds values of this dtype.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 DTYPE_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 DTYPE_FIELDS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}

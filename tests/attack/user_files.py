@@ -31,7 +31,7 @@ def image(trial, fixtures):
 def read_and_encode(trial, fixtures, source, name=None):
     """Read images as commands do, and encode them with a tiny model if they fit it.
 
-    name: the model that is chosen most often, "grey" or "colour", or None for a random one.
+    name: "grey" or "colour" to choose this model in most trials, or None to choose at random.
     """
     random = trial.random
     name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
