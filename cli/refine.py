@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recipes.refinement import RefinementRecipe
-from .options import threads_option, usage
+from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .stopping import raise_pending_signal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("-o", "target", required=True, type=click.Path(path_type=Path), metavar="REFINED", help="Run to write.")
+@folder_output("target")
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
 @click.option("--resume", is_flag=True, help="Continue an unfinished refinement.")
 @threads_option
@@ -32,8 +32,8 @@ def command(
 
     Afterwards samples resemble real images more closely. The difference between samples and real images is measured by
     a few classifiers, which are first trained on the training images and their labels. The run with its new decoder and
-    prior is written to REFINED, for `aegen export REFINED`; if RUN is a .pt file, the .pt file in REFINED has the same
-    name. An unfinished refinement leaves refining.pt in REFINED; --resume continues from there, with the same result as
+    prior is written to OUTPUT, for `aegen export OUTPUT`; if RUN is a .pt file, the .pt file in OUTPUT has the same
+    name. An unfinished refinement leaves refining.pt in OUTPUT; --resume continues from there, with the same result as
     without the interruption.
 
     \b
@@ -82,8 +82,7 @@ def _refine(
 ) -> "Run":
     """Refine a run, print the progress, and save the state in the file `training`, from which it can be resumed."""
     from ..data.datasets import load
-    from ..train import priors
-    from ..train.refinement import refine
+    from ..train.refinement import refine, save_training
 
     (trained, prior), (recipe, state) = run, recipe_and_state
 
@@ -99,7 +98,7 @@ def _refine(
         raise_pending_signal()
 
     def keep(state: dict[str, Any]) -> None:
-        priors.save_training(state, recipe, trained, training, prior.fingerprint)
+        save_training(state, recipe, trained, prior, training)
 
     try:
         return refine(

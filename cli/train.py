@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recipes.training import Recipe, named_recipe
-from .options import note, plural, threads_option, usage
+from .options import folder_output, note, plural, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .stopping import INTERRUPTED, raise_pending_signal
 
@@ -20,7 +20,7 @@ DEFAULT_RECIPE = "ae"
 
 @click.command
 @click.option("--data", metavar="NAME|PATH", help="Images to train on.")
-@click.option("-o", "run", type=click.Path(path_type=Path), metavar="RUN", help="New folder for the run.")
+@folder_output("run", required=False)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue an unfinished run.")
 @threads_option
 @click.option("--recipe", metavar="NAME|FILE", help=f"ae, dae, vae, conv, or a TOML file.  [default: {DEFAULT_RECIPE}]")
@@ -38,8 +38,8 @@ def command(
     --data is mnist, fashion-mnist, kmnist or emnist-digits, which are downloaded and verified; or a path: a folder with
     IDX files, an .npz with images and labels, an .npy, or a folder of images whose sub-folders are the classes.
 
-    After every epoch best.pt, last.pt and metrics.jsonl are written to RUN. Ctrl-C keeps the last complete epoch, and
-    --resume continues from it, with the same result as without the interruption. Each of the options listed below
+    After every epoch best.pt, last.pt and metrics.jsonl are written to OUTPUT. Ctrl-C keeps the last complete epoch,
+    and --resume continues from it, with the same result as without the interruption. Each of the options listed below
     after --recipe replaces one hyperparameter of the recipe.
 
     \b
@@ -68,7 +68,7 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
     from ..data.downloads import KNOWN
     from ..files.paths import is_pipe
     from ..train import checkpoint, processes
-    from ..train.loop import train
+    from ..train.autoencoder import train
 
     dataset = load(data)
     progress = _Progress(recipe, dataset.facts.training_images, quiet=not processes.is_first())

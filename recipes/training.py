@@ -14,7 +14,7 @@ from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparamete
 KINDS = ("ae", "dae", "vae")
 NETWORKS = ("mlp", "conv")  # names of the networks, which train/networks.py builds
 LOSSES = ("bce", "mse", "gaussian")  # names of the losses, which train/objectives.py computes
-OUTPUTS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their ranges
+ACTIVATIONS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their ranges
 # Ways to corrupt the input of a denoising autoencoder, which train/corruption.py implements.
 CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")
 MAX_WIDTH = 65_536  # most units or channels of a layer; a larger number is probably a typo and would exhaust memory
@@ -51,8 +51,10 @@ class Recipe(Hyperparameters):
         "Reconstruction error: bce in nats; mse, squared error; gaussian in nats, with one learned sigma.",
         choices=LOSSES,
     )
-    output: str = hyperparameter(
-        "sigmoid", "Final activation: sigmoid for pixels in [0, 1], tanh for [-1, 1].", choices=tuple(OUTPUTS)
+    activation: str = hyperparameter(
+        "sigmoid",
+        "Final activation of the decoder: sigmoid for pixels in [0, 1], tanh for [-1, 1].",
+        choices=tuple(ACTIVATIONS),
     )
     beta: float = hyperparameter(
         1.0, "vae: weight of the KL divergence; 1 is the ELBO, less a regularised autoencoder.", at_least=0
@@ -91,9 +93,9 @@ class Recipe(Hyperparameters):
 
     def _check_together(self) -> None:
         """Raise InputError if two hyperparameters contradict each other, although the value of each is allowed."""
-        losses, corruptions = "loss mse or gaussian, or output sigmoid", f"one of {', '.join(CORRUPTIONS[1:])}"
+        losses, corruptions = "loss mse or gaussian, or activation sigmoid", f"one of {', '.join(CORRUPTIONS[1:])}"
         conflicts = [
-            (self.loss == "bce" and self.output == "tanh", "loss bce", "output tanh", losses),
+            (self.loss == "bce" and self.activation == "tanh", "loss bce", "activation tanh", losses),
             (self.kind == "dae" and self.corruption == "none", "kind dae", "no corruption", corruptions),
             (self.kind != "dae" and self.corruption != "none", f"kind {self.kind}", "a corruption", "kind dae"),
             (self.kind == "vae" and self.latent_l2 > 0, "kind vae", "a latent_l2", "beta, or kind ae"),
@@ -108,7 +110,7 @@ class Recipe(Hyperparameters):
     @property
     def pixel_range(self) -> tuple[float, float]:
         """The values of a black and of a white pixel in the input and output of the networks."""
-        return OUTPUTS[self.output]
+        return ACTIVATIONS[self.activation]
 
 
 def recipe_from(settings: Any, where: str) -> Recipe:

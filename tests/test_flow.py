@@ -19,14 +19,14 @@ from aegen.recipes.training import Recipe
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
 from aegen.runtime.learned import by_fractions
 from aegen.runtime.noise import Noise
-from aegen.train import checkpoint, priors
+from aegen.train import checkpoint, flow_prior, priors
+from aegen.train.autoencoder import train
 from aegen.train.flow import Flow, UnrolledFlow, adams_bashforth
 from aegen.train.flow_prior import train as train_flow
 from aegen.train.latents import EncodedLatents, class_indices, label_values
-from aegen.train.loop import train
 from click.testing import CliRunner
 
-QUICK = FlowRecipe(width=32, blocks=1, steps=1500, batch_size=256)
+QUICK = FlowRecipe(width=32, blocks=1, steps=800, batch_size=256)
 
 
 def moons(n, seed):
@@ -125,15 +125,16 @@ def test_the_same_seed_trains_the_same_flow():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_resumed_training_gives_the_flow_of_an_uninterrupted_one():
-    recipe = FlowRecipe(width=16, blocks=1, steps=1200, batch_size=64)
+def test_a_resumed_training_gives_the_flow_of_an_uninterrupted_one(monkeypatch):
+    monkeypatch.setattr(flow_prior, "INTERVAL", 50)
+    recipe = FlowRecipe(width=16, blocks=1, steps=120, batch_size=64)
     states, reports = [], []
 
     def train_again(**more):
         return train_flow(recipe, moons(300, 0), moons(100, 1), 2, threads=1, **more)
 
     first, best = train_again(keep=lambda state: states.append(copy.deepcopy(state)), report=reports.append)
-    assert [progress.step for progress in reports] == [500, 1000, 1200]
+    assert [progress.step for progress in reports] == [50, 100, 120]
     rest = []
     second, best_again = train_again(resume=states[0], report=rest.append)
     assert rest == reports[1:]
@@ -141,13 +142,14 @@ def test_a_resumed_training_gives_the_flow_of_an_uninterrupted_one():
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
-def test_training_stops_when_the_held_out_loss_no_longer_falls():
+def test_training_stops_when_the_held_out_loss_no_longer_falls(monkeypatch):
+    monkeypatch.setattr(flow_prior, "INTERVAL", 100)
     reports = []
-    recipe = FlowRecipe(width=64, blocks=2, steps=20_000, batch_size=64, patience=1, weight_decay=0.0)
+    recipe = FlowRecipe(width=64, blocks=1, steps=20_000, batch_size=64, patience=1, weight_decay=0.0)
     _, best = train_flow(recipe, moons(64, 0), moons(500, 1), 2, report=reports.append)
     assert reports[-1].step < 20_000
     assert best == min(reports, key=lambda progress: progress.held_out_loss)
-    assert reports[-1].step == best.step + 500
+    assert reports[-1].step == best.step + 100
 
 
 def test_the_unrolled_graph_computes_what_the_flow_computes(exported):
@@ -312,7 +314,7 @@ def test_a_killed_training_of_a_prior_is_resumed(start, cli, tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(100, (6, 5)))
     data, run = str(tmp_path / "bars.npz"), tmp_path / "run"
     train(Recipe(widths=(4,), latent_dim=2, epochs=1), load(data), run, data=data)
-    hyperparameters = ("--width", "8", "--blocks", "1", "--steps", "3000", "--batch-size", "16", "--threads", "1")
+    hyperparameters = ("--width", "8", "--blocks", "1", "--steps", "1200", "--batch-size", "16", "--threads", "1")
     assert cli("train-prior", "run", *hyperparameters).returncode == 0
     whole = priors.read(run / "prior.pt", checkpoint.read(run))
     assert not (run / "prior-training.pt").exists()

@@ -15,7 +15,7 @@ from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError
 from aegen.runtime.noise import Noise
 from aegen.train import checkpoint
-from aegen.train.loop import train
+from aegen.train.autoencoder import train
 from aegen.train.objectives import Objective
 
 

@@ -17,9 +17,9 @@ from aegen.recipes.refinement import RefinementRecipe
 from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError, NotFoundError, OutputError
 from aegen.train import checkpoint, priors
+from aegen.train.autoencoder import train
 from aegen.train.interrupts import uninterrupted
-from aegen.train.loop import train
-from aegen.train.refinement import refine
+from aegen.train.refinement import refine, save_training
 
 RECIPE = Recipe(kind="vae", widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
 FILES = ["best.pt", "last.pt", "metrics.jsonl"]
@@ -135,13 +135,15 @@ def test_a_state_that_does_not_fit_is_not_resumed(tmp_path, data, whole):
     np.savez(tmp_path / "turned.npz", images=np.load(data)["images"].reshape(90, 4, 16))
     with pytest.raises(InputError, match="found images of shape"):
         resume(whole, str(tmp_path / "turned.npz"))
-    moments = last.training["optimiser"]["state"]
+    updates = last.training["updates"]
+    optimiser, moments = updates["optimiser"], updates["optimiser"]["state"]
     for training in (
-        {"optimiser": last.training["optimiser"]},
-        {**last.training, "optimiser": {**last.training["optimiser"], "state": {}}},
-        {**last.training, "optimiser": {**last.training["optimiser"], "state": {**moments, 0: moments[2]}}},
+        {},
+        {"updates": {"optimiser": optimiser}},
+        {"updates": {**updates, "optimiser": {**optimiser, "state": {}}}},
+        {"updates": {**updates, "optimiser": {**optimiser, "state": {**moments, 0: moments[2]}}}},
     ):
-        with pytest.raises(InputError, match=r"last\.pt: training state: found another"):
+        with pytest.raises(InputError, match=r"training state of the autoencoder: found another"):
             train(RECIPE, load(data), whole, resume=dataclasses.replace(last, training=training))
     assert contents(whole) == before
 
@@ -270,10 +272,10 @@ def test_a_refinement_is_not_resumed_with_another_prior(tmp_path, data, whole, a
     refined.mkdir()
     states = []
     result = refine(checkpoint.read(whole), first, load(data), recipe, keep=states.append)
-    priors.save_training(states[0], recipe, checkpoint.read(whole), refined / "refining.pt", first.fingerprint)
+    save_training(states[0], recipe, checkpoint.read(whole), first, refined / "refining.pt")
     assert result[1].origin == first.fingerprint
     saved_prior(whole, data, seed=5)
-    with pytest.raises(InputError, match="found a refinement of another prior"):
+    with pytest.raises(InputError, match="found one of another prior"):
         aegen("refine", str(whole), "-o", str(refined), "--resume")
     (refined / "refining.pt").unlink()
     priors.save(result[1], refined / "prior.pt")

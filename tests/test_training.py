@@ -19,9 +19,9 @@ from aegen.recipes import training as recipe_module
 from aegen.recipes.training import CORRUPTIONS, LOSSES, NETWORKS, Recipe, named_recipe, recipe_from, shipped_recipes
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError, OutputError, ShapeError
 from aegen.train import checkpoint, processes
+from aegen.train.autoencoder import train
 from aegen.train.corruption import CORRUPTIONS as CORRUPTION_FUNCTIONS
 from aegen.train.corruption import corrupt
-from aegen.train.loop import train
 from aegen.train.networks import ARCHITECTURES, build
 from aegen.train.objectives import Objective, kl_per_dimension
 from aegen.train.schedule import warm_cosine
@@ -35,10 +35,18 @@ def data(tmp_path, bars):
     return str(tmp_path / "bars.npz")
 
 
-@pytest.mark.parametrize(("loss", "output"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")])
-def test_one_epoch_on_mnist_reconstructs_better_than_the_mean_image(mnist, tmp_path, loss, output):
-    recipe = Recipe(loss=loss, output=output, epochs=1)
+@pytest.fixture(scope="module")
+def digits(mnist):
+    """The data set MNIST with fewer images."""
     dataset = load(str(mnist))
+    few = {"train": dataset.train[slice(0, 20_000)], "validation": dataset.validation[slice(0, 2_000)]}
+    return dataclasses.replace(dataset, **few)
+
+
+@pytest.mark.parametrize(("loss", "activation"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")])
+def test_one_epoch_on_mnist_reconstructs_better_than_the_mean_image(digits, tmp_path, loss, activation):
+    recipe = Recipe(loss=loss, activation=activation, epochs=1, batch_size=50)
+    dataset = digits
     (epoch,) = train(recipe, dataset, tmp_path / "run")
     low, high = recipe.pixel_range
     scale = high - low
@@ -52,19 +60,19 @@ def test_one_epoch_on_mnist_reconstructs_better_than_the_mean_image(mnist, tmp_p
     assert epoch.validation_loss < 0.75 * score
 
 
-@pytest.mark.parametrize(("loss", "output"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")])
-def test_objectives_are_sums_over_pixels_and_means_over_the_batch(loss, output):
+@pytest.mark.parametrize(("loss", "activation"), [("bce", "sigmoid"), ("mse", "sigmoid"), ("mse", "tanh")])
+def test_objectives_are_sums_over_pixels_and_means_over_the_batch(loss, activation):
     torch.manual_seed(0)
     logits = torch.randn(4, 1, 6, 5, dtype=torch.float64)
     unit = torch.rand(4, 1, 6, 5, dtype=torch.float64)
-    low, high = Recipe(loss=loss, output=output).pixel_range
+    low, high = Recipe(loss=loss, activation=activation).pixel_range
     images = unit * (high - low) + low
     if loss == "bce":
         p = torch.sigmoid(logits)
         expected = -(images * p.log() + (1 - images) * (1 - p).log())
     else:
-        expected = ((torch.sigmoid(logits) if output == "sigmoid" else torch.tanh(logits)) - images) ** 2
-    recipe = Recipe(loss=loss, output=output)
+        expected = ((torch.sigmoid(logits) if activation == "sigmoid" else torch.tanh(logits)) - images) ** 2
+    recipe = Recipe(loss=loss, activation=activation)
     found = Objective(build(recipe, (1, 6, 5)), recipe).reconstruction_error(logits, images)
     assert torch.allclose(found, expected.sum((1, 2, 3)).mean())
 
@@ -164,7 +172,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(data, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "bce", "output": "tanh"}, "loss bce: found output tanh, expected loss mse or gaussian"),
+        ({"loss": "bce", "activation": "tanh"}, "loss bce: found activation tanh, expected loss mse or gaussian"),
         ({"loss": "l1"}, "loss: found l1, expected one of bce, mse, gaussian"),
         ({"kind": "dae"}, "kind dae: found no corruption, expected one of gaussian, masking"),
         ({"corruption": "masking"}, "kind ae: found a corruption, expected kind dae"),
@@ -173,7 +181,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(data, tmp_path):
         ({"kind": "vae", "latent_l2": 1}, "kind vae: found a latent_l2, expected beta"),
         ({"strength": [0.5, 0.1]}, "strength: found .0.5, 0.1., expected two numbers, the smaller first"),
         ({"strength": [0.5, 1.1]}, "strength: found .0.5, 1.1., expected 2 numbers from 0 to 1"),
-        ({"colour": 1}, "recipe: colour: found an unknown hyperparameter, expected one of batch_size"),
+        ({"colour": 1}, "recipe: colour: found an unknown hyperparameter, expected one of activation, "),
         ({"latent_dim": 0}, "latent_dim: found 0, expected a whole number from 1 to 65,536"),
         ({"widths": [8, 0]}, "widths: found .8, 0., expected whole numbers from 1 to 65,536"),
         ({"epochs": 2.5}, "epochs: found 2.5, expected a whole number"),
@@ -236,7 +244,7 @@ KINDS = {
     "vae": {"kind": "vae", "beta_warmup": 0.5},
     "regularised": {"latent_l2": 0.1},
     "gaussian": {"kind": "vae", "loss": "gaussian", "beta": 0.1},
-    "tanh": {"kind": "dae", "corruption": "gaussian", "loss": "mse", "output": "tanh"},
+    "tanh": {"kind": "dae", "corruption": "gaussian", "loss": "mse", "activation": "tanh"},
 }
 
 
@@ -369,15 +377,15 @@ def test_two_processes_train_one_network(tmp_path, data):
 
 # In the second case, a batch has one image, so one of the two processes has none.
 @pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])
-def test_two_processes_compute_what_one_computes(tmp_path, bars, images, batch_size):
+def test_two_processes_compute_what_one_computes(cli, tmp_path, bars, images, batch_size):
     """This loss uses no random numbers, so dividing a batch between two processes changes only rounding errors."""
     np.savez(tmp_path / "bars.npz", images=bars(images, (6, 5)))
-    options = "--data bars.npz --widths 8 --latent-dim 3 --epochs 2 --batch-size"
+    options = ["--data", "bars.npz", "--widths", 8, "--latent-dim", 3, "--epochs", 2, "--batch-size", batch_size]
+    assert cli("train", *options, "-o", "one").returncode == 0
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    two_processes = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for command, run in (([sys.executable], "one"), (two_processes, "two")):
-        arguments = [*command, "-m", "aegen.train", *options.split(), str(batch_size), "-o", run]
-        subprocess.run(arguments, cwd=tmp_path, env=env, check=True, capture_output=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aegen.train"]
+    arguments = [*map(str, options), "-o", "two"]
+    subprocess.run([*command, *arguments], cwd=tmp_path, env=env, check=True, capture_output=True)
     one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
     assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..files.atomic import write_bytes
 from ..runtime.errors import InputError
@@ -79,6 +79,21 @@ def restore_states(parts: Mapping[str, Stateful], state: State) -> None:
     """Restore the states of several objects. state: what `states_of` returned for objects of the same names."""
     for name, part in parts.items():
         part.load_state_dict(state[name])
+
+
+class RandomState:
+    """The state of a random generator, as one of the objects whose states are saved and restored."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    def state_dict(self) -> State:
+        """Return the state of the generator."""
+        return {"state": self._generator.get_state()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore a state that `state_dict` returned."""
+        self._generator.set_state(state["state"])
 
 
 @contextmanager

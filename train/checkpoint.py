@@ -12,14 +12,14 @@ from ..data.datasets import Dataset
 from ..recipes.refinement import RefinementRecipe
 from ..recipes.training import Recipe
 from ..runtime.errors import InputError, NotFoundError
-from ..runtime.manifest import DataSpec
+from ..runtime.metadata import DataSpec
 from ..runtime.pixels import Shape
 from ..runtime.records import from_json
 from .archives import digest, read_archive, write_archive
 from .networks import EncoderDecoder, build
 from .objectives import Objective
 
-FORMAT = 1
+FORMAT = 2
 BEST, LAST = "best.pt", "last.pt"
 # Recorded instead of the path of the training data if they came through a pipe, from which they cannot be read again.
 PIPE = "-"

@@ -1,33 +1,21 @@
 """Exponential moving average (EMA) of a network's weights. It usually generalises better than the final weights."""
 
-import copy
-from typing import Any, Generic, TypeVar
-
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-Module = TypeVar("Module", bound=nn.Module)
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class EMA(Generic[Module]):
-    """Moving average of a module's weights. The attribute `module` is a copy with the averaged weights."""
+def ema_of(module: nn.Module, decay: float) -> AveragedModel:
+    """Make an EMA of a module's weights. Call its method `update_parameters(module)` after every training step.
 
-    def __init__(self, module: Module, decay: float) -> None:
-        self.module = copy.deepcopy(module).requires_grad_(False)
-        self.decay = decay
+    The attribute `module` of the result is a copy with the averaged weights. The decay starts low and grows to `decay`,
+    so that the average soon forgets the initial weights.
+    """
 
-    def update(self, module: nn.Module, step: int) -> None:
-        """Move the average towards the weights of `module` after training step `step`, counted from 1.
+    def update(ema: Tensors, current: Tensors, updates: Tensor | int) -> None:
+        number = int(updates) + 1
+        torch._foreach_lerp_(ema, current, 1 - min(decay, (1 + number) / (10 + number)))
 
-        The decay starts low and grows to `self.decay`, so that the average soon forgets the initial weights.
-        """
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the averaged weights by tensor name."""
-        return self.module.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore averaged weights that `state_dict` returned."""
-        self.module.load_state_dict(state)
+    return AveragedModel(module, multi_avg_fn=update).requires_grad_(False)

@@ -5,26 +5,38 @@ It evaluates generators, so generators are never trained with it.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 
+from ..data.datasets import Dataset
 from ..data.images import LabelledImages
 from ..recipes.feature_extractor import FeatureExtractorRecipe
 from ..runtime.errors import InputError
-from ..runtime.manifest import ImageSpec
-from ..runtime.pixels import Shape, to_tensor
-from ..runtime.threads import allowed_threads
+from ..runtime.pixels import Shape
 from . import processes
+from .archives import RandomState, State, Stateful
+from .loop import Training, run
 from .networks import conv_norm
+from .pixels import unit_tensor
+from .unfinished import read_unfinished, save_unfinished
 from .updates import Updates
 
 UNIT = (0.0, 1.0)  # lowest and highest pixel value of the classifier's input
 MIN_SIDE = 4  # minimum height and width of an image in pixels, because the network halves both twice
 TEST_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class FeatureProgress:
+    """The state of a classifier's training: the number of epochs so far, and the accuracy on the validation images."""
+
+    epoch: int
+    accuracy: float
 
 
 class FeatureNetwork(nn.Module):
@@ -71,42 +83,83 @@ def train_feature_extractor(
     validation: LabelledImages,
     *,
     threads: int | None = None,
-    report: Callable[[int, float], None] = lambda epoch, accuracy: None,
+    resume: State | None = None,
+    report: Callable[[FeatureProgress], None] = lambda progress: None,
+    keep: Callable[[State], None] = lambda state: None,
 ) -> FeatureNetwork:
     """Train a classifier on labelled images. Returns the network of the last epoch, on the CPU, in evaluation mode.
 
     Labels may be any integers: the classes are the labels that occur in `training`, in ascending order. threads: number
-    of CPU threads of torch, by default allowed_threads(). report: called after each epoch with the epoch's number, from
-    1, and the accuracy on the validation images.
+    of CPU threads of torch, by default allowed_threads(). report: called after each epoch. keep: called before it with
+    the whole state of the training, which the caller may save. resume: a state that `keep` received, to continue from.
     Raises InputError when the training images have no labels, or a height or width below MIN_SIDE.
     """
-    labels, shape = training.labels, training.shape
-    if labels is None:
-        raise InputError("images", found="no labels", expected="labelled images")
+    shape = training.shape
     if min(shape[1:]) < MIN_SIDE:
         found, expected = f"sides of {shape[2]}x{shape[1]}", f"sides of at least {MIN_SIDE}"
         raise InputError("images", found=found, expected=expected)
-    values, classes = np.unique(labels, return_inverse=True)
-    torch.set_num_threads(threads or allowed_threads())
-    device = processes.device()
-    images, targets = torch.from_numpy(_images(training)), torch.from_numpy(classes)
-    steps = math.ceil(len(labels) / recipe.batch_size) * recipe.epochs
-    random = Generator().manual_seed(recipe.seed)
-    with processes.seeded(recipe.seed):
-        network = FeatureNetwork(shape, len(values), recipe, values).to(device)
+    processes.set_up(threads)
+    stage = FeatureTraining(recipe, training, validation)
+    run(stage, resume=resume, keep=lambda state, progress: keep(state), report=report)
+    network: FeatureNetwork = stage.network.cpu().eval()
+    return network
+
+
+def save_training(state: State, recipe: FeatureExtractorRecipe, dataset: Dataset, path: Path) -> None:
+    """Write the state of an unfinished training of a feature extractor to a file, atomically."""
+    save_unfinished(path, recipe, _fingerprints(dataset), state)
+
+
+def read_training(path: Path, dataset: Dataset) -> tuple[FeatureExtractorRecipe, State]:
+    """Read the recipe and the state of an unfinished training of a feature extractor.
+
+    Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to other data.
+    """
+    expected = "an unfinished training of a feature extractor on these images"
+    return read_unfinished(path, [FeatureExtractorRecipe], _fingerprints(dataset), expected)
+
+
+class FeatureTraining(Training[FeatureProgress]):
+    """A classifier in training. An evaluation follows each epoch, which is one pass over the training images."""
+
+    def __init__(self, recipe: FeatureExtractorRecipe, training: LabelledImages, validation: LabelledImages) -> None:
+        self.title = "classifier"
+        self.recipe, self.images, self.validation = recipe, training.images, validation
+        self.device = processes.device()
+        if training.labels is None:
+            raise InputError("images", found="no labels", expected="labelled images")
+        values, classes = np.unique(training.labels, return_inverse=True)
+        self.classes = torch.from_numpy(classes)
+        with processes.seeded(recipe.seed):
+            self.network = processes.placed(FeatureNetwork(training.shape, len(values), recipe, values))
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
-        updates = Updates(optimiser, recipe.warmup, steps)
-        for epoch in range(1, recipe.epochs + 1):
-            network.train()
-            batches = torch.split(torch.randperm(len(labels), generator=random), recipe.batch_size)
-            for rows in tqdm(batches, desc=f"epoch {epoch}/{recipe.epochs}", leave=False, disable=None):
-                inputs = random_affine(images[rows], recipe, random).to(device)
-                _, logits = network(inputs)
-                updates.apply(functional.cross_entropy(logits, targets[rows].to(device)))
-            report(epoch, accuracy(network, validation))
-    return network.cpu().eval()
+        self.interval = math.ceil(len(classes) / recipe.batch_size)
+        self.updates = Updates(optimiser, recipe.warmup, self.interval * recipe.epochs)
+        self.random = Generator().manual_seed(recipe.seed)
+        self.order = torch.empty(0, dtype=torch.int64)
+
+    def update(self) -> None:
+        """Do one step of AdamW on the cross entropy of the next batch, whose images are randomly transformed."""
+        index, size = self.step % self.interval, self.recipe.batch_size
+        if index == 0:
+            self.network.train()
+            self.order = torch.randperm(len(self.classes), generator=self.random)
+        rows = self.order[index * size : (index + 1) * size]
+        images = random_affine(unit_tensor(self.images[rows.numpy()], self.random.device), self.recipe, self.random)
+        (dropout_seed,) = np.random.SeedSequence([self.recipe.seed, self.step]).generate_state(1, np.uint64)
+        with processes.seeded(int(dropout_seed >> np.uint64(1))):
+            _, logits = self.network(images.to(self.device))
+        self.updates.apply(functional.cross_entropy(logits, self.classes[rows].to(self.device)))
+
+    def evaluate(self) -> FeatureProgress:
+        """Measure the accuracy on the validation images."""
+        return FeatureProgress(self.step // self.interval, accuracy(self.network, self.validation))
+
+    def parts(self) -> dict[str, Stateful]:
+        """The classifier, the optimiser and the random numbers."""
+        return {"network": self.network, "updates": self.updates, "random": RandomState(self.random)}
 
 
 def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Generator) -> Tensor:
@@ -144,11 +197,11 @@ def accuracy(network: FeatureNetwork, images: LabelledImages) -> float:
         return math.nan
     network.eval()
     device = next(network.parameters()).device
-    batches = torch.split(torch.from_numpy(_images(images)), TEST_BATCH)
-    predicted = [network(batch.to(device))[1].argmax(1).cpu().numpy() for batch in batches]
+    batches = [images.images[start : start + TEST_BATCH] for start in range(0, len(images), TEST_BATCH)]
+    predicted = [network(unit_tensor(batch, device))[1].argmax(1).cpu().numpy() for batch in batches]
     return float(np.mean(network.label_values[np.concatenate(predicted)] == images.labels))
 
 
-def _images(images: LabelledImages) -> np.ndarray:
-    """Convert uint8 images to float32 (n, C, H, W) in [0, 1]."""
-    return to_tensor(images.images, ImageSpec(images.shape, UNIT))
+def _fingerprints(dataset: Dataset) -> dict[str, str]:
+    """What identifies the images of a data set and their order."""
+    return {"data": dataset.facts.sha256, "order": f"shuffled: {dataset.facts.shuffled}"}

@@ -15,21 +15,20 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from ..recipes.learned_priors import FlowRecipe
 from ..runtime.errors import ExecutionError, InputError
-from ..runtime.threads import allowed_threads
 from . import processes
-from .archives import State, Stateful, restore_states, restoring, states_of
-from .ema import EMA
+from .archives import State, Stateful
+from .ema import ema_of
 from .flow import Flow
 from .latents import EncodedLatents, moments
+from .loop import Training, run
 from .prior_network import Progress
 from .updates import Updates
 
-VALIDATION_INTERVAL = 500  # training steps between validations
-VALIDATION_PASSES = 4  # a validation pairs each held-out latent with this many random noise vectors and times
+INTERVAL = 500  # training steps between evaluations
+EVALUATION_PASSES = 4  # an evaluation pairs each held-out latent with this many random noise vectors and times
 
 
 def train(
@@ -45,9 +44,9 @@ def train(
 ) -> tuple[Flow, Progress]:
     """Train a flow from N(0, I) to latents. Returns the flow and its losses.
 
-    The flow has the averaged weights of the validation with the lowest held-out loss. Latents with a class index of
-    num_classes, which stands for labels without a class, are skipped. report: called after every validation. keep:
-    called after every validation with the whole state of the training, which the caller may save. resume: a state that
+    The flow has the averaged weights of the evaluation with the lowest held-out loss. Latents with a class index of
+    num_classes, which stands for labels without a class, are skipped. report: called after every evaluation. keep:
+    called before it with the whole state of the training, which the caller may save. resume: a state that
     `keep` received, to continue from. On one machine with the same number of threads, the same recipe and latents give
     the same flow, resumed or not.
     Raises InputError when no training or no held-out latent has a class, or when `resume` is from another recipe;
@@ -57,21 +56,9 @@ def train(
     for part, name in ((latents, "training latents"), (held_out, "held-out latents")):
         if not len(part.latent):
             raise InputError(name, found="none of a known class", expected="at least one")
-    torch.set_num_threads(threads or allowed_threads())
+    processes.set_up(threads)
     training = FlowTraining(recipe, latents, held_out, num_classes)
-    if resume is not None:
-        with restoring("training of the flow", "one of its recipe and latents"):
-            training.load_state_dict(resume)
-    steps = range(training.step + 1, recipe.steps + 1)
-    for step in (bar := tqdm(steps, desc="flow", unit=" steps", leave=False, disable=None)):
-        if training.is_exhausted():
-            break
-        training.update()
-        if step % VALIDATION_INTERVAL == 0 or step == recipe.steps:
-            progress = training.validate()
-            keep(training.state_dict())
-            report(progress)
-            bar.set_postfix(held_out=f"{progress.held_out_loss:.4f}", refresh=False)
+    run(training, resume=resume, keep=lambda state, progress: keep(state), report=report)
     return training.best.cpu().eval(), training.best_progress
 
 
@@ -85,81 +72,78 @@ def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -
     return flow.eval()
 
 
-class FlowTraining:
-    """A flow in training, with the optimiser, averaged weights, batches, random numbers and best weights so far.
+class FlowTraining(Training[Progress]):
+    """A flow in training, with averaged weights, and with the averaged weights of the best evaluation so far.
 
-    latents, held_out: latents to train on and to validate with; all their class indices must belong to a class.
+    latents, held_out: latents to train on and to evaluate with; all their class indices must belong to a class.
     """
 
     def __init__(self, recipe: FlowRecipe, latents: EncodedLatents, held_out: EncodedLatents, num_classes: int) -> None:
+        self.title, self.interval = "flow", INTERVAL
         self.recipe = recipe
         device = processes.device()
         with processes.seeded(recipe.seed):
             mean, factor = (torch.from_numpy(moment.astype(np.float32)) for moment in moments(latents.latent))
             self.flow = Flow(mean, factor, num_classes, recipe).to(device)
-        self.ema = EMA(self.flow, recipe.ema_decay)
+        self.ema = ema_of(self.flow, recipe.ema_decay)
         self.best = copy.deepcopy(self.flow).requires_grad_(False)
         self.best_progress = Progress(0, math.inf, math.inf)
-        self.random = Generator(device).manual_seed(recipe.seed)
+        random = Generator(device).manual_seed(recipe.seed)
         x_1, classes = _tensors(held_out, self.flow, device)
-        self.validation_lines = [_random_lines(x_1, classes, self.random) for _ in range(VALIDATION_PASSES)]
-        self.batches = _Batches(*_tensors(latents, self.flow, device), recipe.batch_size, self.random)
+        self.held_out_lines = [_random_lines(x_1, classes, random) for _ in range(EVALUATION_PASSES)]
+        self.batches = _Batches(*_tensors(latents, self.flow, device), recipe.batch_size, random)
         optimiser = torch.optim.AdamW(
             self.flow.trained_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self.losses: list[float] = []  # training loss of each step since the last validation
-
-    @property
-    def step(self) -> int:
-        """Number of training steps so far."""
-        return self.updates.step
+        self._losses: list[Tensor] = []  # training loss of each step since the last evaluation
 
     def update(self) -> None:
-        """Do one training step on the next batch, and update the averaged weights."""
-        loss = velocity_loss(self.flow, *self.batches.next(), self.random)
+        """Do one step of AdamW on the flow-matching loss of the next batch, and update the averaged weights."""
+        loss = velocity_loss(self.flow, *self.batches.next(), self.batches.random)
         self.updates.apply(loss)
-        self.ema.update(self.flow, self.step)
-        self.losses.append(loss.item())
+        self.ema.update_parameters(self.flow)
+        self._losses.append(loss.detach())
 
     @torch.inference_mode()
-    def validate(self) -> Progress:
+    def evaluate(self) -> Progress:
         """Compute the held-out loss of the averaged weights, and copy them to `best` if the loss is the lowest so far.
 
         Raises ExecutionError when the loss is not finite.
         """
         errors = [
             functional.mse_loss(self.ema.module(x, t, classes), velocity).item()
-            for x, t, classes, velocity in self.validation_lines
+            for x, t, classes, velocity in self.held_out_lines
         ]
         held_out_loss = float(np.mean(errors))
         if not math.isfinite(held_out_loss):
             subject, remedy = f"step {self.step}: held-out loss", "Lower the learning rate."
             raise ExecutionError(subject, found=held_out_loss, expected="a number", remedy=remedy)
-        progress = Progress(self.step, sum(self.losses) / len(self.losses), held_out_loss)
+        progress = Progress(self.step, torch.stack(self._losses).mean().item(), held_out_loss)
         if held_out_loss < self.best_progress.held_out_loss:
             self.best_progress = progress
-            self.best.load_state_dict(self.ema.state_dict())
-        self.losses = []
+            self.best.load_state_dict(self.ema.module.state_dict())
+        self._losses = []
         return progress
 
-    def is_exhausted(self) -> bool:
-        """Whether none of the last `patience` validations improved the held-out loss."""
-        return self.step - self.best_progress.step >= self.recipe.patience * VALIDATION_INTERVAL
+    def is_finished(self) -> bool:
+        """Whether all steps are done, or none of the last `patience` evaluations improved the held-out loss."""
+        exhausted = self.step - self.best_progress.step >= self.recipe.patience * self.interval
+        return exhausted or super().is_finished()
 
-    def state_dict(self) -> State:
-        """The whole state of the training. Call it right after `validate`, because `losses` is not included."""
-        return {"best_progress": dataclasses.asdict(self.best_progress), **states_of(self._parts())}
-
-    def load_state_dict(self, state: State) -> None:
-        """Restore a state that `state_dict` returned."""
-        restore_states(self._parts(), state)
-        self.best_progress = Progress(**state["best_progress"])
-
-    def _parts(self) -> dict[str, Stateful]:
-        """The objects whose states are saved and restored, by attribute name."""
+    def parts(self) -> dict[str, Stateful]:
+        """The flow with its averaged and best weights, the optimiser, the batches and the random numbers."""
         names = ("flow", "ema", "best", "updates", "batches")
         return {name: getattr(self, name) for name in names}
+
+    def state_dict(self) -> State:
+        """The states of the parts, and the losses of the best evaluation."""
+        return {"best_progress": dataclasses.asdict(self.best_progress), **super().state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore a state that `state_dict` returned. Raises InputError when it is damaged or of another training."""
+        super().load_state_dict(state)
+        self.best_progress = Progress(**state["best_progress"])
 
 
 def velocity_loss(flow: Flow, x_1: Tensor, class_indices: Tensor, random: Generator) -> Tensor:

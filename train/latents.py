@@ -7,7 +7,7 @@ import torch
 
 from ..data.images import LabelledImages
 from ..runtime.errors import ExecutionError
-from ..runtime.manifest import ImageSpec
+from ..runtime.metadata import ImageSpec
 from ..runtime.pixels import to_tensor
 from .networks import EncoderDecoder
 

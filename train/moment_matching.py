@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from tqdm import tqdm
 
 from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import ExecutionError
-from .archives import State, Stateful, restore_states, restoring, states_of
-from .ema import EMA
+from .archives import RandomState, State, Stateful
+from .ema import ema_of
 from .feature_moments import MomentTarget
 from .flow import Flow
 from .flow_prior import velocity_loss
+from .loop import Training, run
 from .objectives import Objective
 from .updates import Updates
 
-REPORT_INTERVAL = 250  # training steps between reports
+INTERVAL = 250  # training steps between reports
 MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # maximum norms; larger gradients are scaled down to them
 BETAS = (0.5, 0.999)  # decay rates of Adam's two moving averages
 
@@ -69,29 +69,19 @@ def match_moments(
 ) -> None:
     """Train a flow and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
 
-    targets: one or several classifiers, each with the moments to match. report: called every REPORT_INTERVAL steps and
+    targets: one or several classifiers, each with the moments to match. report: called every INTERVAL steps and
     after the last step. keep: called at the same steps with the whole state of the training, which the caller may save.
     resume: a state that `keep` received, to continue from. On one machine with the same number of threads, the same
     arguments give the same weights, resumed or not.
     Raises InputError when `resume` is from another recipe, ExecutionError when a loss is not finite.
     """
     matching = MomentMatching(objective, flow, recipe, real, targets)
-    if resume is not None:
-        with restoring("refinement", "one of its recipe and run"):
-            matching.load_state_dict(resume)
-    steps = range(matching.step + 1, recipe.steps + 1)
-    for step in (bar := tqdm(steps, desc="refine", unit=" steps", leave=False, disable=None)):
-        matching.update()
-        if step % REPORT_INTERVAL == 0 or step == recipe.steps:
-            progress = matching.progress()
-            keep(matching.state_dict())
-            report(progress)
-            bar.set_postfix(moment_gap=f"{progress.moment_gap:.4f}", refresh=False)
-    matching.sampler.load_state_dict(matching.ema.state_dict())
+    run(matching, resume=resume, keep=lambda state, progress: keep(state), report=report)
+    matching.sampler.load_state_dict(matching.ema.module.state_dict())
 
 
-class MomentMatching:
-    """Flow and decoder in training, with the optimiser, averaged weights, averaged moment gaps and random numbers."""
+class MomentMatching(Training[Progress]):
+    """Flow and decoder in training, with averaged weights and averaged moment gaps."""
 
     def __init__(
         self,
@@ -101,25 +91,21 @@ class MomentMatching:
         real: RealImages,
         targets: Sequence[MomentTarget],
     ) -> None:
+        self.title, self.interval = "refinement", INTERVAL
         self.objective, self.flow, self.recipe, self.real, self.targets = objective, flow, recipe, real, targets
         self.network = objective.network.eval()
         self.sampler = nn.ModuleDict({"flow": flow, "decoder": self.network.decoder})
-        self.ema = EMA(self.sampler, recipe.ema_decay)
+        self.ema = ema_of(self.sampler, recipe.ema_decay)
         self.gap_ema = GapEMA(recipe.moment_ema_decay)
         self.random = Generator(real.latents.device).manual_seed(recipe.seed)
         self.normalised = flow.normalise(real.latents)
         trained = [*flow.trained_parameters(), *self.network.decoder.parameters()]
         optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=BETAS, fused=True)
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self.losses: list[tuple[float, float]] = []  # reconstruction error and flow loss of each step
-
-    @property
-    def step(self) -> int:
-        """Number of training steps so far."""
-        return self.updates.step
+        self._losses: list[Tensor] = []  # for each step since the last report: reconstruction error, flow loss, (2,)
 
     def update(self) -> None:
-        """Do one training step on a batch of samples and a batch of real images."""
+        """Do one step of Adam on the losses of a batch of samples and a batch of real images."""
         recipe, size = self.recipe, (self.recipe.batch_size,)
         device, n = self.random.device, len(self.real.latents)
         rows = torch.randint(n, size, generator=self.random, device=device)
@@ -145,13 +131,13 @@ class MomentMatching:
             (self.network.decoder.parameters(), MAX_DECODER_GRADIENT),
             (self.flow.trained_parameters(), MAX_FLOW_GRADIENT),
         )
-        self.ema.update(self.sampler, self.step)
-        self.losses.append((reconstruction_error.item(), flow_loss.item()))
+        self.ema.update_parameters(self.sampler)
+        self._losses.append(torch.stack([reconstruction_error.detach(), flow_loss.detach()]))
 
-    def progress(self) -> Progress:
-        """Return the losses since the last report, and clear them. Raises ExecutionError if a loss is not finite."""
-        reconstruction_error, flow_loss = (sum(values) / len(values) for values in zip(*self.losses, strict=True))
-        self.losses = []
+    def evaluate(self) -> Progress:
+        """Return the mean losses since the last call. Raises ExecutionError if a loss is not finite."""
+        reconstruction_error, flow_loss = torch.stack(self._losses).mean(0).tolist()
+        self._losses = []
         moment_gap = self.gap_ema.squared_norm() / len(self.targets)
         total = moment_gap + reconstruction_error + flow_loss
         if not math.isfinite(total):
@@ -159,19 +145,10 @@ class MomentMatching:
             raise ExecutionError(f"step {self.step}: loss", found=total, expected="a number", remedy=remedy)
         return Progress(self.step, moment_gap, reconstruction_error, flow_loss)
 
-    def state_dict(self) -> State:
-        """The whole state of the training. Call it right after `progress`, because `losses` is not included."""
-        return {"random": self.random.get_state(), **states_of(self._parts())}
-
-    def load_state_dict(self, state: State) -> None:
-        """Restore a state that `state_dict` returned."""
-        restore_states(self._parts(), state)
-        self.random.set_state(state["random"])
-
-    def _parts(self) -> dict[str, Stateful]:
-        """The objects whose states are saved and restored, by attribute name."""
+    def parts(self) -> dict[str, Stateful]:
+        """Flow and decoder with their averaged weights, the optimiser, the averaged gaps and the random numbers."""
         names = ("sampler", "ema", "updates", "gap_ema")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "random": RandomState(self.random)}
 
     def _unit(self, images: Tensor) -> Tensor:
         """Convert images (n, C, H, W) from the recipe's pixel range to [0, 1]."""
@@ -197,7 +174,8 @@ class GapEMA:
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 10))
         new = [gap.detach() for gap in gaps]
-        self.means = [torch.lerp(gap, mean, decay) for gap, mean in zip(new, self.means or new, strict=True)]
+        previous = [mean.to(gap.device) for gap, mean in zip(new, self.means or new, strict=True)]
+        self.means = [torch.lerp(gap, mean, decay) for gap, mean in zip(new, previous, strict=True)]
         return torch.stack([2 * (mean * gap).sum() for mean, gap in zip(self.means, gaps, strict=True)]).sum()
 
     def squared_norm(self) -> float:

@@ -19,14 +19,14 @@ class EncoderDecoder(nn.Module):
     """An encoder (images -> latents) and a decoder (latents -> logits of images).
 
     The decoder returns logits, because the cross entropy computed from logits is numerically stable. `decode` applies
-    the final activation too. output: the activation's name in ACTIVATIONS.
+    the final activation too. activation: its name in ACTIVATIONS.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, output: str) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, activation: str) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.activation = ACTIVATIONS[output]
+        self.activation = ACTIVATIONS[activation]
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) in the recipe's pixel range -> latents (n, d)."""
@@ -85,7 +85,7 @@ def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
     variational = recipe.kind == "vae"
     outputs = 2 * recipe.latent_dim if variational else recipe.latent_dim
     encoder, decoder = architecture.encoder(recipe, shape, outputs), architecture.decoder(recipe, shape)
-    return (Variational if variational else EncoderDecoder)(encoder, decoder, recipe.output)
+    return (Variational if variational else EncoderDecoder)(encoder, decoder, recipe.activation)
 
 
 def mlp_encoder(shape: Shape, widths: tuple[int, ...], outputs: int) -> nn.Sequential:

@@ -1,6 +1,7 @@
 """Training losses of autoencoders. A loss is summed over pixels or latent dimensions, and averaged over the batch."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,21 @@ from torch.nn import functional
 
 from ..recipes.training import Recipe
 from .networks import EncoderDecoder, Variational
+
+
+class Losses(NamedTuple):
+    """The losses of a batch of n images, as scalars, and the latents that they were computed with.
+
+    total: the reconstruction error plus the weighted penalty. penalty: the KL in nats for a VAE, and half the squared
+    norm of the latents for other models. mean: the latents, or for a VAE the means of q(z|x), (n, d). logvar: the log
+    variances of q(z|x), (n, d), or None if the model is no VAE.
+    """
+
+    reconstruction: Tensor
+    penalty: Tensor
+    total: Tensor
+    mean: Tensor
+    logvar: Tensor | None
 
 
 class Objective(nn.Module):
@@ -26,13 +42,9 @@ class Objective(nn.Module):
         if recipe.loss == "gaussian":
             self.log_sigma = nn.Parameter(torch.zeros(()))
 
-    def forward(
-        self, images: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return reconstruction error, penalty and total loss, as three scalars.
+    def forward(self, images: Tensor, target: Tensor, noise: Tensor, ramp: float = 1.0) -> Losses:
+        """Compute the losses of a batch of images.
 
-        The penalty is the KL in nats for a VAE, and half the squared norm of the latents for other models. The total
-        loss is the reconstruction error plus the weighted penalty.
         images: the input (n, C, H, W), which may be corrupted. target: the images to reconstruct. Both are in the
         recipe's pixel range. noise: standard normal (n, d), for a VAE's z = mean + std * noise; other models ignore it.
         ramp: factor in [0, 1] by which the penalty's weight is multiplied.
@@ -42,10 +54,12 @@ class Objective(nn.Module):
             latents = mean + torch.exp(0.5 * logvar) * noise
             penalty = kl_per_dimension(mean, logvar).sum()
         else:
-            latents = self.network.encode(images)
+            latents = mean = self.network.encode(images)
+            logvar = None
             penalty = 0.5 * torch.sum(latents**2) / len(latents)
         reconstruction = self.reconstruction_error(self.network.decoder(latents), target)
-        return reconstruction, penalty, reconstruction + ramp * self.penalty_weight * penalty
+        total = reconstruction + ramp * self.penalty_weight * penalty
+        return Losses(reconstruction, penalty, total, mean, logvar)
 
     def reconstruction_error(self, logits: Tensor, target: Tensor) -> Tensor:
         """Reconstruction error, a scalar, of the decoder's logits against images, both (n, C, H, W).

@@ -5,22 +5,22 @@ and prior_network.py describes their interface.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..data.datasets import Dataset
-from ..recipes.hyperparameters import Hyperparameters
 from ..recipes.learned_priors import LEARNED_PRIORS, LearnedPriorRecipe
 from ..runtime.errors import InputError, NotFoundError
-from ..runtime.manifest import ImageSpec
+from ..runtime.metadata import ImageSpec
 from ..runtime.records import from_json
 from .archives import DAMAGED, State, digest, read_archive, write_archive
 from .checkpoint import BEST, Checkpoint
 from .latents import encode, label_values
 from .prior_network import PriorNetwork, Progress
+from .unfinished import read_unfinished, save_unfinished
 
 FORMAT = 1
 PRIOR = "prior.pt"
@@ -104,7 +104,8 @@ def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior to a file atomically."""
     names = ("encoder_fingerprint", "label_values", "step", "loss", "origin")
     facts = {name: getattr(prior, name) for name in names}
-    write_archive(path, {**_header(prior.recipe), **facts, "network": prior.network.state_dict()})
+    header = {"format": FORMAT, "stage": prior.recipe.stage, "recipe": dataclasses.asdict(prior.recipe)}
+    write_archive(path, {**header, **facts, "network": prior.network.state_dict()})
 
 
 def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
@@ -113,12 +114,15 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     Raises NotFoundError when there is no such file; InputError when it is damaged, or when the prior was trained on
     latents of an encoder other than the checkpoint's.
     """
-    expected = "a prior written by `aegen train-prior`"
-    content = read_of_run(path, checkpoint, expected, "Run `aegen train-prior`.")
+    expected, remedy = "a prior written by `aegen train-prior`", "Run `aegen train-prior`."
+    if not path.is_file():
+        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
+    content = read_archive(path, FORMAT, expected)
     try:
-        recipe, values = content["recipe"], tuple(content["label_values"])
+        recipe = from_json(LEARNED_PRIORS[content["stage"]], content["recipe"], str(path))
+        values = tuple(content["label_values"])
         network = _module(recipe.stage).build(recipe, content["network"], len(values))
-        return LearnedPrior(
+        prior = LearnedPrior(
             recipe,
             content["encoder_fingerprint"],
             values,
@@ -127,17 +131,17 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
             network,
             content.get("origin", ""),
         )
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
         raise InputError(str(path), found=DAMAGED, expected=expected) from error
+    if prior.encoder_fingerprint != checkpoint.fingerprint:
+        found, expected = "a prior of another encoder", "one of this run's"
+        raise InputError(str(path), found=found, expected=expected, remedy=remedy)
+    return prior
 
 
-def save_training(state: State, recipe: Hyperparameters, checkpoint: Checkpoint, path: Path, origin: str = "") -> None:
-    """Write the state of an unfinished training of a prior, or of a refinement, to a file atomically.
-
-    origin: for a refinement, the fingerprint of the prior that is being refined.
-    """
-    facts = {"encoder_fingerprint": checkpoint.fingerprint, "origin": origin}
-    write_archive(path, {**_header(recipe), **facts, "training": state})
+def save_training(state: State, recipe: LearnedPriorRecipe, checkpoint: Checkpoint, path: Path) -> None:
+    """Write the state of an unfinished training of a prior to a file, atomically."""
+    save_unfinished(path, recipe, {"encoder": checkpoint.fingerprint}, state)
 
 
 def read_training(path: Path, checkpoint: Checkpoint) -> tuple[LearnedPriorRecipe, State]:
@@ -145,50 +149,8 @@ def read_training(path: Path, checkpoint: Checkpoint) -> tuple[LearnedPriorRecip
 
     Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another encoder.
     """
-    expected, remedy = "an unfinished training of a prior", "Delete it, and begin anew."
-    content = read_of_run(path, checkpoint, expected, remedy)
-    return content["recipe"], training_state(content, path, expected)
-
-
-def training_state(content: State, path: Path, expected: str) -> State:
-    """Get the training state from the content of the file `path`. Raises InputError when the content has none."""
-    state = content.get("training")
-    if not isinstance(state, dict):
-        raise InputError(str(path), found=DAMAGED, expected=expected)
-    return state
-
-
-def read_of_run(
-    path: Path,
-    checkpoint: Checkpoint,
-    expected: str,
-    remedy: str,
-    *,
-    recipes: Mapping[str, type[Hyperparameters]] = LEARNED_PRIORS,
-) -> State:
-    """Read a file that this module has written for a checkpoint's encoder, and convert its recipe to a recipe object.
-
-    expected, remedy: for error messages, what the file should be and what the user can do. recipes: the allowed recipe
-    classes, by the name of the stage that the file holds.
-    Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another encoder.
-    """
-    if not path.is_file():
-        missing = "Begin anew." if remedy.startswith("Delete") else remedy
-        raise NotFoundError(str(path), found="no such file", expected=expected, remedy=missing)
-    content = read_archive(path, FORMAT, expected)
-    try:
-        content["recipe"] = from_json(recipes[content["stage"]], content["recipe"], str(path))
-        fits = content["encoder_fingerprint"] == checkpoint.fingerprint
-    except (KeyError, TypeError, InputError) as error:
-        raise InputError(str(path), found=DAMAGED, expected=expected) from error
-    if not fits:
-        raise InputError(str(path), found="a prior of another encoder", expected="one of this run's", remedy=remedy)
-    return content
-
-
-def _header(recipe: Hyperparameters) -> State:
-    """The entries that all files written by this module have: format, stage and recipe."""
-    return {"format": FORMAT, "stage": recipe.stage, "recipe": dataclasses.asdict(recipe)}
+    belongs_to, expected = {"encoder": checkpoint.fingerprint}, "an unfinished training of a prior of this run"
+    return read_unfinished(path, LEARNED_PRIORS.values(), belongs_to, expected)
 
 
 def _module(name: str) -> Any:

@@ -21,9 +21,8 @@ from ..data.images import LabelledImages
 from ..recipes.feature_extractor import FeatureExtractorRecipe
 from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import InputError
-from ..runtime.manifest import ImageSpec
+from ..runtime.metadata import ImageSpec
 from ..runtime.pixels import to_tensor
-from ..runtime.threads import allowed_threads
 from . import processes
 from .archives import State
 from .checkpoint import Checkpoint, read
@@ -32,8 +31,9 @@ from .feature_moments import LayerFeatures, MomentTarget, feature_moments
 from .flow import Flow
 from .latents import class_indices, encode, label_values
 from .moment_matching import Progress, RealImages, match_moments
-from .priors import LearnedPrior, read_of_run, training_state
+from .priors import LearnedPrior
 from .priors import read as read_prior
+from .unfinished import read_unfinished, save_unfinished
 
 TRAINING = "refining.pt"
 BATCH = 1000
@@ -65,7 +65,7 @@ def refine(
     checkpoint.check_same_data(dataset)
     if not isinstance(prior.network, Flow):
         raise InputError("prior", found=prior.name, expected="a flow, which refinement can train")
-    torch.set_num_threads(threads or allowed_threads())
+    processes.set_up(threads)
     device = processes.device()
     labelled = _of_known_classes(dataset.train)
     objective, flow = checkpoint.objective().to(device), _trainable(prior.network).to(device)
@@ -80,16 +80,20 @@ def refine(
     return refined, dataclasses.replace(prior, network=flow.cpu().eval(), origin=prior.fingerprint)
 
 
+def save_training(
+    state: State, recipe: RefinementRecipe, checkpoint: Checkpoint, prior: LearnedPrior, path: Path
+) -> None:
+    """Write the state of an unfinished refinement to a file, atomically."""
+    save_unfinished(path, recipe, _fingerprints(checkpoint, prior), state)
+
+
 def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tuple[RefinementRecipe, State]:
     """Read the recipe and the state of an unfinished refinement of this checkpoint and prior.
 
     Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to another run or prior.
     """
-    expected, remedy = "an unfinished refinement of this run", "Delete it, and begin anew."
-    content = read_of_run(path, checkpoint, expected, remedy, recipes={RefinementRecipe.stage: RefinementRecipe})
-    if content.get("origin") != prior.fingerprint:
-        raise InputError(str(path), found="a refinement of another prior", expected="of this run's", remedy=remedy)
-    return content["recipe"], training_state(content, path, expected)
+    expected = "an unfinished refinement of this run"
+    return read_unfinished(path, [RefinementRecipe], _fingerprints(checkpoint, prior), expected)
 
 
 def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> bool:
@@ -103,6 +107,11 @@ def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: Lear
     if read_prior(prior_file, checkpoint).origin != prior.fingerprint:
         raise InputError(str(prior_file), found="one refined from another prior", expected="from this run's")
     return refined.refinement is not None and refined.fingerprint == checkpoint.fingerprint
+
+
+def _fingerprints(checkpoint: Checkpoint, prior: LearnedPrior) -> dict[str, str]:
+    """The fingerprints of what is refined."""
+    return {"encoder": checkpoint.fingerprint, "prior": prior.fingerprint}
 
 
 def _of_known_classes(images: LabelledImages) -> LabelledImages:

@@ -10,6 +10,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .schedule import warm_cosine
 
+ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")  # names of the two moving averages that Adam keeps for each parameter
+
 
 class Updates:
     """An optimiser and its learning-rate schedule, which step together.
@@ -20,6 +22,7 @@ class Updates:
 
     def __init__(self, optimiser: Optimizer, warmup: float, steps: int) -> None:
         self.optimiser = optimiser
+        self.steps = steps
         self.schedule = LambdaLR(optimiser, warm_cosine(warmup, steps))
 
     @property
@@ -50,6 +53,22 @@ class Updates:
         return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore a state that `state_dict` returned."""
+        """Restore a state that `state_dict` returned. Raises ValueError if it is the state of other parameters."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        for parameters in self.optimiser.param_groups:
+            for parameter in parameters["params"]:
+                moments = self.optimiser.state[parameter]
+                for name in ADAM_MOMENTS:
+                    moments[name] = _stored_like(parameter, moments[name])
+
+
+def _stored_like(parameter: Tensor, moment: Tensor) -> Tensor:
+    """Copy a moment so that its order in memory is that of its parameter; both have the same shape.
+
+    The fused optimiser of torch pairs weights and moments by their position in memory, and a saved moment is contiguous
+    even if the parameter has its channels last. Raises ValueError if the shapes differ.
+    """
+    if moment.shape != parameter.shape:
+        raise ValueError(f"moment of shape {tuple(moment.shape)}")
+    return torch.empty_like(parameter).copy_(moment)

@@ -115,8 +115,8 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
     from aegen import cli
     from aegen.train import flow_prior, moment_matching
 
-    flow_prior.VALIDATION_INTERVAL, moment_matching.REPORT_INTERVAL = 20, 4
-    if command[0] == "export":
+    flow_prior.INTERVAL, moment_matching.INTERVAL = 20, 4
+    if command[0] in ("export", "train-features"):
         cache_graphs(graphs_folder)
     try:
         cli.main(command)
@@ -127,7 +127,7 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
 
 def cache_graphs(folder: Path) -> None:
     """Make exports in this process save the ONNX file of each network in a folder, and reuse a file that is there."""
-    from aegen.export import artifact
+    from aegen.export import artifact, feature_extractor
 
     make = artifact.onnx_bytes
 
@@ -140,7 +140,7 @@ def cache_graphs(folder: Path) -> None:
             file.write_bytes(make(graph))
         return file.read_bytes()
 
-    artifact.onnx_bytes = cached
+    artifact.onnx_bytes = feature_extractor.onnx_bytes = cached
 
 
 def import_early(*, exports: bool) -> None:
@@ -148,7 +148,8 @@ def import_early(*, exports: bool) -> None:
 
     exports: whether to import also the modules that export graphs.
     """
-    modules = ["torch", "torch._dynamo", "aegen.train.loop", "aegen.train.refinement"]
-    modules += [f"aegen.cli.{name}" for name in ("train", "train_prior", "refine", "export", "verify")]
+    modules = ["torch", "torch._dynamo", "aegen.train.autoencoder", "aegen.train.refinement"]
+    commands = ("train", "train_prior", "refine", "train_features", "export", "verify")
+    modules += [f"aegen.cli.{name}" for name in commands]
     for module in (*modules, *(("onnxscript", "aegen.export.artifact") if exports else ())):
         importlib.import_module(module)

@@ -12,11 +12,12 @@ PRIOR = "train-prior run --width 8 --blocks 1 --steps 60 --batch-size 16 --threa
 REFINE = (
     "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --classifier-epochs 1 --threads 1"
 )
+FEATURES = "train-features --data data.npz -o features --channels 2 --features 4 --epochs 3 --batch-size 32 --threads 1"
 EXPORT = "export run -o made --components 1 --evaluations 1 --licence CC0"
 OVERWRITE = "export run -o made --components 2 --evaluations 1 --licence CC0 --overwrite"
 PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that are run, in this order, to prepare folders for the jobs
 # For each job, the number of commands, from the first of PREPARATION, that are run before it.
-PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "export": 2, "export --overwrite": 3}
+PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "train-features": 0, "export": 2, "export --overwrite": 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +59,12 @@ def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]],
     resume_train = ("train", "--resume", "run", "--threads", "1")
     resume_prior = (*PRIOR.split()[:2], "--resume", "--threads=1")
     resume_refine = (*REFINE.split()[:4], "--resume", "--threads=1")
+    resume_features = (*FEATURES.split()[:5], "--resume", "--threads=1")
     jobs = [
         Job("train", TRAIN.split(), "run", stages[0], ("run/last.pt",), resume_train),
         Job("train-prior", PRIOR.split(), "run", stages[1], prior_files, resume_prior),
         Job("refine", REFINE.split(), "refined", stages[2], refined_files, resume_refine),
+        Job("train-features", FEATURES.split(), "features", stages[0], ("features-training.pt",), resume_features),
         Job("export", EXPORT.split(), "made", stages[2], ("made/manifest.json",), ("verify", "made"), artifact=True),
         Job("export --overwrite", OVERWRITE.split(), "made", stages[3], artifact=True),
     ]

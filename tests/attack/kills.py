@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     wanted = list(PREPARED) if options.only is None else options.only.split(",")
-    import_early(exports=any(name.startswith("export") for name in wanted))
+    import_early(exports=any(name.startswith("export") or name == "train-features" for name in wanted))
     with tempfile.TemporaryDirectory() as scratch:
         harness = Harness(Path(scratch).resolve(), options.seed)
         jobs = make_jobs(harness.scratch, wanted, harness.must_run)

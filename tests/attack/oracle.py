@@ -187,7 +187,7 @@ def last_frame(error):
 
 
 class Streams:
-    """Redirects file descriptors 1 and 2 into files, which also captures what C++ code prints."""
+    """Redirects file descriptors 1 and 2 into files, which also captures what C++ prints."""
 
     def __init__(self):
         self._files = [tempfile.TemporaryFile(buffering=0) for _ in range(2)]  # noqa: SIM115

@@ -170,7 +170,9 @@ class Soak:
 
     def _fresh_process(self, seed):
         """Run `first_use` in a new Python process, and add the counts that it returns to those of this run."""
-        command = [sys.executable, __file__, "--first-use", "--seed", str(seed), "--model", self.calls.path]
+        # From Python 3.12 on, a fork of a process with threads gives a DeprecationWarning.
+        python = [sys.executable, "-W", "ignore:This process:DeprecationWarning"]
+        command = [*python, __file__, "--first-use", "--seed", str(seed), "--model", self.calls.path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20 * MAX_SECONDS)
         self.counts["first uses"] += 1
         if done.returncode or done.stderr:

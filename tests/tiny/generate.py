@@ -18,12 +18,12 @@ from aegen.export.artifact import export
 from aegen.export.options import ExportOptions
 from aegen.recipes.training import Recipe
 from aegen.train import checkpoint
-from aegen.train.loop import train
+from aegen.train.autoencoder import train
 
 SHAPES = {"grey": (6, 5), "colour": (4, 6, 3)}
 RECIPES = {
     "grey": Recipe(widths=(8,), latent_dim=3, epochs=30, learning_rate=0.02),
-    "colour": Recipe(widths=(8,), latent_dim=4, epochs=30, learning_rate=0.02, loss="mse", output="tanh"),
+    "colour": Recipe(widths=(8,), latent_dim=4, epochs=30, learning_rate=0.02, loss="mse", activation="tanh"),
 }
 
 
