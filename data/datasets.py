@@ -8,7 +8,7 @@ import numpy as np
 
 from ..files.paths import is_folder, is_pipe
 from ..runtime.errors import InputError, ShapeError
-from ..runtime.manifest import DataSpec
+from ..runtime.metadata import DataSpec
 from ..runtime.pixels import Shape
 from .arrays import read_file
 from .downloads import KNOWN, KnownSet, download

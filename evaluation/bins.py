@@ -56,8 +56,7 @@ def k_means(points: np.ndarray, k: int, *, seed: int = 0) -> np.ndarray:
     for _ in range(K_MEANS_ROUNDS):
         clusters, _ = nearest(points, centres)
         counts = np.bincount(clusters, minlength=len(centres))
-        sums = np.zeros(centres.shape)
-        np.add.at(sums, clusters, points)
+        sums = np.stack([np.bincount(clusters, column, len(centres)) for column in points.T], axis=1)
         centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(np.float32)
     return centres
 

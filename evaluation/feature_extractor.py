@@ -4,31 +4,29 @@ It is a folder with `features.json` (metadata), `features.onnx` (`image` float32
 `features` [batch, f] and `logits` [batch, k]) and a model card. It is never used to train a generative model.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..runtime.artifact import SHIPPED, verified
-from ..runtime.errors import ArtifactError, InputError, NotFoundError
-from ..runtime.manifest import DataSpec, FileSpec, Graph, ImageSpec, Tensor
+from ..runtime.errors import NotFoundError
+from ..runtime.manifest import MAX_LABELS, Graph, Tensor
+from ..runtime.metadata import FileSpec, Metadata, Rule, file_rules
 from ..runtime.pixels import FLOAT, as_batch, to_tensor
-from ..runtime.records import from_json, read_json
 from ..runtime.session import Network
 from ..runtime.threads import chosen_threads
 from ..runtime.workers import Workers
 
 RECORD, GRAPH, CARD = "features.json", "features.onnx", "README.md"
-FORMAT = 1
 BATCH_SIZE = 100  # images per onnxruntime call; larger batches would have activations that do not fit the CPU cache
 PREFIX = "features-"
 
 
 @dataclass(frozen=True)
-class FeatureExtractorRecord:
+class FeatureExtractorRecord(Metadata):
     """The content of `features.json`.
 
     features: number of features f. num_classes: number of classes k. accuracy: fraction of test images that are
@@ -36,23 +34,27 @@ class FeatureExtractorRecord:
     label_values: the label of each class; if empty, the labels are 0 to k - 1.
     """
 
-    format: int
-    name: str
-    image: ImageSpec
+    FORMAT = 1
+    SUBJECT, EXPECTED = "feature extractor", "a feature extractor"
+    COMMAND = "aegen train-features"
+
     features: int
     num_classes: int
     accuracy: float
     largest_difference: float
-    data: DataSpec
-    recipe: dict[str, Any]
     command: str
-    versions: dict[str, str]
     graph: FileSpec
     label_values: tuple[int, ...] = ()
 
-    def to_json(self) -> bytes:
-        """Encode the record as JSON in UTF-8, the content of `features.json`."""
-        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+    def rules(self) -> Iterator[Rule]:
+        """Yield the rules that the record's values must satisfy."""
+        yield from super().rules()
+        yield from file_rules("graph", [self.graph])
+        counts = {"features": self.features, "num_classes": self.num_classes}
+        for key, count in counts.items():
+            yield 0 < count <= MAX_LABELS, key, count, f"from 1 to {MAX_LABELS:,}"
+        labels, expected = len(self.label_values), f"{self.num_classes}, or none"
+        yield labels in (0, self.num_classes), "label_values", f"{labels} values", expected
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class FeatureExtractor:
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        self.record = _read_record(path)
+        self.record = FeatureExtractorRecord.read(path / RECORD)
         self._label_values = np.array(self.record.label_values or range(self.record.num_classes), np.int64)
         graph = verified(path / GRAPH, self.record.graph)
         self._network = Network(lambda: graph, str(path / GRAPH), self._signature())
@@ -124,22 +126,3 @@ def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
         subject = f"feature extractor {str(name)!r}"
         raise NotFoundError(subject, found="no such name or folder", expected=names, remedy=remedy)
     return Path(name)
-
-
-def _read_record(path: Path) -> FeatureExtractorRecord:
-    """Read `features.json` in the folder `path`. Raises NotFoundError if it is missing, ArtifactError if invalid."""
-    file = path / RECORD
-    if not file.is_file():
-        remedy = "`aegen train-features` makes one."
-        raise NotFoundError(str(path), found=f"no {RECORD}", expected="a feature extractor", remedy=remedy)
-    try:
-        record = from_json(FeatureExtractorRecord, read_json(file.read_bytes(), str(file)), str(file))
-    except InputError as error:
-        raise error.recast(ArtifactError) from error
-    if record.format != FORMAT:
-        found = f"feature extractor format {record.format}"
-        raise ArtifactError(str(file), found=found, expected=f"format {FORMAT}")
-    if len(record.label_values) not in (0, record.num_classes):
-        found = f"{len(record.label_values)} values"
-        raise ArtifactError(f"{file}: label_values", found=found, expected=f"{record.num_classes}, or none")
-    return record

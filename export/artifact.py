@@ -18,7 +18,8 @@ from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW,
 from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import AegenError, OutputError, ParityError
 from ..runtime.graphs.check import operators_of
-from ..runtime.manifest import FORMAT, FP16, FP32, INT8, ImageSpec, Manifest, Parity, Tensor
+from ..runtime.manifest import FP16, FP32, INT8, Manifest, Parity, Tensor
+from ..runtime.metadata import ImageSpec
 from ..runtime.pixels import to_tensor, unit_pixels
 from ..runtime.verification import golden_inputs
 from ..train.checkpoint import Checkpoint
@@ -225,7 +226,7 @@ def _manifest(
     likeliest = max(likelihoods, key=lambda name: likelihoods[name])
     refined = next(iter(learned), None) if checkpoint.refinement else None
     return Manifest(
-        format=FORMAT,
+        format=Manifest.FORMAT,
         name="",
         kind=recipe.kind,
         image=source.image,

@@ -3,7 +3,8 @@
 import math
 
 from ..runtime.artifact import PREVIEW
-from ..runtime.manifest import DataSpec, Manifest
+from ..runtime.manifest import Manifest
+from ..runtime.metadata import DataSpec
 
 KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
 LIMITS = {

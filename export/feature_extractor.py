@@ -8,17 +8,16 @@ import numpy as np
 import torch
 
 from ..data.datasets import Dataset
-from ..evaluation.feature_extractor import CARD, FORMAT, GRAPH, RECORD, FeatureExtractor, FeatureExtractorRecord
+from ..evaluation.feature_extractor import CARD, GRAPH, RECORD, FeatureExtractor, FeatureExtractorRecord
 from ..files.atomic import new_folder
 from ..recipes.feature_extractor import FeatureExtractorRecipe
 from ..runtime.artifact import file_spec
-from ..runtime.errors import ParityError
-from ..runtime.manifest import ImageSpec
+from ..runtime.metadata import ImageSpec
 from ..runtime.pixels import to_tensor
-from ..runtime.verification import ATOL, agree, largest_difference
 from ..train.feature_extractor import UNIT, FeatureNetwork
 from .commands import changed_options
 from .graphs import EXAMPLE_ROWS, TorchGraph, onnx_bytes
+from .parity import small_difference
 from .versions import versions
 
 COMPARED_IMAGES = 64  # number of test images on which onnxruntime is compared with torch
@@ -36,7 +35,7 @@ def export_feature_extractor(
     inputs = {"image": torch.zeros(EXAMPLE_ROWS, *dataset.shape)}
     content = onnx_bytes(TorchGraph(GRAPH, network.eval(), inputs, ("features", "logits")))
     record = FeatureExtractorRecord(
-        format=FORMAT,
+        format=FeatureExtractorRecord.FORMAT,
         name=target.resolve().name,
         image=image,
         features=recipe.features,
@@ -75,12 +74,10 @@ def _difference(network: FeatureNetwork, extractor: FeatureExtractor, images: np
         features, logits = network(torch.from_numpy(to_tensor(images, image)))
     extracted = extractor.extract(images)
     probabilities = torch.softmax(logits, 1).numpy()
-    pairs = [(extracted.features, features.numpy()), (extracted.probabilities, probabilities)]
-    worst = max(largest_difference(*pair) for pair in pairs)
-    if not all(agree(*pair) for pair in pairs):
-        found = f"a difference of {worst:.2g} from torch"
-        raise ParityError("feature extractor", found=found, expected=f"about {ATOL:g}")
-    return worst
+    return max(
+        small_difference(extracted.features, features.numpy(), f"{GRAPH}: features"),
+        small_difference(extracted.probabilities, probabilities, f"{GRAPH}: class probabilities"),
+    )
 
 
 def _command(recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path) -> str:

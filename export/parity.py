@@ -10,7 +10,8 @@ import torch
 
 from ..runtime.artifact import ENCODER
 from ..runtime.errors import ParityError
-from ..runtime.manifest import ImageSpec, Parity
+from ..runtime.manifest import Parity
+from ..runtime.metadata import ImageSpec
 from ..runtime.noise import Noise
 from ..runtime.session import Network
 from ..runtime.verification import ATOL, RTOL, agree, golden_inputs, golden_name, largest_difference
@@ -39,16 +40,21 @@ def prove(graphs: Sequence[TorchGraph], contents: dict[str, bytes], images: np.n
             results = networks[graph.file].outputs(graph.outputs, inputs)
             for output, result in zip(graph.outputs, results, strict=True):
                 expected = golden[golden_name(graph.file, output)]
-                difference = largest_difference(result, expected)
-                if not agree(result, expected):
-                    raise ParityError(
-                        f"{graph.file} at batch {batch}",
-                        found=f"a difference of {difference:.2g} from torch",
-                        expected=f"at most {ATOL:g} + {RTOL:g} of torch's value",
-                        remedy="Nothing was exported.",
-                    )
+                difference = small_difference(result, expected, f"{graph.file} at batch {batch}")
                 worst[graph.file] = max(worst[graph.file], difference)
     return Parity(rtol=RTOL, atol=ATOL, batches=BATCHES, largest_difference=worst)
+
+
+def small_difference(result: np.ndarray, expected: np.ndarray, where: str) -> float:
+    """The largest absolute difference between an output of onnxruntime and that of torch.
+
+    where: what was compared, for the error message. Raises ParityError if the difference exceeds the tolerance.
+    """
+    difference = largest_difference(result, expected)
+    if not agree(result, expected):
+        found, limit = f"a difference of {difference:.2g} from torch", f"at most {ATOL:g} + {RTOL:g} of torch's value"
+        raise ParityError(where, found=found, expected=limit, remedy="Nothing was exported.")
+    return difference
 
 
 def golden_pairs(graphs: Sequence[TorchGraph], images: np.ndarray, image: ImageSpec) -> Arrays:

@@ -1,29 +1,33 @@
 """Fit the closed-form priors to the training latents. The results are the arrays of an artifact's `latents.npz`."""
 
 import functools
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from ..runtime.closed_form import PRIORS, stored_prior
 from ..runtime.distributions import Kernels
-from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, jitter, label_values, moments
+from ..runtime.errors import InputError
+from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, label_values, moments
+from .mixture import fit_mixture
 
 COMPONENTS = (5, 20, 50, 100)  # candidates for the number of components of the Gaussian mixture
 SEARCH_LATENTS = 10_000  # the number of mixture components is chosen with at most this many latents, to save time
-EM_STEPS = 20  # iterations of expectation maximisation; more change only the third digit of the likelihood
-FINAL_EM_STEPS = 10  # further iterations, which fit the chosen mixture to all latents
+MIN_COMPONENT_LATENTS = 5  # candidates with fewer latents for each component are left out
+SEARCH_EM_STEPS = 10  # iterations of expectation maximisation for each candidate
+EM_STEPS = 15  # iterations that fit the chosen mixture to all latents, and a mixture to each class
 KEPT_LATENTS = 5_000  # number of latents that the artifact stores for the kernel density
 KEPT_PER_CLASS = 5  # at least this many latents of each class are stored, or all if the class has fewer
-BANDWIDTHS = np.geomspace(0.02, 1, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
-BANDWIDTH_LATENTS = 2_000  # the bandwidth is chosen with at most this many held-out latents
+BANDWIDTHS = np.geomspace(1, 0.02, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
+SELECTION_LATENTS = 2_000  # number of components and bandwidth are chosen with at most this many held-out latents
 LIKELIHOOD_LATENTS = 1_000  # number of held-out latents in a log-likelihood; few, because learned priors are slow
 TINY = float(np.finfo(np.float32).tiny)
 
 Arrays = dict[str, np.ndarray]
+Candidate = TypeVar("Candidate")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class TrainingLatents:
 
     latents: the latents of the training images, float64 (n, d). held_out: the latents of the validation images, float64
     (m, d). labels: the label values of the training images, int64 (n,), or None. components: the number of components
-    of the Gaussian mixture, or None to choose the number in COMPONENTS under which `held_out` is likeliest.
+    of the Gaussian mixture, or None to choose a number in COMPONENTS by the likelihood of `held_out`.
     """
 
     latents: np.ndarray
@@ -53,7 +57,7 @@ class TrainingLatents:
     @functools.cached_property
     def bandwidth(self) -> float:
         """The bandwidth of the kernel density, as a fraction of the standard deviation of each latent dimension."""
-        return best_bandwidth(self.latents[self.kept], self.held_out[:BANDWIDTH_LATENTS])
+        return best_bandwidth(self.latents[self.kept], self.held_out[:SELECTION_LATENTS])
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,21 @@ def fit(
     """Fit every closed-form prior to all training latents and to each class. Returns the arrays of `latents.npz`.
 
     latents, held_out: latents of training and validation images, float32 (n, d) and (m, d). labels: the label values of
-    `latents`, int64 (n,), or None. components: the number of components of the Gaussian mixture; None chooses the
-    number in COMPONENTS with the highest likelihood of `held_out`. report: called with the name of each step of the fit
+    `latents`, int64 (n,), or None. components: the number of components of the Gaussian mixture; None chooses a number
+    in COMPONENTS by the likelihood of `held_out`. report: called with the name of each step of the fit
     as it begins. All is computed in float64, but float64 arrays are returned as float32. The same input gives the same
     arrays.
     """
     data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components)
     arrays: Arrays = {}
-    for name in PRIORS:
-        report(f"prior {name}")
-        arrays |= FITS[name].to_all(data)
-    if labels is not None and len(data.label_values):
-        report("classes")
-        arrays |= _fitted_to_classes(data, labels, arrays)
+    # With one thread, sums do not depend on the number of cores, and no thread waits for others on a busy machine.
+    with threadpool_limits(limits=1):
+        for name in PRIORS:
+            report(f"prior {name}")
+            arrays |= FITS[name].to_all(data)
+        if labels is not None and len(data.label_values):
+            report("classes")
+            arrays |= _fitted_to_classes(data, labels, arrays)
     return {name: array if array.dtype != np.float64 else array.astype(np.float32) for name, array in arrays.items()}
 
 
@@ -171,14 +177,19 @@ def gaussian(latents: np.ndarray) -> Arrays:
 def gaussian_mixture(data: TrainingLatents) -> Arrays:
     """Fit a Gaussian mixture: weights (k,), means (k, d), and Cholesky factors (k, d, d) of full covariances.
 
-    Source: A. Dempster, N. Laird, D. Rubin, Maximum Likelihood from Incomplete Data via the EM Algorithm, 1977.
+    From the smallest number of components on, each next one in COMPONENTS is tried until held-out latents get no
+    likelier. Raises InputError if there are fewer latents than components.
     """
-    searched = data.latents[:SEARCH_LATENTS]
-    choices = [data.components] if data.components else [k for k in COMPONENTS if k * 5 <= len(searched)] or [1]
-    best = max((_mixture(searched, k) for k in choices), key=lambda mixture: mixture.score(data.held_out))
-    if len(data.latents) > len(searched):
-        best = _mixture(data.latents, best.n_components, best)
-    return {"gmm_weights": best.weights_, "gmm_means": best.means_, "gmm_factors": _factors(best)}
+    latents, held_out = data.latents[:SEARCH_LATENTS], data.held_out[:SELECTION_LATENTS]
+    choices = [k for k in COMPONENTS if k * MIN_COMPONENT_LATENTS <= len(latents)] or [1]
+    if data.components is not None:
+        if data.components > len(latents):
+            raise InputError("components", found=data.components, expected=f"at most {len(latents):,}")
+        choices = [data.components]
+    mixtures = (fit_mixture(latents, components, SEARCH_EM_STEPS) for components in choices)
+    best = _before_fall(mixtures, lambda mixture: float(mixture.log_prob(held_out).mean()))
+    mixture = fit_mixture(data.latents, len(best.weights), EM_STEPS, best)
+    return {"gmm_weights": mixture.weights, "gmm_means": mixture.means, "gmm_factors": mixture.factors}
 
 
 def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
@@ -189,12 +200,12 @@ def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) ->
     components; the others have weight 0.
     """
     components, d = max(1, len(arrays["gmm_weights"]) // len(data.label_values)), latents.shape[1]
-    mixture = _mixture(latents, min(components, len(latents) // MIN_CLASS_LATENTS))
-    unused = components - mixture.n_components
+    mixture = fit_mixture(latents, min(components, len(latents) // MIN_CLASS_LATENTS), EM_STEPS)
+    unused = components - len(mixture.weights)
     return {
-        "gmm_weights": np.concatenate([mixture.weights_, np.zeros(unused)]),
-        "gmm_means": np.concatenate([mixture.means_, np.zeros((unused, d))]),
-        "gmm_factors": np.concatenate([_factors(mixture), np.repeat(np.eye(d)[None], unused, 0)]),
+        "gmm_weights": np.concatenate([mixture.weights, np.zeros(unused)]),
+        "gmm_means": np.concatenate([mixture.means, np.zeros((unused, d))]),
+        "gmm_factors": np.concatenate([mixture.factors, np.repeat(np.eye(d)[None], unused, 0)]),
     }
 
 
@@ -226,33 +237,30 @@ def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) 
 def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
     """Choose the fraction in BANDWIDTHS for the kernel density of latents (n, d).
 
-    It is the fraction that gives held-out latents (m, d) the highest likelihood.
+    From the largest fraction on, each next one is tried until held-out latents (m, d) get no likelier.
     """
     mean, scale = latents.mean(0), np.maximum(latents.std(0), TINY)
     latents, held_out = latents - mean, held_out - mean  # keeps digits if latents are far from 0
-    scores = [Kernels(latents, fraction * scale).log_prob(held_out).mean() for fraction in BANDWIDTHS]
-    return float(BANDWIDTHS[int(np.argmax(scores))])
+    candidates: list[float] = BANDWIDTHS.tolist()
+    return _before_fall(
+        candidates, lambda fraction: float(Kernels(latents, fraction * scale).log_prob(held_out).mean())
+    )
 
 
-def _mixture(latents: np.ndarray, components: int, start: GaussianMixture | None = None) -> GaussianMixture:
-    """Fit a Gaussian mixture to latents (n, d) by expectation maximisation.
+def _before_fall(candidates: Iterable[Candidate], score: Callable[[Candidate], float]) -> Candidate:
+    """The candidate after which the score no longer rises. Later candidates are not computed, which bounds the search.
 
-    components: the number of components. start: the mixture that the fit starts from; None starts it from k-means.
+    candidates: at least one.
     """
-    options = {}
-    if start is not None:
-        options = {"weights_init": start.weights_, "means_init": start.means_, "precisions_init": start.precisions_}
-    variance = jitter(np.atleast_2d(np.cov(latents, rowvar=False)))
-    steps = EM_STEPS if start is None else FINAL_EM_STEPS
-    mixture = GaussianMixture(components, reg_covar=variance, max_iter=steps, random_state=0, **options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns that the fit has not converged, but it is good enough
-        return mixture.fit(latents)
-
-
-def _factors(mixture: GaussianMixture) -> np.ndarray:
-    """Lower Cholesky factors (k, d, d) of the covariances of a mixture with k components."""
-    return np.linalg.cholesky(mixture.covariances_)
+    remaining = iter(candidates)
+    best = next(remaining)
+    highest = score(best)
+    for candidate in remaining:
+        found = score(candidate)
+        if found <= highest:
+            break
+        best, highest = candidate, found
+    return best
 
 
 # The functions that fit each closed-form prior, by name of the prior: one entry for each prior of the runtime.

@@ -179,6 +179,7 @@ def _directory_bytes(stream: BinaryIO) -> int:
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
     """Open a zip archive. Raises InputError if the stream is no zip archive, or if its list of files is too long."""
     module = import_late("zipfile")
+    import_late("encodings.cp437")  # zipfile decodes names with it, and would import it where a fork does not wait
     if (listed := _directory_bytes(stream)) > MAX_DIRECTORY_BYTES:
         found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY_BYTES:,}"
         raise InputError(where, found=found, expected=expected, remedy="Save it with numpy.save.")

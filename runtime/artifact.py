@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import ArtifactError, InputError, NotFoundError, shown
-from .manifest import MAX_LATENT_DIM, MAX_MANIFEST_BYTES, FileSpec, Graph, Manifest, Tensor, signature_text
+from .manifest import MAX_LATENT_DIM, Graph, Manifest, Tensor, signature_text
+from .metadata import FileSpec, is_there
 
 SHIPPED = Path(__file__).parents[1] / "artifacts"
 DEFAULT = "mnist"
@@ -107,18 +108,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises NotFoundError if it cannot be opened, ArtifactError if it is damaged.
     """
-    where = folder / MANIFEST
-    try:
-        with where.open("rb") as stream:
-            text = stream.read(MAX_MANIFEST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        missing = f"no {MANIFEST}" if _is_there(folder) else "no such folder"
-        found = missing if isinstance(error, FileNotFoundError) else str(error)
-        remedy = "`aegen export` makes one."
-        raise NotFoundError(str(folder), found=found, expected="an artifact", remedy=remedy) from error
-    if len(text) > MAX_MANIFEST_BYTES:
-        raise ArtifactError(str(where), found="more than 4 MB", expected="a few kB")
-    return Manifest.parse(text, str(where))
+    return Manifest.read(folder / MANIFEST)
 
 
 def file_spec(content: bytes) -> FileSpec:
@@ -164,7 +154,7 @@ def find(model: str | Path | None = None) -> Path:
     if isinstance(model, str) and model in shipped():
         return SHIPPED / model
     path = _expanded(Path(model))
-    if not _is_there(path):
+    if not is_there(path):
         names = ", ".join(shipped())
         expected = f"{names}, or a path" if names else "a path, for no model ships with this installation"
         raise NotFoundError(f"model {str(model)!r}", found="no such name or folder", expected=expected)
@@ -185,11 +175,3 @@ def _expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         return path
-
-
-def _is_there(path: Path) -> bool:
-    """Whether a file or folder exists at a path. False if the path is too long or may not be read."""
-    try:
-        return path.exists()
-    except OSError:  # raised for a name that is too long, or a folder without permission
-        return False

@@ -91,5 +91,9 @@ class OutputError(AegenError, OSError):
     """A result could not be written, or would have overwritten something."""
 
 
-class MissingExtraError(AegenError, ImportError):
+class MissingDependencyError(AegenError, ImportError):
+    """A package that aegen needs is not installed, or cannot be imported."""
+
+
+class MissingExtraError(MissingDependencyError):
     """A part of aegen needs an extra, a group of optional packages, that is not installed."""

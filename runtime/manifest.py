@@ -1,34 +1,21 @@
 """Frozen dataclasses that represent `manifest.json`, the file with all metadata of an artifact."""
 
-import dataclasses
-import json
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from .errors import ArtifactError, InputError, shortened
-from .records import from_json, read_json
+from .errors import shortened
+from .metadata import FileSpec, Metadata, Rule, file_rules
 
-FORMAT = 2
 FP32, FP16, INT8 = "fp32", "fp16", "int8"  # possible precisions of the stored weights
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
-SHA256 = re.compile("[0-9a-f]{64}")
 
-MAX_MANIFEST_BYTES = 4_000_000  # limit on the file's size; a real manifest has a few thousand bytes
 MAX_TEMPERATURE = 1000.0  # far above any useful value, yet latents do not overflow float32
-MAX_PIXEL_VALUE = 2**16  # limit on the magnitude of the pixel values of black and white
-MIN_PIXEL_RANGE = 2**-16  # lower limit on the difference between the pixel values of black and white
-MAX_IMAGE_VALUES = 2**24  # limit on channels * height * width of an image
 MAX_LATENT_DIM = 2**16
 MAX_LABELS = 2**16
 MAX_NAME_LENGTH = 100  # limit on the characters of a file name or a class name
-MAX_FILE_BYTES = 2**31  # limit on a file's size; an ONNX file cannot be larger
 MAX_ARRAY_VALUES = 2**31
 MAX_ARRAY_AXES = 16
-
-Rule = tuple[bool, str, object, object]  # whether the rule holds, the manifest's key, the value found, what is expected
 
 
 @dataclass(frozen=True)
@@ -58,38 +45,6 @@ def signature_text(graph: Graph) -> str:
 
 
 @dataclass(frozen=True)
-class ImageSpec:
-    """The shape of the images that the networks take and return, and the range of their pixel values.
-
-    shape: (channels, height, width). range: the pixel value of black and that of white.
-    """
-
-    shape: tuple[int, int, int]
-    range: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """The images that the artifact was trained on.
-
-    training_images, validation_images, test_images: numbers of images. Without test images, quality is measured on the
-    validation images. labelled: whether the images have labels. shuffled: whether the training images were put into a
-    fixed random order before the validation images were split off. sha256: the hash of the training and validation
-    images in their stored order, by which someone who has the data can check that it is the same.
-    """
-
-    name: str
-    licence: str
-    source: str
-    training_images: int
-    validation_images: int
-    labelled: bool
-    sha256: str
-    test_images: int = 0
-    shuffled: bool = False
-
-
-@dataclass(frozen=True)
 class Parity:
     """The result of comparing the outputs of torch and onnxruntime at export.
 
@@ -101,14 +56,6 @@ class Parity:
     atol: float
     batches: tuple[int, ...]
     largest_difference: dict[str, float]
-
-
-@dataclass(frozen=True)
-class FileSpec:
-    """Size and SHA-256 of one file of the artifact."""
-
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +72,7 @@ class LearnedPrior:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Metadata):
     """The metadata of an artifact.
 
     epoch: the training epoch after which the weights were saved. labels: the label values, by class index; empty
@@ -139,10 +86,11 @@ class Manifest:
     files: size and hash, by file name. notes: Markdown text for the end of the model card.
     """
 
-    format: int
-    name: str
+    FORMAT = 2
+    SUBJECT, EXPECTED = "artifact", "an artifact"
+    COMMAND = "aegen export"
+
     kind: str
-    image: ImageSpec
     latent_dim: int
     graphs: dict[str, Graph]
     operators: dict[str, tuple[str, ...]]
@@ -157,12 +105,9 @@ class Manifest:
     class_names: tuple[str, ...]
     latents: tuple[Tensor, ...]
     golden_pairs: int
-    data: DataSpec
-    recipe: dict[str, Any]
     seed: int
     epoch: int
     commands: tuple[str, ...]
-    versions: dict[str, str]
     precision: str
     macs: dict[str, int]
     parity: Parity
@@ -184,49 +129,16 @@ class Manifest:
         changes = f"; root mean square change of the outputs on held-out images: {', '.join(errors)}"
         return self.precision + (changes if errors else "")
 
-    @classmethod
-    def parse(cls, text: bytes, where: str) -> "Manifest":
-        """Parse a manifest from the bytes of its file.
-
-        where: the file's name, for error messages. Raises ArtifactError if the manifest is damaged, inconsistent or of
-        an artifact format other than FORMAT.
-        """
-        try:
-            raw = read_json(text, where)
-            found = raw.get("format") if isinstance(raw, dict) else None
-            if type(found) is int and found != FORMAT:
-                newer = "A newer aegen wrote it. Run `pip install --upgrade aegen`."
-                remedy = newer if found > FORMAT else "Export it again: `aegen export` writes the current format."
-                raise ArtifactError(where, found=f"artifact format {found}", expected=f"format {FORMAT}", remedy=remedy)
-            manifest = from_json(cls, raw, where)
-        except InputError as error:
-            raise error.recast(ArtifactError) from error
-        manifest._check(where)
-        return manifest
-
-    def to_json(self) -> bytes:
-        """The content of the manifest's file, JSON in UTF-8."""
-        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
-
-    def _check(self, where: str) -> None:
-        """Raise ArtifactError for the first rule that does not hold. The error names the manifest's key."""
-        for subject in (_image_rules, _prior_rules, _class_rules, _graph_rules, _file_rules, _tensor_rules):
-            for holds, key, found, expected in subject(self):
-                if not holds:
-                    raise ArtifactError(f"{where}: {key}", found=found, expected=expected)
+    def rules(self) -> Iterator[Rule]:
+        """Yield the rules that the manifest's values must satisfy."""
+        yield from super().rules()
+        for subject in (_latent_rules, _prior_rules, _class_rules, _graph_rules, _file_rules, _tensor_rules):
+            yield from subject(self)
 
 
-def _image_rules(manifest: Manifest) -> Iterator[Rule]:
-    """Yield the rules that the manifest's values about images and latents must satisfy."""
-    channels, height, width = manifest.image.shape
-    low, high = manifest.image.range
+def _latent_rules(manifest: Manifest) -> Iterator[Rule]:
+    """Yield the rules that the manifest's values about latents must satisfy."""
     latent_dim, sigma = manifest.latent_dim, manifest.sigma
-    fits = channels in (1, 3) and height > 0 and width > 0 and channels * height * width <= MAX_IMAGE_VALUES
-    expected = f"1 or 3 channels, and at most {MAX_IMAGE_VALUES:,} values"
-    yield fits, "image.shape", manifest.image.shape, expected
-    fits = -MAX_PIXEL_VALUE <= low <= high - MIN_PIXEL_RANGE <= MAX_PIXEL_VALUE
-    expected = f"black below white, and both from -{MAX_PIXEL_VALUE:,} to {MAX_PIXEL_VALUE:,}"
-    yield fits, "image.range", manifest.image.range, expected
     yield 0 < latent_dim <= MAX_LATENT_DIM, "latent_dim", latent_dim, f"from 1 to {MAX_LATENT_DIM:,}"
     yield sigma is None or sigma > 0, "sigma", sigma, "above 0"
 
@@ -270,10 +182,9 @@ def _graph_rules(manifest: Manifest) -> Iterator[Rule]:
 
 def _file_rules(manifest: Manifest) -> Iterator[Rule]:
     """Yield the rules that the manifest's file names, sizes and hashes must satisfy."""
-    names, specs = [*manifest.files, *manifest.graphs], manifest.files.values()
+    names = [*manifest.files, *manifest.graphs]
     yield all(map(_is_plain_name, names)), "files", names, f"plain names of at most {MAX_NAME_LENGTH} characters"
-    yield all(0 <= spec.bytes <= MAX_FILE_BYTES for spec in specs), "files", "other sizes", "0 to 2 GiB each"
-    yield all(SHA256.fullmatch(spec.sha256) for spec in specs), "files", "other hashes", "64 hex digits"
+    yield from file_rules("files", manifest.files.values())
 
 
 def _tensor_rules(manifest: Manifest) -> Iterator[Rule]:

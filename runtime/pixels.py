@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import InputError, ShapeError, shown
-from .manifest import ImageSpec
+from .metadata import ImageSpec
 
 Shape = tuple[int, int, int]  # channels, height, width
 FLOAT, LEVELS = np.dtype(np.float32), np.dtype(np.uint8)

@@ -12,14 +12,24 @@ from pathlib import Path
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as binding
 
-from .errors import ArtifactError, ExecutionError
+from .errors import ArtifactError, ExecutionError, MissingDependencyError
 from .forks import abandon_in_children, no_fork
 from .graphs.check import check_graph
 from .manifest import Graph
 from .pixels import is_within_unit
+
+try:
+    # This also fails if an onnxruntime was uninstalled, and an empty folder of this name is left.
+    from onnxruntime import ExecutionMode, GraphOptimizationLevel, InferenceSession, SessionOptions
+    from onnxruntime.capi import onnxruntime_pybind11_state as binding
+except ImportError as error:
+    raise MissingDependencyError(
+        "onnxruntime cannot be imported",
+        found=error,
+        expected="an installed build of onnxruntime",
+        remedy="`aegen doctor` shows what is installed and how to repair it.",
+    ) from error
 
 CPU = "CPUExecutionProvider"
 LOG_FATAL = 4  # onnxruntime's log level that hides error messages, because exceptions repeat them
@@ -55,7 +65,7 @@ class Network:
         self._expected, self._image_range = expected, image_range
         self._max_rows = 1  # limit on the batch size of one run; computed when the network is opened
         self._lock = threading.Lock()
-        self._session: onnxruntime.InferenceSession | None = None
+        self._session: InferenceSession | None = None
         self._is_claimed = False
         abandon_in_children(self)
 
@@ -124,7 +134,7 @@ class Network:
             raise ExecutionError(f"{self._where}: image", found=found, expected=f"values from {low:g} to {high:g}")
         np.clip(image, np.float32(low), np.float32(high), out=image)
 
-    def _opened(self) -> onnxruntime.InferenceSession:
+    def _opened(self) -> InferenceSession:
         """The onnxruntime session. The first call opens it, and raises the errors of `open`."""
         session = self._session
         if session is None:
@@ -150,19 +160,19 @@ class Network:
         self._lock, self._session, self._is_claimed = threading.Lock(), None, False
 
 
-def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.InferenceSession:
+def open_session(model: bytes, where: str, threads: int = 1) -> InferenceSession:
     """Open an onnxruntime session on the CPU.
 
     model: the content of an ONNX file. where: the file's name, for error messages. threads: how many threads compute
     one run; with 1 the session starts no threads, so that it opens sooner. Raises ExecutionError if onnxruntime cannot
     load the file.
     """
-    options = onnxruntime.SessionOptions()
+    options = SessionOptions()
     # Set explicitly: by default onnxruntime pins one thread to each core of the host, which fails in containers.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
     # Off, because onnxruntime would keep a memory plan per input shape: varying batch sizes would use up memory.
     options.enable_mem_pattern = False
     # Off, because threads that spin while they wait keep cores busy between runs.
@@ -173,9 +183,7 @@ def open_session(model: bytes, where: str, threads: int = 1) -> onnxruntime.Infe
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(
-            model, options, providers=[CPU], enable_fallback=0, read_config_from_model=0
-        )
+        return InferenceSession(model, options, providers=[CPU], enable_fallback=0, read_config_from_model=0)
     except ORT_ERRORS as error:
         raise ExecutionError(f"{where}: onnxruntime cannot load it", found=_one_line(error)) from error
 

@@ -22,7 +22,9 @@ from typing import Protocol
 from .errors import AegenError
 from .forks import no_fork
 
-_imports: collections.deque[Callable[[], object]] = collections.deque()  # postponed imports, which run when networks are opened
+_imports: collections.deque[Callable[[], object]] = (
+    collections.deque()
+)  # postponed imports, which run when networks are opened
 
 
 class Openable(Protocol):

@@ -12,7 +12,8 @@ from .arrays import read_declared
 from .artifact import DECODER, ENCODER, GOLDEN, Artifact
 from .errors import ArtifactError
 from .graphs.check import operators_of
-from .manifest import ImageSpec, Manifest, Tensor
+from .manifest import Manifest, Tensor
+from .metadata import ImageSpec
 from .pixels import image_shape, to_tensor
 from .session import Network
 

@@ -22,7 +22,7 @@ from aegen.runtime.errors import ExecutionError, InputError
 from aegen.runtime.session import open_session
 from aegen.runtime.verification import INT8_TOLERANCE, agree
 from aegen.train import checkpoint, priors
-from aegen.train.loop import train
+from aegen.train.autoencoder import train
 from aegen.train.networks import build
 from onnx import TensorProto, helper
 
