@@ -40,6 +40,7 @@ SECTIONS = {
         "models": "List the models that ship with aegen.",
         "verify": "Check a model's files and its outputs on this machine.",
         "bench": "Measure the speed of a model on this machine.",
+        "doctor": "Check this installation, and show the facts for a bug report.",
     },
     "Make a model": {
         "train": "Train an autoencoder.",
@@ -62,6 +63,15 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            from .suggestions import no_such_command
+
+            raise click.UsageError(no_such_command(args[0], self.list_commands(ctx)), ctx)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -104,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except click.ClickException as error:
-        message = _shortened(error.format_message(), arguments)
+        message = _shortened(_message(error), arguments)
         if isinstance(error, click.UsageError):
             click.UsageError(message, error.ctx).show()
         else:
@@ -130,6 +140,15 @@ def _drop_output() -> None:
     """Redirect standard output to the null device, so that flushing its buffer at exit does not fail a second time."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _message(error: click.ClickException) -> str:
+    """The message of an error, which for an unknown option suggests the option that was probably meant."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        from .suggestions import no_such_option
+
+        return no_such_option(error.option_name, error.ctx)
+    return error.format_message()
 
 
 def _shortened(message: str, arguments: Sequence[str] | None) -> str:
@@ -159,6 +178,8 @@ def _one_line(error: Exception) -> str:
         return str(output_error("standard output", error))  # only errors of standard output have no filename
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        return f"{text}. `aegen doctor` shows which packages are missing."
     if isinstance(error, MemoryError):
         return f"not enough memory. {text}"
     return f"unexpected {type(error).__name__}: {text} (`python -X dev -m aegen ...` shows where)"

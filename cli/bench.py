@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @click.command
 @model_argument
-@click.option("--seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="Time for each line.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="How long to measure each line of the table.",
+)
 @threads_option
 @json_option
 def command(argument: str | None, model: str | None, seconds: float, threads: int | None, as_json: bool) -> None:

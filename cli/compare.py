@@ -2,7 +2,7 @@
 
 import click
 
-from .evaluate import count_option, data_option, features_option, load_reference, seed_option, split_option
+from .evaluate import count_option, data_option, features_option, load_reference, samples_seed_option, split_option
 from .options import threads_option
 from .stopping import raise_pending_signal
 
@@ -13,7 +13,7 @@ from .stopping import raise_pending_signal
 @split_option
 @features_option
 @count_option
-@seed_option
+@samples_seed_option
 @click.option(
     "--format",
     "form",

@@ -14,6 +14,7 @@ from .options import (
     parts,
     plural,
     resize_option,
+    seed_option,
     wants_arrays,
 )
 from .reconstruct import write_below
@@ -30,7 +31,7 @@ DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
     show_default=True,
     help="First add Gaussian noise of this standard deviation.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of that noise.")
+@seed_option("Seed of that noise.", default=0)
 @grid_options
 @model_options
 @resize_option
@@ -53,7 +54,7 @@ def command(
     hold the cleaned images alone. Files in an output folder get the names of the input files.
 
     \b
-    aegen denoise scans/ -o cleaned/
+    aegen denoise scans/ --resize -o cleaned/
     aegen denoise 't10k-images-idx3-ubyte.gz[0:16]' --noise 0.5 -o triples.png
     """
     import numpy as np

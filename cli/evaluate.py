@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import chosen_model, done, json_option, model_argument, note, parts, threads_option, usage, with_progress
+from .options import (
+    chosen_model,
+    done,
+    json_option,
+    model_argument,
+    note,
+    parts,
+    seed_option,
+    threads_option,
+    usage,
+    with_progress,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +24,7 @@ if TYPE_CHECKING:
     from ..data.datasets import Dataset
     from ..evaluation.feature_extractor import FeatureExtractor
     from ..evaluation.reference import ReferenceSet
+    from ..recipes.feature_extractor import FeatureExtractorRecipe
     from ..runtime.autoencoder import Autoencoder
 
 NEAREST_SAMPLES, NEAREST_COLUMNS = 32, 16  # number of samples and of columns in the grid of --nearest
@@ -32,11 +44,14 @@ features_option = click.option(
     help="Feature extractor to compare images by.  [default: features-DATA]",
 )
 count_option = click.option(
-    "-n", "count", type=click.IntRange(100), default=10_000, show_default=True, help="Samples, and real images."
+    "-n",
+    "count",
+    type=click.IntRange(100),
+    default=10_000,
+    show_default=True,
+    help="How many samples to score against as many real images; fewer if there are fewer real images.",
 )
-seed_option = click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the samples."
-)
+samples_seed_option = seed_option("Seed of the samples.", default=0)
 
 
 class _MetricsInHelp(click.Command):
@@ -54,14 +69,14 @@ class _MetricsInHelp(click.Command):
 @data_option
 @split_option
 @features_option
-@click.option("--prior", help="Prior to sample latents from.  [default: the artifact's]")
+@click.option("--prior", metavar="NAME", help="Distribution of the latents (see `aegen info`).  [default: the model's]")
 @click.option(
     "--temperature",
     type=click.FloatRange(0),
-    help="Scale of the prior's noise, 1 as fitted.  [default: the artifact's]",
+    help="Scale of the prior's noise, 1 as fitted.  [default: the model's]",
 )
 @count_option
-@seed_option
+@samples_seed_option
 @click.option(
     "--importance-samples",
     type=click.IntRange(1),
@@ -110,10 +125,11 @@ def command(
     from ..evaluation.tables import report_text
     from ..runtime.autoencoder import load
 
+    classifier_recipe = _classifier_recipe(seed) if train_classifier else None
     loaded = load(chosen_model(argument, model), threads=threads)
     _refuse_early(loaded, prior, temperature, nearest, train_classifier)
     dataset, reference = load_reference(data, split, extractor, count, threads)
-    classifier_accuracy = _classifier_accuracy(reference, seed, threads) if train_classifier else None
+    classifier_accuracy = _classifier_accuracy(reference, classifier_recipe, threads) if classifier_recipe else None
     evaluator = Evaluator(reference, dataset.facts.name, split, seed, importance_samples, classifier_accuracy)
     report = evaluator.report(loaded, prior=prior, temperature=temperature)
     if nearest is not None:
@@ -173,22 +189,28 @@ def _refuse_early(
         model.sample_latents(0, prior=prior, label=model.manifest.labels[0])
 
 
+def _classifier_recipe(seed: int) -> "FeatureExtractorRecipe":
+    """The recipe of the classifier that --train-classifier trains. Raises UsageError for a seed that it cannot use."""
+    from ..recipes.feature_extractor import FeatureExtractorRecipe
+
+    with usage():
+        return FeatureExtractorRecipe(channels=16, epochs=5, seed=seed)
+
+
 def _classifier_accuracy(
-    reference: "ReferenceSet", seed: int, threads: int | None
+    reference: "ReferenceSet", recipe: "FeatureExtractorRecipe", threads: int | None
 ) -> "Callable[[np.ndarray, np.ndarray], float]":
     """Return a function that trains a classifier and returns its accuracy on the test images.
 
     The function takes images to train on, uint8 (n, H, W[, 3]), and their labels, int64 (n,).
     """
     from ..data.images import LabelledImages
-    from ..recipes.feature_extractor import FeatureExtractorRecipe
     from ..runtime.errors import InputError
     from ..train.feature_extractor import classification_accuracy_score
 
     if reference.test_labels is None or reference.real_labels is None:
         raise InputError("--train-classifier", found="images without labels", expected="labelled images")
     test = LabelledImages(reference.test_images, reference.test_labels)
-    recipe = FeatureExtractorRecipe(channels=16, epochs=5, seed=seed)
 
     def accuracy(images: "np.ndarray", labels: "np.ndarray") -> float:
         return classification_accuracy_score(LabelledImages(images, labels), test, recipe, threads=threads)

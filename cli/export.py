@@ -5,17 +5,19 @@ from typing import Any
 
 import click
 
+from .options import folder_output
+
 
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "target", required=True, type=click.Path(path_type=Path), metavar="ARTIFACT", help="Folder to write."
-)
+@folder_output("target")
 @click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
-@click.option("--name", help="The artifact's name.  [default: its folder's]")
+@click.option("--name", metavar="NAME", help="The artifact's name.  [default: its folder's]")
 @click.option("--licence", metavar="TEXT", help="Licence of the training data, if aegen does not know it.")
 @click.option(
-    "--prior", help="Default prior of sampling.  [default: the one with the highest likelihood, or a refined one]"
+    "--prior",
+    metavar="NAME",
+    help="Default prior of sampling.  [default: the one with the highest likelihood, or a refined one]",
 )
 @click.option(
     "--components", type=click.IntRange(1), help="Components of the Gaussian mixture.  [default: the likeliest number]"

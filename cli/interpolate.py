@@ -2,7 +2,17 @@
 
 import click
 
-from .options import done, dtype_option, model_options, note, plural, resize_option, strip_options, wants_arrays
+from .options import (
+    done,
+    dtype_option,
+    model_options,
+    note,
+    plural,
+    resize_option,
+    seed_option,
+    strip_options,
+    wants_arrays,
+)
 
 DEFAULT_PATHS = 8  # number of paths between sampled images, when no A and B are given
 
@@ -19,8 +29,8 @@ DEFAULT_PATHS = 8  # number of paths between sampled images, when no A and B are
     help="Curve through latent space.  [default: slerp for a variational autoencoder, else linear]",
 )
 @click.option("-n", "count", type=click.IntRange(1), help="Without A and B: how many paths.  [default: 8]")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Without A and B: the same seed gives the same paths.")
-@click.option("--label", help="Without A and B: the class of the images, by number or name.")
+@seed_option("Without A and B: the same seed gives the same paths.  [default: a random one]")
+@click.option("--label", metavar="LABEL", help="Without A and B: the class of the images, by number or name.")
 @strip_options
 @model_options
 @resize_option

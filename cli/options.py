@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 PROGRESS_DELAY = 1.0  # seconds before a progress bar appears
 PART_ROWS = 4096  # images or latents processed between two updates of a progress bar
+
+MAX_SEED = 2**64 - 1
+
+
+class LongRangeOption(click.Option):
+    """An option of whole numbers whose help shows only the lower limit, because the upper one has many digits."""
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """The facts that help shows in brackets after the option's text."""
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.type, click.IntRange):
+            extra["range"] = f"x>={self.type.min}"
+        return extra
+
 
 _model = click.option(
     "--model",
@@ -36,11 +51,15 @@ _image_output = click.option(
     "--output",
     required=True,
     metavar="OUTPUT",
-    help="Grid (.png, .jpg, .webp), animation (.gif), arrays (.npy, .npz), a folder of PNG files (no suffix), "
-    "or - for .npy on standard output.",
+    help="Where to write: a grid (.png, .jpg, .webp), an animation (.gif), arrays (.npy, .npz), a folder of PNG files "
+    "(no suffix), or - for .npy on standard output.",
 )
 _array_output = click.option(
-    "-o", "--output", required=True, metavar="OUTPUT", help="Arrays (.npy, .npz), or - for .npy on standard output."
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUTPUT",
+    help="Where to write: arrays (.npy, .npz), or - for .npy on standard output.",
 )
 _columns = click.option("--columns", type=click.IntRange(1), help="Images in a row of a grid.  [default: what fits]")
 _scale = click.option(
@@ -61,6 +80,14 @@ dtype_option = click.option(
     show_default=True,
     help="Values in an .npy or .npz: float32 in [0, 1], or uint8 from 0 to 255.",
 )
+
+
+def seed_option(meaning: str, *, default: int | None = None) -> Callable[[Command], Command]:
+    """Decorator that adds the option --seed, from 0 to MAX_SEED. meaning: its help."""
+    seeds = click.IntRange(0, MAX_SEED)
+    return click.option(
+        "--seed", cls=LongRangeOption, type=seeds, default=default, show_default=default is not None, help=meaning
+    )
 
 
 def model_options(command: Command) -> Command:
@@ -92,6 +119,14 @@ def grid_options(command: Command) -> Command:
 def output_option(command: Command) -> Command:
     """Decorator that adds the option --output, for commands that write latents."""
     return _array_output(command)
+
+
+def folder_output(name: str, *, required: bool = True) -> Callable[[Command], Command]:
+    """Decorator that adds the option --output, for commands that write a folder. name: of the function's parameter."""
+    path = click.Path(path_type=Path)
+    return click.option(
+        "-o", "--output", name, required=required, type=path, metavar="OUTPUT", help="Where to write: a new folder."
+    )
 
 
 def strip_options(command: Command) -> Command:

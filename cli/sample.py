@@ -8,21 +8,38 @@ from collections.abc import Sequence
 
 import click
 
-from .options import done, dtype_option, grid_options, model_options, plural, wants_arrays, with_progress
+from .options import (
+    LongRangeOption,
+    done,
+    dtype_option,
+    grid_options,
+    model_options,
+    plural,
+    seed_option,
+    wants_arrays,
+    with_progress,
+)
 
 MAX_LABELS = 1000
 LABEL_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
 
 @click.command
-@click.option("-n", "count", type=click.IntRange(1, 2**40), default=64, show_default=True, help="How many images.")
+@click.option(
+    "-n",
+    "count",
+    cls=LongRangeOption,
+    type=click.IntRange(1, 2**40),
+    default=64,
+    show_default=True,
+    help="How many images.",
+)
 @grid_options
 @model_options
-@click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), help="The same seed gives the same images.  [default: a random one]"
-)
+@seed_option("The same seed gives the same images.  [default: a random one]")
 @click.option(
     "--start",
+    cls=LongRangeOption,
     type=click.IntRange(0, 2**53),
     default=0,
     show_default=True,

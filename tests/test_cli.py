@@ -120,16 +120,16 @@ def test_encode_then_decode_equals_reconstruct(cli, digits, tmp_path):
     assert cli("decode", "latents.npz", "--columns", "3", "-o", "all.png").returncode == 0
 
 
-def test_pipes_transport_arrays_and_images(cli, tmp_path):
-    samples = cli("sample", "-n", "3", "--seed", "2", "-o", "-", text=False)
+def test_pipes_transport_arrays_and_images(cli_process, tmp_path):
+    samples = cli_process("sample", "-n", "3", "--seed", "2", "-o", "-", text=False)
     assert np.load(io.BytesIO(samples.stdout)).shape == (3, 28, 28)
-    latents = cli("encode", "-", "-o", "-", input=samples.stdout, text=False)
+    latents = cli_process("encode", "-", "-o", "-", input=samples.stdout, text=False)
     assert np.load(io.BytesIO(latents.stdout)).shape == (3, aegen.load().latent_dim)
-    again = cli("decode", "-", "-o", "-", input=latents.stdout, text=False)
+    again = cli_process("decode", "-", "-o", "-", input=latents.stdout, text=False)
     assert np.load(io.BytesIO(again.stdout)).shape == (3, 28, 28)
     png = io.BytesIO()
     Image.fromarray(np.zeros((28, 28), np.uint8)).save(png, "PNG")
-    assert cli("reconstruct", "-", "-o", "pair.png", input=png.getvalue(), text=False).returncode == 0
+    assert cli_process("reconstruct", "-", "-o", "pair.png", input=png.getvalue(), text=False).returncode == 0
 
 
 def test_dev_stdout_is_a_valid_output():
@@ -217,7 +217,7 @@ def test_help_shows_what_it_does_and_two_examples(cli, name):
         ("train", "--data", "mnist"),
         ("train", "--data", "mnist", "-o", "run", "--widths", "a,b"),
         ("train", "--data", "mnist", "-o", "run", "--learning-rate", "-1"),
-        ("train", "--data", "mnist", "-o", "run", "--loss", "bce", "--output", "tanh"),
+        ("train", "--data", "mnist", "-o", "run", "--loss", "bce", "--activation", "tanh"),
         ("export", "run"),
         ("sample", "-o", "x.tiff"),
         ("encode", "a.npy", "-o", "x.png"),
@@ -364,10 +364,10 @@ def test_a_job_runs_with_a_closed_stream(tmp_path, closed):
 @pytest.mark.parametrize(
     ("arguments", "exit_code"), [("info --json", 0), ("info nope", 1), ("paint", 2), ("encode --help", 0)]
 )
-def test_the_installed_command_behaves_as_the_module(cli, tmp_path, arguments, exit_code):
+def test_the_installed_command_behaves_as_the_module(cli_process, tmp_path, arguments, exit_code):
     program = Path(sys.executable).with_name("aegen")
     done = subprocess.run([program, *arguments.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    as_module = cli(*arguments.split())
+    as_module = cli_process(*arguments.split())
     assert done.returncode == as_module.returncode == exit_code
     assert (done.stdout, done.stderr) == (as_module.stdout, as_module.stderr)
 

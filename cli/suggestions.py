@@ -1,0 +1,139 @@
+"""Suggestions for mistyped names of commands and options, and for names that other tools use."""
+
+import difflib
+import re
+
+import click
+
+MIN_SIMILARITY = 0.65  # smallest similarity, from 0 to 1, of a mistyped name and the name that is suggested
+
+COMMANDS = {  # other names for each command
+    "sample": "generate create draw gen samples",
+    "reconstruct": "reconstruction autoencode roundtrip",
+    "denoise": "clean restore",
+    "interpolate": "morph interpolation walk lerp slerp",
+    "encode": "embed latents latent",
+    "evaluate": "eval score metrics test measure fid",
+    "compare": "diff table",
+    "info": "show inspect describe about card",
+    "models": "list ls model",
+    "verify": "check validate",
+    "bench": "benchmark speed time profile",
+    "doctor": "diagnose env debug",
+    "train": "fit learn",
+    "refine": "finetune fine-tune tune",
+    "export": "convert onnx save",
+}
+
+# Other names for each option or argument. A name may be listed several times; the first that the command has is meant.
+NAMES = {
+    "-n": "n count num number amount samples images num-samples n-samples num-images paths",
+    "IMAGES": "input in input-file images image file files path data folder dir",
+    "LATENTS": "input in input-file latents latent file path",
+    "RUN": "run checkpoint ckpt weights input in file path name model",
+    "--data": "dataset data-dir data-path images input in train-data file path folder",
+    "--model": "name checkpoint ckpt weights network net artifact model-path model-name onnx",
+    "MODEL": "model name checkpoint ckpt weights network net artifact model-path model-name onnx file path",
+    "--output": "out outfile out-file output-file output-dir output-path out-dir outdir dest destination save save-to "
+    "target to file filename path folder dir",
+    "--threads": "workers num-workers num-threads n-threads jobs n-jobs cores cpus cpu",
+    "--seed": "random-seed random-state manual-seed rng",
+    "--start": "offset skip first from",
+    "--label": "class class-name classes category digit condition",
+    "--temperature": "temp truncation",
+    "--noise": "std sigma noise-std noise-level",
+    "--prior": "distribution sampler kind type",
+    "--columns": "cols ncol ncols nrow nrows rows",
+    "--scale": "zoom upscale factor size",
+    "--dtype": "type precision",
+    "--steps": "frames num-steps n-steps max-steps iterations iters",
+    "--method": "curve interpolation slerp mode",
+    "--features": "extractor feature-extractor",
+    "--seconds": "time duration repeat repeats",
+    "--format": "table output-format",
+    "--recipe": "config preset hyperparameters",
+    "--resume": "continue restart",
+    "--kind": "type model-type variational",
+    "--network": "arch architecture backbone",
+    "--widths": "hidden hidden-dims hidden-sizes layers units",
+    "--latent-dim": "latent latents latent-size latent-dims z-dim zdim dim dims",
+    "--activation": "output-activation",
+    "--beta": "kl kl-weight",
+    "--learning-rate": "lr",
+    "--batch-size": "batch bs",
+    "--epochs": "num-epochs n-epochs max-epochs",
+    "--weight-decay": "wd",
+    "--clip": "grad-clip clip-norm max-grad-norm",
+    "--licence": "license",
+    "--components": "k gmm mixture",
+    "--precision": "dtype quantize quantise int8 fp16 half bits",
+    "--overwrite": "force replace yes",
+}
+
+# Names to which the answer is a sentence, not another name. Each applies to commands that have the option beside it.
+SENTENCES = {
+    "grid": ("--output", "-o grid.png writes a grid."),
+    "png": ("--output", "-o grid.png writes a grid."),
+    "gif": ("--output", "-o images.gif writes an animation."),
+    "npy": ("--output", "-o images.npy writes an array."),
+    "npz": ("--output", "-o images.npz writes an array."),
+    "format": ("--scale", "The suffix of -o chooses the format: .png, .jpg, .webp, .gif, .npy or .npz."),
+    "json": ("--format", "--format json prints JSON."),
+    "markdown": ("--format", "--format markdown prints a table in Markdown."),
+    "device": ("--threads", "Models run on the CPU; --threads sets how many cores are used."),
+    "gpu": ("--threads", "Models run on the CPU; --threads sets how many cores are used."),
+    "cuda": ("--threads", "Models run on the CPU; --threads sets how many cores are used."),
+    "provider": ("--threads", "Models run on the CPU; --threads sets how many cores are used."),
+}
+
+
+def no_such_command(name: str, known: list[str]) -> str:
+    """Error message for an unknown command, with the command that was probably meant. known: names of all commands."""
+    meant = {other: command for command in known for other in COMMANDS.get(command, "").split()}
+    command = _closest(name, meant | {command: command for command in known})
+    return f"No such command '{name}'." + (f" Did you mean '{command}'?" if command else "")
+
+
+def no_such_option(name: str, ctx: click.Context) -> str:
+    """Error message for an unknown option, with the option or argument that was probably meant.
+
+    ctx: the context of the command to which the option was given.
+    """
+    suggestion = _for_short(name, ctx) if name[1:2] != "-" else _closest(name[2:].replace("_", "-"), _answers(ctx))
+    return f"No such option '{name}'. {suggestion or ''}".rstrip()
+
+
+def _for_short(name: str, ctx: click.Context) -> str | None:
+    """Suggest options with the same first letter, because of `-name` click reports only `-n`."""
+    options = [f"'{option}'" for option in _options(ctx) if option.startswith(f"-{name.lower()}")]
+    return f"Did you mean {' or '.join(options)}?" if options else None
+
+
+def _answers(ctx: click.Context) -> dict[str, str]:
+    """All names that get a suggestion, without dashes, each with the suggestion: a sentence."""
+    options, arguments = _options(ctx), _arguments(ctx)
+    did_you_mean = {option: f"Did you mean '{option}'?" for option in options}
+    parameters = did_you_mean | {name: f"Give {name} without the name of an option." for name in arguments}
+    others = {other: parameters[one] for one in reversed(NAMES) if one in parameters for other in NAMES[one].split()}
+    sentences = {name: sentence for name, (option, sentence) in SENTENCES.items() if option in options}
+    return others | sentences | {option.lstrip("-"): text for option, text in did_you_mean.items()}
+
+
+def _options(ctx: click.Context) -> list[str]:
+    parameters = ctx.command.get_params(ctx)
+    return [name for parameter in parameters if isinstance(parameter, click.Option) for name in parameter.opts]
+
+
+def _arguments(ctx: click.Context) -> list[str]:
+    """Names of a command's arguments as its help shows them, without brackets and dots."""
+    arguments = [each.metavar or "" for each in ctx.command.params if isinstance(each, click.Argument)]
+    return [name for metavar in arguments for name in re.findall(r"^\W*([A-Z]+)", metavar)]
+
+
+def _closest(name: str, answers: dict[str, str]) -> str | None:
+    """The answer to the known name that is most similar to `name`; None if all are too different."""
+    name = name.lower()
+    beginning = [known for known in answers if len(name) > 1 and known.startswith(name)]
+    similar = difflib.get_close_matches(name, answers, 1, MIN_SIMILARITY)
+    matches = [known for known in (name, *beginning, *similar) if known in answers]
+    return answers[matches[0]] if matches else None
