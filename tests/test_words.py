@@ -270,8 +270,12 @@ def _defined_names(node: ast.AST) -> list[str]:
 
 
 def phrases_of_markdown(source: str, text: str) -> Iterator[Phrase]:
-    """Yield the text of a Markdown page, and the identifiers in its code blocks, except in their comments."""
+    """Yield the text of a Markdown page, and the identifiers in its code blocks, except in their comments.
+
+    Blocks of `text` and `console` hold sentences, such as help texts and messages, and no identifiers.
+    """
     yield Phrase(source, 1, "texts", text)
+    text = re.sub(r"```(text|console)\n.*?```", lambda match: "\n" * match.group().count("\n"), text, flags=re.DOTALL)
     for match in re.finditer(r"```.*?```|`[^`]+`", text, re.DOTALL):
         line = 1 + text.count("\n", 0, match.start())
         for offset, code in enumerate(match.group().splitlines()):
