@@ -46,8 +46,8 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize("command", [["train", "--data", "mnist", "-o", "run"], ["export", "run", "-o", "artifact"]])
-def test_without_the_extra_a_command_says_what_to_install(cli, base_env, command):
-    done = cli(*command, env={"PYTHONPATH": base_env["PYTHONPATH"]}, python=(sys.executable, "-S"))
+def test_without_the_extra_a_command_says_what_to_install(cli_process, base_env, command):
+    done = cli_process(*command, env={"PYTHONPATH": base_env["PYTHONPATH"]}, python=(sys.executable, "-S"))
     assert done.returncode == 1
     assert "pip install 'aegen[train]'" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -98,8 +98,8 @@ def test_data_sets_latents_and_recipes_are_read_from_pipes(pipe):
 
 @pytest.mark.parametrize("path", ["-", "/dev/stdin"])
 @pytest.mark.parametrize("format", ["npy", "npz", "idx.gz", "png"])
-def test_commands_read_standard_input_by_either_name(cli, tmp_path, path, format):
-    done = cli("encode", path, "--model", GREY, "-o", "out.npy", input=content(format), text=False)
+def test_commands_read_standard_input_by_either_name(cli_process, tmp_path, path, format):
+    done = cli_process("encode", path, "--model", GREY, "-o", "out.npy", input=content(format), text=False)
     assert done.returncode == 0, done.stderr
     assert len(np.load(tmp_path / "out.npy")) == (1 if format == "png" else 60)
 

@@ -1,8 +1,11 @@
-"""The default number of threads is the number of allowed CPUs, or less if a Linux control group limits CPU time."""
+"""The default number of threads is the number of allowed CPUs, or less if a Linux control group limits CPU time.
+
+Memory limits of control groups are read in the same way.
+"""
 
 import pytest
 from aegen.runtime import threads
-from aegen.runtime.threads import cpu_quota
+from aegen.runtime.cgroups import cpu_quota, memory_limit
 
 V2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
@@ -83,6 +86,22 @@ def test_an_unreadable_quota_is_no_limit(tree, content):
 
 def test_without_control_groups_there_is_no_limit(tmp_path):
     assert cpu_quota(tmp_path) is None
+
+
+def test_the_smallest_memory_limit_of_all_nested_groups_counts(tree):
+    limits = {
+        "sys/fs/cgroup/a/memory.max": "536870912\n",
+        "sys/fs/cgroup/a/b/memory.max": "max\n",
+    }
+    assert memory_limit(tree("0::/a/b\n", V2, **limits)) == 512 << 20
+
+
+def test_a_memory_limit_of_v1_counts_unless_it_means_no_limit(tree):
+    mounts = V1.replace("cpu,cpuacct", "memory")
+    root = tree("7:memory:/docker\n", mounts, **{"sys/fs/cgroup/memory/memory.limit_in_bytes": f"{2**63 - 4096}\n"})
+    assert memory_limit(root) is None
+    root = tree("7:memory:/docker\n", mounts, **{"sys/fs/cgroup/memory/docker/memory.limit_in_bytes": "1000000\n"})
+    assert memory_limit(root) == 1_000_000
 
 
 @pytest.mark.parametrize(("quota", "allowed"), [(None, 8), (0.25, 1), (1.0, 1), (2.9, 2), (64.0, 8)])

@@ -59,12 +59,13 @@ def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]],
     resume_train = ("train", "--resume", "run", "--threads", "1")
     resume_prior = (*PRIOR.split()[:2], "--resume", "--threads=1")
     resume_refine = (*REFINE.split()[:4], "--resume", "--threads=1")
+    feature_files = ("features-training.pt", "features/features.json")
     resume_features = (*FEATURES.split()[:5], "--resume", "--threads=1")
     jobs = [
         Job("train", TRAIN.split(), "run", stages[0], ("run/last.pt",), resume_train),
         Job("train-prior", PRIOR.split(), "run", stages[1], prior_files, resume_prior),
         Job("refine", REFINE.split(), "refined", stages[2], refined_files, resume_refine),
-        Job("train-features", FEATURES.split(), "features", stages[0], ("features-training.pt",), resume_features),
+        Job("train-features", FEATURES.split(), "features", stages[0], feature_files, resume_features),
         Job("export", EXPORT.split(), "made", stages[2], ("made/manifest.json",), ("verify", "made"), artifact=True),
         Job("export --overwrite", OVERWRITE.split(), "made", stages[3], artifact=True),
     ]

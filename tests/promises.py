@@ -1,0 +1,84 @@
+"""Compare the promises of the tests, which are their names and parameters, before and after a change.
+
+    python tests/promises.py BEFORE [AFTER]
+
+BEFORE and AFTER are git revisions, or files with what `pytest --collect-only -q -n0` prints; without AFTER, the tests
+as they are in the folder are taken. A test that only moved to another file is the same promise. Prints each promise
+that is gone or new, and exits with 1 if any is gone.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+TEST = re.compile(r"^\S+\.py::(.+)$")
+
+
+@click.command(help=__doc__)
+@click.argument("before")
+@click.argument("after", required=False)
+def main(before: str, after: str | None) -> None:
+    gone, new = differences(promises(before), promises(after))
+    for sign, lines in (("-", gone), ("+", new)):
+        for line in lines:
+            click.echo(f"{sign} {line}")
+    sys.exit(1 if gone else 0)
+
+
+def promises(source: str | None) -> Counter[str]:
+    """Count the tests of a file of names, of a git revision, or, if `source` is None, of this folder, by their name."""
+    if source is not None and Path(source).is_file():
+        return named(Path(source).read_text())
+    if source is None:
+        return named(collected(ROOT, dict(os.environ)))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "aegen")
+        archive = subprocess.run(["git", "archive", "-o", f"{scratch}/tree.tar", source], cwd=ROOT)
+        if archive.returncode != 0:
+            raise click.UsageError(f"{source}: found no such file or git revision")
+        with tarfile.open(f"{scratch}/tree.tar") as tree:
+            tree.extractall(folder, filter="data")
+        return named(collected(folder, {**os.environ, "PYTHONPATH": scratch}))
+
+
+def collected(folder: Path, env: dict[str, str]) -> str:
+    """Return what pytest prints when it collects the tests of a repository."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise click.ClickException(f"{folder}: pytest cannot collect the tests:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def named(text: str) -> Counter[str]:
+    """Count the tests that pytest lists, by name with parameters but without file."""
+    return Counter(found[1] for line in text.splitlines() if (found := TEST.match(line)))
+
+
+def differences(before: Counter[str], after: Counter[str]) -> tuple[list[str], list[str]]:
+    """Return lines that describe the tests that are gone, and lines for those that are new."""
+    return lines(before, after), lines(after, before)
+
+
+def lines(these: Counter[str], others: Counter[str]) -> list[str]:
+    """Describe the tests that only `these` have, one line each. If no parameter of a test is left, it has one line."""
+    kept = {function(test) for test in others}
+    missing = Counter(test if function(test) in kept else function(test) for test in (these - others).elements())
+    return [test if count == 1 else f"{test} ({count} tests)" for test, count in sorted(missing.items())]
+
+
+def function(test: str) -> str:
+    """Return the name of a test without its parameters."""
+    return test.partition("[")[0]
+
+
+if __name__ == "__main__":
+    main()
