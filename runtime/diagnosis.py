@@ -33,6 +33,7 @@ VARIABLES = (
     "WORLD_SIZE",
     "RANK",
     "LOCAL_RANK",
+    "CUBLAS_WORKSPACE_CONFIG",
 )
 MIN_MEMORY = 128 << 20  # bytes; with less, the process may be ended while it samples
 MIN_TEMPORARY = 64 << 20  # bytes; images that come through a pipe are copied to the temporary folder

@@ -17,7 +17,10 @@ HARNESS = Path(__file__).parent / "attack" / "kills.py"
 @pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and reads paths from /proc")
 @pytest.mark.parametrize(
     ("commands", "options"),
-    [("train", ("--seed", "0")), ("train-prior,refine,train-features", ("--points", "2", "--seed", "1"))],
+    [
+        ("train", ("--points", "12", "--seed", "0")),
+        ("train-prior,refine,train-features", ("--points", "2", "--seed", "1")),
+    ],
 )
 def test_killed_commands_continue_to_the_same_bytes(commands, options):
     process = subprocess.run(

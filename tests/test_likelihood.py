@@ -28,9 +28,9 @@ def trained(request, tmp_path_factory, bars):
     folder = tmp_path_factory.mktemp("likelihood")
     images = bars(400, (6, 5))
     np.savez(folder / "bars.npz", images=images)
-    output = "sigmoid" if request.param == "bce" else "tanh"
+    activation = "sigmoid" if request.param == "bce" else "tanh"
     recipe = Recipe(
-        kind="vae", widths=(16,), latent_dim=1, epochs=20, learning_rate=0.02, loss=request.param, output=output
+        kind="vae", widths=(16,), latent_dim=1, epochs=20, learning_rate=0.02, loss=request.param, activation=activation
     )
     dataset = load(str(folder / "bars.npz"))
     train(recipe, dataset, folder / "run")

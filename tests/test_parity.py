@@ -2,10 +2,8 @@
 
 import json
 import runpy
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import aegen
@@ -197,17 +195,6 @@ def test_an_export_records_where_it_comes_from(run, data, tmp_path):
     card = (tmp_path / "artifact" / "README.md").read_text()
     assert manifest.commands[0] in card
     assert "CC0" in card
-
-
-def test_killing_an_export_leaves_no_artifact_or_a_whole_one(run, tmp_path):
-    command = [sys.executable, "-m", "aegen", "export", "run", "-o", "artifact", "--components", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob(".artifact.*")) and process.poll() is None:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    if (tmp_path / "artifact").exists():
-        assert aegen.load(tmp_path / "artifact").verify().passed
 
 
 def test_a_process_that_dies_between_two_files_leaves_no_artifact(run, data, tmp_path):

@@ -2,9 +2,7 @@
 
 import dataclasses
 import math
-import shlex
 import shutil
-import time
 
 import aegen
 import numpy as np
@@ -22,7 +20,7 @@ from aegen.train import checkpoint, priors
 from aegen.train.autoencoder import train
 from aegen.train.feature_extractor import FeatureNetwork, train_feature_extractor
 from aegen.train.feature_moments import LayerFeatures, MomentTarget, feature_moments
-from aegen.train.refinement import TRAINING, refine
+from aegen.train.refinement import refine
 from click.testing import CliRunner
 
 QUICK = RefinementRecipe(
@@ -142,30 +140,6 @@ def test_the_same_seed_gives_the_same_refined_run(refined):
     assert all(torch.equal(value, other.state_dict[name]) for name, value in one.state_dict.items())
     first, second = prior.network.state_dict(), other_prior.network.state_dict()
     assert all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-def test_a_killed_refinement_is_resumed(run, start, cli, tmp_path):
-    hyperparameters = shlex.split(
-        "--steps 300 --classifiers 2 --classifier-epochs 1 --batch-size 8 --flow-steps 2 --threads 1"
-    )
-    assert cli("refine", run, "-o", "whole", *hyperparameters).returncode == 0
-    unfinished = tmp_path / "killed" / TRAINING
-    process = start("refine", run, "-o", "killed", *hyperparameters)
-    while process.poll() is None and not unfinished.exists():
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    again = cli("refine", run, "-o", "killed", *hyperparameters)
-    assert (again.returncode, "Continue it with --resume" in again.stderr) == (1, True)
-    assert cli("refine", run, "-o", "killed", "--resume", "--steps", "9").returncode == 2
-    done = cli("refine", run, "-o", "killed", "--resume", "--threads", "1")
-    assert done.returncode == 0, done.stderr
-    whole, resumed = (checkpoint.read(tmp_path / name) for name in ("whole", "killed"))
-    assert resumed.refinement == whole.refinement
-    assert all(torch.equal(value, resumed.state_dict[name]) for name, value in whole.state_dict.items())
-    flows = [priors.read(tmp_path / name / "prior.pt", whole).network.state_dict() for name in ("whole", "killed")]
-    assert all(torch.equal(value, flows[1][name]) for name, value in flows[0].items())
-    assert not unfinished.exists()
 
 
 def test_a_run_that_cannot_be_refined_is_an_error(refined, tmp_path, bars):

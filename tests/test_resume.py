@@ -16,10 +16,11 @@ from aegen.recipes.learned_priors import FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
 from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError, NotFoundError, OutputError
-from aegen.train import checkpoint, priors
+from aegen.train import checkpoint, moment_matching, priors
 from aegen.train.autoencoder import train
 from aegen.train.interrupts import uninterrupted
 from aegen.train.refinement import refine, save_training
+from click import UsageError
 
 RECIPE = Recipe(kind="vae", widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
 FILES = ["best.pt", "last.pt", "metrics.jsonl"]
@@ -282,6 +283,36 @@ def test_a_refinement_is_not_resumed_with_another_prior(tmp_path, data, whole, a
     checkpoint.save(result[0], refined / "best.pt")
     with pytest.raises(InputError, match="found one refined from another prior"):
         aegen("refine", str(whole), "-o", str(refined), "--resume")
+
+
+def test_a_run_is_resumed_on_the_command_line(tmp_path, data, whole, aegen):
+    run = interrupted(tmp_path / "run", data, 1)
+    assert "epoch 2/3" in aegen("train", "--resume", "run", "--threads", "1")
+    assert contents(run) == contents(whole)
+    with pytest.raises(UsageError, match="--resume takes the folder and the recipe of the run"):
+        aegen("train", "--resume", "run", "--epochs", "9")
+
+
+def test_a_refinement_is_resumed_on_the_command_line(tmp_path, data, whole, aegen, monkeypatch):
+    monkeypatch.setattr(moment_matching, "INTERVAL", 2)
+    trained, prior = checkpoint.read(whole), saved_prior(whole, data, seed=0)
+    unfinished = tmp_path / "refined" / "refining.pt"
+    unfinished.parent.mkdir()
+
+    def keep(state):
+        if not unfinished.exists():
+            save_training(state, recipe, trained, prior, unfinished)
+
+    recipe = RefinementRecipe(steps=4, classifiers=1, classifier_epochs=1, batch_size=16)
+    options = ("--steps", "4", "--classifiers", "1", "--classifier-epochs", "1", "--batch-size", "16", "--threads", "1")
+    refine(trained, prior, load(data), recipe, threads=1, keep=keep)
+    with pytest.raises(OutputError, match="Continue it with --resume"):
+        aegen("refine", "whole", "-o", "refined", *options)
+    with pytest.raises(UsageError, match="--resume takes the recipe"):
+        aegen("refine", "whole", "-o", "refined", "--resume", "--steps", "9")
+    assert "step 4/4" in aegen("refine", "whole", "-o", "refined", "--resume", "--threads", "1")
+    aegen("refine", "whole", "-o", "uninterrupted", *options)
+    assert contents(tmp_path / "refined") == contents(tmp_path / "uninterrupted")
 
 
 def test_a_run_is_not_resumed_on_the_same_images_in_another_order(tmp_path, data, whole):

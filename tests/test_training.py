@@ -341,26 +341,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, data, kind):
         assert all(torch.equal(first.state_dict[name], second.state_dict[name]) for name in first.state_dict)
 
 
-def test_a_killed_run_is_resumed_on_the_command_line(start, cli, data, tmp_path):
-    hyperparameters = ("--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "60")
-    process = start("train", *hyperparameters, "-o", "run")
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not metrics.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    reached = checkpoint.read(tmp_path / "run" / "last.pt").epoch
-    assert reached < 60
-    resumed = cli("train", "--resume", "run")
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"epoch {reached + 1}/60" in resumed.stderr
-    assert cli("train", *hyperparameters, "-o", "whole").returncode == 0
-    weights = [checkpoint.read(tmp_path / name / "last.pt").state_dict for name in ("run", "whole")]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert cli("train", "--resume", "run", "--epochs", "9").returncode == 2
-
-
 def test_two_processes_train_one_network(tmp_path, data):
     hyperparameters = ["--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "2"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aegen.train"]
