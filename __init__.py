@@ -10,7 +10,7 @@ first used, through a module-level `__getattr__` (PEP 562).
 
 from .runtime import forks  # makes os.fork() wait until other threads have finished their imports
 
-TYPE_CHECKING = False  # type checkers take it to be True; this saves the import of typing.TYPE_CHECKING
+TYPE_CHECKING = False  # type checkers take this name to be True; defining it here saves an import of typing
 if TYPE_CHECKING:
     from typing import Any
 

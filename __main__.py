@@ -3,7 +3,7 @@
 import os
 import signal
 
-TYPE_CHECKING = False  # type checkers take it to be True; this saves the import of typing.TYPE_CHECKING
+TYPE_CHECKING = False  # type checkers take this name to be True; defining it here saves an import of typing
 if TYPE_CHECKING:
     from typing import NoReturn
 

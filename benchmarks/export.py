@@ -32,7 +32,7 @@ import numpy as np
 from aegen.data.datasets import load
 
 BUILDS = ("this", "other")
-TRAINING = ("--epochs", "1")  # the default options of `aegen train`
+TRAINING = ("--epochs", "1")  # options of `aegen train` unless others are given
 
 FIT = """
 import json, sys
@@ -58,7 +58,7 @@ def main() -> None:
         folders = {name: Path(temporary, name) for name in BUILDS}
         for name, checkout in zip(BUILDS, (Path(aegen.__file__).parent, options.other.resolve()), strict=True):
             folders[name].mkdir()
-            (folders[name] / "aegen").symlink_to(checkout)  # so that the package has its name in any checkout
+            (folders[name] / "aegen").symlink_to(checkout)  # so that `import aegen` imports this checkout
             python(folders[name], "-m", "aegen", "train", "--data", data, *options.training, "-o", "run")
         times: dict[str, list[dict[str, float]]] = {name: [] for name in BUILDS}
         for _ in range(options.rounds):
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def python(folder: Path, *arguments: str) -> str:
-    """Run Python in a folder that holds a build as `aegen`. Returns its output; what it reports goes to stderr."""
+    """Run Python in a folder that holds a build as `aegen`. Returns its standard output."""
     command = [sys.executable, *arguments]
     return subprocess.run(
         command, check=True, cwd=folder, env=environment(folder), stdout=subprocess.PIPE
@@ -79,7 +79,7 @@ def python(folder: Path, *arguments: str) -> str:
 
 
 def timed_export(folder: Path, data: str) -> dict[str, float]:
-    """Export the run of a build. Returns the seconds of each stage, and under "seconds" and "cpu_seconds" of all."""
+    """Export the run of a build. Returns the seconds of each stage, and the totals "seconds" and "cpu_seconds"."""
     command = [sys.executable, "-m", "aegen", "export", "run", "--data", data, "-o", "artifact", "--overwrite"]
     before, marks = os.times(), [("start", time.perf_counter())]
     with subprocess.Popen(command, cwd=folder, env=environment(folder), stderr=subprocess.PIPE, text=True) as process:
@@ -110,7 +110,7 @@ def save_latents(file: Path, artifact: Path, data: str) -> None:
 
 
 def summary(times: dict[str, list[dict[str, float]]], mixtures: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """The results to print. times: one entry for each round, by build. mixtures: what FIT printed, by build."""
+    """The results to print. times: for each build, the times of its rounds. mixtures: what FIT printed for each."""
     medians = {
         build: {stage: round(statistics.median(one[stage] for one in rounds), 2) for stage in rounds[0]}
         for build, rounds in times.items()

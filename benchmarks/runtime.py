@@ -119,7 +119,7 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     model = aegen.load(folder, threads=threads)
     latents = model.sample_latents(n, seed=0)  # (n, d)
     floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # both are images (n, H, W[, 3])
-    calls: dict[tuple[str, int], Call] = {  # keys: library and batch size; 0: chosen by the library
+    calls: dict[tuple[str, int], Call] = {  # keys: library and batch size, or 0 if no batch size is set
         ("aegen", 0): lambda: model.encode(floats) if encode else model.decode(latents),
         ("aegen uint8", 0): lambda: model.encode(levels) if encode else model.decode(latents, dtype="uint8"),
     }
@@ -189,8 +189,8 @@ def peers(folder: Path, threads: int, encode: bool) -> Iterator[tuple[str, Run]]
 def numpy_mlp(weights: list[tuple[np.ndarray, np.ndarray]], encode: bool, batch: np.ndarray) -> np.ndarray:
     """Run a multilayer perceptron in numpy: matrix products and ReLUs, and for a decoder a final sigmoid.
 
-    weights: matrix (a, b) and bias (b,) of each layer. encode: whether it is an encoder, not a decoder.
-    batch: images (n, C, H, W) for an encoder, latents (n, d) for a decoder. Returns latents (n, d) or pixels (n, p).
+    weights: matrix (a, b) and bias (b,) of each layer. encode: true for an encoder, false for a decoder. batch: images
+    (n, C, H, W) for an encoder, latents (n, d) for a decoder. Returns latents (n, d) or pixels (n, C * H * W).
     """
     hidden = batch.reshape(len(batch), -1)
     for number, (matrix, bias) in enumerate(weights, 1):

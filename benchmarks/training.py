@@ -1,9 +1,12 @@
 """Measure how fast autoencoders and flow priors are trained, here and in another checkout of aegen.
 
-Prints JSON: for the recipe, images of the training set per second, and for the flow, training steps per second; medians
-over all epochs, or over all intervals between two reports, without the first of each round. Validation is included. The
-ratio is this build's speed divided by the other's; above 1, this build is faster. Both builds train on the same images,
-in turn. cpu: the same with processor time instead of wall-clock time.
+Both builds train on the same images, in turn. Prints JSON:
+
+* autoencoder: training images per second, the median over all epochs except the first of each round
+* flow: training steps per second, the median over all intervals between two reports except the first of each round
+
+Validation is part of the time. "wall" is measured by the clock, "cpu" by the processor time of the process. "ratio" is
+this build's speed divided by the other build's; above 1, this build is faster.
 
     python benchmarks/training.py ../other-checkout --data mnist
 """
@@ -49,7 +52,7 @@ def main() -> None:
                 folder = Path(temporary, name)
                 folder.mkdir(exist_ok=True)
                 if not (folder / "aegen").exists():
-                    (folder / "aegen").symlink_to(checkout)  # so that the package has its name in any checkout
+                    (folder / "aegen").symlink_to(checkout)  # so that `import aegen` imports this checkout
                 run = f"run{round_number}"
                 intervals[name]["autoencoder"] += timed(folder, "epoch ", *train, "-o", run)
                 intervals[name]["flow"] += timed(folder, "step ", "train-prior", run, "--steps", str(options.steps))
@@ -59,7 +62,10 @@ def main() -> None:
 
 
 def save_images(file: Path, data: str, count: int) -> int:
-    """Write the first images of a data set and their labels to an npz file. Returns how many of them are trained on."""
+    """Write the first `count` images of a data set and their labels to an npz file.
+
+    Returns how many of these images remain for training after validation images are split off.
+    """
     dataset = load(str(Path(data).resolve()) if Path(data).exists() else data)
     arrays = {"images": dataset.train.images[:count]}
     if dataset.train.labels is not None:

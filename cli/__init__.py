@@ -20,7 +20,7 @@ REMEDIES = {  # maps a text in the library's error messages to what the command 
     "Give the training data": "Pass the training data with --data",
     "allow that the artifact is overwritten": "pass --overwrite",
 }
-MAX_WORD = 400  # most characters of a word in a usage error; longer words, copied from user input, are shortened
+MAX_WORD = 400  # maximum length of a word in a usage error; longer words, copied from user input, are shortened
 
 # Commands grouped by purpose, with short descriptions. The descriptions are here rather than in the commands, so that
 # `aegen --help` need not import the commands.

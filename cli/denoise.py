@@ -69,12 +69,12 @@ def command(
     originals, count = image_set.images, len(image_set.images)
 
     def noisy_parts() -> Iterator[np.ndarray]:
-        """Yield the original images with added noise, in chunks (k, H, W) or (k, H, W, 3)."""
+        """Yield the original images with added noise in parts, each an array (images, H, W) or (images, H, W, 3)."""
         random = np.random.default_rng(seed)
         return (with_noise(part, noise, random) for part in parts(originals))
 
     def layers_above() -> list[np.ndarray]:
-        """The images (n, H, W[, 3]) above the cleaned ones in a grid: originals and, with --noise, noisy images."""
+        """Images (n, H, W[, 3]) to show above the cleaned ones in a grid: originals and, with --noise, noisy images."""
         return [originals, np.concatenate(list(noisy_parts()))] if noise else [originals]
 
     inputs = noisy_parts() if noise else parts(originals)

@@ -43,7 +43,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
 
 
 def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
-    """The facts to print, as text, by the name that is printed beside each."""
+    """The facts to print: a dictionary that maps the name of each fact to its text."""
     channels, height, width = manifest.image.shape
     low, high = manifest.image.range
     data, parity = manifest.data, manifest.parity

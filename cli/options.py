@@ -101,7 +101,7 @@ def model_argument(command: Command) -> Command:
 
 
 def chosen_model(argument: str | None, model: str | None) -> str | None:
-    """The model named by the argument; without an argument, by --model or AEGEN_MODEL; None if by none of them.
+    """The model that the user named by the argument, or else by --model or AEGEN_MODEL; None if the user named none.
 
     Raises UsageError if both the argument and --model are given.
     """
@@ -122,7 +122,10 @@ def output_option(command: Command) -> Command:
 
 
 def folder_output(name: str, *, required: bool = True) -> Callable[[Command], Command]:
-    """Decorator that adds the option --output, for commands that write a folder. name: of the function's parameter."""
+    """Decorator that adds the option --output, for commands that write a folder.
+
+    name: the parameter of the command's function that receives the path.
+    """
     path = click.Path(path_type=Path)
     return click.option(
         "-o", "--output", name, required=required, type=path, metavar="OUTPUT", help="Where to write: a new folder."
@@ -170,7 +173,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
-    """Yield slices of PART_ROWS rows of an array (n, ...). Of a memory-mapped array only one slice is in memory."""
+    """Yield slices of PART_ROWS rows of an array (n, ...). If it is memory-mapped, only one slice is in memory."""
     from ..runtime.arrays import forget
 
     for start in range(0, len(rows), PART_ROWS):
@@ -179,10 +182,10 @@ def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
 
 
 def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
-    """Yield the given chunks (k, ...) unchanged, and show a progress bar if this takes long.
+    """Yield the given chunks, arrays (rows, ...), unchanged, and show a progress bar if the loop over them takes long.
 
-    count: number of rows in all chunks together. The bar appears after PROGRESS_DELAY seconds, on standard error, and
-    only if that is a terminal.
+    count: number of rows in all chunks together. The bar appears on standard error after PROGRESS_DELAY seconds, but
+    only if standard error is a terminal.
     """
     remaining, began, rows_done = iter(chunks), time.monotonic(), 0
     for chunk in remaining:

@@ -14,7 +14,7 @@ MAX_SHOWN_LIMIT = 10_000
 
 
 def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) -> Callable[[Command], Command]:
-    """Decorator that adds an option for every hyperparameter; those of the same name in several recipes share one.
+    """Decorator that adds an option for every hyperparameter. One option serves all recipes that have it.
 
     An option that is not given is None, and the recipe then uses its default. The recipe checks the value. If a
     hyperparameter is not the same in all recipes, the option's help describes it once for each recipe that has it.

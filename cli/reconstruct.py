@@ -73,10 +73,10 @@ def write_below(
     scale: int,
     names: Sequence[str] = (),
 ) -> None:
-    """Write images to an output; if that is a grid, it shows other images, such as the originals, above them.
+    """Write images to an output. A grid also shows other images, such as the originals, above them.
 
     layers_above: returns the other images, arrays (count, H, W[, 3]); it is called only for a grid. chunks: the images
-    to write, arrays (k, H, W[, 3]) with `count` images in total. names: name of the input file of each image; files in
+    to write, arrays (n, H, W[, 3]) with `count` images in total. names: name of the input file of each image; files in
     an output folder get these names.
     """
     from ..images.grid import stacked

@@ -126,7 +126,7 @@ def requested_labels(text: str, class_names: Sequence[str]) -> list[str | int]:
 
 
 def _import_output(arrays: bool) -> None:
-    """Import the modules that write the output; unless it holds arrays, also Pillow's common image formats."""
+    """Import the modules that write the output, and Pillow's common image formats if the output is not an array."""
     from PIL import Image
 
     from ..images import writing  # noqa: F401

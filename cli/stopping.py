@@ -58,7 +58,7 @@ def raise_pending_signal() -> None:
 def has_unfinished_output() -> bool:
     """Whether this process has a half-written file or folder, which is cleaned up when an exception is raised."""
     temporary = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.temporary")
-    return bool(getattr(temporary, "unfinished_paths", None))  # it is missing while that module is being imported
+    return bool(getattr(temporary, "unfinished_paths", None))  # not yet defined while the module is being imported
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

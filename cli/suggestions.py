@@ -25,7 +25,8 @@ COMMANDS = {  # other names for each command
     "export": "convert onnx save",
 }
 
-# Other names for each option or argument. A name may be listed several times; the first that the command has is meant.
+# Other names for each option or argument. If a name is listed several times, it stands for the first option or argument
+# in this order that the command has.
 NAMES = {
     "-n": "n count num number amount samples images num-samples n-samples num-images paths",
     "IMAGES": "input in input-file images image file files path data folder dir",
@@ -70,7 +71,8 @@ NAMES = {
     "--overwrite": "force replace yes",
 }
 
-# Names to which the answer is a sentence, not another name. Each applies to commands that have the option beside it.
+# Option names that are answered with a sentence instead of another name. Each entry holds an option and the sentence,
+# which is shown only by commands that have this option.
 SENTENCES = {
     "grid": ("--output", "-o grid.png writes a grid."),
     "png": ("--output", "-o grid.png writes a grid."),
@@ -104,13 +106,13 @@ def no_such_option(name: str, ctx: click.Context) -> str:
 
 
 def _for_short(name: str, ctx: click.Context) -> str | None:
-    """Suggest options with the same first letter, because of `-name` click reports only `-n`."""
+    """Suggest options with the same first letter. If the user types `-name`, click reports only `-n`."""
     options = [f"'{option}'" for option in _options(ctx) if option.startswith(f"-{name.lower()}")]
     return f"Did you mean {' or '.join(options)}?" if options else None
 
 
 def _answers(ctx: click.Context) -> dict[str, str]:
-    """All names that get a suggestion, without dashes, each with the suggestion: a sentence."""
+    """Map each name for which there is a suggestion, without its dashes, to the suggestion, which is a sentence."""
     options, arguments = _options(ctx), _arguments(ctx)
     did_you_mean = {option: f"Did you mean '{option}'?" for option in options}
     parameters = did_you_mean | {name: f"Give {name} without the name of an option." for name in arguments}

@@ -12,7 +12,7 @@ from .downloads import KNOWN
 from .images import LabelledImages, UnsplitDataset, as_uint8
 from .labels import LABEL_NAMES, labelled, looks_like_labels, unreadable_labels
 
-MAX_LISTED = 10  # most array names that one message lists
+MAX_LISTED = 10  # maximum number of array names in one message
 
 
 def read_file(data: str) -> UnsplitDataset:
@@ -40,7 +40,7 @@ def read_file(data: str) -> UnsplitDataset:
 
 
 def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) -> LabelledImages:
-    """The images and labels of a file with named arrays. If other arrays are not read, `remarks` gets a sentence."""
+    """The images and labels of a file with named arrays. If the file has other arrays, `remarks` gets a sentence."""
     if IMAGES not in file.names:
         expected = "'images' and, optionally, 'labels'"
         raise InputError(source_name, found=f"arrays {', '.join(file.names)}", expected=expected)
@@ -60,7 +60,10 @@ def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) ->
 
 
 def _labels_name(names: tuple[str, ...]) -> str | None:
-    """The name of the array of labels: `labels` if present, else the only usual name; None if there is not just one."""
+    """The name of the array of labels: `labels` if present, else a name in LABEL_NAMES.
+
+    None if `labels` is missing and no array, or more than one, has a name in LABEL_NAMES.
+    """
     if "labels" in names:
         return "labels"
     usual = [name for name in names if name.lower() in LABEL_NAMES]

@@ -30,7 +30,11 @@ PartFiles = dict[tuple[Part, Content], Path]
 
 @dataclass(frozen=True)
 class _NamedFile:
-    """An IDX file. `train` or `test` in its name gives the part, `images` or `labels` the content, the rest the set."""
+    """An IDX file, classified by the words in its name.
+
+    part: "test" if the name has a word such as `test`, else "train". content: given by a word such as `images` or
+    `labels`. set_name: the other words.
+    """
 
     path: Path
     set_name: str
@@ -94,8 +98,9 @@ def _named_files(folder: Path) -> list[_NamedFile]:
 def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
     """Raise InputError if an unread file may hold the missing labels of the training images or of the test images.
 
-    unread: paths of files that look like labels and are not read. other_part: if training labels are missing, words
-    that mark a test file, and vice versa; a file with such a word in its name is no reason for an error.
+    unread: paths of files that look like labels and are not read. other_part: words that
+    mark a test file if training labels are missing, or a training file if test labels are missing. A file with such a
+    word in its name does not cause an error.
     """
     for path in unread:
         if not {*SEPARATORS.split(path.name.lower())} & {*other_part}:

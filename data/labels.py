@@ -16,8 +16,8 @@ LABEL_NAMES = ("labels", "label", "targets", "target", "y")  # usual names of th
 LABEL_PATTERN = re.compile(r"label|target|annotation|(^|[^a-z])y[-_. ]?(train|test|val)|^y$|^y[-_.]", re.IGNORECASE)
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".mat", ".npy", ".npz", ".parquet", ".xml", ".txt", ".pkl")
 MAX_DIGITS = 9  # sub-folder names with more digits are not read as numbers
-MAX_COMPARED_DIGITS = 1000  # names with fewer digits are duplicates if equal as integers, such as 1 and 01
-MAX_LISTED = 10  # most class names that one message lists
+MAX_COMPARED_DIGITS = 1000  # names with fewer digits are compared as integers, so that 1 and 01 are duplicates
+MAX_LISTED = 10  # maximum number of class names in one message
 
 
 def looks_like_labels(name: str) -> bool:
@@ -43,10 +43,10 @@ def labelled(images: np.ndarray, labels: np.ndarray, images_name: str, labels_na
 
 
 def idx_labels(array: np.ndarray, source_name: str) -> np.ndarray:
-    """Convert the array of an IDX file, (n,), (n, 1) or (n, k) of any number type, to labels, integers (n,).
+    """Convert the array of an IDX file, (n,) or (n, columns), of any number type, to labels, integers (n,).
 
-    The first column of (n, k) is the class, as in QMNIST. Raises InputError for numbers that are not integers, one-hot
-    rows, and other shapes.
+    If there are several columns, the first holds the class, as in QMNIST. Raises InputError for numbers that are not
+    integers, one-hot rows, and other shapes.
     """
     if array.ndim == 2 and array.shape[1] > 1 and not _is_one_hot(array):
         array = array[:, 0]
@@ -70,8 +70,8 @@ def numbered_classes(names: Sequence[str], source_name: str) -> tuple[dict[str, 
     """Give each class a label. Returns the label of each name, and the class names in the order of their labels.
 
     If all names are integers, such as the sub-folders `0` to `10`, they are used as labels, and there are no class
-    names. Others are numbered 0, 1, ... in natural order: `class2` before `class10`. Raises InputError for names that
-    differ only in case, in Unicode normalization, or in leading zeros.
+    names. Otherwise all are numbered 0, 1, ... in natural order: `class2` before `class10`. Raises InputError for names
+    that differ only in case, in Unicode normalization, or in leading zeros.
     """
     originals: dict[str, str] = {}  # maps the normalised form of a name to the name as it was written
     for name in names:
@@ -113,7 +113,7 @@ def missing_classes(part: str, labels: np.ndarray, all_labels: np.ndarray, names
     """A sentence that names the classes without images in a subset of a data set, or None if no class is missing.
 
     part: name of the subset in the sentence, such as "validation". labels: labels of the subset, int64 (n,).
-    all_labels: labels of the whole data set, int64 (m,). names: class names by label, or empty.
+    all_labels: the distinct labels of the whole data set, int64 (classes,). names: class names by label, or empty.
     """
     missing = np.setdiff1d(all_labels, labels).tolist()
     if not missing:

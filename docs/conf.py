@@ -16,7 +16,7 @@ html_static_path = ["static"]
 html_css_files = ["style.css"]
 html_show_copyright = False
 
-myst_heading_anchors = 4  # links such as `page.md#heading` work, as they do where Markdown is shown without a build
+myst_heading_anchors = 4  # makes links such as `page.md#heading` work, as they do in the repository
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give dtypes and shapes, which say more
 autodoc_preserve_defaults = True

@@ -3,7 +3,7 @@
     python docs/generate.py
 
 A generated part of a page lies between the comments `generated: SUBJECT` and `end of generated`. The functions in
-SUBJECTS return its Markdown. A test fails when a page does not hold what they return now.
+SUBJECTS return its Markdown. A test fails if a page is out of date.
 """
 
 import json
@@ -97,7 +97,7 @@ def manifest_tables() -> str:
 
 
 def operator_lists() -> str:
-    """The two lists of ONNX operators."""
+    """Lists of the ONNX operators that the exporter emits, and of the others that the runtime accepts."""
     rest = sorted(ACCEPTED - EMITTED)
     return f"Emitted: {_names(sorted(EMITTED))}.\n\nAccepted in addition: {_names(rest)}."
 

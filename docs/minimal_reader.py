@@ -112,7 +112,7 @@ class Reader:
         return self.run(graph, **inputs)
 
     def of(self, name: str, c: int | None) -> np.ndarray:
-        """An array for all images or, with a class index c, the row of the same array for this class."""
+        """Return an array of the statistics: of all images if c is None, otherwise of the class with index c."""
         return self.statistics[name] if c is None else self.statistics[f"class_{name}"][c]
 
     def standard(self, seed: int, i: int, c: int | None, temperature: np.float32) -> np.ndarray:

@@ -40,7 +40,7 @@ def replace_links(app: Sphinx, doctree: nodes.document) -> None:
 def _target(target: str) -> Path | None:
     """The file or folder that a link means, or None for a link within the site.
 
-    target: what the parser made of the link: an absolute path without .md if it led to a page, else a relative path.
+    target: the link as the parser returns it: an absolute path without .md for a page, otherwise a relative path.
     """
     path = target.partition("#")[0]
     if path.startswith("/"):
@@ -49,7 +49,7 @@ def _target(target: str) -> Path | None:
 
 
 def _link(path: Path, node: Any) -> nodes.Node:
-    """A link to a file or folder of the repository, with the text of `node`; its text alone without an address."""
+    """A link to a file or folder of the repository, with the text of `node`; only the text if SOURCE is empty."""
     if not SOURCE:
         return nodes.inline("", "", *node.children)
     return nodes.reference("", "", *node.children, refuri=f"{SOURCE}/blob/main/{path.relative_to(ROOT).as_posix()}")

@@ -113,8 +113,9 @@ class FeatureExtractor:
 def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
     """Find the folder of a feature extractor.
 
-    extractor: a name that ships with aegen, or a path; None selects the name `features-DATA`, where DATA is `data`, the
-    name of the data set. Raises NotFoundError when there is no such folder.
+    extractor: the name of a feature extractor that ships with aegen, or the path of a folder. None selects the name
+    `features-DATA`, where DATA is the value of `data`. data: the name of a data set. Raises NotFoundError when there is
+    no such folder.
     """
     name = PREFIX + data if extractor is None else extractor
     shipped = SHIPPED / name

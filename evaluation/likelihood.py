@@ -13,7 +13,7 @@ from ..runtime.errors import InputError
 from ..runtime.noise import Noise
 from ..runtime.pixels import as_batch, unit_pixels
 
-MAX_DECODED = 8192  # most latents decoded at once; those of a single image are never split, however many
+MAX_DECODED = 8192  # at most this many latents are decoded at once, unless a single image needs more
 MIN_PROBABILITY = 1e-7  # pixel probabilities are clipped to at least this, because log(0) is infinite
 
 
@@ -49,8 +49,8 @@ def likelihood_bound(
     images: (n, H, W[, 3]), uint8 or float in [0, 1]. samples: k; 1 gives the ELBO, larger values give tighter bounds.
     binarise: first sample every pixel to be black or white; its grey level is the probability of white (R.
     Salakhutdinov, I. Murray, 2008). p(x|z) is the likelihood that the VAE was trained with. If it is Bernoulli, log
-    p(x|z) is the negative cross entropy, also for grey pixels. If it is Gaussian, it is a density of pixels scaled to
-    the range that the network uses.
+    p(x|z) is the negative cross entropy, also for grey pixels. If it is Gaussian, p(x|z) is the density of pixels that
+    are scaled to the range that the network uses.
     Source: Y. Burda, R. Grosse, R. Salakhutdinov, Importance Weighted Autoencoders, 2016, equation 8.
     Raises InputError when the model is no VAE, or was not trained with a likelihood.
     """
@@ -71,7 +71,10 @@ def likelihood_bound(
 
 
 def _bounds(model: Autoencoder, images: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """The bounds L_k, float64 (n,), of images (n, H, W[, 3]) float32 in [0, 1], given standard normals (n, k, d)."""
+    """The bounds L_k, float64 (n,), of images (n, H, W[, 3]) float32 in [0, 1].
+
+    normals: standard normal noise (n, k, d) from which the k latents of each image are sampled.
+    """
     n, k, d = normals.shape
     epsilon = normals.astype(np.float64)
     mean, logvar = (part[:, None].astype(np.float64) for part in model.posterior(images))
@@ -84,7 +87,10 @@ def _bounds(model: Autoencoder, images: np.ndarray, normals: np.ndarray) -> np.n
 
 
 def _log_likelihood(model: Autoencoder, pixels: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    """Log p(x|z) in nats, float64 (n, k), of pixels (n, 1, m) given decoded latents (n, k, m), both in [0, 1]."""
+    """Log p(x|z) in nats, float64 (n, k), of n images given k decoded latents for each image.
+
+    pixels: (n, 1, m), where m is the number of values in an image. decoded: (n, k, m). Both are in [0, 1].
+    """
     sigma = model.manifest.sigma
     if sigma is not None:
         low, high = model.manifest.image.range

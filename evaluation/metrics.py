@@ -20,7 +20,7 @@ Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero
 class Metric:
     """A metric: its function and its texts.
 
-    name: key in JSON. title: name in a report, where `{importance_samples}` is replaced by their number.
+    name: key in JSON. title: name in a report; `{importance_samples}` is replaced by the number of importance samples.
     description: one line of help, with the source. needs: name of the field of MetricInputs that `compute` takes.
     column: short title in a comparison; empty if the comparison omits the metric.
     """

@@ -98,7 +98,7 @@ def nearest_in_parts(features: np.ndarray, parts: Iterable[np.ndarray]) -> tuple
 def _rank_score(a: np.ndarray, b: np.ndarray) -> float:
     """Mann-Whitney U statistic of values a (n,) and b (m,), as a z-score.
 
-    It is negative if values of a tend to be smaller. Ties count half.
+    It is negative if values of a tend to be smaller than values of b. A pair of equal values counts as one half.
     """
     n, m = len(a), len(b)
     ordered = np.sort(b)

@@ -108,7 +108,7 @@ class Evaluator:
     def reconstruction(self, model: Autoencoder) -> MetricInputs:
         """Reconstruct the test images with a model, and compute the likelihood bounds that apply to the model.
 
-        Both are independent of the prior, so one result serves for the reports on all priors of the model.
+        The result does not depend on the prior, so it can be used for the reports on all priors of the model.
         """
         reconstructions = model.reconstruct(self.reference.test_images, dtype="uint8")
         few = self.reference.test_images[:MAX_LIKELIHOOD_IMAGES]
@@ -140,7 +140,7 @@ class Evaluator:
     def _with_samples(
         self, inputs: MetricInputs, model: Autoencoder, prior: str, temperature: float | None
     ) -> MetricInputs:
-        """Add images sampled from one prior to the inputs, and samples with labels if model and data have classes."""
+        """Add samples from one prior to the inputs. If model and data have classes, also add samples with labels."""
         n = len(self.reference)
         samples = model.sample(n, seed=self.seed, prior=prior, temperature=temperature, dtype="uint8")
         inputs = replace(inputs, samples=ScoredImages(self.reference, samples))

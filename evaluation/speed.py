@@ -23,7 +23,7 @@ BATCHES = (1, 64, 1024, 16_384)  # batch sizes that are measured: images per cal
 MIN_ROUNDS = 5
 INTERPOLATION_STEPS = 8
 BASELINE_ROWS = 512  # onnxruntime alone gets batches of this size, with which it is fastest
-MIN_SECONDS = 0.002  # calls shorter than this are repeated to fill it and timed together: the clock is coarse
+MIN_SECONDS = 0.002  # shorter calls are repeated for about this long and timed together: the clock is coarse
 
 Call = Callable[[], object]
 
@@ -33,7 +33,7 @@ class Speed:
     """The speed of one method at one batch size.
 
     batch: images per call. seconds: median time of a call. onnxruntime_ratio: median ratio of the method's time to the
-    time that onnxruntime alone takes to run the same graphs on tensors prepared before, with its outputs discarded.
+    time that onnxruntime alone takes to run the same graphs on tensors prepared in advance. The outputs are discarded.
     """
 
     method: str
@@ -71,7 +71,7 @@ def interleaved(calls: Sequence[Call], seconds: float) -> list[list[float]]:
 
     Returns, for each function, a list of its times in seconds. Rounds make other load on the machine affect all
     functions alike. Before each measurement the same function runs once untimed, because the previous function has
-    filled the CPU cache with other data. seconds: new rounds start for this long, and until there are MIN_ROUNDS.
+    filled the CPU cache with other data. seconds: rounds continue for this long, but there are at least MIN_ROUNDS.
     """
     order = np.random.default_rng(0)
     repeats = []

@@ -38,7 +38,7 @@ from .statistics import fit, likelihood_latents, log_likelihoods
 from .versions import versions
 
 PREVIEW_IMAGES = 64
-CALIBRATION_IMAGES = 5000  # number of training images whose activations set the ranges of 8-bit activations
+CALIBRATION_IMAGES = 5000  # number of training images used to choose the ranges of 8-bit activations
 
 Report = Callable[[str], None]
 
@@ -66,8 +66,8 @@ class Graphs:
 
     torch: the torch modules that the graphs were exported from. contents: the ONNX files by file name. golden: the
     arrays of `golden.npz`, which are test inputs of the graphs and the outputs expected for them. parity: how close
-    onnxruntime and torch are. quantisation_error: by file name, the root mean square change of a graph's first output
-    that quantisation to 8 bits causes.
+    onnxruntime and torch are. quantisation_error: for each graph that is quantised to 8 bits, by file name, the root
+    mean square change of its first output.
     """
 
     torch: tuple[TorchGraph, ...]
@@ -190,7 +190,10 @@ def _graphs(source: Source) -> Graphs:
 
 
 def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
-    """Quantise encoder and decoder to 8 bits. onnxruntime recomputes their golden outputs: torch cannot run them."""
+    """Quantise encoder and decoder to 8 bits.
+
+    Their golden outputs are computed again by onnxruntime, because torch cannot run the quantised graphs.
+    """
     training, validation = source.dataset.train[:CALIBRATION_IMAGES], source.dataset.validation
     calibration = {ENCODER: to_tensor(training.images, source.image), DECODER: latents.training.latent}
     held_out = {ENCODER: to_tensor(validation.images, source.image), DECODER: latents.held_out.latent}

@@ -1,4 +1,4 @@
-"""The shell commands that make an artifact again, which its manifest and model card state."""
+"""The shell commands that make an artifact again. Its manifest and model card list them."""
 
 import shlex
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ from ..train.networks import EncoderDecoder, Variational
 from .pixel_shuffle import replace_depth_to_space
 
 OPSET = 18
-IR_VERSION = 8  # version of the ONNX file format; older runtimes and those for browsers read no newer one
+IR_VERSION = 8  # version of the ONNX file format; old runtimes and runtimes for browsers cannot read newer ones
 EXAMPLE_ROWS = 2  # batch size of the example inputs; torch.export would treat a batch size of 1 as a constant
 
 
@@ -81,7 +81,8 @@ def onnx_bytes(graph: TorchGraph) -> bytes:
     Raises ExecutionError if the file that torch's exporter makes has another opset than OPSET, or an operator that is
     not in EMITTED.
     """
-    with uninterrupted(), _quiet():  # Ctrl-C is delayed: during its lazy imports torch would report it as another error
+    # Ctrl-C is delayed, because torch would report it as another error if it came during torch's lazy imports.
+    with uninterrupted(), _quiet():
         program: Any = torch.onnx.export(
             graph.module.eval(),
             tuple(graph.inputs.values()),

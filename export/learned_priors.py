@@ -22,9 +22,9 @@ DEFAULT_EVALUATIONS = 8
 class ExportedPrior:
     """A learned prior that evaluates its network a fixed number of times to sample one latent.
 
-    evaluations: this number. network: the prior's network, with its weights as the artifact stores them. sampler: the
-    graph that maps `noise` float32 [batch, d], and a class index `label` int64 [batch] if there are classes, to
-    `latent` float32 [batch, d].
+    evaluations: how often the network is evaluated for one latent. network: the prior's network, with its weights as
+    the artifact stores them. sampler: the graph that maps `noise` float32 [batch, d], and a class index `label` int64
+    [batch] if there are classes, to `latent` float32 [batch, d].
     """
 
     learned: LearnedPrior
@@ -68,7 +68,7 @@ def log_likelihood(prior: ExportedPrior, held_out: EncodedLatents, class_fractio
     are small. The result is therefore a lower bound.
     """
     latents, classes = torch.from_numpy(held_out.latent), torch.from_numpy(held_out.class_indices)
-    with torch.no_grad():  # not inference_mode, in which torch before 2.12 computes every Jacobian as 0
+    with torch.no_grad():  # with inference_mode, torch before 2.12 would compute every Jacobian as 0
         densities = prior.network.log_density(latents, classes)
     if densities is None:
         return None

@@ -21,10 +21,10 @@ from ..runtime.workers import slices
 from ..train.latents import JITTER, jitter
 
 KMEANS_STEPS = 20  # iterations of k-means at most; EM continues from where it stops
-TOLERANCE = 1e-3  # EM stops if an iteration raises the mean log density by fewer nats
+TOLERANCE = 1e-3  # EM stops if an iteration raises the mean log density by less than this, in nats
 MIN_COUNT = 10 * np.finfo(float).eps  # added to the number of latents of each component, which may be 0
-BLOCK_VALUES = 2**22  # features computed at a time, 32 MB
-MIN_BLOCK_ROWS = 256  # smaller matrix products would be slow
+BLOCK_VALUES = 2**22  # number of feature values computed at a time; in float64 they take 32 MB
+MIN_BLOCK_ROWS = 256  # a block has at least this many latents, because smaller matrix products would be slow
 
 
 def fit_mixture(latents: np.ndarray, components: int, steps: int, start: Mixture | None = None) -> Mixture:
@@ -34,7 +34,8 @@ def fit_mixture(latents: np.ndarray, components: int, steps: int, start: Mixture
     components that EM starts from; None starts from k-means. All arrays of the mixture are float64. The same input
     gives the same mixture.
     """
-    # With centred latents of variance 1, moments keep their digits, and JITTER is what `jitter` gives.
+    # EM runs on latents with mean 0 and mean variance 1: their second moments lose little precision, and `jitter`
+    # would return JITTER for them.
     centre, scale = latents.mean(0), math.sqrt(jitter(np.diag(latents.var(0))) / JITTER)
     points = (latents - centre) / scale
     if start is None:

@@ -1,4 +1,4 @@
-"""Comparison of exported graphs with torch, and golden pairs with which users can repeat it without torch.
+"""Comparison of exported graphs with torch, and golden pairs to repeat the comparison without torch.
 
 A golden pair is an input of a graph and the output expected for it; `golden.npz` stores them.
 """

@@ -8,8 +8,8 @@ from onnx import helper, numpy_helper
 def replace_depth_to_space(model: onnx.ModelProto) -> None:
     """Replace every DepthToSpace in mode CRD, which is torch's PixelShuffle, by Reshape, Transpose and Reshape.
 
-    Some inference engines compute mode CRD wrongly or not at all. The model is changed in place; its results are equal
-    to the bit. (n, b*b*C, H, W) -> (n, C, b, b, H, W) -> (n, C, H, b, W, b) -> (n, C, b*H, b*W) for block size b.
+    Some inference engines compute mode CRD wrongly or not at all. The model is changed in place; its results stay
+    exactly the same. (n, b*b*C, H, W) -> (n, C, b, b, H, W) -> (n, C, H, b, W, b) -> (n, C, b*H, b*W) for block size b.
     """
     shapes = _shapes(model)
     nodes: list[onnx.NodeProto] = []

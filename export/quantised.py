@@ -28,8 +28,8 @@ def all_quantised(
     """Quantise some graphs. Returns all graphs, quantised or not, and the errors of the quantised graphs.
 
     All dictionaries have file names as keys. graphs: ONNX files. calibration: inputs float32 (n, ...) of each graph to
-    quantise, which set its scales. held_out: other inputs float32 (m, ...) of each graph to quantise; its error is the
-    root mean square change of its first output on these.
+    quantise, which set its scales. held_out: other inputs float32 (m, ...) of each graph to quantise. The error of a
+    graph is the root mean square change of its first output for its held-out inputs.
     """
     in_8_bits = {file: quantised(graphs[file], rows) for file, rows in calibration.items()}
     errors = {file: _rms_difference(graphs[file], in_8_bits[file], rows) for file, rows in held_out.items()}
@@ -39,8 +39,8 @@ def all_quantised(
 def quantised(content: bytes, rows: np.ndarray) -> bytes:
     """Quantise to 8 bits the matrix products of an ONNX file that has one input. Inputs and outputs stay float32.
 
-    rows: calibration inputs, float32 (n, ...). Their activations set the range of every activation; later values
-    outside that range are clipped.
+    rows: calibration inputs, float32 (n, ...). The values that an activation takes for these inputs set its range;
+    later values outside that range are clipped.
     Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference, 2018.
     """
@@ -78,7 +78,7 @@ class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
 def _no_warnings() -> Iterator[None]:
     """Hide the warning that a graph was not optimised before quantisation.
 
-    This is not needed, because onnxruntime optimises the graph whenever it opens the file.
+    Such an optimisation is not needed, because onnxruntime optimises the graph whenever it opens the file.
     """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

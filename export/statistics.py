@@ -22,7 +22,7 @@ EM_STEPS = 15  # iterations that fit the chosen mixture to all latents, and a mi
 KEPT_LATENTS = 5_000  # number of latents that the artifact stores for the kernel density
 KEPT_PER_CLASS = 5  # at least this many latents of each class are stored, or all if the class has fewer
 BANDWIDTHS = np.geomspace(1, 0.02, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
-SELECTION_LATENTS = 2_000  # number of components and bandwidth are chosen with at most this many held-out latents
+SELECTION_LATENTS = 2_000  # held-out latents, at most, for the choice of the number of components and of the bandwidth
 LIKELIHOOD_LATENTS = 1_000  # number of held-out latents in a log-likelihood; few, because learned priors are slow
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -65,9 +65,10 @@ class Fit:
     """The functions that fit one prior.
 
     to_all: fits the prior to all latents, and returns its arrays for `latents.npz`. to_class: fits the prior to the
-    latents of one class; None for a prior that is not fitted to classes. It takes the latents of the class, float64
-    (n, d), the latents of all classes, and the arrays that `to_all` of every prior returned. If it returns an array
-    `gmm_means`, for example, this becomes one row of the array `class_gmm_means`, which has a row for each class.
+    latents of one class; None for a prior that is not fitted to classes. `to_class` takes the latents of the class,
+    float64 (n, d), the latents of all classes, and all arrays that the `to_all` functions of the priors returned. An
+    array `gmm_means` that it returns, for example, becomes one row of the array `class_gmm_means`, which has a row for
+    each class.
     """
 
     to_all: Callable[[TrainingLatents], Arrays]
@@ -86,8 +87,8 @@ def fit(
 
     latents, held_out: latents of training and validation images, float32 (n, d) and (m, d). labels: the label values of
     `latents`, int64 (n,), or None. components: the number of components of the Gaussian mixture; None chooses a number
-    in COMPONENTS by the likelihood of `held_out`. report: called with the name of each step of the fit
-    as it begins. All is computed in float64, but float64 arrays are returned as float32. The same input gives the same
+    in COMPONENTS by the likelihood of `held_out`. report: called with the name of each step of the fit as it
+    begins. Computations use float64; float64 results are returned as float32. The same input gives the same
     arrays.
     """
     data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components)
@@ -106,8 +107,8 @@ def fit(
 def _fitted_to_classes(data: TrainingLatents, labels: np.ndarray, arrays: Arrays) -> Arrays:
     """Fit the priors to each class. Returns arrays with one row for each class of at least MIN_CLASS_LATENTS latents.
 
-    They include the classes' label values and fractions of the latents. labels: the label values of the latents, int64
-    (n,). arrays: the arrays fitted to all latents.
+    They include the label value of each class and its fraction of the latents. labels: the label values of the latents,
+    int64 (n,). arrays: the arrays fitted to all latents.
     """
     rows: dict[str, list[np.ndarray]] = {}
     for value in data.label_values:
@@ -130,8 +131,8 @@ def log_likelihoods(arrays: Mapping[str, np.ndarray], held_out: np.ndarray) -> d
 def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLatents:
     """Choose the held-out latents on which the log-likelihood of every prior is computed.
 
-    These are the first LIKELIHOOD_LATENTS latents whose label is one of the artifact's classes or, if there are none,
-    the first LIKELIHOOD_LATENTS of all latents.
+    These are the first LIKELIHOOD_LATENTS latents whose label is one of the artifact's classes. If there are no such
+    latents, they are the first LIKELIHOOD_LATENTS of all held-out latents.
     """
     known = held_out.of_known_classes(num_classes)
     chosen = known if len(known.class_indices) else held_out
@@ -141,9 +142,9 @@ def likelihood_latents(held_out: EncodedLatents, num_classes: int) -> EncodedLat
 def kept_rows(n: int, labels: np.ndarray | None) -> np.ndarray:
     """Choose at random which of n latents to store for the kernel density. Returns sorted indices, int64 (k,).
 
-    labels: label values, int64 (n,), or None. From each class at least KEPT_PER_CLASS latents are chosen, or all if it
-    has fewer. k is KEPT_LATENTS, less if n is less, and more if there are so many classes that they need more. The same
-    input gives the same indices.
+    labels: label values, int64 (n,), or None. From each class at least KEPT_PER_CLASS latents are chosen, or all if the
+    class has fewer. k is KEPT_LATENTS; it is n if n is smaller, and larger than KEPT_LATENTS if the latents needed from
+    each class add up to more. The same input gives the same indices.
     """
     order = np.random.default_rng(0).permutation(n)
     values = label_values(labels)
@@ -177,8 +178,8 @@ def gaussian(latents: np.ndarray) -> Arrays:
 def gaussian_mixture(data: TrainingLatents) -> Arrays:
     """Fit a Gaussian mixture: weights (k,), means (k, d), and Cholesky factors (k, d, d) of full covariances.
 
-    From the smallest number of components on, each next one in COMPONENTS is tried until held-out latents get no
-    likelier. Raises InputError if there are fewer latents than components.
+    The numbers of components in COMPONENTS are tried in ascending order, until a number no longer raises the likelihood
+    of held-out latents. Raises InputError if there are fewer latents than components.
     """
     latents, held_out = data.latents[:SEARCH_LATENTS], data.held_out[:SELECTION_LATENTS]
     choices = [k for k in COMPONENTS if k * MIN_COMPONENT_LATENTS <= len(latents)] or [1]
@@ -197,7 +198,7 @@ def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) ->
 
     Returns weights (k,), means (k, d) and Cholesky factors (k, d, d). k is the number of components of the mixture that
     was fitted to all latents, divided by the number of classes, and at least 1. A class with few latents uses fewer
-    components; the others have weight 0.
+    components; the unused components have weight 0.
     """
     components, d = max(1, len(arrays["gmm_weights"]) // len(data.label_values)), latents.shape[1]
     mixture = fit_mixture(latents, min(components, len(latents) // MIN_CLASS_LATENTS), EM_STEPS)
@@ -237,10 +238,10 @@ def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) 
 def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
     """Choose the fraction in BANDWIDTHS for the kernel density of latents (n, d).
 
-    From the largest fraction on, each next one is tried until held-out latents (m, d) get no likelier.
+    The fractions are tried in descending order, until one no longer raises the likelihood of held-out latents (m, d).
     """
     mean, scale = latents.mean(0), np.maximum(latents.std(0), TINY)
-    latents, held_out = latents - mean, held_out - mean  # keeps digits if latents are far from 0
+    latents, held_out = latents - mean, held_out - mean  # avoids a loss of precision if latents are far from 0
     candidates: list[float] = BANDWIDTHS.tolist()
     return _before_fall(
         candidates, lambda fraction: float(Kernels(latents, fraction * scale).log_prob(held_out).mean())

@@ -16,7 +16,7 @@ from .locks import FolderLock
 from .output_errors import checked_output, output_error, output_errors, write_errors
 from .temporary import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
 
-OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # the new name is taken
+OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # these mean that the new name is taken
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -78,7 +78,7 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
                 partial.mkdir()  # inside `try`, so that it is removed even if a signal arrives right after
                 with contextlib.suppress(FileNotFoundError):
                     lock = FolderLock(partial, wait=True)
-            if not partial.is_dir():  # before the lock was held, another process took the folder for abandoned
+            if not partial.is_dir():  # another process removed the folder as abandoned before this process locked it
                 _release(lock)
                 unfinished_paths.discard(partial)
                 partial, lock = temporary_path(target), None

@@ -71,9 +71,9 @@ class NpzFile:
 def array_name(names: tuple[str, ...], preferred: str, source_name: str) -> str:
     """Choose which array of a file to read, and return its name.
 
-    This is `preferred` if an array has this name, else the only array besides `names`, which holds file names. Raises
-    InputError if there is no such array, or more than one. names: the names of the file's arrays. source_name: the
-    file's name in error messages.
+    The array called `preferred` is chosen if there is one. Otherwise the file must hold exactly one array, not counting
+    the array called "names", which holds the file names of images. Raises InputError if it holds none or several.
+    names: the names of the file's arrays. source_name: the file's name in error messages.
     """
     if preferred in names:
         return preferred

@@ -23,7 +23,7 @@ MAX_PIXELS = 100_000_000  # most pixels of an image file that is scaled to anoth
 MAX_KEPT_PIXELS = 64_000_000  # most pixels of an image file that is read in its own size
 MAX_BUFFERED_PIXELS = 25_000_000  # most pixels of WebP and progressive JPEG files, whose decoders need more memory
 MIN_REDUCED_PIXELS = 4_000_000  # images with more pixels are reduced by integer factors before they are resized
-STRIP_PIXELS = 1_000_000  # number of pixels in a strip, which is converted at once
+STRIP_PIXELS = 1_000_000  # images are converted in horizontal strips of about this many pixels
 MAX_REASON_LETTERS = 120  # an error message quotes at most this many letters of Pillow's own message
 ORIENTATION = 0x0112  # number of the EXIF tag that holds the orientation
 TRANSPOSES = {  # for each EXIF orientation but 1, which is upright: the operation that turns the image upright
@@ -53,7 +53,7 @@ SixteenBit = Literal["no", "grey", "colour"]
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the header of an image file states. width, height: size in pixels of the image turned upright.
+    """What the header of an image file states. width, height: size in pixels after the image is turned upright.
 
     orientation_known: False for a PNG in which an EXIF chunk after the pixels may still exchange width and height.
     sixteen_bit: "grey" or "colour" if the channels have 16 bits, else "no". 16-bit grey with alpha counts as colour,
@@ -66,7 +66,7 @@ class ImageHeader:
     sixteen_bit: SixteenBit
 
     def fits(self, width: int, height: int) -> bool:
-        """Whether the upright image has this size, or can have it while its orientation is not yet known."""
+        """Whether the upright image has this size. If its orientation is unknown, height x width also fits."""
         size = (self.width, self.height)
         return size == (width, height) or (not self.orientation_known and size == (height, width))
 
@@ -74,8 +74,8 @@ class ImageHeader:
 def read_header(stream: BinaryIO, source_name: str, *, reduced: bool) -> ImageHeader:
     """Read the header of an image file; no pixels are decoded.
 
-    reduced: whether the image will later be scaled to another size, for which more pixels are allowed. Raises
-    InputError when the file is no image or has too many pixels.
+    reduced: whether the image will later be scaled to another size; if so, more pixels are allowed. Raises InputError
+    when the file is no image or has too many pixels.
     """
     with _open(stream, source_name, reduced=reduced) as image:
         orientation = _orientation(image)
@@ -95,9 +95,9 @@ def decode(
     """Decode an image file to pixels, uint8 (H, W) or (H, W, 3), turned upright according to its EXIF data.
 
     colour: True converts to colour, False to grey; None keeps what the file has. size: (width, height) to scale to, or
-    None. bits: number of bits that the values of a 16-bit grey image really use, of which the upper 8 are kept; of
-    16-bit colour the high byte is kept. Transparent pixels become black. Raises InputError when the file is no image,
-    has too many pixels or is damaged.
+    None. bits: number of bits that the values of a 16-bit grey image really use; the upper 8 of these bits are kept.
+    16-bit colour values keep their high byte. Transparent pixels become black. Raises InputError when the file is no
+    image, has too many pixels or is damaged.
     """
     with _open(stream, source_name, reduced=size is not None) as image:
         sixteen_bit = _sixteen_bit(image, stream)
@@ -116,8 +116,8 @@ def decode(
 def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
     """The largest value of a 16-bit image, 0 to 65535, and whether all values are 8-bit values times 257.
 
-    The latter means that the image was converted from 8 bits. Of 16-bit colour Pillow gives only the high bytes, so for
-    a colour image the results are the largest high byte times 256, and True.
+    If all values are 8-bit values times 257, the image was converted from 8 bits. Pillow reads only the high byte of
+    16-bit colour values. For a colour image, the results are therefore the largest high byte times 256, and True.
     """
     with _open(stream, source_name, reduced=True) as image:
         sixteen_bit = _sixteen_bit(image, stream)
@@ -138,8 +138,8 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
 def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Image.Image]:
     """Open an image file with Pillow, whose warnings are silenced, because users cannot act on them.
 
-    reduced: whether the image will be scaled, for which more pixels are allowed. Raises InputError when the file is no
-    image, is damaged or has too many pixels.
+    reduced: whether the image will be scaled to another size; if so, more pixels are allowed. Raises InputError when
+    the file is no image, is damaged or has too many pixels.
     """
     with warnings.catch_warnings(action="ignore"):
         stream.seek(0)
@@ -183,8 +183,8 @@ def _is_empty(stream: BinaryIO) -> bool:
 def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: SixteenBit) -> None:
     """Decode the pixels of an opened image.
 
-    A PNG may declare one level or colour as transparent. Pillow converts pixels to 8 bits but not this level, so it is
-    converted here.
+    A PNG may declare one level or colour as transparent. Pillow converts the pixels to 8 bits, but not the transparent
+    level or colour, which is therefore converted here.
     """
     bits = _png_bits(stream)
     with _damage_errors(source_name):
@@ -233,12 +233,12 @@ def _png_header(stream: BinaryIO) -> tuple[int, int]:
 
 
 def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) -> bool:
-    """Whether an image has colour channels, or a palette of which it uses colours that are not grey."""
+    """Whether an image has colour channels, or uses palette colours that are not grey."""
     if image.mode == "P":
         palette = image.getpalette("RGB") or []
         used = [i for i, count in enumerate(image.histogram()[:256]) if count]
         return any(len(set(palette[3 * i : 3 * i + 3])) > 1 for i in used)
-    if sixteen_bit != "no" and _png_is_grey(stream):  # grey with alpha, whose mode in Pillow is that of colour
+    if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens grey with alpha in a mode for colour
         return False
     return image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;16")
 
@@ -246,13 +246,13 @@ def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) ->
 def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, bits: int) -> Image.Image:
     """Convert an image to 8-bit grey or colour, and scale it to `size` (width, height) unless that is None.
 
-    To save memory, an image of more than MIN_REDUCED_PIXELS is first reduced by integer factors, strip by strip, to no
-    less than four times `size`.
+    To save memory, an image of more than MIN_REDUCED_PIXELS is first reduced strip by strip. The integer factors of the
+    reduction are chosen so that a reduced side is at least four times as long as the side in `size`.
     """
     factor_x = factor_y = 1
     if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
         factor_x, factor_y = (max(1, side // (4 * target)) for side, target in zip(image.size, size, strict=True))
-    # Not rounded, because the last column and row of the reduced image may be the mean of fewer pixels than others are.
+    # The size is not rounded: a pixel in the last column or row of the reduced image may be the mean of fewer pixels.
     width, height = image.width / factor_x, image.height / factor_y
     reduced = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
     for strip, top in _strips(image, factor_y):

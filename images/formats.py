@@ -1,7 +1,7 @@
 """The file formats that images and latents are read from. New formats are added here and nowhere else.
 
 A format that Pillow decodes needs only one line in IMAGE_FORMATS. A format that stores arrays needs a class like
-`NpzFile` in a module of its own, and one line in ARRAY_FORMATS. Its arrays are then found by their names.
+`NpzFile` in a module of its own, and one line in ARRAY_FORMATS. `array_name` then selects the array to read.
 """
 
 from collections.abc import Callable

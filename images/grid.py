@@ -77,10 +77,12 @@ def tile(images: np.ndarray, *, columns: int | None = None, scale: int = 1) -> n
 def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
     """Order several sets of images so that a grid with `columns` columns shows corresponding images below each other.
 
-    Each grid row with images of the first set is followed by one row for each other set, with the corresponding images.
+    The first grid row shows images of the first set. The next rows show the corresponding images of the other sets, one
+    row for each set. Then the next images of the first set follow, and so on.
 
-    layers: the sets, all with n images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns uint8 (m, H, W) or
-    (m, H, W, 3). If n is not a multiple of `columns`, black images complete the last row of each set.
+    layers: the sets, all with n images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns the images of all
+    sets in one array, uint8 (m, H, W) or (m, H, W, 3). If n is not a multiple of `columns`, black images complete the
+    last row of each set.
     """
     padding = -len(layers[0]) % columns
     rows = []

@@ -35,8 +35,8 @@ GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURES = tuple(bytes((0, 0, number)) for number in TYPES)
 MAX_AXES = 4
 MAX_RATIO = 1032  # highest ratio of decompressed to compressed bytes that deflate, the algorithm of gzip, can reach
-# The header of a gzip file can announce more values than the file holds. If the selected rows together have more bytes
-# than this, the file is decompressed twice: first to count its bytes, then to store them in memory.
+# The header of a compressed IDX file can announce more values than the file holds. If the selected rows have more than
+# MAX_TRUSTED_BYTES, the file is decompressed twice: first to count its bytes, then to store them in memory.
 MAX_TRUSTED_BYTES = 2**26
 CHUNK_BYTES = 2**22  # bytes read at a time
 REMEDY = "Download or copy it again."
@@ -92,7 +92,7 @@ def read_idx(stream: BinaryIO, source_name: str, window: slice = ALL_ROWS) -> np
 
 
 def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
-    """Read the rows (n, ...) that `window` selects. Errors that gzip raises for damaged data pass through."""
+    """Read the rows (n, ...) that `window` selects. Errors that gzip raises for damaged data are not caught."""
     compressed = _is_gzip(stream)
     file_size = stream.seek(0, io.SEEK_END)
     plain = _from_start(stream, compressed)
@@ -105,7 +105,7 @@ def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
         found = f"{stored} bytes of {'compressed ' if compressed else ''}data"
         expected = f"{header.total_bytes} for {shape}"
         raise InputError(source_name, found=found, expected=expected, remedy=REMEDY)
-    # The header may announce values that do not exist, so count many values before memory is allocated for them.
+    # The header may announce values that do not exist. If they are many, count them before memory is allocated.
     if compressed and (last - first) * row_bytes > MAX_TRUSTED_BYTES:
         _require_values(_skip(plain, last * row_bytes), last, header, source_name)
         plain = _from_start(stream, compressed)
@@ -121,7 +121,7 @@ def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Header:
-    """The header of an IDX file. shape, dtype: the shape and dtype of the array. size: the header's own bytes."""
+    """The header of an IDX file. shape, dtype: the array's shape and dtype. size: length of the header in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -152,7 +152,7 @@ def _header(stream: BinaryIO, source_name: str) -> _Header:
 
 
 def _require_values(present: int, rows: int, header: _Header, source_name: str) -> None:
-    """Raise InputError if `present`, the number of bytes that the values take, is too small for `rows` rows."""
+    """Raise InputError if `present`, the number of bytes of values that were found, is too small for `rows` rows."""
     if present < rows * header.row_bytes:
         expected = f"{header.total_bytes} for {header.shape}"
         raise InputError(source_name, found=f"{present} bytes of data", expected=expected, remedy=REMEDY)
@@ -180,7 +180,7 @@ def _from_start(stream: BinaryIO, compressed: bool) -> BinaryIO:
 
 
 def _skip(stream: BinaryIO, total: int) -> int:
-    """Read the next `total` bytes and discard them. Returns how many there were: fewer if the stream ends before."""
+    """Read the next `total` bytes and discard them. Returns how many were read: fewer if the stream ends early."""
     return sum(map(len, _chunks(stream, total)))
 
 

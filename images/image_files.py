@@ -62,10 +62,10 @@ def read_image_files(
     shape: the (C, H, W) of the result: images must have the size H x W, and are converted to grey if C is 1 and to
     colour if C is 3. None only requires that all images have the same size. resize: scale images of any size to H x W.
     note: a function that is called with a sentence for the user when the values of 16-bit grey images turn out to use
-    fewer than 16 bits. All 16-bit grey files are then read with one number of bits, which the largest value in any of
-    them needs.
-    Raises ShapeError that names the files of a wrong size; InputError that names the files that cannot be decoded, or a
-    16-bit colour file if the values in all of them are so small that too few levels would remain in 8 bits.
+    fewer than 16 bits. The largest value in all 16-bit grey files then sets the number of bits for all these files.
+    Raises ShapeError that names the files of a wrong size. Raises InputError that names the files that cannot be
+    decoded. Also raises InputError that names a 16-bit colour file if the values in all 16-bit colour files are so
+    small that too few levels would remain in 8 bits.
     """
     size = (shape[2], shape[1]) if shape is not None and resize else None
     headers, errors = _read_headers(files, reduced=size is not None)
@@ -85,7 +85,7 @@ def read_image_files(
             continue
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)
-        # An EXIF orientation that the file stores after its pixels may exchange width and height only now.
+        # If the file stores its EXIF orientation after the pixels, width and height may be exchanged only now.
         if pixels.shape[:2] != images.shape[1:3]:
             errors[file.source_name] = _size_error(file, pixels.shape[1::-1], images.shape[2:0:-1], files[0], shape)
         elif not errors:
@@ -188,9 +188,10 @@ def _combined_error(errors: Errors, count: int) -> InputError:
 def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], note: Note | None) -> int:
     """The number of bits that the values of 16-bit grey images really use, one of RECORDED_BITS.
 
-    It is the smallest that holds the largest value in any file. It is 16 if every value is an 8-bit value times 257,
-    because these values were scaled to 16 bits. If it is smaller, `note` is called with a sentence for the user. Raises
-    InputError if the values in all 16-bit colour files are so small that too few levels would remain in 8 bits.
+    The result is the smallest number of bits that holds the largest value in all files. But it is 16 if every value is
+    an 8-bit value times 257, because such values were scaled from 8 to 16 bits. If the result is below 16, `note` is
+    called with a sentence for the user. Raises InputError if the values in all 16-bit colour files are so small that
+    too few levels would remain in 8 bits.
     """
     grey = [file for file in files if headers[file.source_name].sixteen_bit == "grey"]
     colour = [file for file in files if headers[file.source_name].sixteen_bit == "colour"]
@@ -217,14 +218,14 @@ def _recorded_bits(files: Sequence[ImageFile], headers: dict[str, ImageHeader], 
 def _largest_level(files: Sequence[ImageFile]) -> tuple[int, bool]:
     """The largest value in 16-bit image files, and whether all values are multiples of 257, as scaled 8-bit values are.
 
-    Files that cannot be decoded are left out. The largest value is -1 if there are no others.
+    Files that cannot be decoded are left out. The largest value is -1 if no file can be decoded.
     """
     largest, eight_bit = -1, True
     for file in files:
         try:
             with file.open() as stream:
                 level, is_eight_bit = largest_level(stream, file.source_name)
-        except InputError:  # decoding this file later raises the error again, and it is reported then
+        except InputError:  # the file is decoded again later, and the error is reported then
             continue
         largest, eight_bit = max(largest, level), eight_bit and is_eight_bit
     return largest, eight_bit

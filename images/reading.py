@@ -136,7 +136,7 @@ def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _concatenated(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
-    """Join image arrays (k, H, W) or (k, H, W, 3) along the first axis. The result is float32 if any is float."""
+    """Join image arrays (n, H, W) or (n, H, W, 3) along axis 0. The result is float32 if any of the arrays is float."""
     if len(arrays) == 1:
         return arrays[0]
     for array, source in zip(arrays, sources, strict=True):

@@ -1,4 +1,4 @@
-"""The hyperparameters of each learned prior. The module `train/flow_prior.py` trains the prior `flow`, and so on."""
+"""The hyperparameters of each learned prior. For example, `train/flow_prior.py` trains the prior `flow`."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -79,7 +79,7 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
-    """Like `map_npy`, for an array of any shape in a file that is already open. where: its name, for errors."""
+    """Like `map_npy`, for an array of any shape in an open file. where: the file's name, for error messages."""
     shape, fortran, dtype = _header(stream, where)
     offset, needed = stream.tell(), math.prod(shape) * dtype.itemsize
     _check_size(stream.seek(0, io.SEEK_END) - offset, needed, shape, dtype, where)
@@ -151,7 +151,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _read_tensor(archive: "zipfile.ZipFile", tensor: Tensor, where: str) -> np.ndarray:
-    """Read the array that `tensor` declares. Raises ArtifactError unless it is finite and has that dtype and shape."""
+    """Read the array that `tensor` declares. Raises ArtifactError if it is not finite or has another dtype or shape."""
     shape, _, dtype = _from_member(archive, tensor.name, where, lambda data, size, source: _header(data, source))
     if (dtype, shape) != (np.dtype(tensor.dtype), tensor.shape):
         expected = f"{tensor.dtype} {tensor.shape}"
@@ -179,7 +179,8 @@ def _directory_bytes(stream: BinaryIO) -> int:
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
     """Open a zip archive. Raises InputError if the stream is no zip archive, or if its list of files is too long."""
     module = import_late("zipfile")
-    import_late("encodings.cp437")  # zipfile decodes names with it, and would import it where a fork does not wait
+    # zipfile decodes names with this module, but its own import of the module would not make a fork wait.
+    import_late("encodings.cp437")
     if (listed := _directory_bytes(stream)) > MAX_DIRECTORY_BYTES:
         found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY_BYTES:,}"
         raise InputError(where, found=found, expected=expected, remedy="Save it with numpy.save.")

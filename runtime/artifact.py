@@ -22,7 +22,7 @@ class Artifact:
     """An exported model: its folder, its manifest, and the bytes of its files, whose SHA-256 hashes have been checked.
 
     Each file is read only once, so that the bytes used later are the bytes that were checked, even if the folder
-    changes afterwards. Nothing in them is executed or unpickled.
+    changes afterwards. Nothing in the files is executed or unpickled.
     """
 
     path: Path

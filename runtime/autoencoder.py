@@ -134,7 +134,7 @@ class Autoencoder:
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> Iterator[np.ndarray]:
-        """Iterate over the images that `sample` would return, in batches (m, H, W[, 3]). Memory does not grow with n.
+        """Yield the images that `sample` would return, in batches of shape (m, H, W[, 3]). Memory does not grow with n.
 
         The parameters are those of `sample`. Raises InputError for a bad argument at once, before the first batch.
         """
@@ -158,9 +158,10 @@ class Autoencoder:
     ) -> np.ndarray:
         """Sample the latents that `sample` decodes, float32 (n, d).
 
-        The parameters are those of `sample`. A seed fixes an endless sequence of latents; this returns those at indices
-        start to start + n - 1. Each is bit-identical whatever start, n, batch size and number of threads are. With a
-        learned prior they may differ by float rounding.
+        The parameters are those of `sample`. A seed fixes an endless sequence of latents. This method returns the
+        latents at indices start to start + n - 1. The latent at an index does not depend on start, n, the batch size or
+        the number of threads: it is bit-identical for closed-form priors, and equal up to float rounding for learned
+        priors.
         """
         latents = empty_batch(checked_count("n", n), (self.latent_dim,))
 
@@ -295,10 +296,10 @@ class Autoencoder:
         """Check that every network computes on this machine what it computed at export.
 
         The artifact holds golden inputs and the outputs that they gave at export. The networks run on these inputs, and
-        their results are compared with these outputs. If results differ, no error is raised, but `passed` of the
-        returned Verification is False. Raises ArtifactError if the golden arrays do not fit
-        the graphs, or if the operators of a graph are not those listed in the manifest. Raises ArtifactError or
-        ExecutionError if a prior cannot be sampled.
+        their results are compared with the stored outputs. If results differ, no error is raised, but `passed` of the
+        returned Verification is False. Raises ArtifactError if the golden arrays do not fit the graphs, or if the
+        operators of a graph are not those listed in the manifest. Raises ArtifactError or ExecutionError if a prior
+        cannot be sampled.
         """
         for prior in self.priors:
             self.sample_latents(1, seed=0, prior=prior)

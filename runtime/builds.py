@@ -1,7 +1,8 @@
-"""Finds the installed builds of onnxruntime, without importing them, and what is wrong with their installation.
+"""Find the installed builds of onnxruntime, without importing them, and the problems of their installation.
 
 onnxruntime, onnxruntime-gpu, onnxruntime-openvino and others all install a module named `onnxruntime`. aegen runs with
-any of them. Two in one environment overwrite each other's files, and uninstalling one removes files of the other.
+any of them. Two builds in one environment overwrite each other's files. If one is uninstalled, files of the other are
+removed too.
 """
 
 import csv
@@ -19,7 +20,7 @@ PLAIN_BUILD = "onnxruntime"  # the build that `pip install aegen` installs
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps aegen from working as it should, and what to do about it. Both are sentences."""
+    """Something that keeps aegen from working as it should, and its remedy. Both fields are sentences."""
 
     problem: str
     remedy: str
@@ -29,7 +30,8 @@ class Problem:
 class Build:
     """An installed distribution that provides the module `onnxruntime`.
 
-    folder: of the module. altered: number of files in it that are missing or differ in size from what was installed.
+    folder: the folder of the module. altered: number of the build's files that are missing or have another size than
+    when they were installed.
     """
 
     name: str
@@ -50,7 +52,7 @@ def installed_builds() -> list[Build]:
             folder = Path(str(distribution.locate_file(MODULE)))
             altered = sum(_size(folder.parent / path) != int(size) for path, size in sizes.items() if size)
             build = Build(distribution.metadata["Name"], distribution.version, folder, altered)
-            builds.setdefault(build.name, build)  # of two in different folders, Python imports the first
+            builds.setdefault(build.name, build)  # if a build is in two folders, Python imports the first
     return [builds[name] for name in sorted(builds)]
 
 
@@ -61,7 +63,7 @@ def module_folder() -> Path | None:
 
 
 def build_problems(builds: list[Build], folder: Path | None) -> Iterator[Problem]:
-    """The problems of the installed builds. folder: that of the module, as `module_folder` returns it."""
+    """The problems of the installed builds. folder: the result of `module_folder`."""
     if len(builds) > 1:
         names = [build.name for build in builds]
         remedy = f"Run `pip uninstall -y {' '.join(names)}`, then `pip install {PLAIN_BUILD}` or one other build."

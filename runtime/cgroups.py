@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")  # in the folder of a group of cgroup v2 or v1
-MAX_MEMORY = 2**60  # bytes; a group of v1 without a limit reports a larger number
+MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")  # files that hold the limit: in cgroup v2, in v1
+MAX_MEMORY = 2**60  # bytes; a cgroup v1 group without a limit reports a larger number
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
     """CPU quota of this process in CPUs, such as 2.5, or None if none of its Linux control groups sets a limit.
 
-    It is the smallest limit of the process's own group and of all parent groups that are visible in the file system.
-    Limits are read from `cpu.max` (cgroup v2) or `cpu.cfs_quota_us` and `cpu.cfs_period_us` (v1). root: the folder that
-    holds `proc` and `sys`; tests pass one of their own.
+    The quota is the smallest limit of the process's own group and of all parent groups that are visible in the file
+    system. Limits are read from `cpu.max` (cgroup v2) or `cpu.cfs_quota_us` and `cpu.cfs_period_us` (v1). root: the
+    folder that holds `proc` and `sys`; tests pass a temporary folder.
     """
     quotas = [quota for folder in _groups(root, "cpu") if (quota := _quota(folder)) is not None]
     return min(quotas, default=None)
@@ -23,7 +23,7 @@ def memory_limit(root: Path = Path("/")) -> int | None:
     """Memory in bytes that this process's Linux control groups allow, or None if none of them sets a limit.
 
     As for the CPU quota, the smallest limit of all visible groups counts. Limits are read from `memory.max` (cgroup v2)
-    or `memory.limit_in_bytes` (v1). root: the folder that holds `proc` and `sys`; tests pass one of their own.
+    or `memory.limit_in_bytes` (v1). root: the folder that holds `proc` and `sys`; tests pass a temporary folder.
     """
     texts = [_text(folder / name) for folder in _groups(root, "memory") for name in MEMORY_FILES]
     limits = [int(text) for text in map(str.strip, texts) if text.isascii() and text.isdigit() and len(text) < 20]
@@ -49,7 +49,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 def _mounts(mountinfo: str, controller: str) -> Iterator[tuple[bool, str, str]]:
     """The mounted cgroup hierarchies that can limit a resource. mountinfo: the text of /proc/self/mountinfo.
 
-    Each is a tuple: True for cgroup v2 or False for v1, the path of the group that is mounted, and the mount point.
+    Yields tuples: True for cgroup v2 or False for v1, the path of the group that is mounted, and the mount point.
     """
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -60,7 +60,7 @@ def _mounts(mountinfo: str, controller: str) -> Iterator[tuple[bool, str, str]]:
 
 
 def _unescaped(path: str) -> str:
-    r"""Decode a path of /proc/self/mountinfo, where octal escapes such as `\040` stand for blanks and others."""
+    r"""Decode a path of /proc/self/mountinfo, where octal escapes such as `\040` stand for some characters."""
     return re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), path)
 
 

@@ -35,7 +35,7 @@ VARIABLES = (
     "LOCAL_RANK",
     "CUBLAS_WORKSPACE_CONFIG",
 )
-MIN_MEMORY = 128 << 20  # bytes; with less, the process may be ended while it samples
+MIN_MEMORY = 128 << 20  # bytes; with less, the system may kill the process while it samples
 MIN_TEMPORARY = 64 << 20  # bytes; images that come through a pipe are copied to the temporary folder
 MIN_OPEN_FILES = 64
 MEMORY_LIMITS = ("physical_memory", "cgroup_memory", "address_space")  # keys of `Diagnosis.limits`
@@ -53,14 +53,14 @@ print(json.dumps([onnxruntime.__version__, onnxruntime.get_available_providers()
 class Diagnosis:
     """The facts that a bug report needs. All values can be written as JSON, and `~` replaces the home folder in paths.
 
-    versions: of aegen and the packages that it needs, None if one is missing; those of onnxruntime are apart.
-    optional_versions: of the installed packages of the extras. system: platform, python and executable. onnxruntime:
-    the installed builds with their versions, the folder of the module, its version and execution providers (None if it
-    cannot be imported), and whether telemetry is disabled. threads: the number that is used by default and the reason;
-    the number of CPUs of the machine, in the affinity mask, and of the control groups' quota. limits: memory and free
-    disk space in bytes, and the number of open files; None where there is no limit. environment: the variables that are
-    set, of those that aegen reads. models: the shipped models, each True if its files and its outputs are right.
-    problems: what is wrong, and what to do about it.
+    versions: the version of aegen and of each package that it needs except onnxruntime; None if one is missing.
+    optional_versions: the versions of the installed packages of the extras. system: platform, python and executable.
+    onnxruntime: the installed builds with their versions, the folder of the module, its version and execution providers
+    (None if it cannot be imported), and whether telemetry is disabled. threads: the default number of threads and the
+    reason for it, the number of CPUs of the machine and in the affinity mask, and the CPU quota of the control groups.
+    limits: memory and free disk space in bytes, and the number of open files; None where there is no limit.
+    environment: the names in VARIABLES that are set, with their values. models: the shipped models, each True if its
+    files and its outputs are right. problems: what is wrong, and what to do about it.
     """
 
     versions: dict[str, str | None]
@@ -112,7 +112,7 @@ def _version_problems() -> Iterator[Problem]:
     for requirement in requirements():
         version, wanted = installed_version(requirement.project), f"{requirement.project}>={requirement.minimum or 0}"
         if requirement.project == PLAIN_BUILD:
-            continue  # `build_problems` checks it, because other builds may stand in for it
+            continue  # `build_problems` checks onnxruntime, because another build of it may be installed instead
         if version is None and not requirement.extra:
             yield Problem(f"{requirement.project} is not installed.", f"Run `pip install '{wanted}'`.")
         elif version is not None and not requirement.is_met_by(version):
@@ -129,7 +129,7 @@ def _onnxruntime(builds: list[Build], folder: Path | None) -> tuple[dict[str, An
         "providers": None,
         "telemetry": _telemetry(),
     }
-    if folder is None or installed_version("numpy") is None:  # other problems name the cause
+    if folder is None or installed_version("numpy") is None:  # then another check reports what is missing
         return facts, []
     command = [sys.executable, "-I", "-c", PROBE, json.dumps(sys.path)]
     environment = {"ORT_DISABLE_TELEMETRY": "1", **os.environ}
@@ -155,7 +155,7 @@ def _telemetry() -> str:
 
 
 def _threads() -> dict[str, Any]:
-    """The default number of threads and the reason for it, with the numbers that it follows from."""
+    """The default number of threads, the reason for it, and the CPU numbers from which it is computed."""
     cpus, affine, quota, allowed = os.cpu_count(), affine_cpus(), cpu_quota(), allowed_threads()
     if os.environ.get(VARIABLE):
         reason = f"set by {VARIABLE}"
@@ -196,7 +196,7 @@ def _physical_memory() -> int | None:
 
 
 def _resource_limit(name: str) -> int | None:
-    """A soft limit of this process, or None if there is none, as always on Windows."""
+    """A soft limit of this process, or None if there is no limit. Windows never has one."""
     if importlib.util.find_spec("resource") is None:
         return None
     import resource

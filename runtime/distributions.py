@@ -143,7 +143,7 @@ class Kernels:
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
         """Log density of latents (n, d) in nats, float64 (n,)."""
         width = self.bandwidth.astype(np.float64)
-        # Centres and points are measured from the mean: far from 0, the differences of squared norms would lose digits.
+        # The mean is subtracted from centres and points, because differences of squared norms lose digits far from 0.
         centres = self.scale * self.kept.astype(np.float64) / width
         points = (latents - self.mean) / width
         norms = 0.5 * np.sum(centres**2, 1)
@@ -160,8 +160,8 @@ class Kernels:
 class ClassConditional:
     """A prior for samples whose classes are given. Each latent is sampled from the prior of its own class.
 
-    priors: the prior of each class, by class index. classes: the class indices, int64 (n,), of the samples at the
-    indices first to first + n - 1 of a seed's sequence. first: the index of the first of them.
+    priors: the prior of each class, by class index. classes: the class indices, int64 (n,), of n consecutive samples of
+    a seed's sequence. first: the index in the sequence of the first of these samples.
     """
 
     priors: Mapping[int, Prior]
@@ -191,7 +191,10 @@ class ClassConditional:
         return latents
 
     def log_prob(self, latents: np.ndarray) -> np.ndarray:
-        """Always raise InputError: latents (n, d) have densities only under the prior of one class or of all."""
+        """Always raises InputError, because only the prior of one class or of all classes has a density.
+
+        latents: (n, d).
+        """
         raise InputError("log_prob", found="several classes", expected="one, or none")
 
 

@@ -30,8 +30,8 @@ class AegenError(Exception):
     """Base class of every error that aegen raises on purpose.
 
     subject: what the error is about, most often a path or an argument. found, expected: what was found there and what
-    was expected. remedy: a sentence that says what to do. Because the first two may hold user input, a message shows at
-    most MAX_ECHO characters of each of them, and at most twice as many of expected.
+    was expected. remedy: a sentence that says what to do. A message shows at most MAX_ECHO characters of subject and of
+    found, because they may hold user input, and at most 2 * MAX_ECHO characters of expected.
     """
 
     def __init__(

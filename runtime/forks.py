@@ -1,9 +1,9 @@
-"""Make forks safe while other threads run: wait until their locks are free, and reset their objects in the child.
+"""Make forks safe while other threads run: wait until those threads hold no locks, and reset objects in the child.
 
-A child process has only the thread that forked. A lock that another thread held during the fork would stay held in the
-child for ever, such as the lock of a module that was being imported, or a lock of onnxruntime while it opened a
-network. A fork therefore waits until such work is done. This module is imported whenever the package is imported, so
-it imports almost nothing itself, to keep that fast.
+A child process has only the thread that forked. If another thread holds a lock during the fork, this lock stays held in
+the child for ever. Examples are the lock of a module that is being imported, and a lock of onnxruntime that opens a
+network. A fork therefore waits until such work is done. Every import of the package imports this module. To stay fast,
+this module imports almost nothing itself.
 """
 
 import os

@@ -1,8 +1,9 @@
 """Paths between two latents: a straight line, slerp (an arc), or a line whose norm is corrected.
 
-The straight line suits latents of unknown distribution. Two samples of N(0, I) nearly always have about the length
-sqrt(d), but the middle of the straight line between them is shorter, and the decoder was hardly ever trained on such
-latents. On slerp and norm-corrected paths, the latents in between have about the length sqrt(d) too.
+The straight line suits latents of unknown distribution. In d dimensions, samples of N(0, I) nearly always have about
+the length sqrt(d). In the middle of a straight line between two samples, latents are shorter, and the decoder was
+hardly ever trained on such short latents. On a slerp or norm-corrected path between two samples, all latents have about
+the length sqrt(d).
 """
 
 from collections.abc import Callable
@@ -81,6 +82,6 @@ def norm_corrected(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndar
 
 
 PATHS: dict[str, Curve] = {"linear": linear, "slerp": slerp, "norm-corrected": norm_corrected}
-# The default method for each kind. Only a variational autoencoder is trained so that its latents follow N(0, I); for it
-# slerp is preferred to norm-corrected, because slerp also suits two similar latents.
+# The default method for each kind. Only a variational autoencoder is trained so that its latents follow N(0, I), as
+# slerp and norm-corrected paths assume. Its default is slerp, because slerp also suits two similar latents.
 DEFAULT_OF_KIND = {"ae": "linear", "dae": "linear", "vae": "slerp"}

@@ -19,9 +19,10 @@ ClassIndices = Callable[[Noise, int, int], np.ndarray]
 class GraphPrior:
     """A learned prior, stored as an ONNX graph.
 
-    The graph maps `noise` [batch, k], and `label` [batch] if there are classes, to `latent` [batch, d]. name: the
-    prior's name, for error messages. class_indices: chooses the class of each sample; None if the graph has no input
-    `label`. A seed defines an endless sequence of latents. Up to float rounding, they do not depend on the batch size.
+    The graph maps `noise` [batch, k], and `label` [batch] if there are classes, to `latent` [batch, d]. A seed defines
+    an endless sequence of latents. Up to float rounding, the latents do not depend on the batch size.
+    name: the prior's name, for error messages. noise_dim, latent_dim: k and d. class_indices: chooses the class of each
+    sample; None if the graph has no input `label`.
     """
 
     name: str
@@ -47,10 +48,10 @@ class GraphPrior:
     def walk(self, stream: Noise, index: int, steps: int, temperature: float) -> np.ndarray:
         """The latents of one path between two samples of the same class, float32 (steps, d).
 
-        index: the number of the path, from 0. The ends are made from the normals at the indices 2 * index and 2 * index
-        + 1 of the seed's sequence. All latents of the path have the class that is chosen for the sample at `index`.
-        Between the ends the normals follow an arc, on which their length and thus their density stay about as high as
-        at the ends, so that every latent of the path is as plausible as a sample.
+        index: the number of the path, from 0. The path starts at the normals with the index 2 * index of the seed's
+        sequence and ends at those with the index 2 * index + 1. All latents of the path have the class that is chosen
+        for the sample at `index`. Between the ends the normals follow an arc. On the arc their length is about the same
+        as at the ends, and so is their density. Every latent of the path is therefore as plausible as a sample.
         """
         first, last = stream.normals(2 * index, 2, self.noise_dim)
         noise: BaseNoise = (path("slerp", first, last, steps),)
@@ -68,7 +69,8 @@ class GraphPrior:
 def by_fractions(fractions: np.ndarray) -> ClassIndices:
     """A function that chooses a class at random for each sample; `fractions` (c,) gives each class's probability.
 
-    Among the BLOCK samples of a block of `Noise.strata`, the class frequencies match `fractions` almost exactly.
+    The numbers of `Noise.strata` choose the classes. In each block of BLOCK samples, the class frequencies therefore
+    match `fractions` almost exactly.
     """
     cumulative = np.cumsum(fractions, dtype=np.float64)
     return lambda stream, start, n: choose(cumulative, stream.strata(start, n))

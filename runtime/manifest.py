@@ -63,8 +63,8 @@ class LearnedPrior:
     """A prior stored as a graph, which maps noise to latents.
 
     The graph's inputs are `noise` [batch, k] and, if the manifest has labels, `label` [batch]; its output is `latent`
-    [batch, d]. graph: its file name. evaluations: how often the prior's network is evaluated for one latent; 1 for a
-    one-step map, more for a flow that is integrated in several steps.
+    [batch, d]. graph: the graph's file name. evaluations: how often the prior's network is evaluated for one latent; 1
+    for a one-step map, more for a flow that is integrated in several steps.
     """
 
     graph: str

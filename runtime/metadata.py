@@ -39,7 +39,7 @@ class DataSpec:
     training_images, validation_images, test_images: numbers of images. Without test images, quality is measured on the
     validation images. labelled: whether the images have labels. shuffled: whether the training images were put into a
     fixed random order before the validation images were split off. sha256: the hash of the training and validation
-    images in their stored order, by which someone who has the data can check that it is the same.
+    images in their stored order. It serves to check whether another copy of the data is the same.
     """
 
     name: str
@@ -63,15 +63,15 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a folder with exported networks, as a JSON file in the folder holds them.
+    """The metadata of a folder with exported networks. A JSON file in the folder holds them.
 
-    format: version of the folder's format. recipe: the hyperparameters that the network was trained with. versions:
-    versions of Python and of the packages that exported it, by name.
+    format: version of the folder's format. recipe: the hyperparameters that the networks were trained with. versions:
+    the versions of Python and of the packages that were used for the export, by name.
     """
 
     FORMAT: ClassVar[int]  # the format that is read and written
     SUBJECT: ClassVar[str]  # what the folder is, for error messages, such as "artifact"
-    EXPECTED: ClassVar[str]  # the same with its article, such as "an artifact"
+    EXPECTED: ClassVar[str]  # SUBJECT with its article, such as "an artifact"
     COMMAND: ClassVar[str]  # the command that writes such folders
 
     format: int

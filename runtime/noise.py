@@ -1,7 +1,7 @@
-"""The random numbers of a seed: endless sequences, in which a number is computed without those before it.
+"""The random numbers of a seed: endless sequences, each number of which can be computed on its own.
 
-A number depends only on the seed and on its index in the sequence. Indices begin at 0. The sequences are defined as
-follows, so that other programs can compute the same numbers.
+A number depends only on the seed and on its index in the sequence, not on the numbers before it. Indices begin at 0.
+The sequences are defined as follows, so that other programs can compute the same numbers.
 
 Words: a stream is an endless sequence of 64-bit words. Word w is output w mod 4 of Philox4x64-10 with the key
 (seed, stream number) and the counter w div 4. The counter consists of four 64-bit words, the least significant first.

@@ -128,10 +128,10 @@ def _remedy(low: float, high: float) -> str:
 
 def is_within_unit(images: np.ndarray) -> bool:
     """Whether all values of float images of any shape are in [0, 1]; there must be at least one value."""
-    # If the bits of floats are read as unsigned integers, non-negative floats keep their order, and negative floats and
-    # NaN are larger than 1.0. All floats are therefore in [0, 1] if the largest integer is at most that of 1.0. One
-    # argmax over integers takes half the time of a min and a max over floats. If this test fails, the floats are
-    # compared, because -0.0 fails it although it is in [0, 1].
+    # The bits of each float are read as an unsigned integer. Non-negative floats then keep their order, and the integer
+    # of a negative float or NaN is larger than ONE_BITS, the integer of 1.0. If the largest integer is at most
+    # ONE_BITS, all floats are therefore in [0, 1]. One argmax over integers takes half the time of a min and a max over
+    # floats. If the test fails, the floats themselves are compared, because -0.0 is in [0, 1] but fails the test.
     if images.dtype == FLOAT and images.flags.c_contiguous:
         bits = images.reshape(-1).view(np.uint32)
         if bits[bits.argmax()] <= ONE_BITS:

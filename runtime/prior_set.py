@@ -63,9 +63,9 @@ class PriorSet:
     def prior(self, name: str, classes: Classes = None, first: int = 0) -> Prior:
         """The prior with this name, for sampling from the given classes.
 
-        classes: the class index of all samples, or int64 (n,) for the samples at the indices first to first + n - 1 of
-        a seed's sequence; None for all classes. Raises ArtifactError if the artifact lacks an array that the prior
-        needs, InputError if a class is requested but the prior has no classes.
+        classes: one class index for all samples; or the class indices of n samples, int64 (n,); or None for all
+        classes. first: the index in a seed's sequence of the first of the n samples. Raises ArtifactError if the
+        artifact lacks an array that the prior needs, InputError if a class is requested but the prior has no classes.
         """
         if name in self._manifest.learned_priors:
             return self.learned(name, classes, first)

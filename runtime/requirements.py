@@ -13,8 +13,8 @@ EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 class Requirement:
     """A package that aegen requires.
 
-    project: its name. minimum: the lowest version allowed, or "" if every version is. extra: name of the extra that
-    requires the package, or "" if aegen itself does.
+    project: its name. minimum: the lowest version allowed, or "" if every version is allowed. extra: name of the extra
+    that requires the package, or "" if aegen itself does.
     """
 
     project: str
@@ -22,7 +22,7 @@ class Requirement:
     extra: str
 
     def is_met_by(self, version: str) -> bool:
-        """Whether a version, such as "2.13.0+cpu", is not below the minimum. Only its leading numbers are compared."""
+        """Whether a version, such as "2.13.0+cpu", is at least the minimum. Only the leading numbers are compared."""
         return _release(version) >= _release(self.minimum)
 
 

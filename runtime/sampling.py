@@ -44,9 +44,10 @@ class Sampler:
     ) -> Iterator[Result]:
         """Sample n latents in consecutive batches; iterate over `finish(latents, part)` of each batch, in order.
 
-        finish: a function of the m latents of a batch, float32 (m, d), and of the slice of the n samples that form the
-        batch; any thread may run it. networks: the networks that `finish` runs. macs: the multiply-accumulates of
-        `finish` for one latent. Raises InputError for a bad argument, before anything is sampled.
+        finish: a function of two arguments, which any thread may call: the m latents of a batch, float32 (m, d), and
+        the slice of their positions among the n samples. networks: the networks that `finish` runs. macs: the
+        multiply-accumulates of `finish` for one latent. Raises InputError for a bad argument, before anything is
+        sampled.
         """
         temperature = checked_temperature(request.temperature, self.manifest.default_temperature)
         stream, n, start = Noise(request.seed), checked_count("n", request.n), checked_start(request.start)

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Disable telemetry before onnxruntime is imported: official wheels since 1.29 otherwise start a thread, write files
-# under the home folder and open connections on import, before their API could disable it. If the user has set this
-# variable, its value is kept.
+# Disable telemetry before onnxruntime is imported. Otherwise the import of official wheels since 1.29 starts a thread,
+# writes files under the home folder and opens connections; the API can disable telemetry only after the import. If the
+# user has set this variable, its value is kept.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
@@ -20,7 +20,7 @@ from .manifest import Graph
 from .pixels import is_within_unit
 
 try:
-    # This also fails if an onnxruntime was uninstalled, and an empty folder of this name is left.
+    # This import also fails if onnxruntime was uninstalled but an empty folder `onnxruntime` was left behind.
     from onnxruntime import ExecutionMode, GraphOptimizationLevel, InferenceSession, SessionOptions
     from onnxruntime.capi import onnxruntime_pybind11_state as binding
 except ImportError as error:
@@ -32,7 +32,7 @@ except ImportError as error:
     ) from error
 
 CPU = "CPUExecutionProvider"
-LOG_FATAL = 4  # onnxruntime's log level that hides error messages, because exceptions repeat them
+LOG_FATAL = 4  # a log level at which onnxruntime prints no error messages; its exceptions contain them
 NO_FOLDER = str(Path(__file__) / "none")  # a path below a file, so that no such folder can exist
 MAX_RUN_VALUES = 1 << 26  # limit on the values in one run, 268 MB of float32; larger batches take several runs
 MAX_ROUNDING = 1e-3  # how far pixels may lie outside the image range, as a fraction of that range
@@ -72,7 +72,7 @@ class Network:
     def claim_opening(self) -> bool:
         """Return True to the first caller, which should then open the network, and False to all later callers.
 
-        False is also returned if the network is open already. Only one thread therefore opens it in advance.
+        False is also returned if the network is open already. At most one background thread therefore opens it.
         """
         is_first = not self._is_claimed and self._session is None
         self._is_claimed = True

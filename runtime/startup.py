@@ -5,8 +5,8 @@ of that time, so on two or more cores another thread can import modules meanwhil
 
 * `open_in_background` opens each network on a thread of its own. `sample` and `iter_sample` call it before they read
   the statistics of a prior.
-* `import_while_opening` takes a function that imports modules, and calls it once the networks have begun to open. A
-  command calls it before it loads a model, with a function that imports what writing its output needs.
+* `import_while_opening` registers a function that imports modules; the function runs once the networks have begun to
+  open. Before a command loads a model, it registers a function that imports the modules that write its output.
 * `import_late` imports a module such as numpy.random or zipfile only when it is first used. By then networks have begun
   to open, and a program that does not use the module never imports it.
 """
@@ -33,7 +33,7 @@ class Openable(Protocol):
     def claim_opening(self) -> bool:
         """Return True to the first caller, which should then open the network, and False to all later callers.
 
-        False is also returned if the network is open already. Only one thread therefore opens it in advance.
+        False is also returned if the network is open already. At most one background thread therefore opens it.
         """
 
     def open(self) -> None:
@@ -41,7 +41,7 @@ class Openable(Protocol):
 
 
 def open_in_background(networks: Iterable[Openable]) -> None:
-    """Open each network on a thread of its own; then call, on this thread, the functions of `import_while_opening`.
+    """Open each network on its own thread; then call the functions of `import_while_opening` on the calling thread.
 
     Errors of opening are not raised here: a network's first run waits until the network is open, and raises the error
     if it cannot be opened. If no thread can be started, the network opens in its first run.

@@ -68,7 +68,7 @@ def check_statistics(
 
 
 def weights(array: np.ndarray) -> Fault | None:
-    """Rule: the values of an array (..., k) are 0 or above, and their sum over the last axis is above 0."""
+    """Rule: an array (..., k) holds groups of k weights. Each weight is 0 or above, and each sum of k is above 0."""
     if array.min() < 0 or array.sum(-1, dtype=np.float64).min() <= 0:
         return "weights below 0, or none above", "weights from 0 with a sum above 0"
     return None

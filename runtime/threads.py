@@ -42,5 +42,5 @@ def allowed_threads() -> int:
 
 
 def affine_cpus() -> int:
-    """Number of CPUs in this process's affinity mask; where there is no such mask, of all CPUs."""
+    """Number of CPUs in this process's affinity mask, or of all CPUs if the system has no affinity masks."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

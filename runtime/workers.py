@@ -1,6 +1,7 @@
 """Threads that process the rows of an array in parallel.
 
-Each call processes one part, a batch of consecutive rows, so that working memory does not grow with the number of rows.
+The rows are cut into parts, which are batches of consecutive rows. Each thread processes one part at a time, so that
+working memory does not grow with the number of rows.
 """
 
 import collections
@@ -49,8 +50,8 @@ class Workers:
         """Cut n rows into parts, and return their slices. All parts have equal size except a smaller last one.
 
         macs: multiply-accumulates of one row. batch_size: number of rows in each part, by default the batch_size of
-        this object. If both are None, the rows are divided evenly among the threads, in parts of at most MAX_ROWS rows
-        that have enough MACs to be worth waking a thread. Raises InputError for a batch_size below 1.
+        this object. If both are None, the rows are divided evenly among the threads: a part has at most MAX_ROWS rows
+        and, within this limit, enough MACs to be worth waking a thread. Raises InputError for a batch_size below 1.
         """
         chosen = self._batch_size if batch_size is None else checked_positive("batch_size", batch_size)
         if chosen is not None:
@@ -64,8 +65,8 @@ class Workers:
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """Call `run` on every part, on all threads, and yield the results in the order of the parts.
 
-        The calling thread takes parts from the iterable only a few ahead of the results that it yields. While it waits
-        for the next result, it runs parts that no other thread has begun.
+        At any time, only a few more parts have been taken from the iterable than results have been yielded. While the
+        calling thread waits for the next result, it runs parts that no other thread has begun.
         """
         remaining = iter(parts)
         first = list(itertools.islice(remaining, 2))

@@ -1,4 +1,4 @@
-"""Runs commands of aegen in the process of the tests, which saves the start of Python and its imports."""
+"""Runs aegen commands in the process of the tests, which is faster than starting Python for each command."""
 
 import os
 import sys
@@ -17,10 +17,11 @@ IGNORED_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning
 
 
 def run_here(arguments: list[str], folder: Path, env: Mapping[str, str]) -> CompletedProcess[str]:
-    """Run `aegen` with these arguments in this process and in a folder, and return what a process of its own would.
+    """Run `aegen` with these arguments in this process, and return the same result as if it ran in a new process.
 
-    env: variables that are added to the environment. Standard input is empty. The result also has what is printed by
-    compiled libraries, which write to the file descriptors, and the warnings that Python shows by default.
+    folder: the working directory. env: variables that are added to the environment. Standard input is empty. The
+    result includes the output of compiled libraries, which write to the file descriptors, and the warnings that Python
+    shows by default.
     """
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), Path(os.devnull).open() as nothing:
         warnings.simplefilter("default")
@@ -41,7 +42,9 @@ def run_here(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Comp
 
 @contextmanager
 def _captured(stream: str, descriptor: int) -> Iterator[list[str]]:
-    """Redirect a standard stream to a file. When the block ends, the list that it gives has one text: what was written.
+    """Redirect a standard stream to a file during a `with` block.
+
+    Yields an empty list. When the block ends, the text that was written to the stream is appended to this list.
 
     stream: "stdout" or "stderr". descriptor: its number in the process, 1 or 2.
     """

@@ -18,14 +18,14 @@ import aegen
 import pytest
 from command_line import run_here
 
-# Each pytest worker has one core, where several threads of a library would only disturb each other. NumPy and torch
-# read these variables when they are imported, which is later than this file. Idle threads sleep instead of spinning.
+# Each pytest worker has one core, so several threads of a library would only slow each other down. These variables are
+# set before NumPy and torch are imported and read them. PASSIVE makes idle threads sleep instead of spin.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MAX_WORKERS = 8
-# Reasons of tests that systems other than Linux cannot run. A test that is skipped in CI for any other reason fails.
+# Skip reasons that CI accepts on systems other than Linux. A test that is skipped in CI for any other reason fails.
 SYSTEM_LACKS = (
     "no such device here",
     "no such file system here",
@@ -51,7 +51,7 @@ def pytest_collection_finish() -> None:
     """If tests export networks, let torch's exporter read its table of operators once and not for each network.
 
     The table is the same each time. Reading it takes longer than exporting a small network, and torch has no public way
-    to keep it. With a torch that has no such function, exports are slower, and the tests are the same.
+    to keep it. If a version of torch lacks the private function that is replaced here, exports are only slower.
     """
     if "aegen.export.graphs" in sys.modules:
         with contextlib.suppress(ImportError, AttributeError):
@@ -61,7 +61,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """In CI, make a skipped test a failed one, unless the system lacks what the test needs and is not Linux."""
+    """In CI, let a skipped test fail, except on a system other than Linux that lacks something the test needs."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and "CI" in os.environ:
         reason = report.longrepr[2].removeprefix("Skipped: ")
@@ -151,8 +151,8 @@ def cli(tmp_path):
 def cli_process(tmp_path):
     """`cli_process("sample", "-n", 4, ...)` runs `aegen` in a new process in `tmp_path`, as a shell does.
 
-    It returns a CompletedProcess. input: the bytes that it reads from standard input; its output is bytes, too, unless
-    `text` is true. python: the command that starts Python.
+    It returns a CompletedProcess. text: whether standard input and output are str (the default) or bytes. input: the
+    content of standard input. python: the command that starts Python.
     """
 
     def run(*arguments, input=None, env=None, text=True, python=(sys.executable,)):

@@ -30,7 +30,8 @@ def model_of(nodes, *constants, inputs=("latent", ["batch", 3]), output=("image"
 def decoder(*before, constants=()) -> bytes:
     """Make a decoder from latents (batch, 3) to images (batch, 1, 6, 5): a linear layer and a sigmoid.
 
-    before: operators that compute `x`, the input of the linear layer, from `latent`. constants: named tensors for them.
+    before: operators that compute `x`, the input of the linear layer, from `latent`. constants: named tensors that
+    these operators use.
     """
     nodes = [
         *before,

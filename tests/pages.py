@@ -1,13 +1,13 @@
-"""The pages of the documentation, taken apart into blocks, and run as a reader would run them.
+"""Splits the pages of the documentation into blocks, and runs the blocks as a reader would run them.
 
 Blocks of `bash` are run line by line, and every line must succeed. Blocks of `console` hold lines that begin with `$ `,
-each followed by what it must print. Blocks of `python` and `pycon` (a session) run in one namespace for each page. All
-run in one folder for each page, in the order of the page. Of a line, what follows two spaces and `#` is a comment.
+each followed by what it must print. Blocks of `python` and `pycon` (a session) of a page share one namespace. All
+blocks of a page run in the same folder, in order. Two spaces and `#` begin a comment in a line of `bash`.
 
-A comment in the page above a block of `bash` may shorten it for the test: after `tested with`, each line holds a text,
-the arrow `=>` and the text that replaces it in the block. Every replacement must apply.
+A page may have a comment above a block of `bash` that shortens the block for the test. After `tested with`, each line
+of this comment holds a text, the arrow `=>` and the text that replaces it in the block. Every text must be found.
 
-Benchmarks measure for minutes: of their commands, the test only looks up the script and the options in it.
+Benchmarks take minutes and are not run. The test only checks that the script exists and has the options of the command.
 """
 
 import contextlib

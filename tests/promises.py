@@ -34,7 +34,7 @@ def main(before: str, after: str | None) -> None:
 
 
 def promises(source: str | None) -> Counter[str]:
-    """Count the tests of a file of names, of a git revision, or, if `source` is None, of this folder, by their name."""
+    """Count tests by name. source: a file that lists tests, a git revision, or None for the tests in this folder."""
     if source is not None and Path(source).is_file():
         return named(Path(source).read_text())
     if source is None:
@@ -69,7 +69,10 @@ def differences(before: Counter[str], after: Counter[str]) -> tuple[list[str], l
 
 
 def lines(these: Counter[str], others: Counter[str]) -> list[str]:
-    """Describe the tests that only `these` have, one line each. If no parameter of a test is left, it has one line."""
+    """List the tests that are in `these` but not in `others`, one line each.
+
+    If `others` has no test of the same function, all tests of that function share one line, which gives their number.
+    """
     kept = {function(test) for test in others}
     missing = Counter(test if function(test) in kept else function(test) for test in (these - others).elements())
     return [test if count == 1 else f"{test} ({count} tests)" for test, count in sorted(missing.items())]

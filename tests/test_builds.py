@@ -131,7 +131,7 @@ def test_another_build_stands_in_for_the_plain_one(cli_process, base_env, gpu_si
 
 
 def import_error(site, code=""):
-    """What a program prints that loads a model, with `site` first in Python's path."""
+    """Load a model in a new program with `site` first in Python's path, and return the ImportError that it prints."""
     program = f"""
 import sys
 sys.path.insert(0, {str(site)!r})

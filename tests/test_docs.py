@@ -1,4 +1,4 @@
-"""The documentation is true: its blocks run, its tables are those of the library, its links have targets."""
+"""The documentation is true: its blocks run, its tables agree with the library, and its links have targets."""
 
 import ast
 import gzip
@@ -23,9 +23,9 @@ LIBRARY = ("runtime", "files", "images", "evaluation", "recipes", "data", "train
 
 @pytest.fixture
 def reader(tmp_path):
-    """A folder with what readers of the pages have: the repository, and image files that the pages name.
+    """A Reader, in a folder with the repository and the image files that the pages name.
 
-    The images of all of them are samples, so that no test needs to download anything.
+    All images in these files are samples of a model, so that no test needs to download anything.
     """
     for name in ("artifacts", "benchmarks", "docs", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)

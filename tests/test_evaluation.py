@@ -1,4 +1,4 @@
-"""The feature extractor has its recorded accuracy, and reports show each metric beside its value for real images."""
+"""The feature extractor has the accuracy in its record; reports show each metric for samples and for real images."""
 
 import dataclasses
 import importlib
@@ -25,7 +25,9 @@ from aegen.train.feature_extractor import classification_accuracy_score
 from PIL import Image
 
 FEATURES_MNIST = SHIPPED / "features-mnist"
-SAMPLES = 500  # number of images that stand for samples, and of test images; four times as many are searched for copies
+# Number of images that are scored in place of samples, and number of test images. Copies are searched for among four
+# times as many training images.
+SAMPLES = 500
 QUICK = ("-n", "100", "--importance-samples", "1")
 
 

@@ -1,4 +1,4 @@
-"""Weights are exported in any precision on offer, with only operators that all inference engines compute alike."""
+"""Weights are exported in every supported precision, with operators that all inference engines compute equally."""
 
 import hashlib
 import json

@@ -39,7 +39,7 @@ def test_the_schema_has_every_field_of_the_manifest_with_its_type_and_default():
 
 
 def described(kind: type) -> dict[str, Any]:
-    """The fields of a dataclass: for each its JSON type in short, and its default."""
+    """The JSON type (see `json_type`) and the default of each field of a dataclass, by field name."""
     hints = get_type_hints(kind)
     fields = {}
     for field in dataclasses.fields(kind):
@@ -50,7 +50,7 @@ def described(kind: type) -> dict[str, Any]:
 
 
 def json_type(kind: Any) -> Any:
-    """The JSON type of a type annotation: a name, the name of a dataclass, or a list or object of such."""
+    """The JSON type of a type annotation: the name of a type or dataclass, or a list, dict or set with such names."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is tuple:
         return [json_type(arguments[0]), 0 if arguments[-1] is Ellipsis else len(arguments)]

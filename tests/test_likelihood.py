@@ -52,7 +52,7 @@ def log_p(model, images):
     if sigma is None:
         p = np.clip(decoded, 1e-7, 1 - 1e-7)
         likelihood = (pixels * np.log(p) + (1 - pixels) * np.log1p(-p)).sum(-1)
-    else:  # the network ends in tanh, so sigma is for pixels in [-1, 1] and differences in [0, 1] are doubled
+    else:  # sigma is for the tanh output in [-1, 1]; the factor 2 converts differences of pixels in [0, 1]
         scaled = 2 * (pixels - decoded) / sigma
         likelihood = -0.5 * (scaled**2).sum(-1) - pixels.shape[-1] * math.log(sigma * math.sqrt(2 * math.pi))
     joint = likelihood - 0.5 * z[:, None] ** 2 - 0.5 * math.log(2 * math.pi)
@@ -89,7 +89,7 @@ def test_with_one_sample_the_bound_is_the_negative_training_loss_on_average(trai
     with torch.inference_mode():
         losses = [objective(tensor, tensor, normals)[2].item() for normals in noise]
     bounds = [likelihood_bound(model, images, samples=1, seed=seed).nats.mean() for seed in range(400)]
-    # The training loss has the KL divergence in closed form, and the bound estimates it by samples: equal on average.
+    # The loss has the KL divergence in closed form; the bound estimates it from samples, so only the means are equal.
     assert np.mean(bounds) == pytest.approx(-np.mean(losses), abs=4 * np.std(np.add(bounds, losses)) / math.sqrt(400))
 
 

@@ -1,4 +1,4 @@
-"""The metadata of artifacts and of feature extractors are read alike, and obey the same rules."""
+"""The metadata of artifacts and of feature extractors are read in the same way, and obey the same rules."""
 
 import json
 

@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 
 
 def clusters(n, d, k=3, *, mean=0.0, scale=1.0):
-    """Latents (n, d) in k clusters of different shapes."""
+    """Make latents (n, d) in k clusters of different shapes, multiplied by `scale` and then shifted by `mean`."""
     random = np.random.default_rng(0)
     centres, mixing = 4 * random.standard_normal((k, d)), random.standard_normal((k, d, d))
     chosen = random.integers(k, size=n)

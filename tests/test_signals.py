@@ -13,7 +13,7 @@ import pytest
 
 STARTS = 9  # number of times that a command is started for each signal
 MAX_DELAY = 0.4  # seconds after the start of aegen's own code by which all signals are sent
-# Writes to a pipe when aegen's own code begins. The test waits for this, because until then Python handles signals.
+# This program writes to a pipe when aegen's own code begins. Until then, Python handles signals, so the test waits.
 REPORTING_START = """
 import os, sys
 fd = int(sys.argv[1])

@@ -1,4 +1,4 @@
-"""`aegen bench` compares the time of every method with that of onnxruntime alone; no test depends on how fast it is."""
+"""`aegen bench` compares the time of every method with that of onnxruntime alone. No test checks how fast aegen is."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Networks of a model open in background threads; if opening one fails, its first run raises the error."""
+"""Networks of a model open in background threads; if a network cannot be opened, its first run raises the error."""
 
 import subprocess
 import sys

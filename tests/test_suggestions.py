@@ -1,4 +1,4 @@
-"""A mistyped or borrowed name of a command or option gets the name that was probably meant."""
+"""For a mistyped command or option, or one named as in another program, the error suggests the right name."""
 
 import importlib
 import re

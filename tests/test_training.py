@@ -358,7 +358,7 @@ def test_two_processes_train_one_network(tmp_path, data):
 # In the second case, a batch has one image, so one of the two processes has none.
 @pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])
 def test_two_processes_compute_what_one_computes(cli, tmp_path, bars, images, batch_size):
-    """This loss uses no random numbers, so dividing a batch between two processes changes only rounding errors."""
+    """This model is trained without noise, so the losses of one and of two processes differ only by rounding errors."""
     np.savez(tmp_path / "bars.npz", images=bars(images, (6, 5)))
     options = ["--data", "bars.npz", "--widths", 8, "--latent-dim", 3, "--epochs", 2, "--batch-size", batch_size]
     assert cli("train", *options, "-o", "one").returncode == 0
@@ -400,7 +400,7 @@ def test_ctrl_c_keeps_the_last_complete_epoch(start, data, tmp_path):
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    # Some epochs pass, so that the signal comes at any moment of an epoch, perhaps while its files are written.
+    # Let some epochs pass, so that the signal can come at any moment of an epoch, even while its files are written.
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)

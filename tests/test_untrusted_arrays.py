@@ -1,4 +1,4 @@
-"""From an untrusted `.npz` file, only requested arrays of the declared size are read; damage raises one error."""
+"""Only requested arrays of the declared size are read from an untrusted `.npz` file. Damage raises a one-line error."""
 
 import io
 import struct

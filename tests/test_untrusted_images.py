@@ -1,4 +1,4 @@
-"""Unusable image files are refused by their headers, in little memory, with a one-line error that names them."""
+"""Unusable image files are refused once their headers are read, in little memory. A one-line error names them."""
 
 import gzip
 import io
@@ -96,14 +96,14 @@ def test_a_large_image_is_reduced_in_bounded_memory(tmp_path):
     Image.new("RGBA", (4000, 4000), (10, 200, 30, 128)).save(tmp_path / "large.png", compress_level=1)
     text, memory = measured(tmp_path / "large.png", "resize")
     assert text == "(1, 28, 28)"
-    assert memory < 1.7 * 4 * 16  # MB; the RGBA image itself takes 4 bytes for each of its 16 million pixels
+    assert memory < 1.7 * 4 * 16  # in MB; the RGBA image itself takes 4 * 16 MB: 4 bytes for each of 16 million pixels
     text, memory = measured(tmp_path / "large.png", "refuse")
     assert "found grey images of 4000x4000 pixels" in text
     assert memory < 50
 
 
 def test_reducing_in_strips_gives_the_result_of_reducing_at_once(tmp_path):
-    # One image of few pixels is enlarged to two sizes. Both are smooth, so reducing them gives nearly equal pixels.
+    # A tiny random image is enlarged to two sizes. Both results are smooth, so reducing them gives nearly equal pixels.
     random = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
     for name, mode in (("rgba", "RGBA"), ("rgb", "RGB"), ("grey", "L")):
         image = Image.fromarray(random).convert(mode)

@@ -192,18 +192,18 @@ def patterns() -> list[tuple[re.Pattern[str], list[tuple[str, re.Pattern[str]]],
 
 @cache
 def any_word() -> re.Pattern[str]:
-    """Compile one pattern that matches any forbidden word. Most phrases hold none, and need only this search."""
+    """Compile one pattern that matches any forbidden word. Most phrases hold none, so this one search is enough."""
     return _words("|".join(f"(?:{entry['pattern']})" for entry in WORDS))
 
 
 def _words(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern so that it matches whole words only, and its spaces match also _, - and line breaks."""
+    """Compile a pattern so that it matches only whole words, and a space in it also matches _, - or a line break."""
     spaced = pattern.replace(" ", r"[\s_-]+")
     return re.compile(rf"(?<![a-z0-9])(?:{spaced})(?![a-z0-9])")
 
 
 def phrases_of_folder(root: Path, folder: str) -> Iterator[Phrase]:
-    """Yield the phrases of all files below a folder, and of their names; for ".", of the files directly in the root."""
+    """Yield the phrases in all files below a folder and in their names. "." means only the files in the root."""
     for path in sorted((root / folder).iterdir() if folder == "." else (root / folder).rglob("*")):
         source = path.relative_to(root).as_posix()
         if path.name == "forbidden_words.toml" or not path.is_file() or not {*IGNORED}.isdisjoint(path.parts):
@@ -256,7 +256,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
 
 
 def _defined_names(node: ast.AST) -> list[str]:
-    """List the identifiers that a syntax node defines. Those it only uses may come from another library."""
+    """List the identifiers that a syntax node defines, but none that it only uses: another library may define them."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]

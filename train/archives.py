@@ -82,7 +82,7 @@ def restore_states(parts: Mapping[str, Stateful], state: State) -> None:
 
 
 class RandomState:
-    """The state of a random generator, as one of the objects whose states are saved and restored."""
+    """A random generator wrapped as a `Stateful` object, so that its state can be saved and restored."""
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator

@@ -30,7 +30,8 @@ from .updates import Updates
 
 METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
-MIN_ACTIVE_VARIANCE = 0.01  # a latent dimension is active if its posterior mean has a larger variance over images
+# A latent dimension is active if the variance of its posterior mean over the images exceeds this number.
+MIN_ACTIVE_VARIANCE = 0.01
 
 
 def train(
@@ -61,7 +62,7 @@ def train(
         training = AutoencoderTraining(recipe, dataset)
 
         def keep(state: State, epoch: Epoch) -> None:
-            """Write `last.pt` first. If the process is killed before the other files, resuming can write them again."""
+            """Write `last.pt` first. If the process is killed after that, resuming writes the other files from it."""
             last = Checkpoint(
                 recipe, dataset.shape, data, dataset.facts, tuple(training.history), training.objective.state_dict()
             )
@@ -100,7 +101,7 @@ class AutoencoderTraining(Training[Epoch]):
         self.history: list[Epoch] = []
         self._model = processes.distribute(self.objective)
         self._order, self._random = np.empty(0, np.int64), Generator(processes.device())
-        self._losses: list[tuple[Tensor, int]] = []  # of each step of the epoch: the loss, and how many images it is of
+        self._losses: list[tuple[Tensor, int]] = []  # for each step of the epoch: mean loss, number of images
 
     def update(self) -> None:
         """Do one step of AdamW on the loss of the next batch."""
@@ -162,7 +163,7 @@ class AutoencoderTraining(Training[Epoch]):
     def _begin_epoch(self) -> None:
         """Shuffle the training images, and seed the random numbers of the epoch.
 
-        All processes shuffle alike. Each process has its own corruption and its own noise of a VAE.
+        All processes get the same order of images. Each process draws its own corruption, and its own noise for a VAE.
         """
         seed, epoch = self.recipe.seed, self.step // self.interval + 1
         self.objective.train()

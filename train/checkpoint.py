@@ -21,7 +21,7 @@ from .objectives import Objective
 
 FORMAT = 2
 BEST, LAST = "best.pt", "last.pt"
-# Recorded instead of the path of the training data if they came through a pipe, from which they cannot be read again.
+# Recorded instead of the path of the training data if the data came through a pipe, which cannot be read twice.
 PIPE = "-"
 
 
@@ -29,9 +29,9 @@ PIPE = "-"
 class Epoch:
     """The results of one epoch, which are also a line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
 
-    reconstruction, penalty: the two terms of the validation loss. penalty: before it is multiplied by its weight; KL in
-    nats for a VAE, otherwise half the squared norm of a latent. kl_per_dimension: a VAE's KL in nats for each latent
-    dimension, (d,), otherwise empty.
+    reconstruction, penalty: the two terms of the validation loss. The penalty is not yet multiplied by its weight. It
+    is the KL in nats for a VAE, otherwise half the squared norm of a latent. kl_per_dimension: a VAE's KL in nats for
+    each of the d latent dimensions, (d,), otherwise empty.
     active_units: number of a VAE's latent dimensions whose posterior mean has a variance above 0.01 over the validation
     images (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3), otherwise None.
     """

@@ -90,8 +90,9 @@ def train_feature_extractor(
     """Train a classifier on labelled images. Returns the network of the last epoch, on the CPU, in evaluation mode.
 
     Labels may be any integers: the classes are the labels that occur in `training`, in ascending order. threads: number
-    of CPU threads of torch, by default allowed_threads(). report: called after each epoch. keep: called before it with
-    the whole state of the training, which the caller may save. resume: a state that `keep` received, to continue from.
+    of CPU threads of torch, by default allowed_threads(). report: called after each epoch. keep: called before `report`
+    with the whole state of the training, which the caller may save. resume: a state that `keep` received, to continue
+    from.
     Raises InputError when the training images have no labels, or a height or width below MIN_SIDE.
     """
     shape = training.shape
@@ -172,7 +173,7 @@ def random_affine(images: Tensor, recipe: FeatureExtractorRecipe, random: Genera
     angle, scale = recipe.max_rotation * uniform(n), 1 + recipe.max_zoom * uniform(n)
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
     rotation = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    # max_translation is a fraction of the side, and a side is 2 long in the coordinates of affine_grid, -1 to 1.
+    # max_translation is a fraction of the image's side. In the coordinates of affine_grid, a side has the length 2.
     translation = 2 * recipe.max_translation * uniform(n, 2, 1)
     grid = functional.affine_grid(torch.cat([rotation, translation], 2), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
@@ -203,5 +204,5 @@ def accuracy(network: FeatureNetwork, images: LabelledImages) -> float:
 
 
 def _fingerprints(dataset: Dataset) -> dict[str, str]:
-    """What identifies the images of a data set and their order."""
+    """Return what identifies a data set: the hash of its images, and whether they are shuffled."""
     return {"data": dataset.facts.sha256, "order": f"shuffled: {dataset.facts.shuffled}"}

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .feature_extractor import FeatureNetwork
 
-# Smaller standard deviations are raised to this fraction of the median, so that rarely active features do not dominate.
+# Standard deviations below this fraction of their median are raised to it. Else rarely active features would dominate.
 MIN_STD = 0.25
 
 
@@ -21,8 +21,8 @@ class LayerFeatures(nn.Module):
 
     First come the flattened outputs of the pooling layers, then the cross entropy between prediction and class, and
     last the final features concatenated with the class as a one-hot vector. The mean cross entropy measures how clearly
-    images show their class. The mean product of a final feature and a one-hot element depends on the feature's mean
-    within that class, so comparing second moments compares these means too.
+    images show their class. The mean product of a final feature and the one-hot element of a class depends on the
+    feature's mean within this class. So comparing second moments also compares the means within classes.
     """
 
     def __init__(self, classifier: FeatureNetwork) -> None:

@@ -203,7 +203,8 @@ class UnrolledFlow(UnrolledPrior):
 
         label: the class indices, or None if there are no classes.
         """
-        tables = iter(self.tables)  # for each evaluation, and in it for each block: tables of scale, shift and gate
+        # Each evaluation has three tables for each block, in order: scale, shift and gate.
+        tables = iter(self.tables)
 
         def row_of_class(table: Tensor) -> Tensor:  # table (classes, width) -> the row of each sample's class
             return table if label is None else torch.index_select(table, 0, label)

@@ -44,9 +44,9 @@ def train(
 ) -> tuple[Flow, Progress]:
     """Train a flow from N(0, I) to latents. Returns the flow and its losses.
 
-    The flow has the averaged weights of the evaluation with the lowest held-out loss. Latents with a class index of
+    The flow has the EMA of the weights from the evaluation with the lowest held-out loss. Latents with a class index of
     num_classes, which stands for labels without a class, are skipped. report: called after every evaluation. keep:
-    called before it with the whole state of the training, which the caller may save. resume: a state that
+    called before `report` with the whole state of the training, which the caller may save. resume: a state that
     `keep` received, to continue from. On one machine with the same number of threads, the same recipe and latents give
     the same flow, resumed or not.
     Raises InputError when no training or no held-out latent has a class, or when `resume` is from another recipe;
@@ -73,7 +73,7 @@ def build(recipe: FlowRecipe, state_dict: dict[str, Tensor], num_classes: int) -
 
 
 class FlowTraining(Training[Progress]):
-    """A flow in training, with averaged weights, and with the averaged weights of the best evaluation so far.
+    """A flow in training, the EMA of its weights, and a copy of the EMA at the best evaluation so far.
 
     latents, held_out: latents to train on and to evaluate with; all their class indices must belong to a class.
     """
@@ -99,7 +99,7 @@ class FlowTraining(Training[Progress]):
         self._losses: list[Tensor] = []  # training loss of each step since the last evaluation
 
     def update(self) -> None:
-        """Do one step of AdamW on the flow-matching loss of the next batch, and update the averaged weights."""
+        """Do one step of AdamW on the flow-matching loss of the next batch, and update the EMA of the weights."""
         loss = velocity_loss(self.flow, *self.batches.next(), self.batches.random)
         self.updates.apply(loss)
         self.ema.update_parameters(self.flow)
@@ -107,7 +107,7 @@ class FlowTraining(Training[Progress]):
 
     @torch.inference_mode()
     def evaluate(self) -> Progress:
-        """Compute the held-out loss of the averaged weights, and copy them to `best` if the loss is the lowest so far.
+        """Compute the held-out loss of the EMA of the weights. If it is the lowest so far, copy the EMA to `best`.
 
         Raises ExecutionError when the loss is not finite.
         """
@@ -132,7 +132,7 @@ class FlowTraining(Training[Progress]):
         return exhausted or super().is_finished()
 
     def parts(self) -> dict[str, Stateful]:
-        """The flow with its averaged and best weights, the optimiser, the batches and the random numbers."""
+        """The flow, the EMA of its weights, the best EMA, the optimiser, and the batches with the random generator."""
         names = ("flow", "ema", "best", "updates", "batches")
         return {name: getattr(self, name) for name in names}
 
@@ -156,7 +156,7 @@ def velocity_loss(flow: Flow, x_1: Tensor, class_indices: Tensor, random: Genera
 
 
 def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sample points on straight lines, one on each, from noise x_0 at t = 0 to normalised latents x_1 (n, d) at t = 1.
+    """Sample a point on each straight line from noise x_0 at t = 0 to a normalised latent x_1 at t = 1; x_1 is (n, d).
 
     Returns the points x (n, d), times t (n,), class indices (n,) and the lines' velocities x_1 - x_0 (n, d). Half the
     times are uniform over [0, 1]; the other half are denser in the middle, where the velocity is hardest to learn (P.

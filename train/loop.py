@@ -70,10 +70,10 @@ def run(
     """Train until the training is finished, and evaluate it every `interval` steps and after the last step.
 
     resume: the state of an interrupted training, to continue it. keep: called after each evaluation with the whole
-    state and the result, to save them before it returns, because the next steps change the tensors of the state.
-    report: called after `keep` with the result. Ctrl-C and similar signals wait until both have returned. With several
-    processes, only the first one calls them. On one machine with the same number of threads, the training gives the
-    same weights, resumed or not.
+    state and the result. It must save the state before it returns, because the next steps change the state's tensors.
+    report: called after `keep` with the result. Ctrl-C and similar signals wait until `keep` and `report` return. With
+    several processes, only the first process calls `keep` and `report`. On one machine with the same number of threads,
+    the training gives the same weights, resumed or not.
     """
     if resume is not None:
         training.load_state_dict(resume)

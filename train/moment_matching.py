@@ -81,7 +81,7 @@ def match_moments(
 
 
 class MomentMatching(Training[Progress]):
-    """Flow and decoder in training, with averaged weights and averaged moment gaps."""
+    """Flow and decoder in training, with the EMA of their weights and of the moment gaps."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class MomentMatching(Training[Progress]):
         trained = [*flow.trained_parameters(), *self.network.decoder.parameters()]
         optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=BETAS, fused=True)
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
-        self._losses: list[Tensor] = []  # for each step since the last report: reconstruction error, flow loss, (2,)
+        self._losses: list[Tensor] = []  # for each step since the last report: [reconstruction error, flow loss]
 
     def update(self) -> None:
         """Do one step of Adam on the losses of a batch of samples and a batch of real images."""
@@ -146,7 +146,7 @@ class MomentMatching(Training[Progress]):
         return Progress(self.step, moment_gap, reconstruction_error, flow_loss)
 
     def parts(self) -> dict[str, Stateful]:
-        """Flow and decoder with their averaged weights, the optimiser, the averaged gaps and the random numbers."""
+        """Flow and decoder, the EMA of their weights, the optimiser, the EMA of the gaps, and the random generator."""
         names = ("sampler", "ema", "updates", "gap_ema")
         return {**{name: getattr(self, name) for name in names}, "random": RandomState(self.random)}
 
@@ -167,9 +167,9 @@ class GapEMA:
     def surrogate_loss(self, gaps: list[Tensor]) -> Tensor:
         """Update the moving averages, and return a scalar loss, sum(2 * average * gap), to minimise the squared gaps.
 
-        The gradient of gap^2 is 2 * gap * (gradient of gap). This loss has the average in place of the factor gap,
-        because the gap of one batch is noisy. gaps: moment gaps of one batch, tensors of any shape. The decay of the
-        averages grows over the first updates, so that early gaps are soon forgotten.
+        The gradient of gap^2 is 2 * gap * (gradient of gap). In the gradient of this loss, the moving average replaces
+        the factor gap, because the gap of one batch is noisy. gaps: moment gaps of one batch, tensors of any shape. The
+        decay of the averages grows over the first updates, so that early gaps are soon forgotten.
         """
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 10))

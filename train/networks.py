@@ -19,7 +19,7 @@ class EncoderDecoder(nn.Module):
     """An encoder (images -> latents) and a decoder (latents -> logits of images).
 
     The decoder returns logits, because the cross entropy computed from logits is numerically stable. `decode` applies
-    the final activation too. activation: its name in ACTIVATIONS.
+    the final activation too. activation: name of the final activation, a key of ACTIVATIONS.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, activation: str) -> None:

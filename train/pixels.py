@@ -13,6 +13,6 @@ def unit_tensor(images: np.ndarray, device: torch.device) -> Tensor:
 
 
 def scaled(images: Tensor, pixel_range: tuple[float, float]) -> Tensor:
-    """Convert images (n, C, H, W) from [0, 1] to a range of pixel values, given by its ends."""
+    """Convert images (n, C, H, W) from [0, 1] to the range from pixel_range[0] to pixel_range[1]."""
     low, high = pixel_range
     return images if pixel_range == (0.0, 1.0) else images * (high - low) + low

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Progress:
-    """The losses of a learned prior at a validation, as means over latents and latent dimensions.
+    """The losses of a learned prior at an evaluation, as means over latents and latent dimensions.
 
-    step: number of training steps so far. train_loss: mean training loss since the last validation. held_out_loss: loss
-    on held-out latents, with the weights that training returns if this validation is the best.
+    step: number of training steps so far. train_loss: mean training loss since the last evaluation. held_out_loss: loss
+    on held-out latents, with the weights that `train` returns if this evaluation is the best.
     """
 
     step: int

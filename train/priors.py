@@ -32,7 +32,7 @@ class LearnedPrior:
     """A trained prior.
 
     encoder_fingerprint: SHA-256 of the encoder that computed the training latents. label_values: the label of each
-    class (k,). step, loss: training step and held-out mean squared error of the best validation. origin: for a refined
+    class (k,). step, loss: training step and held-out mean squared error of the best evaluation. origin: for a refined
     prior, the fingerprint of the prior before refinement; otherwise empty.
     """
 

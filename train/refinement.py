@@ -1,7 +1,7 @@
 """Refinement: train the flow and the decoder of a run further, on their own samples. The encoder stays fixed.
 
-An autoencoder's training shows the decoder only latents of real images. The decoder averages over details that a
-latent does not determine, so samples are a little too smooth. It may also decode other latents badly. Sampling
+An autoencoder's training shows the decoder only latents of real images, so it may decode other latents badly. The
+decoder averages over details that a latent does not determine, so samples are a little too smooth. Sampling
 integrates the flow's velocity in only a few steps, which adds errors that the flow's training does not see. Refinement
 reduces these faults: it generates samples as sampling does, and trains flow and decoder by moment matching
 (moment_matching.py).
@@ -110,7 +110,7 @@ def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: Lear
 
 
 def _fingerprints(checkpoint: Checkpoint, prior: LearnedPrior) -> dict[str, str]:
-    """The fingerprints of what is refined."""
+    """Return the fingerprints of the encoder and of the prior that a refinement starts from."""
     return {"encoder": checkpoint.fingerprint, "prior": prior.fingerprint}
 
 

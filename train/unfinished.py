@@ -17,7 +17,7 @@ Recipe = TypeVar("Recipe", bound=Hyperparameters)
 def save_unfinished(path: Path, recipe: Hyperparameters, belongs_to: Mapping[str, str], state: State) -> None:
     """Write the state of an unfinished training to a file, atomically.
 
-    belongs_to: the fingerprints of all that the training was begun with, such as its encoder or its data.
+    belongs_to: the fingerprints of everything that the training depends on, such as its encoder or its data.
     """
     header = {"format": FORMAT, "stage": recipe.stage, "recipe": dataclasses.asdict(recipe)}
     write_archive(path, {**header, "belongs_to": dict(belongs_to), "state": state})
@@ -28,9 +28,9 @@ def read_unfinished(
 ) -> tuple[Recipe, State]:
     """Read the recipe and the state of an unfinished training.
 
-    recipes: the recipe classes that the training may have. belongs_to: what the training must have been begun with, as
-    for `save_unfinished`. expected: what the file should be, for error messages.
-    Raises NotFoundError when there is no such file, InputError when it is damaged or belongs to something else.
+    recipes: the recipe classes that the training may have. belongs_to: fingerprints that must equal those given to
+    `save_unfinished`. expected: what the file should be, for error messages.
+    Raises NotFoundError when there is no such file, InputError when it is damaged or has other fingerprints.
     """
     if not path.is_file():
         raise NotFoundError(str(path), found="no such file", expected=expected, remedy="Begin anew.")

@@ -38,8 +38,8 @@ class Updates:
     def apply(self, loss: Tensor, *clipped: tuple[Iterable[Tensor], float]) -> None:
         """Update the weights by the gradient of a scalar loss.
 
-        clipped: pairs of parameters and a maximum norm. A gradient of the parameters with a larger norm is scaled down
-        to that norm.
+        clipped: pairs (parameters, maximum norm). The joint gradient of a pair's parameters is scaled down to the
+        maximum norm if its norm is larger.
         """
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -64,7 +64,7 @@ class Updates:
 
 
 def _stored_like(parameter: Tensor, moment: Tensor) -> Tensor:
-    """Copy a moment so that its order in memory is that of its parameter; both have the same shape.
+    """Copy one of Adam's moments, with its elements in the same order in memory as those of its parameter.
 
     The fused optimiser of torch pairs weights and moments by their position in memory, and a saved moment is contiguous
     even if the parameter has its channels last. Raises ValueError if the shapes differ.

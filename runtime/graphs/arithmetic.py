@@ -93,7 +93,10 @@ def broadcast(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None:
-    """The values of `op` on two constant integer tensors, scalars or of equal length; None if they are not known."""
+    """The values of the result of `op` on two constant integer tensors, or None if they are not known.
+
+    The tensors must have equally many values, or one of them must have a single value.
+    """
     if len(inputs) != 2 or op not in INTEGER_OPERATORS:
         return None
     a, b = (tensor.values or [] for tensor in inputs)
@@ -101,15 +104,15 @@ def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None
     a, b = (values * n if len(values) == 1 else values for values in (a, b))
     if not n or len(a) != len(b) or not all(isinstance(value, int) for value in (*a, *b)):
         return None
-    # If a subtrahend or divisor grows with the batch, the result shrinks as the batch grows. It counts as unknown.
+    # If a subtrahend or divisor grows with the batch, the result shrinks. A result that shrinks counts as unknown.
     if op in ("Sub", "Div") and any(abs(y) >= HALF_ROWS for y in b):
         return None
     if op == "Div" and min(*a, *(y - 1 for y in b)) < 0:
         return None
     values = [INTEGER_OPERATORS[op](x, y) for x, y in zip(a, b, strict=True)]
-    # Known results are 64-bit integers, and sizes that grow with the batch (at least HALF_ROWS). A value between these
-    # ranges counts as unknown, because further products could raise it above HALF_ROWS, as if it grew with the
-    # batch. A value below both ranges counts as unknown, because it shrinks as the batch grows.
+    # A known result is either a 64-bit integer, or a size that grows with the batch and is at least HALF_ROWS. A value
+    # between these two ranges counts as unknown, because a later product could raise it above HALF_ROWS, and it would
+    # then seem to grow with the batch. A value below both ranges counts as unknown, because it may shrink.
     return None if any(value <= -MAX_CONSTANT or MAX_CONSTANT <= value < HALF_ROWS for value in values) else values
 
 
@@ -215,7 +218,7 @@ def _window_settings(node: Node, num_sides: int) -> tuple[list[int], list[int], 
 
 
 def _window_counts(node: Node, sides: list[int], kernel: list[int]) -> list[int]:
-    """The number of positions of a sliding window along each spatial axis, which is the size of the output there."""
+    """The number of positions of a sliding window along each spatial axis. It is the output's size along this axis."""
     strides, dilations, pads = _window_settings(node, len(sides))
     auto = node.get("auto_pad", b"NOTSET")
     counts = []

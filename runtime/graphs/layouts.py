@@ -56,8 +56,8 @@ def _reduced_shape(shape: Shape, axes: set[int], *, keep: bool) -> Shape:
 def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
     """Shape rule of Reshape to a constant shape.
 
-    A requested size of 0 means the size of the input's axis at this index. One requested size may be -1; it is computed
-    so that the number of values stays equal.
+    A requested size of 0 stands for the size of the input's axis with the same index. One requested size may be -1; it
+    is replaced by the size with which the output has as many values as the input.
     """
     tensor, requested = required(inputs, 0), constant_ints(inputs, 1)
     if node.get("allowzero") and 0 in requested:

@@ -30,7 +30,7 @@ from .protobuf import (
 from .shapes import MAX_AXES, Node, StaticTensor, shape_text
 
 OPSETS = range(13, 22)  # versions of ONNX's standard operator set that the shape rules are valid for
-MAX_CONSTANT_VALUES = 64  # longer constants' values are not kept; shape rules need only short ones, such as axes
+MAX_CONSTANT_VALUES = 64  # values of longer constants are not kept; shape rules need only short ones, such as axes
 MAX_CACHED_BYTES = 64  # only attributes up to this size are cached, because many operators have equal short ones
 MAX_TYPE_BYTES = 1024  # limit on a tensor's type, which is its dtype and the sizes or names of its axes
 REMEDY = "Export the network without it."
@@ -66,8 +66,8 @@ TENSOR_TYPE = schema({1: VARINT, 2: BYTES})
 SHAPE = schema({1: MESSAGES})
 AXIS = schema({1: VARINT, 2: BYTES, 3: BYTES})
 
-# Three tables by ONNX's number for a dtype: its name, the size of one value in bytes, and the number of the field of
-# a tensor message that holds values of this dtype.
+# Three tables whose keys are ONNX's numbers for dtypes. They hold the dtype's name, the size of one value in bytes, and
+# the number of the field that holds values of this dtype in a tensor's message.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 DTYPE_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 DTYPE_FIELDS = {1: 4, 2: 5, 3: 5, 6: 5, 7: 7, 9: 5, 10: 5, 11: 10}
@@ -228,7 +228,10 @@ def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]
 
 
 def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, list[Part]]) -> tuple[int, bool]:
-    """The number of values stored in a tensor, and whether one field (raw bytes or that of its dtype) holds all."""
+    """The number of values stored in a tensor, and whether one field holds all of them.
+
+    This field is either the one for raw bytes or the one for the tensor's dtype.
+    """
     if raw is not None:
         count, rest = divmod(raw[1] - raw[0], DTYPE_BYTES[kind])
         return count, not rest and not parts
@@ -247,7 +250,7 @@ def _count(data: bytes, number: int, wire: int, first: int, last: int) -> int:
 def _constant_values(data: bytes, kind: int, size: int, raw: Span | None, parts: list[Part]) -> list[Any] | None:
     """The values of a short int64 or float constant; None for any other constant.
 
-    It is also None for int32, because int32 arithmetic overflows in a run, which Python's integers do not reproduce.
+    int32 is left out, because int32 arithmetic may overflow in a run, which Python's integers do not reproduce.
     """
     struct_format = {1: "f", 7: "q", 11: "d"}.get(kind)
     if struct_format is None or size > MAX_CONSTANT_VALUES:

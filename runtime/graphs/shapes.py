@@ -54,7 +54,7 @@ Rule = Callable[[Node, Inputs], list[StaticTensor]]  # a shape rule, which compu
 
 
 def per_row(size: int) -> tuple[int, int]:
-    """Split a size a * ROWS + b into a, the amount for each row of the batch, and b, or 0 if b is negative."""
+    """Split the size a * ROWS + b. Returns a, the amount for each row of the batch, and max(0, b)."""
     if size < HALF_ROWS:
         return 0, max(0, size)
     rows = (size + HALF_ROWS) // ROWS

@@ -203,7 +203,7 @@ def _reconstruct(trial, model, path):
 
 
 def _of_any_rows(options, shape):
-    """Return a function that checks images (..., *shape) with any leading axes, and the dtype that `options` name."""
+    """Return a function like that of `_images`, but for images (..., *shape) with any number of leading axes."""
 
     def check(result):
         axes = (None,) * (result.ndim - len(shape))

@@ -105,7 +105,7 @@ class Members:
     def mutate(self, random):
         """Change one random thing: a member's name or content, the list of members, or the compression method.
 
-        A member may also be chosen that `content` replaces by a decompression bomb.
+        Or, instead, choose the name of a new or existing member, in which `content` then puts a decompression bomb.
         """
         index = random.randrange(len(self.items)) if self.items else 0
         name, content = self.items[index] if self.items else ("x.npy", b"")

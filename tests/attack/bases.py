@@ -122,7 +122,7 @@ def _affine_prior(shift, matrix):
     """Return the bytes of an ONNX graph that computes latents: latent = noise @ matrix + shift[label].
 
     noise: (batch, width). label: class indices (batch,). latent: (batch, d). shift: float32 (classes, d). matrix:
-    float32 (width, d).
+    float32 (width, d). width is the dimension of the noise, and d that of a latent.
     """
     width, d = matrix.shape
     nodes = [

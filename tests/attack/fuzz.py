@@ -44,7 +44,7 @@ MAX_EXTRA_BYTES = 6 << 30  # bytes of address space that a worker may allocate a
 
 
 def load(file):
-    """Import the module that defines the readers. file: its path; tests of the fuzzer pass another than readers.py."""
+    """Import the module that defines the readers. file: readers.py, or another file in tests of the fuzzer."""
     folder, name = str(file.parent), file.stem
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -121,7 +121,7 @@ def run(options, module):
 
 
 def _listen(worker, watched, workers, tally, plan):
-    """Add a worker's new reports to the tally. If its process died, restart it, after the trial that killed it.
+    """Add a worker's new reports to the tally. If its process died, restart it with its next trial.
 
     Returns True if the process died before its first trial, otherwise False.
     """
@@ -171,7 +171,7 @@ class Runner:
         warnings.simplefilter("always")  # show every warning, not only the first of each kind
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
-        for reader in module.WARM:  # loads modules and allocates memory, so that no trial is blamed for it
+        for reader in module.WARM:  # warm-up: loads modules and allocates memory that no trial should be blamed for
             self._run(oracle.Trial("warm", 0, reader, self.folder))
         self.baseline = self.memory.read()[0]
 
@@ -269,7 +269,7 @@ def main():
     unknown = set((options.reader or "").split(",")) - {"", *module.TRIALS_PER_THOUSAND}
     if unknown:
         parser.error(f"readers are {', '.join(module.TRIALS_PER_THOUSAND)}")
-    with oracle.scratch() as options.folder:  # made here, because a killed worker could not remove it
+    with oracle.scratch() as options.folder:  # not made by the workers: if killed, they could not remove it
         result = run(options, module)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     sys.exit(0 if result["passed"] else 1)

@@ -71,7 +71,7 @@ def _node(random, model):
 
 
 def other_operator(random, model):
-    """Replace a random operator by any one of the standard domain, sometimes with another domain or no attributes."""
+    """Make a random operator any standard operator; sometimes also remove its attributes or change its domain."""
     node = _node(random, model)
     node.op_type = random.choice(STANDARD)
     if random.random() < 0.3:
@@ -90,7 +90,7 @@ def removed_node(random, model):
 
 
 def repeated_node(random, model):
-    """Add a copy of a random operator with equal or new output names; sometimes shuffle the order of all operators."""
+    """Add a copy of a random operator, sometimes with new output names. Sometimes shuffle the order of operators."""
     copy = model.graph.node.add()
     copy.CopyFrom(_node(random, model))
     if random.random() < 0.5:
@@ -296,7 +296,7 @@ def other_signature(random, model):
 def other_model(random, model):
     """Change a random field of the model outside its operators and stored tensors.
 
-    It is a version, operator domain, function, onnxruntime setting, training information, sparse tensor or name.
+    The field is a version, operator domain, function, onnxruntime setting, training information, sparse tensor or name.
     """
     kind = random.randrange(9)
     if kind == 0:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kill_points import KillPoints
 
-TIME_LIMIT = 120.0  # seconds until a run is killed because it hangs; a run normally takes far less
+TIME_LIMIT = 120.0  # in seconds; a run that takes longer is killed, as it must be hanging
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 LAST_POINT = "after the last change"
 
@@ -126,7 +126,7 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
 
 
 def cache_graphs(folder: Path) -> None:
-    """Make exports in this process save the ONNX file of each network in a folder, and reuse a file that is there."""
+    """Store every ONNX file that this process exports in a folder, and read it from there when it is needed again."""
     from aegen.export import artifact, feature_extractor
 
     make = artifact.onnx_bytes

@@ -16,7 +16,7 @@ FEATURES = "train-features --data data.npz -o features --channels 2 --features 4
 EXPORT = "export run -o made --components 1 --evaluations 1 --licence CC0"
 OVERWRITE = "export run -o made --components 2 --evaluations 1 --licence CC0 --overwrite"
 PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that are run, in this order, to prepare folders for the jobs
-# For each job, the number of commands, from the first of PREPARATION, that are run before it.
+# For each job: how many of the commands in PREPARATION, counted from the first, are run before the job.
 PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "train-features": 0, "export": 2, "export --overwrite": 3}
 
 

@@ -32,7 +32,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"): 
     os.environ.setdefault(variable, "1")  # one thread, because a forked child has none of its parent's other threads
 
 SECOND_KILL = 0.2  # fraction of killed runs that are killed again when they are continued
-SECOND_KILL_POINTS = 15  # a second kill is at a random one of this many first kill points
+SECOND_KILL_POINTS = 15  # a second kill is at a random kill point with a number below this one
 Files = dict[str, str]
 
 

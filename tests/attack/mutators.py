@@ -82,7 +82,7 @@ def hostile(random, old):
 
 
 def similar(random, old):
-    """Return a random JSON value that can replace the value `old`, of its type; None becomes a bool or a number."""
+    """Return a random JSON value of the same type as `old`, or a bool or a number if `old` is None."""
     if old is None or isinstance(old, bool):
         return random.choice((True, False, 0.5)) if old is None else not old
     if isinstance(old, int):
@@ -106,7 +106,7 @@ INDEPENDENT_KEYS = (
 
 
 def gentle(random, manifest):
-    """Change a random value of a decoded manifest in place, one on which no other file of the artifact depends."""
+    """Change random values of a decoded manifest in place. No other file of the artifact depends on these values."""
     manifest |= random.choice(({}, {"notes": "n"}, {"sigma": 0.5}, {"macs": {"encoder.onnx": 5}}, {"unknown": [1]}))
     key = random.choice([key for key in INDEPENDENT_KEYS if key in manifest])
     path = random.choice([(key, *rest) for rest in paths(manifest[key])])

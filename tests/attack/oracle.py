@@ -31,7 +31,7 @@ FOREIGN_SIGNS = (
     b"W:onnxruntime:",
     b"Warning",
 )  # texts in the output that come from Python or a library, not from aegen
-MAX_REMEMBERED = 300_000  # number of leading bytes of an input that messages are searched for
+MAX_REMEMBERED = 300_000  # only this many bytes, from the start of an input, are searched for in messages
 STAGES = ("given", "parsed", "hash passed", "graph checked", "session opened", "ran")
 
 
@@ -197,7 +197,7 @@ class Streams:
         self.attach()
 
     def attach(self):
-        """Redirect descriptors 1 and 2 into the files. Called after every trial too, which may have changed them."""
+        """Redirect descriptors 1 and 2 into the files. Also called after every trial, as a trial may redirect them."""
         for target, file in enumerate(self._files, 1):
             os.dup2(file.fileno(), target)
 
@@ -252,14 +252,14 @@ def scratch(within=None):
 
 
 def settle():
-    """Wait for background threads that still open networks, so that they do not run into the next trial."""
+    """Wait until the background threads that open networks have ended, so that none still runs in the next trial."""
     for thread in threading.enumerate():
         if thread.name == "aegen-opening":
             thread.join()
 
 
-# The functions below are checks, or return a check. A check is a function that takes a result and returns what is wrong
-# with it, as text, or None if it is valid.
+# The functions below are checks, or return a check. A check is a function that takes a result. It returns None if the
+# result is valid, and otherwise a text that says what is wrong.
 
 
 def images(shape, dtype=np.float32):

@@ -57,7 +57,7 @@ class Fixtures:
 
 
 def manifest(trial, fixtures):
-    """Load an artifact with a mutated `manifest.json`; most mutations keep it consistent with the other files."""
+    """Load an artifact with a mutated `manifest.json`, which in most trials still fits the artifact's other files."""
     random, artifact = trial.random, fixtures.artifacts[trial.random.choice(list(fixtures.artifacts))].copy()
     value, kind = artifact.manifest, random.randrange(20)
     if kind <= 12:
@@ -84,7 +84,7 @@ def manifest(trial, fixtures):
 
 
 def latents(trial, fixtures):
-    """Load an artifact in which `latents.npz` is mutated: its bytes, its arrays, or their list in the manifest."""
+    """Load an artifact with a mutation of `latents.npz`, of its arrays, or of the manifest's list of these arrays."""
     _arrays(trial, fixtures, "latents.npz")
 
 
@@ -258,7 +258,8 @@ READERS = {
     reader.__name__: reader
     for reader in (manifest, latents, golden, graphs, image, array, idx, stdin, dataset, api, command, process)
 }
-ARTIFACT_READERS = ("manifest", "latents", "golden", "graphs")  # half of the trials of each must pass the hash check
+# Readers that load artifacts. At least half of the trials of each must pass the hash check.
+ARTIFACT_READERS = ("manifest", "latents", "golden", "graphs")
 TRIALS_PER_THOUSAND = {
     "manifest": 190, "latents": 130, "golden": 50, "graphs": 200, "image": 110, "array": 90, "idx": 50, "stdin": 45,
     "dataset": 30, "api": 62, "command": 40, "process": 3,
@@ -268,5 +269,5 @@ WARM = tuple(reader for reader in TRIALS_PER_THOUSAND if reader != "process")
 
 
 def stages_of(reader):
-    """Return those of oracle.STAGES that trials of a reader can reach."""
+    """Return the stages (a part of oracle.STAGES) that trials of a reader can reach."""
     return oracle.STAGES if reader in ARTIFACT_READERS else ("given", "parsed", "ran")

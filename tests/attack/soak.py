@@ -84,7 +84,7 @@ class Soak:
     def run(self, seconds, *, fresh):
         """Run the test for `seconds`, and return how much the memory of this process grew after the warm-up, in MB.
 
-        fresh: whether to start also new Python processes, which fork while they use aegen for the first time.
+        fresh: whether to also start new Python processes, which fork while they use aegen for the first time.
         """
         threads = [threading.Thread(target=self._use, args=(number,)) for number in range(THREADS)]
         for thread in threads:

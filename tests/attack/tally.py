@@ -8,7 +8,7 @@ import collections
 
 import oracle
 
-MAX_EXAMPLES = 5  # a finding that occurs in many trials lists the numbers of this many of them
+MAX_EXAMPLES = 5  # largest number of trials that are listed for one finding
 
 
 class Tally:
@@ -43,7 +43,7 @@ class Tally:
         self.add_finding(kind, reader, number, text)
 
     def add_finding(self, kind, reader, number, what, example=""):
-        """Count a finding; findings of one kind, reader and description `what` are counted together."""
+        """Count a finding. Findings with the same kind, reader and description `what` are counted together."""
         entry = self.findings.setdefault((kind, reader, what), {"count": 0, "trials": [], "example": example})
         entry["count"] += 1
         if len(entry["trials"]) < MAX_EXAMPLES:

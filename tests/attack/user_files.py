@@ -31,7 +31,7 @@ def image(trial, fixtures):
 def read_and_encode(trial, fixtures, source, name=None):
     """Read images as commands do, and encode them with a tiny model if they fit it.
 
-    name: "grey" or "colour" to choose this model in most trials, or None to choose at random.
+    name: the model that most trials use, "grey" or "colour"; with None, each trial chooses one at random.
     """
     random = trial.random
     name = name if name and random.random() < 0.8 else random.choice(("grey", "colour"))
