@@ -139,7 +139,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> Iterator[str]:
-    """What a JSON Schema allows beyond the type, in words."""
+    """The limits that a JSON Schema sets in addition to the type, in words."""
     if "const" in schema:
         yield f"{schema['const']}"
     if "enum" in schema:

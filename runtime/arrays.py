@@ -179,7 +179,7 @@ def _directory_bytes(stream: BinaryIO) -> int:
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
     """Open a zip archive. Raises InputError if the stream is no zip archive, or if its list of files is too long."""
     module = import_late("zipfile")
-    # zipfile decodes names with this module, but its own import of the module would not make a fork wait.
+    # zipfile needs this module to decode names. `import_late` makes forks in other threads wait for the import.
     import_late("encodings.cp437")
     if (listed := _directory_bytes(stream)) > MAX_DIRECTORY_BYTES:
         found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY_BYTES:,}"

@@ -94,7 +94,7 @@ class Noise:
         return strata
 
     def _block(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The words of the stratified numbers' block `index`, and these words sorted, both uint64 (BLOCK,).
+        """The random words of block number `index` of the strata, in their order and sorted, both uint64 (BLOCK,).
 
         The most recent block is cached, because the next call often needs it again.
         """

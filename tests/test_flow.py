@@ -1,4 +1,4 @@
-"""The flow prior maps noise to latents with a correct density, and its exported graph gives the same latents."""
+"""The flow prior samples the distribution it was trained on, computes its density, and is exported unchanged."""
 
 import copy
 import math

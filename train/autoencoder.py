@@ -157,7 +157,7 @@ class AutoencoderTraining(Training[Epoch]):
         return epoch
 
     def parts(self) -> dict[str, Stateful]:
-        """The network with its loss, and the optimiser. Batches and noise follow from the number of steps."""
+        """The network with its loss, and the optimiser. The steps so far determine the next batches and their noise."""
         return {"objective": self.objective, "updates": self.updates}
 
     def _begin_epoch(self) -> None:
