@@ -355,11 +355,12 @@ def test_two_processes_train_one_network(tmp_path, data):
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-# In the second case, a batch has one image, so one of the two processes has none.
-@pytest.mark.parametrize(("images", "batch_size"), [(300, 32), (24, 1)])
-def test_two_processes_compute_what_one_computes(cli, tmp_path, bars, images, batch_size):
+def test_two_processes_compute_what_one_computes(cli, tmp_path, bars):
     """This model is trained without noise, so the losses of one and of two processes differ only by rounding errors."""
-    np.savez(tmp_path / "bars.npz", images=bars(images, (6, 5)))
+    np.savez(tmp_path / "bars.npz", images=bars(300, (6, 5)))
+    count = load(str(tmp_path / "bars.npz")).facts.training_images
+    # The last batch of an epoch has one image, so one of the two processes has none.
+    batch_size = next(size for size in range(20, count) if count % size == 1)
     options = ["--data", "bars.npz", "--widths", 8, "--latent-dim", 3, "--epochs", 2, "--batch-size", batch_size]
     assert cli("train", *options, "-o", "one").returncode == 0
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
