@@ -16,7 +16,7 @@ import numpy as np
 from .errors import ArtifactError, ExecutionError, MissingDependencyError
 from .forks import abandon_in_children, no_fork
 from .graphs.check import check_graph
-from .manifest import Graph
+from .manifest import DTYPES, Graph
 from .pixels import is_within_unit
 
 try:
@@ -42,6 +42,9 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     TypeError,
 )
+
+# numpy builds `dtype.name` anew at each access, which takes as long as all other checks of one image.
+DTYPE_NAMES = {np.dtype(name): name for name in DTYPES}
 
 
 class Network:
@@ -114,7 +117,7 @@ class Network:
         """Check the shape, dtype and values of an output with n rows, and clip an image to its range in place."""
         tensor = self._outputs[name]
         expected = (tensor.dtype, (n, *tensor.shape[1:]))
-        if (result.dtype.name, result.shape) != expected:
+        if (DTYPE_NAMES.get(result.dtype), result.shape) != expected:
             found = f"{result.dtype} {result.shape}"
             raise ArtifactError(f"{self._where}: {name}", found=found, expected=f"{expected[0]} {expected[1]}")
         if name == "image":
