@@ -22,15 +22,15 @@ from ..recipes.feature_extractor import FeatureExtractorRecipe
 from ..recipes.refinement import RefinementRecipe
 from ..runtime.errors import InputError
 from ..runtime.metadata import ImageSpec
-from ..runtime.pixels import to_tensor
 from . import processes
 from .archives import State
 from .checkpoint import Checkpoint, read
-from .feature_extractor import UNIT, train_feature_extractor
+from .feature_extractor import train_feature_extractor
 from .feature_moments import LayerFeatures, MomentTarget, feature_moments
 from .flow import Flow
 from .latents import class_indices, encode, label_values
 from .moment_matching import Progress, RealImages, match_moments
+from .pixels import scaled, unit_tensor
 from .priors import LearnedPrior
 from .priors import read as read_prior
 from .unfinished import read_unfinished, save_unfinished
@@ -134,10 +134,11 @@ def _real_images(
     checkpoint: Checkpoint, labelled: LabelledImages, num_classes: int, device: torch.device
 ) -> RealImages:
     """Return images with their latents and class indices, on a device. The labels of `labelled` are class indices."""
-    image = ImageSpec(checkpoint.shape, checkpoint.recipe.pixel_range)
+    pixel_range = checkpoint.recipe.pixel_range
+    image = ImageSpec(checkpoint.shape, pixel_range)
     encoded = encode(checkpoint.network(), labelled, np.arange(num_classes), image)
     latents, classes = (torch.from_numpy(part).to(device) for part in (encoded.latent, encoded.class_indices))
-    return RealImages(latents, classes, lambda rows: _tensor(labelled, rows, image))
+    return RealImages(latents, classes, lambda rows: scaled(_unit_images(labelled, rows), pixel_range))
 
 
 def _moment_target(
@@ -151,16 +152,15 @@ def _moment_target(
     size = FeatureExtractorRecipe(epochs=recipe.classifier_epochs, seed=recipe.seed + number, **CLASSIFIER_SIZE)
     classifier = train_feature_extractor(size, labelled, labelled[:0], threads=threads)
     features = LayerFeatures(classifier).to(classes.device)
-    image = ImageSpec(labelled.shape, UNIT)
     batches = torch.split(torch.arange(len(classes)), BATCH)
     moments = feature_moments(
         features,
-        ((_tensor(labelled, rows.to(classes.device), image), classes[rows]) for rows in batches),
+        ((_unit_images(labelled, rows.to(classes.device)), classes[rows]) for rows in batches),
         match_second_moments=recipe.match_second_moments,
     )
     return MomentTarget(features, moments, recipe.class_loss_weight)
 
 
-def _tensor(labelled: LabelledImages, rows: Tensor, image: ImageSpec) -> Tensor:
-    """Return the images at the indices `rows`, int64 (m,), as float32 (m, C, H, W) on the device of `rows`."""
-    return torch.from_numpy(to_tensor(labelled.images[rows.cpu().numpy()], image)).to(rows.device)
+def _unit_images(labelled: LabelledImages, rows: Tensor) -> Tensor:
+    """The images at the indices `rows`, int64 (m,), as float32 (m, C, H, W) in [0, 1] on the device of `rows`."""
+    return unit_tensor(labelled.images[rows.cpu().numpy()], rows.device)
