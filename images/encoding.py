@@ -1,29 +1,45 @@
 """Encode images as the bytes of image files."""
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
 from ..runtime.pixels import grey_levels
+from .facts import png_text
 from .outputs import PNG, OutputFormat
 
 FRAME_MILLISECONDS = 100
+END_MILLISECONDS = 500  # how long an animation that goes there and back shows its first and its last image
 
 
-def image_bytes(image: np.ndarray, format: OutputFormat = PNG) -> bytes:
-    """Encode one image, uint8 (H, W) or (H, W, 3), as the bytes of an image file. PNG and WebP are lossless."""
+def image_bytes(image: np.ndarray, format: OutputFormat = PNG, facts: Mapping[str, str] | None = None) -> bytes:
+    """Encode one image, uint8 (H, W) or (H, W, 3), as the bytes of an image file. PNG and WebP are lossless.
+
+    facts: texts that a PNG holds, by name, see `read_facts`; other formats leave them out.
+    """
+    options = format.options
+    if facts and format.pillow_name == "PNG":
+        options = {**options, "pnginfo": png_text(facts)}
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format.pillow_name, **format.options)
+    Image.fromarray(image).save(buffer, format.pillow_name, **options)
     return buffer.getvalue()
 
 
-def gif_bytes(images: np.ndarray, scale: int = 1) -> bytes:
+def gif_bytes(images: np.ndarray, scale: int = 1, *, there_and_back: bool = False) -> bytes:
     """Encode images as the bytes of an animated GIF that repeats endlessly and shows each image for a moment.
 
     images: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. scale: each pixel becomes scale x scale pixels.
+    there_and_back: after the last image, show all images in reverse order, so that the animation never jumps; the first
+    and the last image are shown longer.
     """
-    frames = (Image.fromarray(grey_levels(image[None])[0].repeat(scale, 0).repeat(scale, 1)) for image in images)
+    order, durations = [*range(len(images))], [FRAME_MILLISECONDS] * len(images)
+    if there_and_back:
+        durations[0] = durations[-1] = END_MILLISECONDS
+        order += order[-2:0:-1]
+    frames = (Image.fromarray(grey_levels(images[i][None])[0].repeat(scale, 0).repeat(scale, 1)) for i in order)
+    duration = [durations[i] for i in order]
     buffer = io.BytesIO()
-    next(frames).save(buffer, "GIF", save_all=True, append_images=frames, duration=FRAME_MILLISECONDS, loop=0)
+    next(frames).save(buffer, "GIF", save_all=True, append_images=frames, duration=duration, loop=0)
     return buffer.getvalue()
