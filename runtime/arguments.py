@@ -12,6 +12,7 @@ from .manifest import MAX_TEMPERATURE
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 MAX_LISTED = 30  # an error message lists at most this many class names and label values
 MAX_COUNT = 2**40  # largest number of images in one call; far more than anyone needs
+MAX_EXTENT = 1000.0  # largest argument `extent`; images are meaningless long before
 MAX_START = 2**53  # largest argument `start`; a float64 holds every integer up to it exactly
 
 
@@ -44,6 +45,28 @@ def checked_steps(steps: int) -> int:
     if checked_count("steps", steps) < 2:
         raise InputError("steps", found=steps, expected="at least 2")
     return int(steps)
+
+
+def checked_dimensions(dimensions: Sequence[int] | None, latent_dim: int) -> list[int]:
+    """Check the numbers of latent dimensions, each from 0 to latent_dim - 1, and return them; None stands for all.
+
+    Raises InputError if there are none, or if one of them is no such number.
+    """
+    if dimensions is None:
+        return list(range(latent_dim))
+    is_list = isinstance(dimensions, list | tuple | range | np.ndarray) and np.ndim(dimensions) == 1
+    if not is_list or not len(dimensions) or not all(_is_integer(i) and 0 <= i < latent_dim for i in dimensions):
+        expected = f"a list of numbers from 0 to {latent_dim - 1}"
+        raise InputError("dimensions", found=shown(dimensions), expected=expected)
+    return [int(i) for i in dimensions]
+
+
+def checked_extent(extent: float) -> float:
+    """Return `extent`, in standard deviations, if it is above 0 and at most MAX_EXTENT. Raises InputError if not."""
+    is_real = _is_integer(extent) or isinstance(extent, float | np.floating)
+    if not (is_real and 0 < extent <= MAX_EXTENT):
+        raise InputError("extent", found=shown(extent), expected=f"a number above 0, at most {MAX_EXTENT:g}")
+    return float(extent)
 
 
 def checked_temperature(temperature: float | None, default: float) -> float:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import Label, as_latents, checked_count, checked_steps
-from .artifact import DECODER, ENCODER, Artifact, find
-from .errors import InputError, ShapeError
-from .interpolation import checked_method, path
+from .arguments import Label, as_latents, checked_count
+from .artifact import DECODER, ENCODER, PREVIEW, Artifact, find
+from .card import html_card
+from .errors import InputError
+from .latent_space import LatentSpace
 from .manifest import Manifest
 from .pixels import FLOAT, as_batch, empty_batch, image_dtype, image_shape, to_images, to_tensor
 from .prior_set import PriorSet
@@ -36,7 +37,7 @@ def load(
     return Autoencoder(find(model), threads=threads, batch_size=batch_size)
 
 
-class Autoencoder:
+class Autoencoder(LatentSpace):
     """An exported autoencoder with its priors, which runs on onnxruntime.
 
     Images are (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]. Latents are float32 (n, d). Methods also
@@ -60,6 +61,10 @@ class Autoencoder:
             f"<Autoencoder {facts.name}: {facts.kind}, {self.image_shape} images, {facts.latent_dim} latent dimensions>"
         )
 
+    def _repr_html_(self) -> str:
+        """A card with the sample grid of the artifact, which a notebook shows in place of the repr."""
+        return html_card(self.manifest, self._artifact.contents.get(PREVIEW))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, self._settings
 
@@ -72,6 +77,11 @@ class Autoencoder:
     def name(self) -> str:
         """The artifact's name."""
         return self.manifest.name
+
+    @property
+    def path(self) -> Path:
+        """The folder of the artifact, absolute."""
+        return self._artifact.path
 
     @property
     def latent_dim(self) -> int:
@@ -240,57 +250,6 @@ class Autoencoder:
         images: (n, H, W[, 3]) or one image. Returns an array of the same shape, float32 in [0, 1] or uint8.
         """
         return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
-
-    def interpolate(
-        self,
-        a: ArrayLike,
-        b: ArrayLike,
-        *,
-        steps: int = 10,
-        method: str | None = None,
-        batch_size: int | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> np.ndarray:
-        """Encode images a and b, interpolate between their latents, and decode the latents of the path.
-
-        a, b: one image each, or n images each for n paths. steps: number of images on a path, both ends included.
-        method: "linear", "slerp" or "norm-corrected"; by default "slerp" for a variational autoencoder, else "linear".
-        Returns (steps, H, W[, 3]), or (n, steps, H, W[, 3]) for n paths. The first and last image of a path are the
-        reconstructions of a and b. Raises ShapeError if a and b do not hold the same number of images.
-        """
-        start, end = self.encode(a, batch_size=batch_size), self.encode(b, batch_size=batch_size)
-        if start.shape != end.shape:
-            found = f"shapes {np.shape(a)} and {np.shape(b)}"
-            raise ShapeError("interpolate", found=found, expected="as many ends as starts")
-        latents = path(checked_method(method, self.manifest.kind), start, end, checked_steps(steps))
-        images = self.decode(latents.reshape(-1, self.latent_dim), batch_size=batch_size, dtype=dtype)
-        return images.reshape(*latents.shape[:-1], *self.image_shape)
-
-    def latent_walk(
-        self,
-        n: int,
-        *,
-        steps: int = 10,
-        seed: int | None = None,
-        label: int | str | None = None,
-        temperature: float | None = None,
-        batch_size: int | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> np.ndarray:
-        """Generate n paths of images by interpolating the noise of a learned prior between two samples.
-
-        The artifact's default prior is used if it is learned, else its first learned prior. All images of a path have
-        the same class. The noise between the ends is as likely as the noise at the ends, so every image of a path could
-        have been sampled. steps: number of images on a path, both ends included. A seed gives the same paths every
-        time, and path i does not depend on n. label: one label value or class name for all paths; by default, paths of
-        all classes. temperature: factor on the noise, by default the value stored in the artifact.
-        Returns (n, steps, H, W[, 3]). Raises InputError if the artifact has no learned prior.
-        """
-        walks = self._sampler.walks(n, steps, seed, label, temperature)
-        images = empty_batch(n, (steps, *self.image_shape), dtype)
-        for row, latents in enumerate(walks):
-            images[row] = self.decode(latents, batch_size=batch_size, dtype=dtype)
-        return images
 
     def verify(self) -> Verification:
         """Check that every network computes on this machine what it computed at export.

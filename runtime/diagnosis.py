@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ VARIABLES = (
     "ORT_DISABLE_TELEMETRY",
     "TMPDIR",
     "XDG_CACHE_HOME",
+    "NO_COLOR",
     "PYTHONPATH",
     "WORLD_SIZE",
     "RANK",
@@ -74,8 +75,11 @@ class Diagnosis:
     problems: list[dict[str, str]]
 
 
-def diagnose() -> Diagnosis:
-    """Gather all facts. Takes a few seconds, because every shipped model is verified."""
+def diagnose(progress: Callable[[str, int, int], None] = lambda step, done, total: None) -> Diagnosis:
+    """Gather all facts. Takes a few seconds, because every shipped model is verified.
+
+    progress: called after each model with the name of this step, the number of models done, and their total number.
+    """
     environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     problems = list(_version_problems())
     builds, folder = installed_builds(), module_folder()
@@ -86,7 +90,7 @@ def diagnose() -> Diagnosis:
     problems += _setting_problems(limits)
     models: dict[str, bool] = {}
     if onnxruntime["version"] is not None:
-        models, model_problems = _models()
+        models, model_problems = _models(progress)
         problems += model_problems
     required = [each.project for each in requirements() if not each.extra and each.project != PLAIN_BUILD]
     optional = {each.project: installed_version(each.project) for each in requirements() if each.extra}
@@ -227,12 +231,12 @@ def _setting_problems(limits: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(f"{str(error).rstrip('.')}.", remedy)
 
 
-def _models() -> tuple[dict[str, bool], list[Problem]]:
+def _models(progress: Callable[[str, int, int], None]) -> tuple[dict[str, bool], list[Problem]]:
     """For each shipped model, whether it passes its verification; and the problems of those that do not."""
     from .autoencoder import load  # imports onnxruntime
 
-    passed, problems = {}, []
-    for name in shipped():
+    passed, problems, names = {}, [], shipped()
+    for done, name in enumerate(names, start=1):
         passed[name] = False
         try:
             passed[name] = load(name, threads=1).verify().passed
@@ -242,6 +246,7 @@ def _models() -> tuple[dict[str, bool], list[Problem]]:
         if not passed[name]:
             remedy = "Run `pip install --force-reinstall --no-deps aegen`, and report it if that does not help."
             problems.append(Problem(f"The model {name} cannot be used: {found}.", remedy))
+        progress("models", done, len(names))
     return passed, problems
 
 

@@ -1,4 +1,4 @@
-"""Paths between two latents: a straight line, slerp (an arc), or a line whose norm is corrected.
+"""Paths between two latents: a straight line, slerp (an arc), or a line whose norm is corrected; grids between four.
 
 The straight line suits latents of unknown distribution. In d dimensions, samples of N(0, I) nearly always have about
 the length sqrt(d). In the middle of a straight line between two samples, latents are shorter, and the decoder was
@@ -29,6 +29,17 @@ def checked_method(method: str | None, kind: str) -> str:
     return name
 
 
+def between(method: str, ends: np.ndarray, steps: int) -> np.ndarray:
+    """The path between two latents, or the square grid between four.
+
+    ends: (..., 2, d) or (..., 4, d). Returns float32 (..., steps, d) or (..., steps, steps, d); see `path` and
+    `morph`.
+    """
+    if ends.shape[-2] == 2:
+        return path(method, ends[..., 0, :], ends[..., 1, :], steps)
+    return morph(method, ends, steps)
+
+
 def path(method: str, start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
     """The path from start to end, at `steps` values of t from 0 to 1.
 
@@ -40,6 +51,21 @@ def path(method: str, start: np.ndarray, end: np.ndarray, steps: int) -> np.ndar
     latents: np.ndarray = PATHS[method](first.astype(np.float64), last.astype(np.float64), t).astype(np.float32)
     latents[..., :1, :], latents[..., -1:, :] = first, last
     return latents
+
+
+def morph(method: str, corners: np.ndarray, steps: int) -> np.ndarray:
+    """A square grid of latents between four corners, steps x steps.
+
+    One path leads down from the first corner to the third, another one from the second to the fourth. Each row of the
+    grid is the path between their latents. With straight lines this is bilinear interpolation. With the other methods
+    every row and both outer columns follow the method's curve, and latents of N(0, I) keep their length throughout.
+    method: a name in PATHS. corners: top left, top right, bottom left and bottom right, float (..., 4, d). Returns
+    float32 (..., steps, steps, d); the corners are in it bit for bit.
+    Source: slerp of the results of slerp, K. Shoemake, Animating Rotation with Quaternion Curves, 1985.
+    """
+    left = path(method, corners[..., 0, :], corners[..., 2, :], steps)
+    right = path(method, corners[..., 1, :], corners[..., 3, :], steps)
+    return path(method, left, right, steps)
 
 
 def linear(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:

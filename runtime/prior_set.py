@@ -1,6 +1,7 @@
 """The priors of one artifact: closed-form priors made from its statistics, and learned priors stored as graphs."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from .arguments import Label, class_indices
 from .arrays import read_declared
 from .artifact import LATENTS, Artifact, noise_dim
 from .closed_form import PRIORS, STATISTICS, stored_prior
-from .distributions import BaseNoise, ClassConditional, Prior
+from .distributions import BaseNoise, ClassConditional, Gaussian, Prior
 from .errors import ArtifactError, ExecutionError, InputError, shown
 from .learned import ClassIndices, GraphPrior, always, by_fractions, by_position
 from .session import Network
@@ -80,6 +81,13 @@ class PriorSet:
         size = noise_dim(self._manifest.graphs[file], str(self._artifact.path / file))
         chosen = self._class_indices(classes, first) if self._manifest.labels else None
         return GraphPrior(name, self._networks[file], size, self._manifest.latent_dim, chosen)
+
+    def gaussian(self) -> Gaussian:
+        """The Gaussian that was fitted to the latents of all training images.
+
+        Raises ArtifactError if the artifact lacks its mean or its covariance factor.
+        """
+        return cast(Gaussian, self._stored("gaussian", None))
 
     def learned_name(self) -> str:
         """The name of the learned prior to use: the default prior if it is learned, else the first learned prior.

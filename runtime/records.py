@@ -1,6 +1,7 @@
 """Fill dataclasses from JSON or TOML, and check every value against the type annotation of its field."""
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -53,7 +54,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 
 
 def _decode_dataclass(kind: Any, value: dict[str, Any], where: str) -> Any:
-    hints = get_type_hints(kind)
+    hints = _field_types(kind)
     found = {}
     for field in dataclasses.fields(kind):
         if field.name in value:
@@ -61,6 +62,11 @@ def _decode_dataclass(kind: Any, value: dict[str, Any], where: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InputError(f"{where}: {field.name}", found="nothing", expected=_name(hints[field.name]))
     return kind(**found)
+
+
+@functools.cache  # a manifest has many records of the same few classes
+def _field_types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _decode_union(options: tuple[Any, ...], value: Any, where: str) -> Any:

@@ -65,14 +65,15 @@ class Sampler:
         return self.workers.in_order(sampled, parts)
 
     def walks(
-        self, n: int, steps: int, seed: int | None, label: int | str | None, temperature: float | None
+        self, n: int, start: int, steps: int, seed: int | None, label: int | str | None, temperature: float | None
     ) -> Iterator[np.ndarray]:
-        """Iterate over n paths between samples of a learned prior; a path is latents, float32 (steps, d).
+        """Iterate over paths between samples of a learned prior; a path is latents, float32 (steps, d).
 
-        Raises InputError for a bad argument or if there is no learned prior, before anything is sampled.
+        n, start: the paths are those at indices start to start + n - 1 of the seed's sequence. Raises InputError for a
+        bad argument or if there is no learned prior, before anything is sampled.
         """
         steps = checked_steps(steps)
         scale = checked_temperature(temperature, self.manifest.default_temperature)
         prior = self.priors.learned(self.priors.learned_name(), self.priors.class_index(label))
-        stream = Noise(seed)
-        return (prior.walk(stream, index, steps, scale) for index in range(checked_count("n", n)))
+        stream, first = Noise(seed), checked_start(start)
+        return (prior.walk(stream, first + index, steps, scale) for index in range(checked_count("n", n)))
