@@ -1,0 +1,44 @@
+"""`aegen index`: store the latents of images, in which `aegen similar` finds the nearest ones."""
+
+from pathlib import Path
+
+import click
+
+from .messages import done, note, parts, plural, with_progress
+from .options import folder_output, images_argument, model_options, resize_option
+
+
+@click.command
+@images_argument
+@folder_output("output")
+@click.option(
+    "--no-images",
+    is_flag=True,
+    help="Store no images. `aegen similar` then shows them decoded from their latents.",
+)
+@model_options
+@resize_option
+def command(
+    images: tuple[str, ...], output: Path, no_images: bool, model: str | None, threads: int | None, resize: bool
+) -> None:
+    """Store the latents of images, in which `aegen similar` finds the nearest ones.
+
+    Writes a folder with the latents, the names of the image files, and a copy of the images, with which `aegen similar`
+    shows what it found. A million images of 28x28 take 0.9 GB, or 0.1 GB with --no-images. The folder's arrays are .npy
+    files, so `aegen decode` and numpy read them too.
+
+    \b
+    aegen index train-images-idx3-ubyte.gz -o index
+    aegen index photos/ --resize --no-images -o photos-index
+    """
+    from ..images.reading import read_images
+    from ..runtime.autoencoder import load
+    from ..search import write_index
+
+    loaded = load(model, threads=threads)
+    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    count = len(image_set.images)
+    latents = with_progress((loaded.encode(part) for part in parts(image_set.images)), count)
+    stored = None if no_images else image_set.images
+    size = write_index(output, loaded, latents, count, images=stored, names=image_set.names)
+    done(str(output), f"{plural(count, 'latent')} of {plural(loaded.latent_dim, 'dimension')}, {size / 1e6:,.1f} MB")

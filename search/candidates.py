@@ -1,0 +1,50 @@
+"""The nearest latents so far of several queries, by exact distance."""
+
+import numpy as np
+
+PART_VALUES = 2**20  # values of differences that are in memory at once
+MIN_PENDING = 64  # candidates that are collected before they are sorted in, or twice k for each query if that is more
+
+
+class Candidates:
+    """The k nearest latents so far of each query, by squared distance in float64.
+
+    latents: float32 (n, d). queries: float32 (q, d). indices: int64 (q, k), squared: float64 (q, k), nearest first; of
+    equally near latents the one with the lowest index is first. Until k candidates have been added, the rest of
+    `squared` is infinite. New candidates are collected, and sorted in when there are many, or by `merge`.
+    """
+
+    def __init__(self, latents: np.ndarray, queries: np.ndarray, k: int) -> None:
+        self._latents, self._queries = latents, queries.astype(np.float64)
+        self.indices = np.full((len(queries), k), len(latents), np.int64)
+        self.squared = np.full((len(queries), k), np.inf)
+        self._pending: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._pending_count, self._max_pending = 0, max(MIN_PENDING, 2 * self.squared.size)
+
+    def add(self, query: np.ndarray, index: np.ndarray) -> bool:
+        """Add pairs of a query and a latent, given by their numbers, int64 (m,). Returns whether they were sorted in.
+
+        Each pair may be added once.
+        """
+        size = max(1, PART_VALUES // self._queries.shape[1])
+        merged = False
+        for start in range(0, len(query), size):
+            part = query[start : start + size], index[start : start + size]
+            squared = np.square(self._latents[part[1]] - self._queries[part[0]]).sum(1)
+            self._pending.append((*part, squared))
+            self._pending_count += len(squared)
+            if self._pending_count >= self._max_pending:
+                self.merge()
+                merged = True
+        return merged
+
+    def merge(self) -> None:
+        """Sort the collected candidates in."""
+        queries, k = self.squared.shape
+        known = np.repeat(np.arange(queries), k), self.indices.ravel(), self.squared.ravel()
+        query, index, squared = (np.concatenate(values) for values in zip(known, *self._pending, strict=True))
+        order = np.lexsort((index, squared, query))
+        firsts = np.searchsorted(query[order], np.arange(queries))
+        nearest = order[firsts[:, None] + np.arange(k)]
+        self.indices, self.squared = index[nearest], squared[nearest]
+        self._pending, self._pending_count = [], 0
