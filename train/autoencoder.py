@@ -15,11 +15,12 @@ from ..data.datasets import Dataset
 from ..files.atomic import write_bytes
 from ..files.locks import locked_folder
 from ..files.temporary import clear_partial_files
+from ..recipes.history import METRICS, MIN_ACTIVE_VARIANCE, Epoch
 from ..recipes.training import Recipe
 from ..runtime.errors import ExecutionError, InputError
 from . import checkpoint, processes
 from .archives import State, Stateful
-from .checkpoint import BEST, LAST, Checkpoint, Epoch
+from .checkpoint import BEST, LAST, Checkpoint
 from .corruption import corrupt
 from .interrupts import uninterrupted
 from .loop import Training, run
@@ -28,10 +29,7 @@ from .objectives import Losses, Objective, kl_per_dimension
 from .pixels import scaled, unit_tensor
 from .updates import Updates
 
-METRICS = "metrics.jsonl"
 VALIDATION_BATCH = 1000
-# A latent dimension is active if the variance of its posterior mean over the images exceeds this number.
-MIN_ACTIVE_VARIANCE = 0.01
 
 
 def train(
@@ -101,7 +99,8 @@ class AutoencoderTraining(Training[Epoch]):
         self.history: list[Epoch] = []
         self._model = processes.distribute(self.objective)
         self._order, self._random = np.empty(0, np.int64), Generator(processes.device())
-        self._losses: list[tuple[Tensor, int]] = []  # for each step of the epoch: mean loss, number of images
+        # For each step of the epoch: the mean loss and its two terms, float (3,), and the number of images.
+        self._losses: list[tuple[Tensor, int]] = []
 
     def update(self) -> None:
         """Do one step of AdamW on the loss of the next batch."""
@@ -116,7 +115,8 @@ class AutoencoderTraining(Training[Epoch]):
         # With this factor, the mean of the processes' gradients is the gradient of the mean loss over the batch.
         fraction = counted * processes.count() / len(batch)
         self.updates.apply(losses.total * fraction, (self._model.parameters(), self.recipe.clip))
-        self._losses.append((losses.total.detach(), counted))
+        terms = torch.stack([losses.total, losses.reconstruction, losses.penalty]).detach()
+        self._losses.append((terms, counted))
 
     @torch.inference_mode()
     def evaluate(self) -> Epoch:
@@ -135,19 +135,23 @@ class AutoencoderTraining(Training[Epoch]):
             losses: Losses = self.objective(*batch_tensors(batch, recipe, random))
             reconstruction += losses.reconstruction.item() * len(batch)
             penalty += losses.penalty.item() * len(batch)
+            means.append(losses.mean)
             if losses.logvar is not None:
-                means.append(losses.mean)
                 kl += kl_per_dimension(losses.mean, losses.logvar).cpu() * len(batch)
-        active = int((torch.cat(means).var(0, correction=0) > MIN_ACTIVE_VARIANCE).sum()) if means else None
-        n = len(images)
+        variances = torch.cat(means).var(0, correction=0)
+        n, is_vae = len(images), recipe.kind == "vae"
+        train_loss, train_reconstruction, train_penalty = self._mean_train_losses()
         epoch = Epoch(
             epoch=self.step // self.interval,
-            train_loss=self._mean_train_loss(),
+            train_loss=train_loss,
+            train_reconstruction=train_reconstruction,
+            train_penalty=train_penalty,
             validation_loss=(reconstruction + self.objective.penalty_weight * penalty) / n,
             reconstruction=reconstruction / n,
             penalty=penalty / n,
-            kl_per_dimension=tuple((kl / n).tolist()) if means else (),
-            active_units=active,
+            kl_per_dimension=tuple((kl / n).tolist()) if is_vae else (),
+            variance_per_dimension=tuple(variances.tolist()),
+            active_units=int((variances > MIN_ACTIVE_VARIANCE).sum()) if is_vae else None,
             learning_rate=self.updates.learning_rate,
         )
         if not math.isfinite(epoch.validation_loss):
@@ -176,11 +180,14 @@ class AutoencoderTraining(Training[Epoch]):
         ramp_steps = self.recipe.beta_warmup * self.updates.steps
         return min(1.0, self.step / max(1.0, ramp_steps)) if self.recipe.beta_warmup else 1.0
 
-    def _mean_train_loss(self) -> float:
-        """The mean training loss per image of the epoch, over all processes."""
+    def _mean_train_losses(self) -> tuple[float, float, float]:
+        """The mean training loss per image of the epoch, and its two terms, over all processes."""
         losses, self._losses = self._losses, []
-        total = sum(loss.item() * counted for loss, counted in losses)
-        return processes.total(total) / len(self.dataset.train)
+        sums = [0.0, 0.0, 0.0]
+        for terms, counted in losses:
+            sums = [total + term * counted for total, term in zip(sums, terms.tolist(), strict=True)]
+        loss, reconstruction, penalty = (processes.total(total) / len(self.dataset.train) for total in sums)
+        return loss, reconstruction, penalty
 
 
 def batch_tensors(images: np.ndarray, recipe: Recipe, random: Generator) -> tuple[Tensor, Tensor, Tensor]:

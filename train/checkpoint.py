@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..data.datasets import Dataset
+from ..recipes.history import Epoch
 from ..recipes.refinement import RefinementRecipe
 from ..recipes.training import Recipe
 from ..runtime.errors import InputError, NotFoundError
@@ -23,27 +24,6 @@ FORMAT = 2
 BEST, LAST = "best.pt", "last.pt"
 # Recorded instead of the path of the training data if the data came through a pipe, which cannot be read twice.
 PIPE = "-"
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The results of one epoch, which are also a line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
-
-    reconstruction, penalty: the two terms of the validation loss. The penalty is not yet multiplied by its weight. It
-    is the KL in nats for a VAE, otherwise half the squared norm of a latent. kl_per_dimension: a VAE's KL in nats for
-    each of the d latent dimensions, (d,), otherwise empty.
-    active_units: number of a VAE's latent dimensions whose posterior mean has a variance above 0.01 over the validation
-    images (Y. Burda et al., Importance Weighted Autoencoders, 2016, section 5.3), otherwise None.
-    """
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    reconstruction: float
-    penalty: float
-    kl_per_dimension: tuple[float, ...]
-    active_units: int | None
-    learning_rate: float
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from ..data.images import LabelledImages
 from ..runtime.errors import ExecutionError
 from ..runtime.metadata import ImageSpec
-from ..runtime.pixels import to_tensor
 from .networks import EncoderDecoder
+from .pixels import scaled, unit_tensor
 
 BATCH = 1000
 JITTER = 1e-6  # added to the variance of each latent dimension, as a fraction of the mean variance
@@ -41,7 +41,8 @@ def encode(network: EncoderDecoder, images: LabelledImages, values: np.ndarray, 
     values: the label of each class, int64 (k,). image: shape and pixel range of the network's input.
     """
     parts = [images.images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    latent = np.concatenate([network.encode(torch.from_numpy(to_tensor(part, image))).numpy() for part in parts])
+    tensors = (scaled(unit_tensor(part, torch.device("cpu")), image.range) for part in parts)
+    latent = np.concatenate([network.encode(tensor).numpy() for tensor in tensors])
     if not np.isfinite(latent).all():
         raise ExecutionError("training latents", found="values that are not finite", expected="finite numbers")
     return EncodedLatents(latent, class_indices(images.labels, len(images), values))

@@ -40,10 +40,10 @@ def read_unfinished(
         recipe = from_json(kinds[content["stage"]], content["recipe"], str(path))
         found, state = content["belongs_to"], content["state"]
         others = [name for name, fingerprint in belongs_to.items() if found[name] != fingerprint]
+        if not isinstance(state, dict):
+            raise TypeError("the state is no dictionary")
     except (LookupError, TypeError, InputError) as error:
         raise InputError(str(path), found=DAMAGED, expected=expected, remedy=remedy) from error
     if others:
         raise InputError(str(path), found=f"one of another {' and '.join(others)}", expected=expected, remedy=remedy)
-    if not isinstance(state, dict):
-        raise InputError(str(path), found=DAMAGED, expected=expected, remedy=remedy)
     return recipe, state
