@@ -3,8 +3,8 @@
 import click
 
 from .evaluate import count_option, data_option, features_option, load_reference, samples_seed_option, split_option
+from .messages import progress_bars, say
 from .options import threads_option
-from .stopping import raise_pending_signal
 
 
 @click.command
@@ -41,34 +41,35 @@ def command(
 
     \b
     aegen compare mnist-ae:gaussian mnist-ae:gmm mnist-vae:standard --data mnist
-    aegen compare ./mine ./yours --data ~/images --features ./features-images --format markdown
+    aegen compare ./a ./b --data ~/images --features ./features --format json
     """
     from ..evaluation import tables
     from ..evaluation.report import Evaluator
     from ..runtime.autoencoder import load
 
-    pairs = [_model_and_prior(model) for model in models]
+    pairs = [model_and_prior(model) for model in models]
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
         loaded[name].sample_latents(0, prior=prior)  # raises an error for an unknown prior before scoring begins
     dataset, reference = load_reference(data, split, extractor, count, threads)
-    evaluator = Evaluator(reference, dataset.facts.name, split, seed)
     reports, reconstructions = [], {}
-    for name, prior in pairs:
-        raise_pending_signal()
-        model = loaded[name]
-        click.echo(f"{model.name}: {prior or model.manifest.default_prior} ...", err=True)
-        if name not in reconstructions:
-            reconstructions[name] = evaluator.reconstruction(model)
-        reports.append(evaluator.report(model, prior=prior, reconstruction=reconstructions[name]))
+    with progress_bars() as progress:
+        evaluator = Evaluator(reference, dataset.facts.name, split, seed, progress=progress)
+        for name, prior in pairs:
+            model = loaded[name]
+            say(f"{model.name}: {prior or model.manifest.default_prior} ...")
+            if name not in reconstructions:
+                reconstructions[name] = evaluator.reconstruction(model)
+            reports.append(evaluator.report(model, prior=prior, reconstruction=reconstructions[name]))
     if form == "json":
         click.echo(f"[{', '.join(map(tables.as_json, reports))}]")
     else:
         rows = tables.comparison(reports)
-        click.echo(tables.as_text(rows) if form == "text" else tables.as_markdown(rows))
+        table = tables.as_text(rows) if form == "text" else tables.as_markdown(rows)
+        click.echo("\n".join([table, "", *tables.counts(reports[0])]))
 
 
-def _model_and_prior(model: str) -> tuple[str, str | None]:
+def model_and_prior(model: str) -> tuple[str, str | None]:
     """Split MODEL[:PRIOR]; the prior is None if it is missing. A colon in an existing path belongs to the path."""
     from pathlib import Path
 

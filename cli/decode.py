@@ -1,8 +1,12 @@
 """`aegen decode`: turn latents into images."""
 
+import functools
+
 import click
 
-from .options import done, dtype_option, grid_options, model_options, parts, plural, wants_arrays, with_progress
+from .grid_texts import file_captions, grid_facts
+from .messages import done, parts, plural, with_progress
+from .options import dtype_option, grid_options, model_options, wants_arrays
 
 
 @click.command
@@ -11,12 +15,20 @@ from .options import done, dtype_option, grid_options, model_options, parts, plu
 @model_options
 @dtype_option
 def command(
-    latents: str, output: str, columns: int | None, scale: int, model: str | None, threads: int | None, dtype: str
+    latents: str,
+    output: str,
+    columns: int | None,
+    scale: int | None,
+    captions: bool,
+    model: str | None,
+    threads: int | None,
+    dtype: str,
 ) -> None:
     """Turn latents into images.
 
     LATENTS is an .npy or .npz file as `aegen encode` writes it, optionally followed by a slice such as [0:10], or - for
-    standard input. If an .npz holds the names of image files, the files in an output folder get these names.
+    standard input. If an .npz holds the names of image files, the files in an output folder get these names, and
+    --captions shows them in a grid; without names it shows the index of each image.
 
     \b
     aegen decode latents.npy -o images.png
@@ -31,5 +43,14 @@ def command(
     latent_set = read_latents(latents, loaded.latent_dim)
     count = len(latent_set.latents)
     chunks = with_progress((loaded.decode(part, dtype=image_dtype) for part in parts(latent_set.latents)), count)
-    write_images(output, chunks, count, columns=columns, scale=scale, names=latent_set.names)
+    write_images(
+        output,
+        chunks,
+        count,
+        columns=columns,
+        scale=scale,
+        names=latent_set.names,
+        captions=functools.partial(file_captions, latent_set.names) if captions else None,
+        facts=grid_facts(loaded),
+    )
     done(output, plural(count, "image"))

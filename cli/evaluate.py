@@ -5,18 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import (
-    chosen_model,
-    done,
-    json_option,
-    model_argument,
-    note,
-    parts,
-    seed_option,
-    threads_option,
-    usage,
-    with_progress,
-)
+from .grid_texts import sampling_facts
+from .messages import done, note, parts, progress_bars, with_progress
+from .options import chosen_model, json_option, model_argument, seed_option, threads_option, usage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +40,7 @@ count_option = click.option(
     type=click.IntRange(100),
     default=10_000,
     show_default=True,
-    help="How many samples to score against as many real images; fewer if there are fewer real images.",
+    help="How many samples to score against as many real images; fewer, with a note, if there are fewer real images.",
 )
 samples_seed_option = seed_option("Seed of the samples.", default=0)
 
@@ -112,13 +103,17 @@ def command(
 
     Metrics of samples are shown with reference values: the scores that real training images get in place of samples.
 
-    --json prints one object: {"model", "prior", "temperature", "samples", "seed", "data", "split", "feature_extractor",
-    "importance_samples", "megabytes", "macs", "metrics"}. Under "metrics" each metric that applies to the model has
-    "value", "reference" (or null) and "better", which is "lower", "higher", or "zero" if values near 0 are best.
+    Real images are scored in sets as large as the set of samples: up to five sets, at most 10,000 images in all. With
+    several sets, the reference value is their mean, and the standard deviation says how much it varies by chance.
+
+    --json prints one object: {"model", "prior", "temperature", "samples", "reference_sets", "likelihood_images",
+    "seed", "data", "split", "feature_extractor", "importance_samples", "megabytes", "macs", "metrics"}. Under "metrics"
+    each metric that applies to the model has "value", "reference" (or null), "better", which is "lower", "higher", or
+    "zero" if values near 0 are best, and "reference_std" (null unless there are several sets).
 
     \b
     aegen evaluate --data mnist
-    aegen evaluate mnist-vae --data ~/mnist --prior standard --nearest nearest.png --json
+    aegen evaluate mnist-vae --data ~/mnist --prior standard --json
     """
     from ..evaluation.report import Evaluator
     from ..evaluation.tables import as_json as report_json
@@ -130,11 +125,13 @@ def command(
     _refuse_early(loaded, prior, temperature, nearest, train_classifier)
     dataset, reference = load_reference(data, split, extractor, count, threads)
     classifier_accuracy = _classifier_accuracy(reference, classifier_recipe, threads) if classifier_recipe else None
-    evaluator = Evaluator(reference, dataset.facts.name, split, seed, importance_samples, classifier_accuracy)
-    report = evaluator.report(loaded, prior=prior, temperature=temperature)
+    scored = (reference, dataset.facts.name, split, seed, importance_samples, classifier_accuracy)
+    with progress_bars() as progress:
+        report = Evaluator(*scored, progress).report(loaded, prior=prior, temperature=temperature)
     if nearest is not None:
         samples = loaded.sample(NEAREST_SAMPLES, seed=seed, prior=prior, temperature=temperature, dtype="uint8")
-        _write_nearest(nearest, samples, dataset.train.images, reference.extractor)
+        facts = sampling_facts(loaded, seed=seed, prior=prior, temperature=temperature)
+        _write_nearest(nearest, samples, dataset.train.images, reference.extractor, facts)
     click.echo(report_json(report) if as_json else report_text(report))
 
 
@@ -160,7 +157,12 @@ def load_reference(
         found, expected = f"a feature extractor of other images than {data}", "one trained on them"
         raise InputError(features.record.name, found=found, expected=expected, remedy="Choose one with --features.")
     training, test = dataset.train, dataset.test if split == "test" else dataset.validation
-    return dataset, reference_set(features, (training.images, training.labels), (test.images, test.labels), count)
+    arrays = (training.images, training.labels), (test.images, test.labels)
+    with progress_bars() as progress:
+        reference = reference_set(features, *arrays, count, progress=progress)
+    for remark in reference.remarks:
+        note(remark)
+    return dataset, reference
 
 
 def _refuse_early(
@@ -219,11 +221,15 @@ def _classifier_accuracy(
 
 
 def _write_nearest(
-    output: str, samples: "np.ndarray", training_images: "np.ndarray", extractor: "FeatureExtractor"
+    output: str,
+    samples: "np.ndarray",
+    training_images: "np.ndarray",
+    extractor: "FeatureExtractor",
+    facts: dict[str, str],
 ) -> None:
     """Write a grid that shows each sample above the training image whose features are nearest to the sample's.
 
-    samples: uint8 (n, H, W[, 3]). training_images: uint8 (t, H, W[, 3]).
+    samples: uint8 (n, H, W[, 3]). training_images: uint8 (t, H, W[, 3]). facts: how the samples were made.
     """
     from ..evaluation.neighbours import nearest_in_parts
     from ..images.grid import stacked
@@ -234,5 +240,6 @@ def _write_nearest(
     )
     indices, _ = nearest_in_parts(extractor.extract(samples).features, features)
     rows = stacked(NEAREST_COLUMNS, samples, training_images[indices])
-    write_images(output, [rows], len(rows), columns=NEAREST_COLUMNS, scale=2)
+    titles = ("sample", "nearest training image")
+    write_images(output, [rows], len(rows), columns=NEAREST_COLUMNS, row_titles=titles, facts=facts)
     done(output, f"{len(samples)} samples above their nearest training images")

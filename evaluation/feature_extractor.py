@@ -19,9 +19,11 @@ from ..runtime.pixels import FLOAT, as_batch, to_tensor
 from ..runtime.session import Network
 from ..runtime.threads import chosen_threads
 from ..runtime.workers import Workers
+from .progress import Progress, no_progress
 
 RECORD, GRAPH, CARD = "features.json", "features.onnx", "README.md"
 BATCH_SIZE = 100  # images per onnxruntime call; larger batches would have activations that do not fit the CPU cache
+PART_IMAGES = 40 * BATCH_SIZE  # images between two reports of the progress
 PREFIX = "features-"
 
 
@@ -85,14 +87,20 @@ class FeatureExtractor:
         self._network = Network(lambda: graph, str(path / GRAPH), self._signature())
         self._workers = Workers(chosen_threads(threads), BATCH_SIZE)
 
-    def extract(self, images: ArrayLike) -> ExtractedFeatures:
+    def extract(self, images: ArrayLike, progress: Progress = no_progress) -> ExtractedFeatures:
         """Extract features and class probabilities of images (n, H, W[, 3]), uint8 or float in [0, 1].
 
-        Raises ShapeError when the images have another size than the images that the feature extractor was trained on.
+        progress: called after each part of the images. Raises ShapeError when the images have another size than the
+        images that the feature extractor was trained on.
         """
         batch, _ = as_batch(images, self.record.image.shape)
         row_shape = (self.record.features + self.record.num_classes,)
-        outputs = self._workers.gathered(self._extract_batch, batch, row_shape, FLOAT, macs=0)
+        outputs = np.empty((len(batch), *row_shape), FLOAT)
+        for start in range(0, len(batch), PART_IMAGES):
+            part = batch[start : start + PART_IMAGES]
+            rows = slice(start, start + len(part))
+            outputs[rows] = self._workers.gathered(self._extract_batch, part, row_shape, FLOAT, macs=0)
+            progress("features", rows.stop, len(batch))
         features, logits = np.split(outputs, [self.record.features], axis=1)
         exponentials = np.exp(logits - logits.max(1, keepdims=True))
         predicted_labels = self._label_values[exponentials.argmax(1)]

@@ -12,6 +12,7 @@ from ..runtime.distributions import LOG_2PI, log_sum_exp
 from ..runtime.errors import InputError
 from ..runtime.noise import Noise
 from ..runtime.pixels import as_batch, unit_pixels
+from .progress import Progress, no_progress
 
 MAX_DECODED = 8192  # at most this many latents are decoded at once, unless a single image needs more
 MIN_PROBABILITY = 1e-7  # pixel probabilities are clipped to at least this, because log(0) is infinite
@@ -41,7 +42,13 @@ def has_binary_likelihood(model: Autoencoder) -> bool:
 
 
 def likelihood_bound(
-    model: Autoencoder, images: ArrayLike, *, samples: int = 100, binarise: bool = False, seed: int = 0
+    model: Autoencoder,
+    images: ArrayLike,
+    *,
+    samples: int = 100,
+    binarise: bool = False,
+    seed: int = 0,
+    progress: Progress = no_progress,
 ) -> LikelihoodBound:
     """Lower bounds on log p(x) of images under a VAE, by importance sampling.
 
@@ -52,7 +59,8 @@ def likelihood_bound(
     p(x|z) is the negative cross entropy, also for grey pixels. If it is Gaussian, p(x|z) is the density of pixels that
     are scaled to the range that the network uses.
     Source: Y. Burda, R. Grosse, R. Salakhutdinov, Importance Weighted Autoencoders, 2016, equation 8.
-    Raises InputError when the model is no VAE, or was not trained with a likelihood.
+    progress: called after each part of the images. Raises InputError when the model is no VAE, or was not trained with
+    a likelihood.
     """
     batch, _ = as_batch(images, model.manifest.image.shape)
     k = checked_positive("samples", samples)
@@ -67,6 +75,7 @@ def likelihood_bound(
             part = (uniforms.reshape(part.shape) < part).astype(np.float32)
         normals = noise.normals(start * k, len(part) * k, model.latent_dim)
         nats[start : start + images_at_once] = _bounds(model, part, normals.reshape(len(part), k, -1))
+        progress("likelihood bound", start + len(part), len(batch))
     return LikelihoodBound(nats, k, binarise)
 
 

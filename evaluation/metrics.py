@@ -1,4 +1,4 @@
-"""The metrics of a model. Each is registered once, in METRICS; reports, tables, JSON and help texts use that list.
+"""The metrics of a model. Each is registered once, in METRICS; reports, tables, JSON, help and docs use that list.
 
 To add a metric, write its function and add an entry to METRICS. If the function needs a new kind of
 input, also add a field to MetricInputs.
@@ -20,18 +20,31 @@ Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero
 class Metric:
     """A metric: its function and its texts.
 
-    name: key in JSON. title: name in a report; `{importance_samples}` is replaced by the number of importance samples.
-    description: one line of help, with the source. needs: name of the field of MetricInputs that `compute` takes.
-    column: short title in a comparison; empty if the comparison omits the metric.
+    name: key in JSON; it is the title in lower case, with underscores. title: name everywhere else. meaning: what the
+    metric says, in one sentence for a learner. source: author and year of the publication, or "" if there is none.
+    needs: name of the field of MetricInputs that `compute` takes. unit: of the value, or "" if it has none. compared:
+    whether a comparison of models has a column for the metric.
     """
 
     name: str
     title: str
-    description: str
+    meaning: str
     better: Direction
     needs: str
     compute: Callable[[Any], float]
-    column: str = ""
+    source: str = ""
+    unit: str = ""
+    compared: bool = False
+
+    @property
+    def description(self) -> str:
+        """The meaning, followed by the source in brackets if there is one."""
+        return f"{self.meaning} ({self.source})" if self.source else self.meaning
+
+    @property
+    def heading(self) -> str:
+        """The title, followed by the unit if there is one."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
 def _frechet_distance(images: "ScoredImages") -> float:
@@ -75,56 +88,67 @@ METRICS = (
     Metric(
         name="reconstruction_mse",
         title="reconstruction MSE",
-        description="Mean squared error of a pixel of reconstructed test images, black being 0 and white 1.",
+        meaning="How much the grey level of a pixel differs after encoding and decoding, squared, with black 0 and "
+        "white 1.",
         better="lower",
         needs="reconstructions",
         compute=lambda images: float(images.similarity.mse),
-        column="recon. MSE",
+        compared=True,
     ),
     Metric(
         name="reconstruction_foreground_mse",
-        title="  of bright pixels",
-        description="The same over pixels that are bright in the test image.",
+        title="reconstruction foreground MSE",
+        meaning="The same for bright pixels only, because the black border of a digit is easy and makes the error "
+        "look small.",
         better="lower",
         needs="reconstructions",
         compute=lambda images: float(images.similarity.foreground_mse),
     ),
     Metric(
         name="reconstruction_psnr",
-        title="  PSNR, dB",
-        description="Peak signal-to-noise ratio of reconstructions, in decibels.",
+        title="reconstruction PSNR",
+        meaning="The MSE in decibels: each halving of the error adds 3.",
+        unit="dB",
         better="higher",
         needs="reconstructions",
         compute=lambda images: float(images.similarity.psnr),
     ),
     Metric(
         name="reconstruction_ssim",
-        title="  SSIM",
-        description="Structural similarity of reconstructions (Wang et al. 2004), 1 for equal images.",
+        title="reconstruction SSIM",
+        meaning="How similar small patches of an image and its reconstruction are in brightness, contrast and "
+        "structure; 1 means equal.",
+        source="Wang et al. 2004",
         better="higher",
         needs="reconstructions",
         compute=lambda images: float(images.similarity.ssim),
     ),
     Metric(
         name="reconstruction_frechet_distance",
-        title="  Frechet distance",
-        description="Frechet distance between the features of reconstructions and of test images.",
+        title="reconstruction Frechet distance",
+        meaning="How far reconstructions as a whole differ from the same images before encoding; samples can hardly "
+        "be better than this.",
+        source="Heusel et al. 2017",
         better="lower",
         needs="reconstructions",
         compute=_frechet_distance,
     ),
     Metric(
         name="log_likelihood_bound",
-        title="log p(x), k = {importance_samples}, nats",
-        description="VAE only: importance-weighted lower bound on log p(x) (Burda et al. 2016), in nats.",
+        title="log-likelihood bound",
+        meaning="How probable the model finds real images: a lower bound on the mean log-probability, only for a VAE.",
+        source="Burda et al. 2016",
+        unit="nats",
         better="higher",
         needs="grey_likelihood",
         compute=_mean_nats,
     ),
     Metric(
         name="log_likelihood_bound_binarised",
-        title="log p(x), k = {importance_samples}, nats, binarised",
-        description="The same for test images whose pixels are sampled to be black or white.",
+        title="log-likelihood bound, binarised",
+        meaning="The same for images whose pixels were made black or white at random, as papers report it.",
+        source="Salakhutdinov, Murray 2008",
+        unit="nats",
         better="higher",
         needs="binary_likelihood",
         compute=_mean_nats,
@@ -132,43 +156,50 @@ METRICS = (
     Metric(
         name="frechet_distance",
         title="Frechet distance",
-        description="Squared Frechet distance between Gaussians fitted to features (Heusel et al. 2017).",
+        meaning="How far the features of samples as a whole lie from those of real images, in their mean and their "
+        "covariance.",
+        source="Heusel et al. 2017",
         better="lower",
         needs="samples",
         compute=_frechet_distance,
-        column="Frechet",
+        compared=True,
     ),
     Metric(
         name="kernel_distance",
         title="kernel distance",
-        description="Squared maximum mean discrepancy of features (Binkowski et al. 2018).",
+        meaning="The same without the assumption that features are Gaussian; near 0, or even below, if samples are "
+        "like real images.",
+        source="Binkowski et al. 2018",
         better="lower",
         needs="samples",
         compute=_kernel_distance,
-        column="kernel",
+        compared=True,
     ),
     Metric(
         name="precision",
         title="precision",
-        description="Fraction of samples within the support of real images (Kynkaanniemi et al. 2019).",
+        meaning="The fraction of samples that resemble some real image: quality.",
+        source="Kynkaanniemi et al. 2019",
         better="higher",
         needs="samples",
         compute=lambda images: float(images.support.precision),
-        column="precision",
+        compared=True,
     ),
     Metric(
         name="recall",
         title="recall",
-        description="Fraction of real images within the support of samples (Kynkaanniemi et al. 2019).",
+        meaning="The fraction of real images that resemble some sample: variety.",
+        source="Kynkaanniemi et al. 2019",
         better="higher",
         needs="samples",
         compute=lambda images: float(images.support.recall),
-        column="recall",
+        compared=True,
     ),
     Metric(
         name="density",
         title="density",
-        description="How densely real images surround samples, about 1 if alike (Naeem et al. 2020).",
+        meaning="How many real images are near a sample, compared with real images themselves; about 1 if alike.",
+        source="Naeem et al. 2020",
         better="higher",
         needs="samples",
         compute=lambda images: float(images.support.density),
@@ -176,24 +207,29 @@ METRICS = (
     Metric(
         name="coverage",
         title="coverage",
-        description="Fraction of real images with a sample nearby (Naeem et al. 2020).",
+        meaning="The fraction of real images that have a sample nearby; a few outliers hardly change it.",
+        source="Naeem et al. 2020",
         better="higher",
         needs="samples",
         compute=lambda images: float(images.support.coverage),
-        column="coverage",
+        compared=True,
     ),
     Metric(
         name="ndb",
-        title="NDB / K",
-        description="Fraction of bins that samples and real images fill differently (Richardson, Weiss 2018).",
+        title="NDB",
+        meaning="Real images are divided into groups by their pixels: the fraction of groups that samples fill too "
+        "much or too little.",
+        source="Richardson, Weiss 2018",
         better="lower",
         needs="samples",
         compute=lambda images: float(images.bin_difference.ndb),
     ),
     Metric(
         name="js_divergence",
-        title="  JS divergence, nats",
-        description="Jensen-Shannon divergence of the proportions of these bins, in nats.",
+        title="JS divergence",
+        meaning="How different the sizes of these groups are among samples and among real images.",
+        source="Richardson, Weiss 2018",
+        unit="nats",
         better="lower",
         needs="samples",
         compute=lambda images: float(images.bin_difference.js_divergence),
@@ -201,24 +237,27 @@ METRICS = (
     Metric(
         name="memorisation_c_t",
         title="memorisation C_T",
-        description="Far below 0 if samples copy training images (Meehan et al. 2020).",
+        meaning="Whether samples copy training images: far below 0 if they are closer to training images than other "
+        "real images are.",
+        source="Meehan et al. 2020",
         better="zero",
         needs="samples",
         compute=_memorisation,
-        column="C_T",
+        compared=True,
     ),
     Metric(
         name="class_imbalance",
         title="class imbalance",
-        description="Total variation distance between the predicted classes of samples and of real images.",
+        meaning="How much the frequencies of classes among samples differ from those among real images: 0 if equal, "
+        "at most 1.",
         better="lower",
         needs="samples",
         compute=_class_imbalance,
     ),
     Metric(
         name="confidence",
-        title="mean class confidence",
-        description="Mean probability that the feature extractor gives to its predicted class.",
+        title="confidence",
+        meaning="How sure the feature extractor is of the class of a sample; low if samples are ambiguous.",
         better="higher",
         needs="samples",
         compute=_confidence,
@@ -226,16 +265,17 @@ METRICS = (
     Metric(
         name="class_accuracy",
         title="class accuracy",
-        description="Fraction of samples whose predicted class is the one asked for, all classes equally often.",
+        meaning="The fraction of samples of a requested class that the feature extractor assigns to this class.",
         better="higher",
         needs="labelled_samples",
         compute=_class_accuracy,
-        column="class acc.",
+        compared=True,
     ),
     Metric(
         name="classification_accuracy_score",
         title="classification accuracy score",
-        description="Accuracy on real images of a classifier trained on samples (Ravuri, Vinyals 2019).",
+        meaning="How well a classifier that was trained on samples alone recognises real images; only on request.",
+        source="Ravuri, Vinyals 2019",
         better="higher",
         needs="classifier_accuracy",
         compute=float,

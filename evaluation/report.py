@@ -1,6 +1,8 @@
 """Score a model by every metric that applies to it, and real training images by the same metrics for reference."""
 
-from collections.abc import Callable
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +13,7 @@ from ..runtime.errors import InputError
 from .likelihood import has_binary_likelihood, has_likelihood, likelihood_bound
 from .metric_inputs import MetricInputs, ScoredImages
 from .metrics import METRICS, Direction
+from .progress import Progress, no_progress
 from .reference import ReferenceSet
 
 MAX_LIKELIHOOD_IMAGES = 1000  # at most this many test images get a likelihood bound, because each needs many latents
@@ -20,13 +23,15 @@ MAX_LIKELIHOOD_IMAGES = 1000  # at most this many test images get a likelihood b
 class Score:
     """The value of one metric.
 
-    reference: the metric's value for real training images, or None if it does not apply to them. better: which values
-    are better.
+    reference: the metric's value for real training images, as many as there are samples: the mean over all real sets.
+    None if the metric does not apply to them. reference_std: the standard deviation over the real sets, which says how
+    much the value of real images varies by chance; None for a single set. better: which values are better.
     """
 
     value: float
     reference: float | None
     better: Direction
+    reference_std: float | None = None
 
 
 Scores = dict[str, Score]  # the keys are names of metrics, in the order of METRICS
@@ -36,7 +41,9 @@ Scores = dict[str, Score]  # the keys are names of metrics, in the order of METR
 class Report:
     """Scores of a model with one prior.
 
-    samples: number of samples, which equals the number of test images. data, split: names of the data set and of the
+    samples: number of samples, which equals the number of test images and of the real images that are scored in place
+    of samples. reference_sets: number of sets of such real images. likelihood_images: number of test images whose
+    likelihood is bounded, or 0. data, split: names of the data set and of the
     split that the test images belong to. feature_extractor: its name and the SHA-256 of its network.
     importance_samples: number of latents sampled per image to compute a likelihood bound. megabytes: size of the
     artifact, in units of 10^6 bytes. macs: multiply-accumulates per image, by file name of the graph.
@@ -46,6 +53,8 @@ class Report:
     prior: str
     temperature: float
     samples: int
+    reference_sets: int
+    likelihood_images: int
     seed: int
     data: str
     split: str
@@ -63,7 +72,8 @@ class Evaluator:
     data, split: names of the data set and of its split with the test images, for the report. seed: seed of samples and
     likelihood bounds. importance_samples: number of latents sampled per image to compute a VAE's likelihood bound.
     classifier_accuracy: a function that trains a classifier on images uint8 (n, H, W[, 3]) and labels int64 (n,) and
-    returns its accuracy on the test images; with None, the classification accuracy score is omitted.
+    returns its accuracy on the test images; with None, the classification accuracy score is omitted. progress: called
+    after each metric, and after each part of longer steps.
     """
 
     reference: ReferenceSet
@@ -72,6 +82,7 @@ class Evaluator:
     seed: int = 0
     importance_samples: int = 100
     classifier_accuracy: Callable[[np.ndarray, np.ndarray], float] | None = None
+    progress: Progress = no_progress
 
     def report(
         self,
@@ -95,6 +106,8 @@ class Evaluator:
             prior=prior,
             temperature=manifest.default_temperature if temperature is None else temperature,
             samples=len(self.reference),
+            reference_sets=len(self.reference.real_sets),
+            likelihood_images=0 if inputs.grey_likelihood is None else len(inputs.grey_likelihood.nats),
             seed=self.seed,
             data=self.data,
             split=self.split,
@@ -111,9 +124,17 @@ class Evaluator:
         The result does not depend on the prior, so it can be used for the reports on all priors of the model.
         """
         reconstructions = model.reconstruct(self.reference.test_images, dtype="uint8")
-        few = self.reference.test_images[:MAX_LIKELIHOOD_IMAGES]
+        chosen = np.random.default_rng(0).permutation(len(self.reference))[:MAX_LIKELIHOOD_IMAGES]
+        few = self.reference.test_images[np.sort(chosen)]
         grey, binary = (
-            likelihood_bound(model, few, samples=self.importance_samples, binarise=binarise, seed=self.seed)
+            likelihood_bound(
+                model,
+                few,
+                samples=self.importance_samples,
+                binarise=binarise,
+                seed=self.seed,
+                progress=self.progress,
+            )
             if applies
             else None
             for binarise, applies in ((False, has_likelihood(model)), (True, has_binary_likelihood(model)))
@@ -123,19 +144,23 @@ class Evaluator:
 
     def scores(self, inputs: MetricInputs) -> Scores:
         """Scores of all metrics for which `inputs` has data, each with its reference value, by name of the metric."""
-        values, references = metric_values(inputs), self._reference_values
+        references = self.reference_values
+        values = metric_values(inputs, self.progress, "metrics")
         return {
-            metric.name: Score(values[metric.name], references.get(metric.name), metric.better)
+            metric.name: _score(values[metric.name], references.get(metric.name, ()), metric.better)
             for metric in METRICS
             if metric.name in values
         }
 
     @cached_property
-    def _reference_values(self) -> dict[str, float]:
-        """Metric values, by name of the metric, of real training images that are scored as if they were samples."""
-        real_images, real_labels = self.reference.real_images, self.reference.real_labels
-        inputs = MetricInputs(samples=ScoredImages(self.reference, real_images, real_labels))
-        return metric_values(self._with_labelled(inputs, inputs.samples if real_labels is not None else None))
+    def reference_values(self) -> dict[str, tuple[float, ...]]:
+        """Values of every metric for each set of real images, scored as if they were samples, by name of the metric."""
+        by_set = []
+        for images, labels in self.reference.real_sets:
+            inputs = MetricInputs(samples=ScoredImages(self.reference, images, labels))
+            inputs = self._with_labelled(inputs, inputs.samples if labels is not None else None)
+            by_set.append(metric_values(inputs, self.progress, "metrics of real images"))
+        return {name: tuple(values[name] for values in by_set) for name in by_set[0]}
 
     def _with_samples(
         self, inputs: MetricInputs, model: Autoencoder, prior: str, temperature: float | None
@@ -146,7 +171,8 @@ class Evaluator:
         inputs = replace(inputs, samples=ScoredImages(self.reference, samples))
         if not model.manifest.labels or self.reference.real_labels is None:
             return inputs
-        labels = np.repeat(model.manifest.labels, max(1, n // len(model.manifest.labels)))
+        classes = model.manifest.labels
+        labels = np.repeat(classes, [n // len(classes) + (index < n % len(classes)) for index in range(len(classes))])
         try:
             images = model.sample(
                 len(labels), seed=self.seed, prior=prior, label=labels, temperature=temperature, dtype="uint8"
@@ -163,7 +189,26 @@ class Evaluator:
         return replace(inputs, labelled_samples=labelled, classifier_accuracy=accuracy)
 
 
-def metric_values(inputs: MetricInputs) -> dict[str, float]:
-    """The values of all metrics for which `inputs` has data, by name of the metric."""
-    available = {metric: getattr(inputs, metric.needs) for metric in METRICS}
-    return {metric.name: metric.compute(value) for metric, value in available.items() if value is not None}
+def _score(value: float, references: Sequence[float], better: Direction) -> Score:
+    """The score of one metric. references: the values of the sets of real images; empty if the metric has none.
+
+    A NaN is left out, because a metric may be undefined for some sets only; the mean of no other values is NaN.
+    """
+    if not references:
+        return Score(value, None, better)
+    known = [reference for reference in references if not math.isnan(reference)]
+    mean = statistics.fmean(known) if known else math.nan
+    return Score(value, mean, better, statistics.stdev(known) if len(known) > 1 else None)
+
+
+def metric_values(inputs: MetricInputs, progress: Progress = no_progress, step: str = "metrics") -> dict[str, float]:
+    """The values of all metrics for which `inputs` has data, by name of the metric.
+
+    progress: called after each metric with the text `step`.
+    """
+    available = [metric for metric in METRICS if getattr(inputs, metric.needs) is not None]
+    values = {}
+    for done, metric in enumerate(available, start=1):
+        values[metric.name] = metric.compute(getattr(inputs, metric.needs))
+        progress(step, done, len(available))
+    return values

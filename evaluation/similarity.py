@@ -1,5 +1,6 @@
 """Measure how similar reconstructions are to their originals: squared errors of pixels, PSNR and SSIM."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..runtime.pixels import unit_pixels
 WINDOW_SIDE = 7  # width and height in pixels of the windows over which SSIM computes means and variances
 SSIM_CONSTANTS = (0.01**2, 0.03**2)  # c1 and c2, which keep the denominators of SSIM away from 0, for pixels in [0, 1]
 FOREGROUND = 0.5  # a pixel of the original counts as foreground if its value in [0, 1] is at least this
+MIN_MSE = 1e-12  # smaller mean squared errors count as this, because the PSNR of 0 would be infinite
 PART_IMAGES = 500  # images are compared in batches of this size, to limit memory
 
 
@@ -44,9 +46,24 @@ def similarity(originals: np.ndarray, reconstructions: np.ndarray) -> Similarity
     return Similarity(
         mse=float(mse),
         foreground_mse=float(foreground_total / max(foreground_pixels, 1)),
-        psnr=float(-10 * np.log10(max(mse, 1e-12))),
+        psnr=peak_signal_to_noise(float(mse)),
         ssim=float(ssim_total / len(originals)),
     )
+
+
+def squared_errors(originals: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The mean squared error of each image, float64 (n,), from images (n, H, W[, 3]), uint8 or float in [0, 1]."""
+    errors = np.empty(len(originals))
+    for start in range(0, len(originals), PART_IMAGES):
+        part = slice(start, start + PART_IMAGES)
+        differences = unit_pixels(originals[part]) - unit_pixels(images[part])
+        errors[part] = np.square(differences).reshape(len(differences), -1).mean(1, dtype=np.float64)
+    return errors
+
+
+def peak_signal_to_noise(mse: float) -> float:
+    """The PSNR in decibels of a mean squared error of pixels in [0, 1]; at most 120, also for an error of 0."""
+    return -10 * math.log10(max(mse, MIN_MSE))
 
 
 def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from ..runtime.pixels import to_tensor
 from ..runtime.session import open_session
 from ..runtime.threads import chosen_threads
 from ..runtime.workers import slices
+from .progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -48,19 +49,27 @@ class Speed:
 
 
 def speeds(
-    path: str | Path, *, threads: int | None = None, batches: Sequence[int] = BATCHES, seconds: float = 1.0
+    path: str | Path,
+    *,
+    threads: int | None = None,
+    batches: Sequence[int] = BATCHES,
+    seconds: float = 1.0,
+    report: Progress = no_progress,
 ) -> Iterator[Speed]:
     """Measure every method of an artifact's model at every batch size. Yields each result as soon as it is known.
 
-    The input images are samples of the model. seconds: about how long to measure one method at one batch size. Raises
-    the same errors as `aegen.load`.
+    The input images are samples of the model. seconds: about how long to measure one method at one batch size. report:
+    called before each measurement with the name of this step, the number of measurements done, and their total number.
+    Raises the same errors as `aegen.load`.
     """
     artifact, model = Artifact.open(path), Autoencoder(path, threads=threads)
     sessions = {
         name: open_session(artifact.read(name), name, chosen_threads(threads)) for name in model.manifest.graphs
     }
-    for n in batches:
-        for method, calls in _calls(model, sessions, n).items():
+    for i, n in enumerate(batches):
+        methods = _calls(model, sessions, n)
+        for j, (method, calls) in enumerate(methods.items()):
+            report("measuring", i * len(methods) + j, len(batches) * len(methods))
             method_times, baseline_times = interleaved(calls, seconds)
             ratio = statistics.median(a / b for a, b in zip(method_times, baseline_times, strict=True))
             yield Speed(method, n, statistics.median(method_times), ratio)

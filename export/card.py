@@ -3,10 +3,10 @@
 import math
 
 from ..runtime.artifact import PREVIEW
+from ..runtime.card import KIND_NAMES
 from ..runtime.manifest import Manifest
 from ..runtime.metadata import DataSpec
 
-KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
 LIMITS = {
     "ae": """An autoencoder is trained to reconstruct images, not to generate them. The latents of real images have no
 simple distribution, and a Gaussian fitted to them also covers the gaps between them: some samples show nothing.""",

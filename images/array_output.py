@@ -3,7 +3,8 @@
 import io
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 import numpy as np
 
@@ -40,12 +41,11 @@ def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
     checked before the first chunk is written; InputError when standard output is closed.
     """
     if output == STANDARD_OUTPUT:
-        if sys.stdout is None:
-            raise InputError("standard output", found="closed", expected="a file or a pipe")
         with output_errors("standard output"):
+            stream = _standard_output()
             for piece in _npy_pieces(chunks, count):
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+                stream.write(piece)
+            stream.flush()
         return
     with new_file(output) as stream:
         for piece in _npy_pieces(_with_space(output, chunks, count), count):
@@ -53,23 +53,50 @@ def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
 
 
 def write_npz(
-    output: str, name: str, chunks: Iterable[np.ndarray], count: int, *, names: Sequence[str] | None = None
+    output: str,
+    name: str,
+    chunks: Iterable[np.ndarray],
+    count: int,
+    *,
+    names: Sequence[str] | None = None,
+    others: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write an array of `count` rows, given in chunks (n, ...), to an uncompressed `.npz` file, with the name `name`.
 
-    names: an image file name for each row, stored as a second array. Raises OutputError when the output cannot be
-    written or the disk has too little space for the array.
+    output: a path, or `-` for standard output. names: an image file name for each row, stored as a second array.
+    others: further arrays of any shapes, by name. Raises OutputError when the output cannot be written or the disk has
+    too little space for the array; InputError when standard output is closed.
     """
-    import zipfile
-
-    members: dict[str, tuple[Iterable[np.ndarray], int]] = {name: (_with_space(output, chunks, count), count)}
+    members: dict[str, tuple[Iterable[np.ndarray], int]] = {}
+    for other, array in (others or {}).items():
+        members[other] = ([array], len(array))
     if names:
         members[NAMES] = ([np.array(names, np.str_)], len(names))
-    with new_file(output) as stream, zipfile.ZipFile(stream, "w") as archive:
+    if output == STANDARD_OUTPUT:
+        with output_errors("standard output"):
+            stream = _standard_output()
+            _write_members(stream, {name: (chunks, count), **members})
+            stream.flush()
+        return
+    with new_file(output) as stream:
+        _write_members(stream, {name: (_with_space(output, chunks, count), count), **members})
+
+
+def _write_members(stream: BinaryIO, members: Mapping[str, tuple[Iterable[np.ndarray], int]]) -> None:
+    """Write an `.npz`. members: for each name, chunks (n, ...) of the array, and the number of all rows."""
+    import zipfile
+
+    with zipfile.ZipFile(stream, "w") as archive:
         for member, (rows, row_count) in members.items():
             with archive.open(zipfile.ZipInfo(f"{member}.npy"), "w", force_zip64=True) as file:
                 for piece in _npy_pieces(rows, row_count):
                     file.write(piece)
+
+
+def _standard_output() -> BinaryIO:
+    if sys.stdout is None:
+        raise InputError("standard output", found="closed", expected="a file or a pipe")
+    return sys.stdout.buffer
 
 
 def _with_space(output: str, chunks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
