@@ -5,20 +5,22 @@ command runs, so that `aegen --help` is fast.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
 import click
 
+from .lazy_group import LazyGroup
 from .stopping import INTERRUPTED, raise_pending_signal, signals_as_exceptions
 
 REMEDIES = {  # maps a text in the library's error messages to what the command line prints instead
     "Pass resize=True": "Use --resize",
     "Give the training data": "Pass the training data with --data",
     "allow that the artifact is overwritten": "pass --overwrite",
+    "Load the model of the index": "Choose the model of the index with --model",
 }
 MAX_WORD = 400  # maximum length of a word in a usage error; longer words, copied from user input, are shortened
 
@@ -29,15 +31,23 @@ SECTIONS = {
         "sample": "Sample new images.",
         "reconstruct": "Encode images and decode them again.",
         "denoise": "Remove noise from images.",
-        "interpolate": "Morph one image into another.",
         "encode": "Turn images into latents.",
         "decode": "Turn latents into images.",
+        "interpolate": "Morph one image into another.",
+        "traverse": "Show what each latent dimension does to an image.",
+        "manifold": "Show a plane of latent space as a grid of images.",
+        "index": "Store the latents of images for a search.",
+        "similar": "Find the most similar images by their latents.",
     },
-    "Measure and inspect a model": {
-        "evaluate": "Measure the quality of a model's images.",
-        "compare": "Measure several models and priors side by side.",
+    "Look at a model": {
+        "plot": "Make a figure: latents, training, priors, quality.",
+        "report": "Write a page about a model.",
         "info": "Show what a model is and how it was made.",
         "models": "List the models that ship with aegen.",
+    },
+    "Measure a model": {
+        "evaluate": "Measure the quality of a model's images.",
+        "compare": "Measure several models and priors side by side.",
         "verify": "Check a model's files and its outputs on this machine.",
         "bench": "Measure the speed of a model on this machine.",
         "doctor": "Check this installation, and show the facts for a bug report.",
@@ -52,26 +62,8 @@ SECTIONS = {
 }
 
 
-class _Commands(click.Group):
-    """A click group that imports a command only when it is used, and whose help lists the commands by purpose."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for names in SECTIONS.values() for name in names]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __name__).command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            from .suggestions import no_such_command
-
-            raise click.UsageError(no_such_command(args[0], self.list_commands(ctx)), ctx)
-        return super().resolve_command(ctx, args)
+class _Commands(LazyGroup):
+    """The commands of aegen. Signals that end the program raise exceptions while a command runs."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -82,13 +74,12 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             raise click.Abort from None  # avoids the empty line that click prints for KeyboardInterrupt
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, commands in SECTIONS.items():
-            with formatter.section(title):
-                formatter.write_dl(list(commands.items()))
 
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="aegen")
 def cli() -> None:
     """Small generative autoencoders: sample, encode and decode on any CPU; train and export your own.
@@ -114,11 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except click.ClickException as error:
-        message = _shortened(_message(error), arguments)
-        if isinstance(error, click.UsageError):
-            click.UsageError(message, error.ctx).show()
-        else:
-            click.ClickException(message).show()
+        _show(error, arguments)
         exit_code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
@@ -129,11 +116,31 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # for any error, the user sees one line and no traceback
         if sys.flags.dev_mode:
             raise
-        click.echo(f"Error: {_one_line(error)}", err=True)
+        _print_error(click.ClickException(_one_line(error)))
         if isinstance(error, OSError):
             _drop_output()
         exit_code = 1
     sys.exit(exit_code)
+
+
+def _show(error: click.ClickException, arguments: Sequence[str] | None) -> None:
+    """Print an error that click found in the arguments, or that a command raised."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a group of commands without the name of a command
+        error.show()
+        return
+    message = _shortened(_message(error), arguments)
+    if isinstance(error, click.UsageError):
+        _print_error(click.UsageError(message, error.ctx))
+    else:
+        _print_error(click.ClickException(message))
+
+
+def _print_error(error: click.ClickException) -> None:
+    """Print an error on standard error. On a terminal "Error:" is red, unless the variable NO_COLOR is set."""
+    text = StringIO()
+    error.show(text)
+    coloured = re.sub("^Error:", click.style("Error:", fg="red", bold=True), text.getvalue(), count=1, flags=re.M)
+    click.echo(coloured, nl=False, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _drop_output() -> None:

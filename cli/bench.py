@@ -1,11 +1,13 @@
 """`aegen bench`: measure how fast a model is on this machine."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from .json_output import print_json
+from .messages import progress_bars
 from .options import chosen_model, json_option, model_argument, threads_option
-from .stopping import raise_pending_signal
 
 if TYPE_CHECKING:
     from ..evaluation.speed import Speed
@@ -35,22 +37,23 @@ def command(argument: str | None, model: str | None, seconds: float, threads: in
     aegen bench mnist-fast --threads 1 --json
     """
     import dataclasses
-    import json
 
     from ..evaluation.speed import speeds
     from ..runtime.artifact import find
 
     results: list[Speed] = []
+    lines_show_progress = not as_json and sys.stdout is not None and sys.stdout.isatty()
     head = f"{'method':<14}  {'images':>9}  {'one call':>10}  {'images/s':>11}  {'x onnxruntime':>13}"
-    for speed in speeds(find(chosen_model(argument, model)), threads=threads, seconds=seconds):
-        raise_pending_signal()
-        if not as_json and not results:
-            click.echo(head)
-        if not as_json:
-            click.echo(_row(speed))
-        results.append(speed)
+    path = find(chosen_model(argument, model))
+    with progress_bars(hidden=lines_show_progress) as report:
+        for speed in speeds(path, threads=threads, seconds=seconds, report=report):
+            if not as_json and not results:
+                click.echo(head)
+            if not as_json:
+                click.echo(_row(speed))
+            results.append(speed)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(speed) for speed in results], indent=2))
+        print_json([dataclasses.asdict(speed) for speed in results])
 
 
 def _row(speed: "Speed") -> str:

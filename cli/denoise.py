@@ -1,23 +1,30 @@
 """`aegen denoise`: remove noise from images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
+from .grid_texts import grid_facts
+from .json_output import print_json
+from .messages import done, note, parts, plural
 from .options import (
-    done,
     dtype_option,
     grid_options,
     images_argument,
+    json_option,
     model_options,
-    note,
-    parts,
-    plural,
+    refuse_json_beside_arrays,
     resize_option,
     seed_option,
     wants_arrays,
 )
-from .reconstruct import write_below
+from .reconstruct import MeanError, Rows, write_below
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..runtime.manifest import Manifest
 
 DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
 
@@ -36,48 +43,115 @@ DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
 @model_options
 @resize_option
 @dtype_option
+@json_option
 def command(
     images: tuple[str, ...],
     noise: float,
     seed: int,
     output: str,
     columns: int | None,
-    scale: int,
+    scale: int | None,
+    captions: bool,
     model: str | None,
     threads: int | None,
     resize: bool,
     dtype: str,
+    as_json: bool,
 ) -> None:
-    """Clean noisy images with a denoising autoencoder, by default the one that ships with aegen.
+    """Remove noise from images with a denoising autoencoder, by default the one that ships with aegen.
 
-    A grid shows each noisy image above the cleaned one, and with --noise the original above both; other outputs
-    hold the cleaned images alone. Files in an output folder get the names of the input files.
+    A grid shows each noisy image above the denoised one, and with --noise the original above both; other outputs hold
+    the denoised images alone. Files in an output folder get the names of the input files. With --noise, the originals
+    are known: --captions shows the peak signal-to-noise ratio (PSNR) of each image before and after.
+
+    --json prints {"output", "images", "psnr_before", "psnr_after"}: the PSNR of the mean squared error of all images,
+    in decibels; null without --noise.
 
     \b
     aegen denoise scans/ --resize -o cleaned/
     aegen denoise 't10k-images-idx3-ubyte.gz[0:16]' --noise 0.5 -o triples.png
     """
-    import numpy as np
-
+    from ..images.grid import fitting_row
     from ..images.reading import read_images
     from ..runtime.autoencoder import load
-    from ..runtime.pixels import with_noise
 
+    refuse_json_beside_arrays(output, as_json)
+    if captions and not noise:
+        raise click.UsageError("--captions needs --noise, because the error of images without originals is unknown.")
     image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model or DENOISER, threads=threads)
+    _note_other_models(loaded.manifest)
     image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
     originals, count = image_set.images, len(image_set.images)
+    before, after = MeanError(), MeanError()
 
-    def noisy_parts() -> Iterator[np.ndarray]:
-        """Yield the original images with added noise in parts, each an array (images, H, W) or (images, H, W, 3)."""
-        random = np.random.default_rng(seed)
-        return (with_noise(part, noise, random) for part in parts(originals))
+    def denoised_parts() -> "Iterator[np.ndarray]":
+        """Yield the denoised images in parts, each an array (n, H, W[, 3])."""
+        for part, noisy in zip(parts(originals), _noisy_parts(originals, noise, seed), strict=True):
+            denoised = loaded.reconstruct(noisy, dtype=image_dtype)
+            before.add(part, noisy)
+            after.add(part, denoised)
+            yield denoised
 
-    def layers_above() -> list[np.ndarray]:
-        """Images (n, H, W[, 3]) to show above the cleaned ones in a grid: originals and, with --noise, noisy images."""
-        return [originals, np.concatenate(list(noisy_parts()))] if noise else [originals]
+    write_below(
+        output,
+        denoised_parts(),
+        count,
+        _rows(originals, noise, seed, captions),
+        columns=columns or fitting_row(count, loaded.image_shape),
+        scale=scale,
+        names=image_set.names,
+        facts=grid_facts(loaded, noise=noise or None, seed=seed if noise else None),
+    )
+    _report(output, count, (before, after) if noise else None, as_json)
 
-    inputs = noisy_parts() if noise else parts(originals)
-    chunks = (loaded.reconstruct(part, dtype=image_dtype) for part in inputs)
-    write_below(output, layers_above, chunks, count, columns=columns, scale=scale, names=image_set.names)
-    done(output, plural(count, "image") + " cleaned")
+
+def _note_other_models(manifest: "Manifest") -> None:
+    """Print a note if the model was not trained to remove noise."""
+    if manifest.kind != "dae":
+        kind = {"ae": "a plain autoencoder", "vae": "a variational autoencoder"}.get(manifest.kind, manifest.kind)
+        note(f"{manifest.name} is {kind}, which was not trained to remove noise; {DENOISER} was.")
+
+
+def _noisy_parts(originals: "np.ndarray", noise: float, seed: int) -> "Iterator[np.ndarray]":
+    """Yield images (n, H, W[, 3]) in parts, with added noise of the standard deviation `noise` if it is not 0."""
+    import numpy as np
+
+    from ..runtime.pixels import with_noise
+
+    random = np.random.default_rng(seed)
+    return (with_noise(part, noise, random) if noise else part for part in parts(originals))
+
+
+def _rows(originals: "np.ndarray", noise: float, seed: int, captions: bool) -> Rows:
+    """The rows of the grid: noisy and denoised images, and above them, if noise was added, the originals."""
+    import numpy as np
+
+    if not noise:
+        return Rows(("noisy", "denoised"), lambda: [originals])
+
+    def above() -> list[np.ndarray]:
+        return [originals, np.concatenate([*_noisy_parts(originals, noise, seed)])]
+
+    if not captions:
+        return Rows(("original", "noisy", "denoised"), above)
+    return Rows(("original", "noisy (PSNR)", "denoised (PSNR)"), above, _captions)
+
+
+def _captions(layers: "list[np.ndarray]") -> list[Sequence[str]]:
+    """The captions of originals, noisy and denoised images: the PSNR of each noisy and of each denoised image."""
+    from ..evaluation.similarity import peak_signal_to_noise, squared_errors
+
+    originals, *others = layers
+    errors = (squared_errors(originals, images) for images in others)
+    return [[], *([f"{peak_signal_to_noise(mse):.1f} dB" for mse in each] for each in errors)]
+
+
+def _report(output: str, count: int, errors: tuple[MeanError, MeanError] | None, as_json: bool) -> None:
+    """Print what was written, and how much noise there was before and after, if that is known."""
+    before, after = (each.psnr for each in errors) if errors else (None, None)
+    change = "" if before is None else f", PSNR {before:.1f} dB before and {after:.1f} dB after"
+    done(output, plural(count, "image") + " denoised" + change)
+    if as_json:
+        facts = {"output": output, "images": count, "psnr_before": before, "psnr_after": after}
+        print_json(facts)

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import json_option, plural
+from .facts import print_facts
+from .json_output import print_json
+from .messages import plural, progress_bars, say
+from .options import json_option
 
 if TYPE_CHECKING:
     from ..runtime.diagnosis import Diagnosis
@@ -27,23 +30,20 @@ def command(as_json: bool) -> None:
     aegen doctor --json > report.json
     """
     import dataclasses
-    import json
 
     from ..runtime.diagnosis import diagnose
 
-    diagnosis = diagnose()
+    with progress_bars() as progress:
+        diagnosis = diagnose(progress)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(diagnosis), indent=2))
+        print_json(dataclasses.asdict(diagnosis))
     else:
-        rows = list(_rows(diagnosis))
-        width = max(len(name) for name, _ in rows)
-        for name, value in rows:
-            click.echo(f"{name:<{width}}  {value}")
+        print_facts(_rows(diagnosis))
         for each in diagnosis.problems:
             click.echo(f"\nProblem: {each['problem']}\nRemedy:  {each['remedy']}")
     if diagnosis.problems:
         raise click.ClickException(f"{plural(len(diagnosis.problems), 'problem')} found")
-    click.echo("no problem found", err=True)
+    say("no problem found")
 
 
 def _rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from .messages import say
 from .options import folder_output
 
 
@@ -71,7 +72,7 @@ def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
         target,
         learned=priors.read(prior_file, trained) if prior_file.exists() else None,
         options=ExportOptions(**options),
-        report=lambda step: click.echo(f"{step} ...", err=True),
+        report=lambda step: say(f"{step} ..."),
     )
     worst = max(manifest.parity.largest_difference.values())
-    click.echo(f"{target}: {manifest.total_bytes:,} bytes, largest difference from torch {worst:.2g}", err=True)
+    say(f"{target}: {manifest.total_bytes:,} bytes, largest difference from torch {worst:.2g}")

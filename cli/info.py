@@ -1,9 +1,11 @@
-"""`aegen info`: show the metadata of an artifact."""
+"""`aegen info`: show the metadata of an artifact, or of a grid that aegen wrote."""
 
 from typing import TYPE_CHECKING
 
 import click
 
+from .facts import print_facts
+from .json_output import print_json
 from .options import chosen_model, json_option, model_argument
 
 if TYPE_CHECKING:
@@ -16,30 +18,48 @@ if TYPE_CHECKING:
 @model_argument
 @json_option
 def command(argument: str | None, model: str | None, as_json: bool) -> None:
-    """Show what a model is and what it was made from.
+    """Show what a model is and what it was made from, or how a grid was made.
+
+    MODEL may also be a PNG file with a grid that aegen wrote: the model, the seed and the other options that its images
+    depend on are shown.
 
     --json prints {"path", "bytes", "manifest"}: the folder, the total size of its files, and the content of
-    `manifest.json`.
+    `manifest.json`. For a PNG file it prints {"path", "facts"}: the file, and the text of each fact by its name.
 
     \b
-    aegen info
     aegen info ./my-artifact --json
+    aegen info grid.png
     """
     import dataclasses
-    import json
 
-    from ..runtime.artifact import find, read_manifest
+    from ..files.paths import is_file
+    from ..runtime.artifact import find, read_manifest, shipped
 
-    path = find(chosen_model(argument, model))
+    chosen = chosen_model(argument, model)
+    if chosen is not None and chosen not in shipped() and is_file(chosen):
+        _show_grid(chosen, as_json)
+        return
+    path = find(chosen)
     manifest = read_manifest(path)
     if as_json:
         facts = {"path": str(path), "bytes": manifest.total_bytes, "manifest": dataclasses.asdict(manifest)}
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
-    rows = _rows(manifest, path)
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        click.echo(f"{name:<{width}}  " + value.replace("\n", "\n" + " " * (width + 2)))
+    print_facts(_rows(manifest, path).items())
+
+
+def _show_grid(path: str, as_json: bool) -> None:
+    """Print the facts that aegen stored in a PNG file. Raises InputError if it stored none there."""
+    from ..images.facts import read_facts
+    from ..runtime.errors import InputError
+
+    facts = read_facts(path)
+    if not facts:
+        raise InputError(path, found="a PNG file without facts of aegen", expected="a grid that aegen wrote as .png")
+    if as_json:
+        print_json({"path": path, "facts": facts})
+    else:
+        print_facts({"path": path, **facts}.items())
 
 
 def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:

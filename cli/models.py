@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from .json_output import print_json
 from .options import json_option
 
 
@@ -19,8 +20,6 @@ def command(as_json: bool) -> None:
     aegen models
     aegen models --json
     """
-    import json
-
     from ..runtime.artifact import DEFAULT, find, read_manifest, shipped
 
     rows = []
@@ -40,7 +39,7 @@ def command(as_json: bool) -> None:
         }
         rows.append(row)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     for row in rows:
         shape = "x".join(map(str, row["shape"]))

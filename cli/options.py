@@ -1,23 +1,13 @@
-"""Options, arguments and messages that several commands share."""
+"""Options and arguments that several commands share."""
 
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from .stopping import raise_pending_signal
-
-if TYPE_CHECKING:
-    import numpy as np
-
 Command = TypeVar("Command", bound=Callable[..., Any])
-PROGRESS_DELAY = 1.0  # seconds before a progress bar appears
-PART_ROWS = 4096  # images or latents processed between two updates of a progress bar
-
 MAX_SEED = 2**64 - 1
 
 
@@ -46,14 +36,6 @@ threads_option = click.option(
     show_envvar=True,
     help="Number of threads.  [default: the cores that this process may use]",
 )
-_image_output = click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="OUTPUT",
-    help="Where to write: a grid (.png, .jpg, .webp), an animation (.gif), arrays (.npy, .npz), a folder of PNG files "
-    "(no suffix), or - for .npy on standard output.",
-)
 _array_output = click.option(
     "-o",
     "--output",
@@ -65,10 +47,9 @@ _columns = click.option("--columns", type=click.IntRange(1), help="Images in a r
 _scale = click.option(
     "--scale",
     type=click.IntRange(1, 64),
-    default=2,
-    show_default=True,
-    help="Pixels of a grid or an animation for each pixel of an image, along each side.",
+    help="Pixels of a grid or an animation for each pixel of an image, along each side.  [default: what fits]",
 )
+captions_option = click.option("--captions", is_flag=True, help="Show a text below each image of a grid.")
 
 images_argument = click.argument("images", metavar="IMAGES...", nargs=-1, required=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -112,8 +93,8 @@ def chosen_model(argument: str | None, model: str | None) -> str | None:
 
 
 def grid_options(command: Command) -> Command:
-    """Decorator that adds the options --output, --columns and --scale, for commands that write images."""
-    return _image_output(_columns(_scale(command)))
+    """Decorator that adds --output, --columns, --scale and --captions, for commands that write images."""
+    return _image_output()(_columns(_scale(captions_option(command))))
 
 
 def output_option(command: Command) -> Command:
@@ -132,9 +113,24 @@ def folder_output(name: str, *, required: bool = True) -> Callable[[Command], Co
     )
 
 
-def strip_options(command: Command) -> Command:
-    """Decorator that adds --output and --scale, for commands that choose the number of grid columns themselves."""
-    return _image_output(_scale(command))
+def strip_options(*, required: bool = True) -> Callable[[Command], Command]:
+    """Decorator that adds --output and --scale, for commands that choose the number of grid columns themselves.
+
+    required: whether the option --output must be given.
+    """
+    return lambda command: _image_output(required=required)(_scale(command))
+
+
+def _image_output(*, required: bool = True) -> Callable[[Command], Command]:
+    """Decorator that adds the option --output, for commands that write images."""
+    return click.option(
+        "-o",
+        "--output",
+        required=required,
+        metavar="OUTPUT",
+        help="Where to write: a grid (.png, .jpg, .webp), an animation (.gif), arrays (.npy, .npz), a folder of PNG "
+        "files (no suffix), or - for .npy on standard output.",
+    )
 
 
 def wants_arrays(output: str) -> bool:
@@ -143,6 +139,20 @@ def wants_arrays(output: str) -> bool:
 
     with usage():
         return output_format(output).holds_arrays
+
+
+def is_grid(output: str) -> bool:
+    """Whether `output` names an image file that shows all images in a grid. Raises UsageError for an unknown suffix."""
+    from ..images.outputs import output_format
+
+    with usage():
+        return output_format(output).kind == "grid"
+
+
+def refuse_json_beside_arrays(output: str, as_json: bool) -> None:
+    """Raise UsageError if both --json and the output - would write to standard output."""
+    if as_json and output == "-":
+        raise click.UsageError("--json and -o - both write to standard output. Write the images to a file.")
 
 
 @contextmanager
@@ -154,56 +164,3 @@ def usage() -> Iterator[None]:
         yield
     except InputError as error:
         raise click.UsageError(str(error)) from error
-
-
-def done(output: str, contents: str) -> None:
-    """Print on standard error what was written to the file or folder `output`; for - (standard output) nothing."""
-    if output != "-":
-        click.echo(f"{output}: {contents}", err=True)
-
-
-def note(remark: str) -> None:
-    """Print a remark on standard error, such as how an ambiguous file was read."""
-    click.echo(f"Note: {remark}", err=True)
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun: `1 image`, `2 images`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def parts(rows: "np.ndarray") -> Iterator["np.ndarray"]:
-    """Yield slices of PART_ROWS rows of an array (n, ...). If it is memory-mapped, only one slice is in memory."""
-    from ..runtime.arrays import forget
-
-    for start in range(0, len(rows), PART_ROWS):
-        yield rows[start : start + PART_ROWS]
-        forget(rows)
-
-
-def with_progress(chunks: Iterable["np.ndarray"], count: int) -> Iterator["np.ndarray"]:
-    """Yield the given chunks, arrays (rows, ...), unchanged, and show a progress bar if the loop over them takes long.
-
-    count: number of rows in all chunks together. The bar appears on standard error after PROGRESS_DELAY seconds, but
-    only if standard error is a terminal.
-    """
-    remaining, began, rows_done = iter(chunks), time.monotonic(), 0
-    for chunk in remaining:
-        yield chunk
-        raise_pending_signal()
-        rows_done += len(chunk)
-        if time.monotonic() - began > PROGRESS_DELAY:
-            break
-    else:
-        return
-    with click.progressbar(length=count, file=sys.stderr, hidden=not _on_terminal(), show_pos=True) as bar:
-        bar.update(rows_done)
-        for chunk in remaining:
-            yield chunk
-            raise_pending_signal()
-            bar.update(len(chunk))
-
-
-def _on_terminal() -> bool:
-    """Whether standard error is a terminal. Python sets `sys.stderr` to None when the caller has closed it."""
-    return sys.stderr is not None and sys.stderr.isatty()

@@ -1,14 +1,16 @@
 """`aegen refine`: fine-tune the flow prior and the decoder of a run on their own samples."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..recipes.refinement import RefinementRecipe
+from .messages import say
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
-from .stopping import raise_pending_signal
+from .resumable import run_resumable
 
 if TYPE_CHECKING:
     from ..train.checkpoint import Checkpoint
@@ -58,7 +60,7 @@ def command(
     file, training = target / trained.file, target / TRAINING
     prior_file = priors.beside(file)
     if resume and not training.exists() and is_refined(file, prior_file, trained, prior):
-        click.echo(f"{target}: refinement is finished.", err=True)
+        say(f"{target}: refinement is finished.")
         return
     if resume:
         recipe, state = read_training(training, trained, prior)
@@ -70,7 +72,7 @@ def command(
             priors.save(refined_prior, prior_file)
             checkpoint.save(refined, file)
             training.unlink(missing_ok=True)
-    click.echo(f"{target}: refined in {recipe.steps:,} steps", err=True)
+    say(f"{target}: refined in {recipe.steps:,} steps")
 
 
 def _refine(
@@ -84,27 +86,16 @@ def _refine(
     from ..data.datasets import load
     from ..train.refinement import refine, save_training
 
-    (trained, prior), (recipe, state) = run, recipe_and_state
+    (trained, prior), (recipe, state), dataset = run, recipe_and_state, load(data)
 
-    def note(sentence: str) -> None:
-        click.echo(sentence, err=True)
-
-    def report(progress: "Progress") -> None:
-        click.echo(
+    def describe(progress: "Progress") -> str:
+        return (
             f"step {progress.step:,}/{recipe.steps:,}  moment gap {progress.moment_gap:.4f}  "
-            f"reconstruction {progress.reconstruction_error:.2f}  flow {progress.flow_loss:.4f}",
-            err=True,
+            f"reconstruction {progress.reconstruction_error:.2f}  flow {progress.flow_loss:.4f}"
         )
-        raise_pending_signal()
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         save_training(state, recipe, trained, prior, training)
 
-    try:
-        return refine(
-            trained, prior, load(data), recipe, threads=threads, resume=state, note=note, report=report, keep=keep
-        )
-    except KeyboardInterrupt:
-        if training.exists():
-            click.echo(f"{training} keeps the state of the last report; --resume continues from it.", err=True)
-        raise
+    train = partial(refine, trained, prior, dataset, recipe, threads=threads, resume=state, note=say)
+    return run_resumable(train, describe, save, training, "report")

@@ -8,17 +8,9 @@ from collections.abc import Sequence
 
 import click
 
-from .options import (
-    LongRangeOption,
-    done,
-    dtype_option,
-    grid_options,
-    model_options,
-    plural,
-    seed_option,
-    wants_arrays,
-    with_progress,
-)
+from .grid_texts import class_texts, sampling_facts
+from .messages import done, plural, with_progress
+from .options import LongRangeOption, dtype_option, grid_options, is_grid, model_options, seed_option, wants_arrays
 
 MAX_LABELS = 1000
 LABEL_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
@@ -59,7 +51,8 @@ def command(
     count: int,
     output: str,
     columns: int | None,
-    scale: int,
+    scale: int | None,
+    captions: bool,
     model: str | None,
     threads: int | None,
     seed: int | None,
@@ -71,7 +64,9 @@ def command(
 ) -> None:
     """Sample new images from a model.
 
-    A seed stands for an endless sequence of images: -n 100 --start 100 gives the second hundred of them.
+    A seed stands for an endless sequence of images: -n 100 --start 100 gives the second hundred of them. With several
+    labels, each row of a grid is a class. --captions shows the class below each image, or without --label its index
+    in the sequence. `aegen info grid.png` shows how a grid was made.
 
     \b
     aegen sample -n 64 -o grid.png
@@ -85,27 +80,38 @@ def command(
     if seed is None:
         seed = int.from_bytes(os.urandom(4), "little")
     loaded = load(model, threads=threads)
-    labels = [None] if label is None else requested_labels(label, loaded.manifest.class_names)
+    labels = [] if label is None else requested_labels(label, loaded.manifest.class_names)
+    sampled = functools.partial(loaded.iter_sample, count, seed=seed, start=start, prior=prior)
     # All labels use the same seed, so the rows of a grid differ only by label.
-    chunks = [
-        loaded.iter_sample(
-            count,
-            seed=seed,
-            start=start,
-            prior=prior,
-            label=one,
-            temperature=temperature,
-            dtype=dtype if arrays else "uint8",
-        )
-        for one in labels
-    ]
+    each: list[str | int | None] = [*labels] or [None]
+    chunks = [sampled(label=one, temperature=temperature, dtype=dtype if arrays else "uint8") for one in each]
     from ..images.writing import write_images
 
-    total = count * len(labels)
-    columns = columns or (count if len(labels) > 1 else None)
-    images = with_progress(itertools.chain.from_iterable(chunks), total)
-    write_images(output, images, total, columns=columns, scale=scale)
+    total = count * len(chunks)
+    rows = len(labels) > 1 and columns in (None, count)  # whether each row of a grid has its own label
+    class_names = class_texts(loaded.manifest, labels) if is_grid(output) else []
+    facts = {"seed": seed, "start": start, "label": label, "images": total}
+    write_images(
+        output,
+        with_progress(itertools.chain.from_iterable(chunks), total),
+        total,
+        columns=count if rows else columns,
+        scale=scale,
+        captions=functools.partial(_captions, class_names, start) if captions else None,
+        row_titles=class_names if rows else (),
+        facts=sampling_facts(loaded, prior, temperature, **facts),
+    )
     done(output, f"{plural(total, 'image')}, seed {seed}")
+
+
+def _captions(class_names: Sequence[str], start: int, images: Sequence[object]) -> list[str]:
+    """For each image the name of its class or, without class names, its index in the seed's sequence.
+
+    class_names: the names of the classes, of which each has equally many images. start: index of the first image.
+    """
+    if not class_names:
+        return [str(start + index) for index in range(len(images))]
+    return [class_names[index * len(class_names) // len(images)] for index in range(len(images))]
 
 
 def requested_labels(text: str, class_names: Sequence[str]) -> list[str | int]:

@@ -12,6 +12,11 @@ COMMANDS = {  # other names for each command
     "reconstruct": "reconstruction autoencode roundtrip",
     "denoise": "clean restore",
     "interpolate": "morph interpolation walk lerp slerp",
+    "traverse": "traversal traversals dimensions",
+    "manifold": "plane latent-grid",
+    "similar": "search nearest neighbours neighbors knn",
+    "plot": "figure chart draw visualize",
+    "report": "html page",
     "encode": "embed latents latent",
     "evaluate": "eval score metrics test measure fid",
     "compare": "diff table",
@@ -49,6 +54,8 @@ NAMES = {
     "--dtype": "type precision",
     "--steps": "frames num-steps n-steps max-steps iterations iters",
     "--method": "curve interpolation slerp mode",
+    "--dims": "dimensions dim dimension latent-dims",
+    "--range": "extent std stds limit",
     "--features": "extractor feature-extractor",
     "--seconds": "time duration repeat repeats",
     "--format": "table output-format",
@@ -69,6 +76,7 @@ NAMES = {
     "--components": "k gmm mixture",
     "--precision": "dtype quantize quantise int8 fp16 half bits",
     "--overwrite": "force replace yes",
+    "--quiet": "silent no-progress",
 }
 
 # Option names that are answered with a sentence instead of another name. Each entry holds an option and the sentence,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recipes.training import Recipe, named_recipe
-from .options import folder_output, note, plural, threads_option, usage
+from .messages import be_quiet, note, plural, say
+from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .stopping import INTERRUPTED, raise_pending_signal
 
 if TYPE_CHECKING:
-    from ..train.checkpoint import Checkpoint, Epoch
+    from ..recipes.history import Epoch
+    from ..train.checkpoint import Checkpoint
 
 
 DEFAULT_RECIPE = "ae"
@@ -70,15 +72,13 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
     from ..train import checkpoint, processes
     from ..train.autoencoder import train
 
+    if not processes.is_first():
+        be_quiet()
     dataset = load(data)
-    progress = _Progress(recipe, dataset.facts.training_images, quiet=not processes.is_first())
-    facts = dataset.facts
-    progress.say(
-        f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out"
-    )
-    if not progress.quiet:
-        for remark in dataset.remarks:
-            note(remark)
+    facts, progress = dataset.facts, _Progress(recipe, dataset.facts.training_images)
+    say(f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out")
+    for remark in dataset.remarks:
+        note(remark)
     if resume is not None:
         progress.history += resume.history
     source = data if data in KNOWN else checkpoint.PIPE if is_pipe(data) else str(Path(data).resolve())
@@ -90,26 +90,22 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
             raise
         interrupted = True
         last = progress.history[-1].epoch
-        progress.say(f"Interrupted: {run} keeps the run up to epoch {last}; `aegen train --resume` continues from it.")
+        say(f"Interrupted: {run} keeps the run up to epoch {last}; `aegen train --resume` continues from it.")
     if resume is not None and resume.epoch >= recipe.epochs:
-        progress.say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done before; nothing is left to train.")
-    progress.say_next_steps(run)
+        say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done before; nothing is left to train.")
+    if processes.is_first():
+        progress.say_next_steps(run)
     if interrupted:
         click.get_current_context().exit(INTERRUPTED)
 
 
 class _Progress:
-    """Collects the results of the epochs of a run, and prints the progress. quiet: print nothing."""
+    """Collects the results of the epochs of a run, and prints the progress."""
 
-    def __init__(self, recipe: Recipe, training_images: int, *, quiet: bool) -> None:
-        self.recipe, self.training_images, self.quiet = recipe, training_images, quiet
+    def __init__(self, recipe: Recipe, training_images: int) -> None:
+        self.recipe, self.training_images = recipe, training_images
         self.history: list[Epoch] = []
         self.epoch_began = time.perf_counter()
-
-    def say(self, sentence: str, *, err: bool = True) -> None:
-        """Print a sentence, by default on standard error."""
-        if not self.quiet:
-            click.echo(sentence, err=err)
 
     def report(self, epoch: "Epoch") -> None:
         """Print the losses and the speed of an epoch."""
@@ -117,7 +113,7 @@ class _Progress:
         now = time.perf_counter()
         speed, self.epoch_began = self.training_images / (now - self.epoch_began), now
         parts = f" = {epoch.reconstruction:.3f} + KL {epoch.penalty:.3f}" if self.recipe.kind == "vae" else ""
-        self.say(
+        say(
             f"epoch {epoch.epoch}/{self.recipe.epochs}  train {epoch.train_loss:.3f}  "
             f"validation {epoch.validation_loss:.3f}{parts}  {speed:,.0f} images/s"
         )
@@ -127,11 +123,11 @@ class _Progress:
         """Print the best epoch, and on standard output the commands that export and use the run."""
         import shlex
 
-        if self.quiet:
-            return
         best = min(self.history, key=lambda epoch: epoch.validation_loss)
-        self.say(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:")
+        say(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:")
         artifact = f"{run.resolve().name}-artifact"
-        self.say("  " + shlex.join(["aegen", "export", str(run), "-o", artifact]), err=False)
-        sample = ["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"]
-        self.say("  " + shlex.join(sample), err=False)
+        for next_command in (
+            ["aegen", "export", str(run), "-o", artifact],
+            ["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"],
+        ):
+            click.echo("  " + shlex.join(next_command))

@@ -1,14 +1,16 @@
 """`aegen train-features`: train a feature extractor."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..recipes.feature_extractor import FeatureExtractorRecipe
-from .options import folder_output, note, threads_option, usage
+from .messages import note, say
+from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
-from .stopping import raise_pending_signal
+from .resumable import refuse_unfinished, run_resumable
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
@@ -51,14 +53,13 @@ def command(data: str, target: Path, resume: bool, threads: int | None, **hyperp
     if resume and exists_nonempty(target):
         FeatureExtractor(target)  # raises an error if the folder holds something else
         unfinished.unlink(missing_ok=True)
-        click.echo(f"{target}: training is finished.", err=True)
+        say(f"{target}: training is finished.")
         return
     if exists_nonempty(target):
         found, remedy = "something there already", "Choose another."
         raise OutputError(str(target), found=found, expected="a new folder", remedy=remedy)
-    if unfinished.exists() and not resume:
-        remedy = "Continue it with --resume, or delete it to begin anew."
-        raise OutputError(str(unfinished), found="an unfinished training", expected="none", remedy=remedy)
+    if not resume:
+        refuse_unfinished(unfinished)
     dataset = load(data)
     for remark in dataset.remarks:
         note(remark)
@@ -72,7 +73,7 @@ def command(data: str, target: Path, resume: bool, threads: int | None, **hyperp
     facts = export_feature_extractor(network, recipe, dataset, target)
     unfinished.unlink(missing_ok=True)
     part = "test" if facts.data.test_images else "validation"
-    click.echo(f"{target}: accuracy {100 * facts.accuracy:.2f} % on the {part} images", err=True)
+    say(f"{target}: accuracy {100 * facts.accuracy:.2f} % on the {part} images")
 
 
 def _train(
@@ -85,19 +86,12 @@ def _train(
     """Train a feature extractor, print the progress, and save the state in a file, from which it can be resumed."""
     from ..train.feature_extractor import save_training, train_feature_extractor
 
-    def report(progress: "FeatureProgress") -> None:
-        accuracy = 100 * progress.accuracy
-        click.echo(f"epoch {progress.epoch}/{recipe.epochs}  validation accuracy {accuracy:.2f} %", err=True)
-        raise_pending_signal()
+    def describe(progress: "FeatureProgress") -> str:
+        return f"epoch {progress.epoch}/{recipe.epochs}  validation accuracy {100 * progress.accuracy:.2f} %"
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         save_training(state, recipe, dataset, unfinished)
 
-    try:
-        return train_feature_extractor(
-            recipe, dataset.train, dataset.validation, threads=threads, resume=state, report=report, keep=keep
-        )
-    except KeyboardInterrupt:
-        if unfinished.exists():
-            click.echo(f"{unfinished} keeps the state of the last epoch; --resume continues from it.", err=True)
-        raise
+    images = dataset.train, dataset.validation
+    train = partial(train_feature_extractor, recipe, *images, threads=threads, resume=state)
+    return run_resumable(train, describe, save, unfinished, "epoch")

@@ -1,14 +1,16 @@
 """`aegen train-prior`: train a learned prior for a training run."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR, LEARNED_PRIORS
+from .messages import say
 from .options import threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
-from .stopping import raise_pending_signal
+from .resumable import refuse_unfinished, run_resumable
 
 if TYPE_CHECKING:
     from ..recipes.learned_priors import LearnedPriorRecipe
@@ -43,7 +45,7 @@ def command(
     if resume and (overrides or prior):
         raise click.UsageError("--resume takes the recipe of the unfinished training.")
     with usage():
-        recipe = _recipe(prior or DEFAULT_LEARNED_PRIOR, overrides)
+        recipe, state = _recipe(prior or DEFAULT_LEARNED_PRIOR, overrides), None
 
     from ..files.locks import locked_folder
     from ..files.temporary import clear_partial_files
@@ -55,16 +57,19 @@ def command(
     target, training = priors.beside(run), priors.training_beside(run)
     if resume and target.exists() and not training.exists():
         finished = priors.read(target, trained)
-        click.echo(f"{target}: training is finished; its best validation was at step {finished.step:,}.", err=True)
+        say(f"{target}: training is finished; its best validation was at step {finished.step:,}.")
         return
-    state = _unfinished(trained, training, resume=resume)
+    if resume:
+        recipe, state = priors.read_training(training, trained)
+    else:
+        refuse_unfinished(training)
     with locked_folder(target.parent):
         clear_partial_files(target.parent, (target.name, training.name), resumed=True)
-        learned = _train(trained, trained.source(data), state or (recipe, None), training, threads)
+        learned = _train(trained, trained.source(data), (recipe, state), training, threads)
         with uninterrupted():
             priors.save(learned, target)
             training.unlink(missing_ok=True)
-    click.echo(f"{target}: held-out loss {learned.loss:.4f} at step {learned.step:,}", err=True)
+    say(f"{target}: held-out loss {learned.loss:.4f} at step {learned.step:,}")
 
 
 def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
@@ -74,24 +79,6 @@ def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":
     if foreign:
         raise click.UsageError(f"--{foreign[0].replace('_', '-')} is no option of the prior {prior}.")
     return recipe(**overrides)
-
-
-def _unfinished(
-    trained: "Checkpoint", training: Path, *, resume: bool
-) -> "tuple[LearnedPriorRecipe, dict[str, Any]] | None":
-    """Read the recipe and the state of the unfinished training if `resume` is on; return None for a new training.
-
-    Raises OutputError when an unfinished training exists and `resume` is off.
-    """
-    from ..runtime.errors import OutputError
-    from ..train import priors
-
-    if resume:
-        return priors.read_training(training, trained)
-    if training.exists():
-        remedy = "Continue it with --resume, or delete it to begin anew."
-        raise OutputError(str(training), found="an unfinished training", expected="none", remedy=remedy)
-    return None
 
 
 def _train(
@@ -105,22 +92,16 @@ def _train(
     from ..data.datasets import load
     from ..train import priors
 
-    recipe, state = recipe_and_state
+    (recipe, state), dataset = recipe_and_state, load(data)
 
-    def report(progress: "Progress") -> None:
-        click.echo(
+    def describe(progress: "Progress") -> str:
+        return (
             f"step {progress.step:,}/{recipe.steps:,}  train {progress.train_loss:.4f}  "
-            f"held out {progress.held_out_loss:.4f}",
-            err=True,
+            f"held out {progress.held_out_loss:.4f}"
         )
-        raise_pending_signal()
 
-    def keep(state: dict[str, Any]) -> None:
+    def save(state: dict[str, Any]) -> None:
         priors.save_training(state, recipe, trained, training)
 
-    try:
-        return priors.train_prior(trained, load(data), recipe, threads=threads, resume=state, report=report, keep=keep)
-    except KeyboardInterrupt:
-        if training.exists():
-            click.echo(f"{training} keeps the state of the last validation; --resume continues from it.", err=True)
-        raise
+    train = partial(priors.train_prior, trained, dataset, recipe, threads=threads, resume=state)
+    return run_resumable(train, describe, save, training, "validation")

@@ -2,6 +2,7 @@
 
 import click
 
+from .json_output import print_json
 from .options import chosen_model, json_option, model_argument
 
 
@@ -21,14 +22,13 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     aegen verify ./my-artifact --json
     """
     import dataclasses
-    import json
 
     from ..runtime.autoencoder import load
 
     loaded = load(chosen_model(argument, model))
     result = loaded.verify()
     if as_json:
-        click.echo(json.dumps({"model": loaded.name, **dataclasses.asdict(result)}, indent=2))
+        print_json({"model": loaded.name, **dataclasses.asdict(result)})
     else:
         click.echo(f"{loaded.name}: {result.files} files match their hashes, {result.pairs} golden pairs replayed")
         for graph, difference in result.largest_difference.items():
