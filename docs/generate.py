@@ -15,6 +15,7 @@ from typing import Any
 import click
 from aegen.cli import SECTIONS, cli
 from aegen.data.downloads import KNOWN
+from aegen.evaluation.metrics import METRICS
 from aegen.recipes.feature_extractor import FeatureExtractorRecipe
 from aegen.recipes.hyperparameters import Hyperparameters, hyperparameters
 from aegen.recipes.learned_priors import LEARNED_PRIORS
@@ -78,14 +79,26 @@ def data_set_table() -> str:
 
 def command_pages() -> str:
     """The help of every command, as `aegen COMMAND --help` prints it, by the sections of `aegen --help`."""
-    parts = [f"```text\n{_help('aegen', cli)}\n```"]
+    context = click.Context(cli, info_name="aegen", terminal_width=WIDTH, **cli.context_settings)
+    parts = [f"```text\n{cli.get_help(context).rstrip()}\n```"]
     for section, names in SECTIONS.items():
         parts.append(f"## {section}")
         for name in names:
-            command = cli.get_command(click.Context(cli), name)
-            assert command is not None  # noqa: S101
-            parts += [f"### aegen {name}", f"```text\n{_help(f'aegen {name}', command)}\n```"]
+            parts += _command_helps(context, name)
     return "\n\n".join(parts)
+
+
+def _command_helps(parent: click.Context, name: str) -> Iterator[str]:
+    """Yield a heading and the help of a command and, if it is a group, of the commands in it."""
+    assert isinstance(parent.command, click.Group)  # noqa: S101
+    command = parent.command.get_command(parent, name)
+    assert command is not None  # noqa: S101
+    context = click.Context(command, parent, name, **command.context_settings)
+    yield f"### {context.command_path}"
+    yield f"```text\n{command.get_help(context).rstrip()}\n```"
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            yield from _command_helps(context, inner)
 
 
 def manifest_tables() -> str:
@@ -96,10 +109,32 @@ def manifest_tables() -> str:
     return "\n\n".join(parts)
 
 
+def output_tables() -> str:
+    """Tables of the keys in the JSON that each command prints, made from its JSON Schema."""
+    schema = json.loads((DOCS / "command-output.schema.json").read_text())["$defs"]
+    parts = [_output(f"aegen {name}", entry, 3) for name, entry in schema.items() if name[0].islower()]
+    parts += ["## Objects in the output", "Several commands print lists of these objects, or objects within objects."]
+    parts += [_output(name, entry, 3) for name, entry in schema.items() if name[0].isupper()]
+    return "\n\n".join(parts)
+
+
 def operator_lists() -> str:
     """Lists of the ONNX operators that the exporter emits, and of the others that the runtime accepts."""
     rest = sorted(ACCEPTED - EMITTED)
     return f"Emitted: {_names(sorted(EMITTED))}.\n\nAccepted in addition: {_names(rest)}."
+
+
+def metric_table(*groups: str) -> str:
+    """A table of metrics. groups: the fields of MetricInputs that they need, separated by spaces; by default all."""
+    chosen = [metric for metric in METRICS if not groups or metric.needs in groups[0].split()]
+    rows = [(f"`{metric.name}`", metric.better.replace("zero", "near 0"), metric.description) for metric in chosen]
+    return _table(("metric", "better", "in one sentence"), rows)
+
+
+def metric_glossary() -> str:
+    """A table of all metrics by title, for the glossary."""
+    rows = [(metric.title, metric.description) for metric in sorted(METRICS, key=lambda each: each.title.lower())]
+    return _table(("metric", "meaning"), rows)
 
 
 SUBJECTS: dict[str, Callable[..., str]] = {
@@ -109,16 +144,32 @@ SUBJECTS: dict[str, Callable[..., str]] = {
     "commands": command_pages,
     "manifest": manifest_tables,
     "operators": operator_lists,
+    "metrics": metric_table,
+    "glossary": metric_glossary,
+    "output": output_tables,
 }
 
 
+def _output(name: str, schema: dict[str, Any], level: int) -> str:
+    """A heading, and what a JSON Schema says about the output of a command, or about an object in it."""
+    parts = [f"{'#' * level} {name}", *([schema["description"]] if "description" in schema else [])]
+    if "properties" in schema:
+        parts.append(_keys(schema))
+    elif "oneOf" in schema:
+        parts.append("One of: " + ", ".join(_type(choice) for choice in schema["oneOf"]) + ".")
+    else:
+        parts.append(f"A {_type(schema)}." if "type" in schema else f"An object of the kind {_type(schema)}.")
+    return "\n\n".join(parts)
+
+
 def _keys(schema: dict[str, Any]) -> str:
-    """A table of the keys of a JSON object. A key without a default is required."""
+    """A table of the keys of a JSON object. A key that is not required may have a default."""
     rows = []
     for key, entry in schema["properties"].items():
-        required = "" if key in schema["required"] else f" If the key is missing: `{json.dumps(entry['default'])}`."
+        optional = key not in schema["required"] and "default" in entry
+        required = f" If the key is missing: `{json.dumps(entry['default'])}`." if optional else ""
         limits = "; ".join(_limits(entry))
-        rows.append((f"`{key}`", _type(entry), entry["description"] + required, limits))
+        rows.append((f"`{key}`", _type(entry), entry.get("description", "") + required, limits))
     return _table(("key", "type", "meaning", "allowed"), rows)
 
 
@@ -126,6 +177,8 @@ def _type(schema: dict[str, Any]) -> str:
     """The type that a JSON Schema describes, in words; the name of a definition links to its table."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
+        if name == "manifest.schema.json":
+            return "[manifest](artifact-format.md#the-manifest)"
         return f"[{name}](#{name.lower()})"
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if kinds == ["array"]:
@@ -156,14 +209,6 @@ def _limits(schema: dict[str, Any]) -> Iterator[str]:
         yield "at least one"
     if schema.get("uniqueItems"):
         yield "each once"
-
-
-def _help(path: str, command: click.Command) -> str:
-    """The help text of a command, WIDTH columns wide. path: the command as it is typed, such as `aegen sample`."""
-    context = click.Context(cli, info_name="aegen", terminal_width=WIDTH, **cli.context_settings)
-    if command is not cli:
-        context = click.Context(command, context, path.split()[1], **command.context_settings)
-    return command.get_help(context).rstrip()
 
 
 def _value(value: Any) -> str:

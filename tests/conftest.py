@@ -28,6 +28,7 @@ MAX_WORKERS = 8
 # Skip reasons that CI accepts on systems other than Linux. A test that is skipped in CI for any other reason fails.
 SYSTEM_LACKS = (
     "no such device here",
+    "no such shell here",
     "no such file system here",
     "no such permissions here",
     "other systems may need two steps",
@@ -48,11 +49,15 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_collection_finish() -> None:
-    """If tests export networks, let torch's exporter read its table of operators once and not for each network.
+    """Make tests that train or export networks faster.
 
-    The table is the same each time. Reading it takes longer than exporting a small network, and torch has no public way
-    to keep it. If a version of torch lacks the private function that is replaced here, exports are only slower.
+    A training that is given no number of threads uses one, because each pytest worker has one core. torch's exporter
+    reads its table of operators once and not for each network: the table is the same each time, and reading it takes
+    longer than exporting a small network, but torch has no public way to keep it. If a version of torch lacks the
+    private function that is replaced here, exports are only slower.
     """
+    if "aegen.train.processes" in sys.modules:
+        sys.modules["aegen.train.processes"].allowed_threads = lambda: 1
     if "aegen.export.graphs" in sys.modules:
         with contextlib.suppress(ImportError, AttributeError):
             registry = import_module("torch.onnx._internal.exporter._registration").ONNXRegistry

@@ -41,6 +41,7 @@ NOT_RUN = {
     "aegen bench mnist-ae --seconds 0.1": "it measures for half a minute; test_speed.py runs it on a tiny model",
     "pip install onnxruntime-gpu numpy pillow click": "it would replace the onnxruntime under test",
     "pip install --no-deps aegen": "the tests have no connection to a package index",
+    "pip install faiss-cpu threadpoolctl": "the tests have no connection to a package index",
     "pip install openvino": "the tests have no connection to a package index",
 }
 

@@ -58,7 +58,7 @@ def shaped(*shape, dtype=np.uint8):
         (lambda m: m.interpolate(shaped(6, 5), shaped(6, 5), steps=1), "steps: found 1, expected at least 2"),
         (
             lambda m: m.interpolate(shaped(2, 6, 5), shaped(3, 6, 5)),
-            "found shapes \\(2, 6, 5\\) and \\(3, 6, 5\\), expected as many ends",
+            "found shapes \\(2, 6, 5\\) and \\(3, 6, 5\\), expected equally many images at each end",
         ),
     ],
 )

@@ -46,7 +46,12 @@ def test_a_random_seed_is_printed_and_repeats_the_images(cli, tmp_path):
 
 def test_each_label_fills_a_row(cli, tmp_path):
     assert cli("sample", "-n", "3", "--label", "0-9", "--seed", "1", "--scale", "1", "-o", "rows.png").returncode == 0
-    assert Image.open(tmp_path / "rows.png").size == (3 * 30 + 2, 10 * 30 + 2)
+    grid = np.asarray(Image.open(tmp_path / "rows.png"))
+    assert len(grid) == 10 * 30 + 2
+    sevens = aegen.load().sample(3, label=7, seed=1, dtype="uint8").astype(int)
+    for column, image in enumerate(sevens):
+        left = column * 30 - 90
+        assert np.abs(grid[212:240, left : left + 28].astype(int) - image).max() <= 1
     assert cli("sample", "-n", "3", "--label", "7,1", "--seed", "1", "-o", "rows.npy").returncode == 0
     rows = np.load(tmp_path / "rows.npy")
     assert np.allclose(rows[:3], aegen.load().sample(3, label=7, seed=1), atol=1e-5)
@@ -69,7 +74,7 @@ def test_sample_writes_every_output_format(cli, tmp_path):
 def test_reconstruct_shows_originals_above_reconstructions(cli, digits, tmp_path):
     assert cli("reconstruct", f"{digits}[0:20]", "--scale", "1", "-o", "pairs.png").returncode == 0
     grid = np.asarray(Image.open(tmp_path / "pairs.png"))
-    assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
+    grid = grid[:, -(10 * 30 + 2) :]  # right of the row titles
     cli("reconstruct", f"{digits}[0:20]", "-o", "alone.npy")
     alone = np.load(tmp_path / "alone.npy")
     assert alone.shape == (20, 28, 28)
@@ -80,10 +85,11 @@ def test_reconstruct_shows_originals_above_reconstructions(cli, digits, tmp_path
 
 
 def test_interpolate_writes_a_row_for_each_path_or_an_animation(cli, digits, tmp_path):
-    assert cli("interpolate", f"{digits}[0:3]", f"{digits}[3:6]", "--steps", "7", "-o", "paths.png").returncode == 0
+    options = ("--steps", "7", "--scale", "2", "-o", "paths.png")
+    assert cli("interpolate", f"{digits}[0:3]", f"{digits}[3:6]", *options).returncode == 0
     assert Image.open(tmp_path / "paths.png").size == (2 * (7 * 30 + 2), 2 * (3 * 30 + 2))
     assert cli("interpolate", f"{digits}[0]", f"{digits}[1]", "--steps", "5", "-o", "morph.gif").returncode == 0
-    assert Image.open(tmp_path / "morph.gif").n_frames == 5
+    assert Image.open(tmp_path / "morph.gif").n_frames == 8
     assert cli("interpolate", f"{digits}[0:3]", f"{digits}[3:6]", "-o", "paths.npy").returncode == 0
     assert np.load(tmp_path / "paths.npy").shape == (3, 10, 28, 28)
 
@@ -101,15 +107,12 @@ def test_method_chooses_the_kind_of_path(cli, digits, tmp_path):
 def test_denoise_removes_noise_with_the_denoising_model(cli, digits, tmp_path):
     done = cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "--scale", "1", "-o", "triples.png")
     assert done.returncode == 0, done.stderr
-    grid = np.asarray(Image.open(tmp_path / "triples.png")).astype(int)
-    assert grid.shape == (6 * 30 + 2, 16 * 30 + 2)
+    grid = np.asarray(Image.open(tmp_path / "triples.png")).astype(int)[:, -(10 * 30 + 2) :]
     original, noisy, cleaned = (grid[top : top + 28] for top in (2, 32, 62))
     assert ((original - cleaned) ** 2).mean() < 0.3 * ((original - noisy) ** 2).mean()
     assert cli("denoise", f"{digits}[0:20]", "--noise", "0.5", "-o", "cleaned.npy").returncode == 0
     alone = np.load(tmp_path / "cleaned.npy")
     assert np.abs(grid[62:90, 2:30] - alone[0] * 255).max() <= 1
-    assert cli("denoise", f"{digits}[0:3]", "-o", "pairs.png").returncode == 0
-    assert Image.open(tmp_path / "pairs.png").size == (2 * (3 * 30 + 2), 2 * (2 * 30 + 2))
 
 
 def test_encode_then_decode_equals_reconstruct(cli, digits, tmp_path):
@@ -283,13 +286,6 @@ def test_a_failed_job_exits_with_1_and_one_line_that_says_why(cli, tmp_path):
         ("encode", "one.npy[5:9]", "-o", "x.npy"): "no images",
         ("decode", "latents.npy", "-o", "x.png"): "latents.npy: found shape (2, 5), expected latents (n, 32)",
         ("decode", "nan.npy", "--model", grey, "-o", "x.png"): "values that are not finite",
-        (
-            "interpolate",
-            "one.npy",
-            "two.npy",
-            "-o",
-            "x.png",
-        ): "found shapes (1, 28, 28) and (2, 28, 28), expected as many ends as starts",
         ("train", "--data", "nothing", "-o", "run"): "no such name or path",
         ("export", "run", "-o", "artifact"): "no such file or folder",
     }.items():
@@ -334,7 +330,7 @@ def test_a_job_that_a_signal_ends_leaves_no_partial_file(start, tmp_path, number
 def test_a_signal_raised_in_a_callback_still_ends_the_job():
     code = """
 import os, signal, weakref
-from aegen.cli.options import with_progress
+from aegen.cli.messages import with_progress
 from aegen.cli.stopping import install_signal_handlers
 
 class Thing:
@@ -383,12 +379,19 @@ def test_output_that_cannot_be_written_is_a_failed_job(program):
     assert (done.returncode, done.stderr) == (1, expected)
 
 
+@pytest.mark.parametrize("group", [(), ("plot",)], ids=["aegen", "aegen plot"])
+def test_a_group_without_a_command_shows_its_help(cli, group):
+    done = cli(*group)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == cli(*group, "--help").stdout
+
+
 def test_version_prints_the_version_of_the_package(cli):
     assert cli("--version").stdout.split()[-1] == aegen.__version__
 
 
 def test_every_advice_that_the_command_line_rewords_is_given_by_the_library():
     folder = Path(aegen.__file__).parent
-    folders = ("runtime", "files", "images", "data", "train", "export")
+    folders = ("runtime", "files", "images", "search", "data", "train", "export")
     library = "".join(file.read_text() for name in folders for file in (folder / name).rglob("*.py"))
     assert [advice for advice in REMEDIES if advice not in library] == []

@@ -17,7 +17,20 @@ from PIL import Image
 
 DOCS = ROOT / "docs"
 TINY = ROOT / "tests" / "tiny"
-LIBRARY = ("runtime", "files", "images", "evaluation", "recipes", "data", "train", "export", "cli")
+LIBRARY = (
+    "runtime",
+    "files",
+    "images",
+    "evaluation",
+    "recipes",
+    "data",
+    "plots",
+    "report",
+    "search",
+    "train",
+    "export",
+    "cli",
+)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 import shutil
 import sys
 
@@ -59,7 +60,7 @@ def sample_metrics(images, reference):
 
 
 def report_with(metrics):
-    return Report("m", "gmm", 1.0, 100, 0, "d", "test", {"name": "features-d"}, 10, 1.0, {}, metrics)
+    return Report("m", "gmm", 1.0, 100, 1, 0, 0, "d", "test", {"name": "features-d"}, 10, 1.0, {}, metrics)
 
 
 def documented_keys(command):
@@ -115,10 +116,43 @@ def test_images_of_another_size_are_refused_by_the_feature_extractor():
         FeatureExtractor(FEATURES_MNIST).extract(np.zeros((2, 6, 5), np.uint8))
 
 
-def test_real_images_in_place_of_samples_score_the_reference_values(reference):
-    inputs = MetricInputs(samples=ScoredImages(reference, reference.real_images))
-    for name, score in Evaluator(reference, "mnist").scores(inputs).items():
-        assert score.value == pytest.approx(score.reference), name
+def test_the_reference_is_the_mean_score_of_sets_of_real_images(digits):
+    extractor = FeatureExtractor(FEATURES_MNIST)
+    training, test = ((part.images[:2000], part.labels[:2000]) for part in (digits.train, digits.test))
+    few = reference_set(extractor, training, test, 200)
+    assert [len(images) for images, _ in few.real_sets] == [200] * 5
+    values = [metric_values(MetricInputs(samples=ScoredImages(few, images))) for images, _ in few.real_sets]
+    inputs = MetricInputs(samples=ScoredImages(few, few.real_images))
+    for name, score in Evaluator(few, "mnist").scores(inputs).items():
+        of_sets = [value[name] for value in values if not np.isnan(value[name])]
+        assert score.reference == pytest.approx(np.mean(of_sets), nan_ok=True), name
+        assert score.reference_std == (pytest.approx(np.std(of_sets, ddof=1)) if len(of_sets) > 1 else None), name
+    single = reference_set(extractor, training, test, 400)
+    assert len(single.real_sets) == 1
+    one = Evaluator(single, "mnist").scores(MetricInputs(samples=ScoredImages(single, single.real_images)))
+    assert all(score.value == pytest.approx(score.reference, nan_ok=True) for score in one.values())
+    assert {score.reference_std for score in one.values()} == {None}
+
+
+def test_test_images_are_chosen_at_random_because_the_order_of_a_file_may_mean_something(digits):
+    training, test = (digits.train.images[:1000], None), (digits.test.images, None)
+    chosen = reference_set(FeatureExtractor(FEATURES_MNIST), training, test, 400)
+    rows = {image.tobytes(): row for row, image in enumerate(test[0])}
+    second_half = sum(rows[image.tobytes()] >= len(test[0]) // 2 for image in chosen.test_images)
+    assert second_half == pytest.approx(200, abs=40)
+
+
+def test_too_few_images_are_said(digits):
+    extractor = FeatureExtractor(FEATURES_MNIST)
+    training, test = ((part.images[:1000], part.labels[:1000]) for part in (digits.train, digits.test))
+    fewer_test_images = (test[0][:300], test[1][:300])
+    assert reference_set(extractor, training, test, 500).remarks == ()
+    (remark,) = reference_set(extractor, training, fewer_test_images, 20_000).remarks
+    assert remark == "300 samples are scored, not 20,000: there are 300 real images to score against."
+    (remark,) = reference_set(extractor, (training[0][:800], None), test, 600).remarks
+    assert remark.startswith("400 samples are scored, not 600: half of the 800 training images must be left")
+    (remark,) = reference_set(extractor, training, test, 128).remarks
+    assert remark.startswith("128 images are too few for 128 features: their covariance is singular")
 
 
 def test_the_test_images_themselves_have_distance_0(reference):
@@ -137,7 +171,7 @@ def test_copies_of_training_images_score_low_in_memorisation(reference, referenc
 def test_a_missing_class_is_seen_in_class_imbalance_distance_and_coverage(reference, reference_values):
     kept = reference.real_images[reference.real_labels != 4]
     values = sample_metrics(np.concatenate([kept, kept[: SAMPLES - len(kept)]]), reference)
-    assert values["class_imbalance"] > reference_values["class_imbalance"] + 0.05
+    assert values["class_imbalance"] > reference_values["class_imbalance"] + 0.03
     assert values["frechet_distance"] > 2 * reference_values["frechet_distance"]
     assert values["coverage"] < reference_values["coverage"] - 0.05
 
@@ -152,11 +186,13 @@ def test_noisy_images_score_low_in_precision_and_distance(reference, reference_v
 def test_evaluate_prints_every_metric_beside_its_reference_value(cli, mnist):
     done = cli("evaluate", "mnist-ae", "--data", mnist, "-n", "100", "--prior", "gaussian")
     assert done.returncode == 0, done.stderr
-    assert "prior gaussian, temperature 1, seed 0: 100 samples" in done.stdout
-    titles = [metric.title for metric in METRICS if metric.needs in ("samples", "reconstructions", "labelled_samples")]
-    assert [line for line in done.stdout.splitlines() if "better" in line] == [
-        line for title in titles for line in done.stdout.splitlines() if line.startswith(f"{title}  ")
-    ]
+    assert "prior gaussian, temperature 1, seed 0\n100 samples against 100 test images" in done.stdout
+    assert "real images: mean of 5 sets of 100 training images" in done.stdout
+    assert "Note: 100 images are too few for 128 features" in done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.endswith(("  lower", "  higher", "  near 0"))]
+    scored = [metric for metric in METRICS if metric.needs in ("samples", "reconstructions", "labelled_samples")]
+    assert [row.split("  ")[0] for row in rows] == [metric.heading for metric in scored]
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_the_json_of_evaluate_is_the_documented_one(cli, mnist):
@@ -168,12 +204,14 @@ def test_the_json_of_evaluate_is_the_documented_one(cli, mnist):
     assert report["feature_extractor"]["sha256"] == FeatureExtractor(FEATURES_MNIST).record.graph.sha256
     metrics = report["metrics"]
     assert list(metrics) == [metric.name for metric in METRICS if metric.needs != "classifier_accuracy"]
-    assert metrics["frechet_distance"]["value"] > metrics["frechet_distance"]["reference"] > 0
+    distance = metrics["frechet_distance"]
+    assert min(distance["value"], distance["reference"], distance["reference_std"]) > 0
     assert metrics["class_accuracy"]["reference"] > 0.98
     bound, binarised = metrics["log_likelihood_bound"], metrics["log_likelihood_bound_binarised"]
     assert -130 < bound["value"] < -80
     assert binarised["value"] > bound["value"]
-    assert all(list(score) == ["value", "reference", "better"] for score in metrics.values())
+    assert all(list(score) == ["value", "reference", "better", "reference_std"] for score in metrics.values())
+    assert (report["reference_sets"], report["likelihood_images"]) == (5, 200)
     assert {score["better"] for score in metrics.values()} == {"lower", "higher", "zero"}
 
 
@@ -189,6 +227,14 @@ def test_every_metric_has_a_name_of_its_own_and_needs_inputs_that_exist():
     assert {metric.needs for metric in METRICS} == {field.name for field in dataclasses.fields(MetricInputs)}
 
 
+def test_a_metric_has_one_name_and_one_sentence_everywhere(cli):
+    for metric in METRICS:
+        assert metric.name == re.sub(r"\W+", "_", metric.title.lower())
+        assert re.fullmatch(r"[A-Z][^.]*\.", metric.meaning), metric.name
+    listed = " ".join(cli("evaluate", "--help").stdout.split())
+    assert all(" ".join(metric.description.split()) in listed for metric in METRICS)
+
+
 def test_evaluation_needs_no_torch(cli_process, base_env, mnist):
     env = {"PYTHONPATH": base_env["PYTHONPATH"]}
     done = cli_process("evaluate", *QUICK, "--data", mnist, "--json", env=env, python=(sys.executable, "-S"))
@@ -199,8 +245,10 @@ def test_evaluation_needs_no_torch(cli_process, base_env, mnist):
 def test_compare_shows_models_and_priors_in_one_table(cli, mnist):
     done = cli("compare", "mnist-ae:gaussian", "mnist-ae:gmm", "--data", mnist, "-n", "300", "--format", "markdown")
     assert done.returncode == 0, done.stderr
-    head, rule, gaussian, gmm, real = done.stdout.splitlines()
-    assert head.startswith("| model | prior | MB | recon. MSE | Frechet |")
+    head, rule, gaussian, gmm, real, std, _, counts, _ = done.stdout.splitlines()
+    assert head.startswith("| model | prior | MB | reconstruction MSE | Frechet distance |")
+    assert std.startswith("| their std |")
+    assert counts == "300 samples against 300 test images of mnist, by features-mnist"
     assert set(rule) <= set("|-: ")
     assert gaussian.startswith("| mnist-ae | gaussian |")
     assert real.startswith("| real images |")
@@ -212,8 +260,9 @@ def test_compare_shows_models_and_priors_in_one_table(cli, mnist):
 def test_compare_prints_text_and_the_json_of_evaluate(cli, mnist):
     arguments = ("mnist-ae:gaussian", "--data", mnist, "-n", "100")
     text = cli("compare", *arguments).stdout.splitlines()
-    assert text[0].split()[:3] == ["model", "prior", "MB"]
-    assert text[1].split()[:2] == ["mnist-ae", "gaussian"]
+    assert text[1].split()[:3] == ["model", "prior", "MB"]
+    assert text[2].split()[:2] == ["mnist-ae", "gaussian"]
+    assert max(map(len, text)) <= 80
     (report,) = json.loads(cli("compare", *arguments, "--format", "json").stdout)
     assert list(report) == documented_keys("evaluate")
     assert (report["prior"], report["split"]) == ("gaussian", "test")
@@ -240,7 +289,7 @@ def test_options_that_cannot_work_are_refused(cli, mnist, tmp_path, bars):
 def test_a_value_that_is_not_finite_is_null_in_json():
     report = report_with({"memorisation_c_t": Score(float("nan"), -0.5, "zero")})
     score = json.loads(as_json(report))["metrics"]["memorisation_c_t"]
-    assert score == {"value": None, "reference": -0.5, "better": "zero"}
+    assert score == {"value": None, "reference": -0.5, "better": "zero", "reference_std": None}
 
 
 def test_a_metric_that_a_model_lacks_is_left_out_of_its_report_and_a_dash_in_a_comparison():
@@ -249,7 +298,7 @@ def test_a_metric_that_a_model_lacks_is_left_out_of_its_report_and_a_dash_in_a_c
     assert "class accuracy" in report_text(all_metrics)
     assert "class accuracy" not in report_text(some)
     titles, first, second, real = comparison([some, all_metrics])
-    assert titles[3:] == ("Frechet", "class acc.")
+    assert titles[3:] == ("Frechet distance", "class accuracy")
     assert (first[3:], second[3:], real[3:]) == (("0.2500", "-"), ("0.2500", "0.2500"), ("0.1250", "0.1250"))
 
 
@@ -272,8 +321,7 @@ def test_nearest_shows_samples_above_the_nearest_of_all_training_images(cli, dig
     np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
     done = cli("evaluate", *QUICK, "--data", "few.npz", "--features", "features-mnist", "--nearest", "nearest.png")
     assert done.returncode == 0, done.stderr
-    grid = np.asarray(Image.open(tmp_path / "nearest.png"))[::2, ::2]
-    assert grid.shape == (4 * 30 + 2, 16 * 30 + 2)
+    grid = np.asarray(Image.open(tmp_path / "nearest.png"))[::2, -2 * (16 * 30 + 2) :: 2]  # right of the row titles
     images = load(str(tmp_path / "few.npz")).train.images
     samples = aegen.load().sample(32, seed=0, dtype="uint8")
     extractor = FeatureExtractor(FEATURES_MNIST)

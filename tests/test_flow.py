@@ -54,7 +54,7 @@ def exported(tmp_path_factory, bars):
     recipe = Recipe(kind="vae", beta=0.01, widths=(16,), latent_dim=3, epochs=10, learning_rate=0.02)
     train(recipe, dataset, folder / "run")
     trained = checkpoint.read(folder / "run")
-    learned = priors.train_prior(trained, dataset, FlowRecipe(width=32, blocks=2, steps=500))
+    learned = priors.train_prior(trained, dataset, FlowRecipe(width=32, blocks=2, steps=300, batch_size=128))
     priors.save(learned, folder / "run" / "prior.pt")
     learned = priors.read(folder / "run" / "prior.pt", trained)
     options = ExportOptions(licence="CC0", components=2, prior="flow")
@@ -144,9 +144,11 @@ def test_a_resumed_training_gives_the_flow_of_an_uninterrupted_one(monkeypatch):
 def test_training_stops_when_the_held_out_loss_no_longer_falls(monkeypatch):
     monkeypatch.setattr(flow_prior, "INTERVAL", 100)
     reports = []
-    recipe = FlowRecipe(width=64, blocks=1, steps=20_000, batch_size=64, patience=1, weight_decay=0.0)
+    recipe = FlowRecipe(
+        width=64, blocks=1, steps=4000, batch_size=64, learning_rate=5e-3, ema_decay=0.99, patience=1, weight_decay=0.0
+    )
     _, best = train_flow(recipe, moons(64, 0), moons(500, 1), 2, report=reports.append)
-    assert reports[-1].step < 20_000
+    assert reports[-1].step < 4000
     assert best == min(reports, key=lambda progress: progress.held_out_loss)
     assert reports[-1].step == best.step + 100
 
@@ -212,7 +214,7 @@ def test_the_parity_and_the_macs_of_a_flow_are_in_the_artifact(exported):
     one = 3 * 32 + 2 * (2 * 32 * 32) + 32 * 3
     assert model.manifest.macs["prior.onnx"] == 8 * one + 9
     assert model.manifest.macs["decoder.onnx"] == 3 * 16 + 16 * 30
-    assert model.manifest.commands[1].startswith("aegen train-prior runs/artifact --width 32 --blocks 2 --steps 500")
+    assert model.manifest.commands[1].startswith("aegen train-prior runs/artifact --width 32 --blocks 2 --steps 300")
     assert math.isfinite(model.manifest.log_likelihood["flow"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from aegen.files.atomic import new_file, new_folder
 from aegen.images.array_output import write_npy
-from aegen.images.grid import GAP_PIXELS, stacked, tile
+from aegen.images.grid import GAP_LEVEL, GAP_PIXELS, stacked, tile
 from aegen.images.latents import read_latents
 from aegen.images.outputs import output_format
 from aegen.images.reading import read_images
@@ -258,7 +258,7 @@ def test_stacked_rows_show_originals_above_reconstructions():
     assert np.array_equal(rows[4:8], 255 - GREY[:4])
     assert np.array_equal(rows[16:18], GREY[8:])
     assert np.array_equal(rows[20:22], 255 - GREY[8:])
-    assert not rows[18:20].any()
+    assert (rows[18:20] == GAP_LEVEL).all()
 
 
 def test_every_output_format_holds_the_images(tmp_path):

@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import aegen
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,7 +14,7 @@ VERSION = PROJECT["project"]["version"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 # Modules that the base install lacks: those of the extras, and those that import them
 NOT_IN_BASE = {"torch", "onnx", "sklearn", "scipy", "matplotlib", "pooch", "tqdm", "markdown_it", "jsonschema"}
-NOT_IN_BASE |= {"aegen.train", "aegen.export", "pages"}
+NOT_IN_BASE |= {"aegen.train", "aegen.export", "aegen.report", "pages", "playwright"}
 
 
 def test_every_folder_with_modules_is_part_of_the_package():
@@ -43,7 +44,8 @@ def test_hooks_run_the_versions_that_ci_runs():
     assert {*re.findall(r"ruff==[\d.]+", hooks)} == versions
 
 
-def test_the_citation_and_the_changelog_have_the_version_of_the_package():
+def test_the_package_the_citation_and_the_changelog_have_the_same_version():
+    assert aegen.__version__ == VERSION
     citation = (ROOT / "CITATION.cff").read_text()
     assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == VERSION
     assert re.search(r"^license: (.+)$", citation, re.MULTILINE)[1] == PROJECT["project"]["license"]

@@ -24,7 +24,7 @@ from aegen.train.refinement import refine
 from click.testing import CliRunner
 
 QUICK = RefinementRecipe(
-    steps=150,
+    steps=100,
     learning_rate=2e-4,
     flow_loss_weight=30.0,
     moment_ema_decay=0.9,
@@ -45,7 +45,7 @@ def run(tmp_path_factory, bars):
     recipe = Recipe(kind="vae", beta=0.01, network="conv", channels=8, latent_dim=4, epochs=25)
     train(recipe, load(data), folder / "run", data=data)
     trained = checkpoint.read(folder / "run")
-    learned = priors.train_prior(trained, load(data), FlowRecipe(width=32, blocks=1, steps=300))
+    learned = priors.train_prior(trained, load(data), FlowRecipe(width=32, blocks=1, steps=300, batch_size=128))
     priors.save(learned, folder / "run" / "prior.pt")
     return folder / "run"
 
@@ -135,7 +135,7 @@ def test_refinement_changes_flow_and_decoder_and_keeps_the_encoder(refined, tmp_
 
 def test_the_same_seed_gives_the_same_refined_run(refined):
     before, _, _ = refined
-    few = dataclasses.replace(QUICK, steps=20, classifier_epochs=1)
+    few = dataclasses.replace(QUICK, steps=8, classifier_epochs=1)
     (one, prior), (other, other_prior) = (refine(*before, load(before[0].data), few, threads=1) for _ in range(2))
     assert all(torch.equal(value, other.state_dict[name]) for name, value in one.state_dict.items())
     first, second = prior.network.state_dict(), other_prior.network.state_dict()
@@ -182,8 +182,8 @@ def test_the_recorded_commands_of_a_refined_last_epoch_name_that_epoch(refined):
     (_, prior), (after, _), _ = refined
     last = dataclasses.replace(after, file="last.pt")
     assert recorded_commands(last, prior, "bars", "made", {})[1:] == (
-        "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300",
-        "aegen refine runs/made/last.pt --steps 150 --learning-rate 0.0002 --flow-loss-weight 30.0 "
+        "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300 --batch-size 128",
+        "aegen refine runs/made/last.pt --steps 100 --learning-rate 0.0002 --flow-loss-weight 30.0 "
         "--moment-ema-decay 0.9 --flow-steps 4 --classifiers 2 --classifier-epochs 5 -o runs/made-refined",
         "aegen export runs/made-refined/last.pt -o made",
     )
@@ -193,10 +193,11 @@ def test_the_command_refines_a_run_and_an_export_records_how(run, cli, tmp_path)
     assert CliRunner().invoke(refine_command, [str(run), "-o", "x", "--learning-rate", "-1"]).exit_code == 2
     shutil.copy(run / "best.pt", run / "copy.pt")
     shutil.copy(run / "prior.pt", run / "copy-prior.pt")
-    done = cli("refine", run / "copy.pt", "-o", "other", "--steps", "1", "--classifier-epochs", "1")
+    few = ("--classifiers", "1", "--classifier-epochs", "1")
+    done = cli("refine", run / "copy.pt", "-o", "other", "--steps", "1", *few)
     assert done.returncode == 0, done.stderr
     assert {file.name for file in (tmp_path / "other").iterdir()} == {"copy.pt", "copy-prior.pt"}
-    done = cli("refine", run, "-o", "better", "--steps", "3", "--classifier-epochs", "1", "--flow-steps", "4")
+    done = cli("refine", run, "-o", "better", "--steps", "3", "--flow-steps", "4", *few)
     assert done.returncode == 0, done.stderr
     assert "step 3/3" in done.stderr
     again = cli("refine", run, "-o", "better", "--steps", "3")
@@ -208,7 +209,7 @@ def test_the_command_refines_a_run_and_an_export_records_how(run, cli, tmp_path)
     model = aegen.load(tmp_path / "made")
     assert model.verify().passed
     assert model.manifest.commands[2:] == (
-        "aegen refine runs/made --steps 3 --flow-steps 4 --classifier-epochs 1 -o runs/made-refined",
+        "aegen refine runs/made --steps 3 --flow-steps 4 --classifiers 1 --classifier-epochs 1 -o runs/made-refined",
         "aegen export runs/made-refined --prior flow --temperature 1 --components 2 --evaluations 4 --precision fp16 "
         "-o made",
     )

@@ -10,7 +10,10 @@ from aegen.runtime.artifact import find
 
 @pytest.mark.parametrize("name", ["tiny", "mnist"])
 def test_every_method_is_measured_at_every_batch(name, tiny):
-    results = list(speeds(tiny if name == "tiny" else find(name), threads=1, batches=(1, 3), seconds=0))
+    progress = []
+    path = tiny if name == "tiny" else find(name)
+    results = list(speeds(path, threads=1, batches=(1, 3), seconds=0, report=lambda *step: progress.append(step)))
+    assert progress == [("measuring", done, 14) for done in range(14)]
     methods = {"encode", "encode uint8", "decode", "decode uint8", "reconstruct", "interpolate", "sample uint8"}
     assert {(speed.method, speed.batch) for speed in results} == {
         (method, batch) for method in methods for batch in (1, 3)
@@ -32,6 +35,7 @@ def test_the_command_prints_a_table_and_json(cli, tiny):
     table = cli("bench", tiny, "--seconds", "0", "--threads", "1")
     assert table.returncode == 0, table.stderr
     assert len(table.stdout.splitlines()) == 1 + 7 * len(BATCHES)
+    assert max(map(len, table.stdout.splitlines())) <= 80
     printed = json.loads(cli("bench", tiny, "--seconds", "0", "--threads", "1", "--json").stdout)
     assert {row["batch"] for row in printed} == set(BATCHES)
     assert set(printed[0]) == {"method", "batch", "seconds", "onnxruntime_ratio"}

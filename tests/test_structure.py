@@ -20,18 +20,26 @@ ALLOWED_IMPORTS = {
     "images": {"runtime", "files"},
     "evaluation": {"runtime", "files", "images", "recipes"},
     "data": {"runtime", "files", "images", "evaluation"},
+    "search": {"runtime", "files"},
+    "plots": {"runtime", "files", "images", "evaluation", "data", "recipes"},
+    "report": {"runtime", "files", "images", "evaluation", "data", "recipes", "plots"},
     "train": {"runtime", "files", "images", "evaluation", "data", "recipes"},
     "export": {"runtime", "files", "images", "evaluation", "data", "train", "recipes"},
-    "cli": {"runtime", "files", "images", "evaluation", "data", "train", "export", "recipes"},
+    "cli": {
+        *("runtime", "files", "images", "evaluation", "data", "train", "export", "recipes"),
+        *("search", "plots", "report"),
+    },
 }
 NOT_INSTALLED = {"", "tests", "benchmarks", "examples", "findings", "docs"}
 LIBRARY = [folder for folder in ALLOWED_IMPORTS if folder != "cli"]
-HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "onnx", "onnxscript", "sklearn", "pooch", "tqdm"}
+HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "onnx", "onnxscript", "sklearn", "pooch", "tqdm", "matplotlib"}
 PRIVATE_IN_LIBRARIES = {  # private names of other packages that may be used, because no public name exists
     "_exit",  # os._exit is documented; it ends a process at once
     "_thread",  # a documented module of Python
     "_mmap",  # attribute of numpy.memmap: its mmap object, whose method madvise is needed
     "_foreach_lerp_",  # torch._foreach_lerp_, which torch's own AveragedModel uses too
+    "_repr_html_",  # notebooks call these two methods to display an object
+    "_repr_png_",
     "_didModify",  # attribute of ZipFile: if it is set, closing writes the changed list of members
 }
 MAX_FILE_LINES = 350

@@ -84,7 +84,7 @@ def test_a_mistyped_or_borrowed_option_gets_the_right_one(cli, arguments, answer
     assert done.stderr.splitlines()[-1] == f"Error: No such option '{typed}'. {answer}"
 
 
-@pytest.mark.parametrize("arguments", ["sample --foo", "models --model x", "sample -q", "--foo"])
+@pytest.mark.parametrize("arguments", ["sample --foo", "models --model x", "sample -y", "--foo"])
 def test_an_option_that_resembles_none_gets_no_suggestion(cli, arguments):
     last = cli(*arguments.split()).stderr.splitlines()[-1]
     assert last == f"Error: No such option '{arguments.split()[-1 if arguments != 'models --model x' else 1]}'."
@@ -106,6 +106,7 @@ def test_every_output_option_has_the_same_names_and_begins_its_help_alike(name):
         assert each.metavar == "OUTPUT"
         assert each.help.startswith("Where to write: ")
     writes = {"sample", "reconstruct", "denoise", "interpolate", "encode", "decode", "train", "refine", "export"}
+    writes |= {"traverse", "manifold", "index", "similar", "report"}
     assert bool(outputs) == (name in writes | {"train-features"})
 
 

@@ -25,6 +25,7 @@ from aegen.train.corruption import corrupt
 from aegen.train.networks import ARCHITECTURES, build
 from aegen.train.objectives import Objective, kl_per_dimension
 from aegen.train.schedule import warm_cosine
+from command_line import run_here
 
 QUICK = Recipe(widths=(8,), latent_dim=3, epochs=3, learning_rate=0.02)
 
@@ -341,33 +342,61 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, data, kind):
         assert all(torch.equal(first.state_dict[name], second.state_dict[name]) for name in first.state_dict)
 
 
-def test_two_processes_train_one_network(tmp_path, data):
-    hyperparameters = ["--data", data, "--recipe", "vae", "--widths", "8", "--latent-dim", "3", "--epochs", "2"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aegen.train"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *hyperparameters, "-o", "run"], cwd=tmp_path, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("aegen export") == 1
-    assert done.stderr.count("epoch 2/2") == 1
-    assert checkpoint.read(tmp_path / "run" / "last.pt").epoch == 2
-    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+# Two trainings by the same processes, because starting processes takes longer than training.
+TRAIN_TWICE = """
+import runpy, sys
+for arguments in (sys.argv[1].split(), sys.argv[2].split()):
+    sys.argv = ["aegen.train", *arguments]
+    try:
+        runpy.run_module("aegen.train", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 
 
-def test_two_processes_compute_what_one_computes(cli, tmp_path, bars):
-    """This model is trained without noise, so the losses of one and of two processes differ only by rounding errors."""
-    np.savez(tmp_path / "bars.npz", images=bars(300, (6, 5)))
-    count = load(str(tmp_path / "bars.npz")).facts.training_images
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory, bars):
+    """Let torchrun start two processes, which train a VAE and then an AE, each together.
+
+    Returns the folder with the runs `vae` and `ae`, the finished process of torchrun, and the options of the AE.
+    """
+    folder = tmp_path_factory.mktemp("processes")
+    np.savez(folder / "bars.npz", images=bars(300, (6, 5)))
+    (folder / "train_twice.py").write_text(TRAIN_TWICE)
+    count = load(str(folder / "bars.npz")).facts.training_images
     # The last batch of an epoch has one image, so one of the two processes has none.
     batch_size = next(size for size in range(20, count) if count % size == 1)
-    options = ["--data", "bars.npz", "--widths", 8, "--latent-dim", 3, "--epochs", 2, "--batch-size", batch_size]
-    assert cli("train", *options, "-o", "one").returncode == 0
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aegen.train"]
-    arguments = [*map(str, options), "-o", "two"]
-    subprocess.run([*command, *arguments], cwd=tmp_path, env=env, check=True, capture_output=True)
-    one, two = (checkpoint.read(tmp_path / run / "last.pt") for run in ("one", "two"))
+    common = "--data bars.npz --widths 8 --latent-dim 3 --epochs 2"
+    vae, ae = f"{common} --recipe vae -o vae", f"{common} --batch-size {batch_size}"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_twice.py"]
+    done = subprocess.run(
+        [*command, vae, f"{ae} -o ae"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return folder, done, ae.split()
+
+
+def test_two_processes_train_one_network(two_processes):
+    folder, done, _ = two_processes
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 2/2") == 2
+    for run in ("vae", "ae"):
+        assert done.stdout.count(f"aegen export {run} ") == 1
+        assert checkpoint.read(folder / run / "last.pt").epoch == 2
+        assert len((folder / run / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_two_processes_compute_what_one_computes(two_processes):
+    """This model is trained without noise, so the losses of one and of two processes differ only by rounding errors."""
+    folder, _, options = two_processes
+    done = run_here(["train", *options, "-o", "one"], folder, {})
+    assert done.returncode == 0, done.stderr
+    one, two = (checkpoint.read(folder / run / "last.pt") for run in ("one", "ae"))
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
     assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=1e-3)
 

@@ -28,8 +28,11 @@ VALID = {
     "steps": (2, 3, 10),
     "method": ("linear", "slerp", "norm-corrected", None),
     "threads": (1, 2, None),
+    "dimensions": (None, [0, 1], (2, 0), np.array([1, 2])),
+    "extent": (1, 3.0, np.float32(0.5)),
 }
 INVALID = {
+    "dimensions": ([3, 99], [0, 0], [0], [True, 1], [0.0, 1.0], [[0, 1]], {0: 1}, "01", b"01", [2**70, 0], np.array(1)),
     "n": (2**40 + 1, 2**62),
     "dtype": (
         "float64",
@@ -220,10 +223,34 @@ def _interpolate(trial, model, path):
     trial.call(lambda: model.interpolate(a, b, **options), _of_any_rows(options, model.image_shape))
 
 
+def _morph(trial, model, path):
+    ends = trial.numbers.random((4, 2, *model.image_shape), np.float32)
+    options = _some(trial, "steps", "method", "batch_size", "dtype")
+    last = unusual_images(trial, model.image_shape, 2)
+    trial.call(lambda: model.morph(*ends[:3], last, **options), _of_any_rows(options, model.image_shape))
+
+
+def _traverse(trial, model, path):
+    latent = unusual_latents(trial, model.latent_dim)
+    options = _some(trial, "dimensions", "steps", "extent", "batch_size", "dtype")
+    start = trial.random.choice((None, latent, np.zeros(model.latent_dim)))
+    trial.call(lambda: model.traverse(start, **options), _of_any_rows(options, model.image_shape))
+
+
+def _manifold(trial, model, path):
+    options = _some(trial, "dimensions", "steps", "batch_size", "dtype")
+    trial.call(lambda: model.manifold(**options), _of_any_rows(options, model.image_shape))
+
+
+def _activity(trial, model, path):
+    options = _some(trial, "dimensions", "batch_size")
+    trial.call(lambda: model.activity(**options))
+
+
 def _latent_walk(trial, model, path):
     n = value(trial, "n")
     n = 3 if isinstance(n, int) and n > 100 and n <= 2**40 else n
-    options = {"seed": 0, **_some(trial, "steps", "seed", "label", "temperature", "batch_size", "dtype")}
+    options = {"seed": 0, **_some(trial, "steps", "seed", "start", "label", "temperature", "batch_size", "dtype")}
     trial.call(lambda: model.latent_walk(n, **options), _of_any_rows(options, model.image_shape))
 
 
@@ -243,5 +270,6 @@ def _load(trial, model, path):
 CALLS = {
     "sample": _sample, "iter_sample": _iter_sample, "sample_latents": _sample_latents, "log_prob": _log_prob,
     "encode": _encode, "posterior": _posterior, "decode": _decode, "reconstruct": _reconstruct,
-    "interpolate": _interpolate, "latent_walk": _latent_walk, "load": _load,
+    "interpolate": _interpolate, "latent_walk": _latent_walk, "load": _load, "morph": _morph, "traverse": _traverse,
+    "manifold": _manifold, "activity": _activity,
 }  # fmt: skip

@@ -65,12 +65,14 @@ INPUTS = (
     "empty",
     *TEXTS,
 )
+DIMENSIONS = ("0,1", "2", "1,0,2", "0,0", "0,9", "0,,1", "-1,0", "٣,0", "1e0,0", "9" * 400, *TEXTS)
 PRIORS = ("standard", "diagonal", "gaussian", "gmm", "kde", "flow", "KDE", *TEXTS)
 VARIABLES = {"AEGEN_THREADS": NUMBERS, "AEGEN_MODEL": TEXTS, "COLUMNS": ("0", "-1", "1", "x", "99999")}
 OPTIONS = {
     "-o": OUTPUTS, "--columns": NUMBERS, "--scale": NUMBERS, "--threads": NUMBERS, "--seed": NUMBERS,
     "--start": NUMBERS, "--prior": PRIORS, "--label": LABELS, "--temperature": NUMBERS,
     "--dtype": ("float32", "uint8", "float64", *TEXTS), "--noise": NUMBERS, "--steps": NUMBERS, "-n": NUMBERS,
+    "--dims": DIMENSIONS, "--range": NUMBERS, "--captions": (),
     "--method": ("linear", "slerp", "norm-corrected", *TEXTS), "--resize": (), "--json": (), "--unknown": TEXTS,
     "-h": (), "--version": (),
 }  # fmt: skip
@@ -78,14 +80,16 @@ COMMANDS = {  # for each command: its number of input files, and the options tha
     "sample": (0, "-n --start --columns --scale --threads --seed --prior --label --temperature --dtype"),
     "reconstruct": (1, "--columns --scale --threads --resize --dtype"),
     "denoise": (1, "--noise --seed --columns --scale --threads --resize --dtype"),
-    "interpolate": (2, "--steps --method --scale --threads --resize --dtype"),
+    "interpolate": (2, "--steps --method --scale --threads --resize --dtype --label -n --seed"),
+    "traverse": (1, "-n --dims --steps --range --seed --scale --captions --threads --resize --dtype --json"),
+    "manifold": (0, "--dims --steps --scale --threads --dtype"),
     "encode": (1, "--threads --resize"),
     "decode": (1, "--columns --scale --threads --dtype"),
     "info": (0, "--json"),
     "models": (0, "--json"),
     "verify": (0, "--json"),
 }
-WRITING = ("sample", "reconstruct", "denoise", "interpolate", "encode", "decode")
+WRITING = ("sample", "reconstruct", "denoise", "interpolate", "traverse", "manifold", "encode", "decode")
 MAX_SECONDS = 60  # time limit of a command's process, if the fuzzer has not stopped the trial before
 LONG_COUNTS = range(100, 2**40 + 1)  # values of -n and --steps that are valid but would take too long
 
