@@ -14,7 +14,7 @@ from .grid import GAP_LEVEL, Grid, Margins
 
 TEXT_LEVEL = 232  # grey level of texts; almost white, for contrast with the dark grey of the gaps
 MIN_FONT_PIXELS, MAX_FONT_PIXELS = 11, 16
-IMAGE_PIXELS_PER_FONT_PIXEL = 5  # the font is a fifth as high as the images, within the limits above
+IMAGE_PIXELS_PER_FONT_PIXEL = 4  # the font is a fourth as high as the images, within the limits above
 MAX_CAPTION_PIXELS = 120  # images stand further apart if captions are wider than they are, up to this width
 ELLIPSIS, UNKNOWN = "…", "?"
 NO_GLYPH = "\uffff"  # a code point that no font has a glyph for

@@ -35,6 +35,8 @@ VARIABLES = (
     "RANK",
     "LOCAL_RANK",
     "CUBLAS_WORKSPACE_CONFIG",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
 )
 MIN_MEMORY = 128 << 20  # bytes; with less, the system may kill the process while it samples
 MIN_TEMPORARY = 64 << 20  # bytes; images that come through a pipe are copied to the temporary folder

@@ -8,6 +8,8 @@ from .errors import MAX_ECHO, InputError
 VARIABLE = "AEGEN_THREADS"  # environment variable that sets the number of threads
 MAX_THREADS = 256
 MAX_DEFAULT_THREADS = 16  # limit on the default: typical batches are too small to keep more threads busy
+SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # both say how long threads of libgomp wait actively
+SPIN_COUNT = "10000"  # some ten microseconds, in place of milliseconds
 
 
 def chosen_threads(threads: int | None) -> int:
@@ -24,6 +26,17 @@ def chosen_threads(threads: int | None) -> int:
         name = VARIABLE if threads is None else "threads"
         raise InputError(name, found=text, expected=f"a whole number from 1 to {MAX_THREADS}")
     return int(text)
+
+
+def limit_spinning() -> None:
+    """Let the threads of libgomp, which torch and scikit-learn bring, sleep after waiting actively for a short time.
+
+    By default they wait actively for milliseconds. If another program needs a core then, a thread that has work may
+    have to wait for a thread that has none. Must be called before torch or scikit-learn is imported. Variables that the
+    user has set are kept.
+    """
+    if not any(variable in os.environ for variable in SPIN_VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
 
 
 def _checked(threads: int) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -48,13 +49,19 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else min(allowed_threads(), MAX_WORKERS)
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while all tests are imported: it would search millions of objects and find nothing."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Make tests that train or export networks faster.
 
     A training that is given no number of threads uses one, because each pytest worker has one core. torch's exporter
-    reads its table of operators once and not for each network: the table is the same each time, and reading it takes
-    longer than exporting a small network, but torch has no public way to keep it. If a version of torch lacks the
-    private function that is replaced here, exports are only slower.
+    reads its table of operators and its list of composite operators once and not for each network: they are the same
+    each time, and reading them takes longer than exporting a small network, but torch has no public way to keep them.
+    If a version of torch lacks the private functions that are replaced here, exports are only slower. The garbage
+    collector ignores all objects of the imported modules.
     """
     if "aegen.train.processes" in sys.modules:
         sys.modules["aegen.train.processes"].allowed_threads = lambda: 1
@@ -62,6 +69,10 @@ def pytest_collection_finish() -> None:
         with contextlib.suppress(ImportError, AttributeError):
             registry = import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
             registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
+            operators = import_module("torch._export.utils")
+            operators._materialize_cpp_cia_ops = functools.cache(operators._materialize_cpp_cia_ops)
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,8 +41,8 @@ def reader(tmp_path):
     """
     for name in ("artifacts", "benchmarks", "docs", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
-    labels = np.arange(900) % 10
-    images = aegen.load("mnist-fast").sample(900, seed=0, label=labels.tolist(), dtype="uint8")
+    labels = np.arange(480) % 10
+    images = aegen.load("mnist-fast").sample(480, seed=0, label=labels.tolist(), dtype="uint8")
     np.savez(tmp_path / "few.npz", images=images, labels=labels)
     header = struct.pack(">4B3I", 0, 0, 8, 3, *images.shape)
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes(), 1))

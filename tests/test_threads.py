@@ -3,6 +3,9 @@
 Memory limits of control groups are read in the same way.
 """
 
+import ast
+from pathlib import Path
+
 import pytest
 from aegen.runtime import threads
 from aegen.runtime.cgroups import cpu_quota, memory_limit
@@ -109,3 +112,27 @@ def test_fractions_are_rounded_down_to_at_least_one_thread(monkeypatch, quota, a
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
     assert threads.allowed_threads() == allowed
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "10000"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+    ],
+    ids=lambda variables: " ".join(variables) or "nothing",
+)
+def test_threads_of_libgomp_wait_actively_for_a_short_time_unless_the_user_says_otherwise(
+    environment, expected, monkeypatch
+):
+    variables = dict(environment)
+    monkeypatch.setattr(threads.os, "environ", variables)
+    threads.limit_spinning()
+    assert variables == expected
+
+
+@pytest.mark.parametrize("folder", ["train", "export", "plots"])
+def test_folders_that_import_a_library_with_libgomp_limit_its_spinning_first(folder):
+    body = ast.parse((Path(threads.__file__).parents[1] / folder / "__init__.py").read_text()).body
+    assert ast.unparse(body[-1]) == "limit_spinning()"

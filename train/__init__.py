@@ -4,5 +4,7 @@ Afterwards, a prior of the latents can be learned, and prior and decoder can be 
 """
 
 from ..runtime.extras import require_extra
+from ..runtime.threads import limit_spinning
 
 require_extra("train", "train")
+limit_spinning()
