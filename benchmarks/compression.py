@@ -155,14 +155,13 @@ def markdown(results: list[Result]) -> str:
 
 def write_sheet(output: str, images: np.ndarray, results: list[Result]) -> None:
     """Write an image whose rows show the first ten images: the originals, then the result of each method."""
-    rows = [("original", f"{images[0].size} bytes", images)]
-    rows += [
-        (each.method.removeprefix("latents of "), f"{each.bytes_per_image:.0f} bytes {quality_text(each)}", each.images)
-        for each in results
-        if each.psnr < peak_signal_to_noise(0)
-    ]
-    cells = np.concatenate([row[2][:COLUMNS] for row in rows])
-    titles = tuple(f"{title}: {facts}" for title, facts, _ in rows)
+    rows = [(f"original\n{images[0].size} bytes", images)]
+    for each in results:
+        if each.psnr < peak_signal_to_noise(0):
+            name = each.method.removeprefix("latents of ")
+            rows.append((f"{name}\n{each.bytes_per_image:.0f} bytes\n{quality_text(each)}", each.images))
+    cells = np.concatenate([shown[:COLUMNS] for _, shown in rows])
+    titles = tuple(title for title, _ in rows)
     write_images(output, [cells], len(cells), columns=COLUMNS, row_titles=titles)
 
 

@@ -24,10 +24,10 @@ class GridTexts:
     """The texts of one grid, and the margins that they need.
 
     captions: one text of one or more lines for each cell of the grid, shown below it; may be empty. row_titles: texts
-    shown left of the rows, repeated from the first one when there are more rows; each repetition is a group of rows,
-    with more space below it. count, columns: number of images, and of images in a row. size: (height, width) in pixels
-    of the images as the grid shows them. gap: space between images in pixels. Letters that the font lacks are replaced
-    as `legible` describes. Raises InputError if there is not one caption for each image.
+    of one or more lines shown left of the rows, repeated from the first one when there are more rows; each repetition
+    is a group of rows, with more space below it. count, columns: number of images, and of images in a row. size:
+    (height, width) in pixels of the images as the grid shows them. gap: space between images in pixels. Letters that
+    the font lacks are replaced as `legible` describes. Raises InputError if there is not one caption for each image.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GridTexts:
         limit = max(width, MAX_CAPTION_PIXELS)
         texts = [text.split("\n") if text else [] for text in captions]
         self._captions = [[self._shortened(legible(line), limit) for line in lines] for lines in texts]
-        self._titles = [self._lines(legible(text), height) for text in row_titles]
+        self._titles = [self._lines(text, height) for text in row_titles]
         widest_title = max((self._width(line) for title in self._titles for line in title), default=0)
         widest_caption = max((self._width(line) for lines in self._captions for line in lines), default=0)
         self.margins = Margins(
@@ -100,9 +100,12 @@ class GridTexts:
         return shortened
 
     def _lines(self, title: str, height: int) -> list[str]:
-        """Break a title between words into lines that are as short as possible and fit into `height` pixels."""
-        words, max_lines = title.split(), max(height // self._line_height, 1)
-        lines = words
+        """Break a title into lines that are as short as possible and fit into `height` pixels.
+
+        It is broken at its line breaks, or between words if it has none.
+        """
+        max_lines = max(height // self._line_height, 1)
+        lines = [legible(line) for line in (title.splitlines() if "\n" in title else title.split())]
         while len(lines) > max_lines:
             # Join the two neighbours that make the shortest line together.
             pairs = [" ".join(pair) for pair in itertools.pairwise(lines)]

@@ -17,6 +17,7 @@ SIZE, VAE_SIZE = (8.0, 3.4), (8.0, 6.0)  # inches; a VAE has a second row of plo
 TRAIN, VALIDATION = COLOURS[0], COLOURS[2]
 MAX_BARS = 40  # latent dimensions that are shown one by one
 MIN_KL = 1e-3  # nats; smaller values of KL are at the lower end of the logarithmic axis
+LOG_RATIO = 20  # the KL of latent dimensions is shown on a logarithmic axis if it differs by a larger factor
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,12 @@ def _kl_curves(axes: Axes, data: TrainingCurves) -> None:
         colour, width = (TRAIN, 1.2) if data.active[dimension] else (FAINT, 0.8)
         values = np.maximum(data.kl_per_dimension[:, dimension], MIN_KL)
         axes.plot(data.epochs, values, color=colour, linewidth=width, alpha=0.8)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(bottom=MIN_KL)
+    low, high = max(float(data.kl_per_dimension.min()), MIN_KL), float(data.kl_per_dimension.max())
+    if high > LOG_RATIO * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(bottom=low if high > LOG_RATIO * low else 0)
     _epoch_axis(axes, data)
 
 
@@ -129,7 +132,8 @@ def _kl_bars(axes: Axes, data: TrainingCurves) -> None:
     size = 8 if len(order) <= 20 else 6
     axes.set_xticks(positions, [str(dimension) for dimension in order], size=size, rotation=90 if d > 10 else 0)
     axes.set(xlabel="latent dimension", ylabel="KL, nats")
-    axes.legend(loc="upper right")
+    axes.set_ylim(top=1.2 * float(kl.max()) or 1)  # room for the legend
+    axes.legend(loc="upper right", ncols=2)
 
 
 def _epoch_axis(axes: Axes, data: TrainingCurves) -> None:

@@ -45,7 +45,7 @@ def run(tmp_path, data):
 
 GREY, COLOUR = (8, 4), (4, 8, 3)
 # A choice of shapes and hyperparameters. Shape, network and range of pixels decide what is exported, and a VAE has one
-# more output; every pair of two of these values is here once. The loss does not change the graphs.
+# more output; every pair of two of these values is here at least once. The loss does not change the graphs.
 VARIANTS = {
     "grey-bce-sigmoid": (GREY, {"loss": "bce", "activation": "sigmoid"}),
     "colour-mse-sigmoid": (COLOUR, {"loss": "mse", "activation": "sigmoid"}),

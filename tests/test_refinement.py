@@ -42,7 +42,7 @@ def run(tmp_path_factory, bars):
     labels = (images.reshape(800, -1).mean(1) > np.median(images.reshape(800, -1).mean(1))).astype(np.int64)
     data = str(folder / "bars.npz")
     np.savez(data, images=images, labels=labels)
-    recipe = Recipe(kind="vae", beta=0.01, network="conv", channels=8, latent_dim=4, epochs=25)
+    recipe = Recipe(kind="vae", beta=0.01, network="conv", channels=8, latent_dim=4, epochs=10)
     train(recipe, load(data), folder / "run", data=data)
     trained = checkpoint.read(folder / "run")
     learned = priors.train_prior(trained, load(data), FlowRecipe(width=32, blocks=1, steps=300, batch_size=128))
