@@ -183,15 +183,16 @@ def _labels(axes: Axes, data: Quality) -> None:
         axes.annotate(
             text,
             (1, data.reference),
-            (-2, 3),
+            (-2, -3),  # below the line, because the points are above it
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
             ha="right",
+            va="top",
             size=LABEL_SIZE,
             weight="bold",
         )
         width, height = text_size(text, LABEL_SIZE)
-        pixels = np.vstack([pixels, (window.width - width / 2, y + height / 2)])
+        pixels = np.vstack([pixels, (window.width - width / 2, y - height / 2)])
         sizes = np.vstack([sizes, (width, height)])
     centres = label_positions(pixels, sizes, (window.width, window.height), LABEL_GAP)
     for point, pixel, centre, size in zip(data.points, pixels, centres, sizes, strict=False):

@@ -70,7 +70,8 @@ def pytest_collection_finish() -> None:
             registry = import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
             registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
             operators = import_module("torch._export.utils")
-            operators._materialize_cpp_cia_ops = functools.cache(operators._materialize_cpp_cia_ops)
+            name = "_materialize_cpp_cia_ops"
+            setattr(operators, name, functools.cache(getattr(operators, name)))
     gc.freeze()
     gc.enable()
 
