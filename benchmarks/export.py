@@ -1,9 +1,9 @@
-"""Measure how long `aegen export` takes, here and in another checkout of aegen, and how good their mixtures are.
+"""Compare `aegen export` of this checkout and of another one: its time, and the quality of the mixtures that it fits.
 
 Prints JSON:
 
-* seconds, cpu_seconds: median time of `aegen export`, and median processor time; the ratio is this build's part of the
-  other one's time
+* seconds, cpu_seconds: median time of `aegen export`, and median processor time; a ratio is this checkout's
+  time divided by the other one's
 * stages: median seconds of each step that the command reports; "start" is the time before the first one
 * mixture: the Gaussian mixtures that both fit to the same latents of training images: the numbers of their components,
   and the mean log density of the latents of all validation images, in nats

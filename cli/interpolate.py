@@ -170,10 +170,10 @@ class _Interpolation:
             yield images.reshape(*latents.shape[:-1], *model.image_shape)
 
     def _sampled_ends(self, part: slice, seed: int, labels: Sequence[str]) -> "np.ndarray":
-        """The latents of the ends of some paths or morphs, float32 (m, corners, d). part: which, by their index.
+        """The latents of the ends of some paths or morphs, float32 (m, corners, d).
 
-        If all ends have different classes, those of path i are sampled from the noise at index i of the seed. Otherwise
-        each end has noise of its own.
+        part: the indices of these paths or morphs. If the ends of a path all have different classes, they share one
+        noise vector: path i uses the noise at index i of the seed's sequence. Otherwise each end has its own noise.
         """
         import numpy as np
 

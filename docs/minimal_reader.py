@@ -48,7 +48,7 @@ def uniform(seed: int, i: int) -> float:
 
 
 def stratified(seed: int, i: int) -> float:
-    """The stratified uniform number at index i, in [0, 1)."""
+    """The stratified uniform number at index i, in [0, 1): each block has one number in each of BLOCK intervals."""
     value = word(seed, STRATA, i)
     first = i - i % BLOCK
     rank = sum(word(seed, STRATA, index) < value for index in range(first, first + BLOCK))

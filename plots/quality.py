@@ -21,7 +21,7 @@ from .spacing import label_positions
 from .style import COLOURS, DPI, FAINT, INK, MARKERS, figure_style, text_size
 
 SIZE = (7.6, 5.4)  # inches
-SECONDS = 2.0  # how long the speed of all models together is measured, at least
+SECONDS = 2.0  # the measurement of speed takes at least this long, for all models together
 LABEL_SIZE = 8  # points
 LABEL_GAP = 13  # pixels
 

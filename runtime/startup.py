@@ -41,10 +41,11 @@ class Openable(Protocol):
 
 
 def open_in_background(networks: Iterable[Openable]) -> None:
-    """Open each network on its own thread; then call the functions of `import_while_opening` on the calling thread.
+    """Open each network on its own thread, and meanwhile call the functions that `import_while_opening` registered.
 
-    Errors of opening are not raised here: a network's first run waits until the network is open, and raises the error
-    if it cannot be opened. If no thread can be started, the network opens in its first run.
+    The functions run on the calling thread. Errors of opening are not raised here: a network's first run waits until
+    the network is open, and raises the error if it cannot be opened. If no thread can be started, the network opens in
+    its first run.
     """
     for network in networks:
         if network.claim_opening():

@@ -134,7 +134,7 @@ class _Scores:
 
         half_norm: the largest half norm of these latents.
         """
-        # The largest norm of a latent, a little increased for its own rounding.
+        # An upper bound on the norms of these latents; the factor covers the rounding errors of the bound itself.
         norm = 1.01 * (self._mean_norm + math.sqrt(2 * half_norm))
         errors = self._slopes * norm + self._offsets
         errors += 3.3 * ROUNDOFF * half_norm + self._error_64 * norm**2
