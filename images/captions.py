@@ -15,6 +15,7 @@ from .grid import GAP_LEVEL, Grid, Margins
 TEXT_LEVEL = 232  # grey level of texts; almost white, for contrast with the dark grey of the gaps
 MIN_FONT_PIXELS, MAX_FONT_PIXELS = 11, 16
 IMAGE_PIXELS_PER_FONT_PIXEL = 4  # the font is a fourth as high as the images, within the limits above
+SHORT_TITLE_PIXELS = 60  # titles are not broken into lines that are shorter together, in pixels
 MAX_CAPTION_PIXELS = 120  # images stand further apart if captions are wider than they are, up to this width
 ELLIPSIS, UNKNOWN = "…", "?"
 NO_GLYPH = "\uffff"  # a code point that no font has a glyph for
@@ -100,16 +101,19 @@ class GridTexts:
         return shortened
 
     def _lines(self, title: str, height: int) -> list[str]:
-        """Break a title into lines that are as short as possible and fit into `height` pixels.
+        """Break a title into short lines that fit into `height` pixels.
 
         It is broken at its line breaks, or between words if it has none.
         """
-        max_lines = max(height // self._line_height, 1)
-        lines = [legible(line) for line in (title.splitlines() if "\n" in title else title.split())]
-        while len(lines) > max_lines:
+        max_lines, has_breaks = max(height // self._line_height, 1), "\n" in title
+        lines = [legible(line) for line in (title.splitlines() if has_breaks else title.split())]
+        while len(lines) > 1:
             # Join the two neighbours that make the shortest line together.
             pairs = [" ".join(pair) for pair in itertools.pairwise(lines)]
             shortest = min(range(len(pairs)), key=lambda i: self._width(pairs[i]))
+            is_short = not has_breaks and self._width(pairs[shortest]) <= SHORT_TITLE_PIXELS
+            if len(lines) <= max_lines and not is_short:
+                break
             lines = [*lines[:shortest], pairs[shortest], *lines[shortest + 2 :]]
         return lines
 
