@@ -3,7 +3,7 @@
 import ast
 import io
 import re
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import click
@@ -129,6 +129,7 @@ def test_nothing_is_coloured_without_a_terminal_or_with_no_color(monkeypatch):
 
 def error(stream: io.StringIO, *arguments: str) -> str:
     """Run a command that fails in this process. Returns what it prints on standard error, which is `stream`."""
-    with redirect_stderr(stream), pytest.raises(SystemExit):
+    # Without standard output, `main` does not replace its file descriptor, which belongs to pytest.
+    with redirect_stdout(None), redirect_stderr(stream), pytest.raises(SystemExit):
         main(arguments)
     return stream.getvalue()
