@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,10 @@ PART_MIN_MACS = 16_000_000  # minimum MACs of a part: for less work, waking anot
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+# Futures that a forked child has inherited. They are kept for ever, because onnxruntime takes a lock to free the memory
+# of a result, and a thread of the parent may have held this lock during the fork.
+_inherited: list[Future[Any]] = []
 
 
 class Workers:
@@ -86,7 +90,9 @@ class Workers:
 
         def first_result() -> Result:
             if os.getpid() != process:  # this is a forked child, without the parent's threads
-                return run(waiting.popleft()[0])
+                part, inherited = waiting.popleft()
+                _inherited.append(inherited)
+                return run(part)
             for index, (part, future) in enumerate(tuple(waiting)):
                 if waiting[0][1].done():
                     break
@@ -105,6 +111,8 @@ class Workers:
             for _, future in waiting:
                 if os.getpid() == process:
                     future.cancel()
+                else:
+                    _inherited.append(future)
 
     def gathered(
         self,
