@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .data_sets import load_data
 from .grid_texts import sampling_facts
 from .messages import done, note, parts, progress_bars, with_progress
 from .options import chosen_model, json_option, model_argument, seed_option, threads_option, usage
@@ -144,14 +145,11 @@ def load_reference(
     selects the one named after the data set. Raises InputError when `extractor` is None and the one named after the
     data set was trained on other images; also raises the errors of `find_feature_extractor` and `FeatureExtractor`.
     """
-    from ..data.datasets import load
     from ..evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
     from ..evaluation.reference import reference_set
     from ..runtime.errors import InputError
 
-    dataset = load(data)
-    for remark in dataset.remarks:
-        note(remark)
+    dataset = load_data(data)
     features = FeatureExtractor(find_feature_extractor(extractor, dataset.facts.name), threads=threads)
     if extractor is None and features.record.data.sha256 != dataset.facts.sha256:
         found, expected = f"a feature extractor of other images than {data}", "one trained on them"

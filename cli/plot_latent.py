@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from .data_sets import load_data
 from .figure_options import check_output, figure_options, publish
-from .messages import note, parts, plural, with_progress
+from .messages import parts, plural, with_progress
 from .options import chosen_model, model_argument, seed_option, threads_option
 
 if TYPE_CHECKING:
@@ -105,11 +106,7 @@ def _of_data(model: "Autoencoder", data: str, count: int, seed: int) -> _Points:
     """Encode at most `count` test images of a data set."""
     import numpy as np
 
-    from ..data.datasets import load
-
-    dataset = load(data)
-    for remark in dataset.remarks:
-        note(remark)
+    dataset = load_data(data)
     chosen = dataset.test[_rows(len(dataset.test), count, seed)]
     chunks = with_progress((model.encode(part) for part in parts(chosen.images)), len(chosen), "encode")
     title = f"{model.name}: latents of {plural(len(chosen), 'test image')} of {dataset.facts.name}"

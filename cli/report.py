@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .data_sets import load_data
 from .evaluate import features_option
-from .messages import done, note, progress_bars
+from .messages import done, progress_bars
 from .options import chosen_model, model_argument, seed_option, threads_option
 
 if TYPE_CHECKING:
@@ -64,25 +65,13 @@ def command(
     from ..report.subject import Subject
 
     loaded = load(chosen_model(argument, model), threads=threads)
-    dataset = _dataset(data)
+    dataset = None if data is None else load_data(data)
     features = None if dataset is None else _feature_extractor(extractor, dataset, threads)
     subject = Subject(loaded, dataset, features, count=count, seed=seed, speed=not no_speed)
     with progress_bars() as progress:
         content = html(page(subject, progress)).encode()
     write_bytes(output, content)
     done(output, f"report on {loaded.name}, {len(content):,} bytes")
-
-
-def _dataset(data: str | None) -> "Dataset | None":
-    """Load the data set that the user named, and print its remarks."""
-    from ..data.datasets import load
-
-    if data is None:
-        return None
-    dataset = load(data)
-    for remark in dataset.remarks:
-        note(remark)
-    return dataset
 
 
 def _feature_extractor(extractor: str | None, dataset: "Dataset", threads: int | None) -> "FeatureExtractor | None":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recipes.feature_extractor import FeatureExtractorRecipe
-from .messages import note, say
+from .data_sets import load_data
+from .messages import say
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .resumable import refuse_unfinished, run_resumable
@@ -40,7 +41,6 @@ def command(data: str, target: Path, resume: bool, threads: int | None, **hyperp
     with usage():
         recipe, state = FeatureExtractorRecipe(**overrides), None
 
-    from ..data.datasets import load
     from ..evaluation.feature_extractor import FeatureExtractor
     from ..export.feature_extractor import export_feature_extractor
     from ..files.atomic import require_parent
@@ -60,9 +60,7 @@ def command(data: str, target: Path, resume: bool, threads: int | None, **hyperp
         raise OutputError(str(target), found=found, expected="a new folder", remedy=remedy)
     if not resume:
         refuse_unfinished(unfinished)
-    dataset = load(data)
-    for remark in dataset.remarks:
-        note(remark)
+    dataset = load_data(data)
     for part, images in (("training", dataset.train), ("test", dataset.test)):
         if images.labels is None:
             raise InputError(f"{data}: {part} images", found="no labels", expected="labelled images")

@@ -17,6 +17,7 @@ MAX_REAL_SETS = 5  # at most this many sets of n training images are scored, to 
 MAX_REAL_IMAGES = 10_000  # with several such sets, they have at most this many images together
 MAX_BINNED = 20_000  # k-means finds the bin centres from at most this many training images
 BINS, CELLS = 100, 10  # number of k-means clusters of images for the metric NDB, and of features for C_T
+TEST_SEED = 1  # seed of the random choice of test images
 
 LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]), and labels int64 (n,) or None
 
@@ -84,7 +85,7 @@ def reference_set(
     training_rows = np.sort(order[len(real_rows) * n :][: MAX_TRAINING_RATIO * n])
     training_features = extractor.extract(training[0][training_rows], progress).features
     binned_images = training[0][training_rows[:MAX_BINNED]]
-    test_images, test_labels = _rows(test, np.sort(np.random.default_rng(1).permutation(len(test[0]))[:n]))
+    test_images, test_labels = _rows(test, random_rows(len(test[0]), n, TEST_SEED))
     return ReferenceSet(
         extractor=extractor,
         test_images=test_images,
@@ -97,6 +98,11 @@ def reference_set(
         cell_centres=k_means(training_features, CELLS),
         remarks=tuple(_remarks(requested, n, len(test[0]), len(training[0]), extractor.record.features)),
     )
+
+
+def random_rows(total: int, count: int, seed: int) -> np.ndarray:
+    """At most `count` different indices below `total`, chosen at random by a seed, in ascending order, int64."""
+    return np.sort(np.random.default_rng(seed).permutation(total)[:count])
 
 
 def as_points(images: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from .likelihood import has_binary_likelihood, has_likelihood, likelihood_bound
 from .metric_inputs import MetricInputs, ScoredImages
 from .metrics import METRICS, Direction
 from .progress import Progress, no_progress
-from .reference import ReferenceSet
+from .reference import ReferenceSet, random_rows
 
 MAX_LIKELIHOOD_IMAGES = 1000  # at most this many test images get a likelihood bound, because each needs many latents
 
@@ -43,10 +43,10 @@ class Report:
 
     samples: number of samples, which equals the number of test images and of the real images that are scored in place
     of samples. reference_sets: number of sets of such real images. likelihood_images: number of test images whose
-    likelihood is bounded, or 0. data, split: names of the data set and of the
-    split that the test images belong to. feature_extractor: its name and the SHA-256 of its network.
-    importance_samples: number of latents sampled per image to compute a likelihood bound. megabytes: size of the
-    artifact, in units of 10^6 bytes. macs: multiply-accumulates per image, by file name of the graph.
+    likelihood is bounded, or 0. data, split: names of the data set and of the split that the test images belong to.
+    feature_extractor: its name and the SHA-256 of its network. importance_samples: number of latents sampled per image
+    to compute a likelihood bound. megabytes: size of the artifact, in units of 10^6 bytes. macs: multiply-accumulates
+    per image, by file name of the graph.
     """
 
     model: str
@@ -124,8 +124,7 @@ class Evaluator:
         The result does not depend on the prior, so it can be used for the reports on all priors of the model.
         """
         reconstructions = model.reconstruct(self.reference.test_images, dtype="uint8")
-        chosen = np.random.default_rng(0).permutation(len(self.reference))[:MAX_LIKELIHOOD_IMAGES]
-        few = self.reference.test_images[np.sort(chosen)]
+        few = self.reference.test_images[random_rows(len(self.reference), MAX_LIKELIHOOD_IMAGES, 0)]
         grey, binary = (
             likelihood_bound(
                 model,

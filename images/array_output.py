@@ -1,6 +1,5 @@
 """Write an array to a `.npy` or `.npz` file in chunks of rows, so that it is never in memory as a whole."""
 
-import io
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..files.atomic import new_file, require_space
 from ..files.output_errors import output_errors
+from ..runtime.arrays import npy_header
 from ..runtime.errors import InputError
 from .names import NAMES
 from .outputs import STANDARD_OUTPUT, OutputFormat
@@ -111,9 +111,5 @@ def _npy_pieces(chunks: Iterable[np.ndarray], count: int) -> Iterator[bytes]:
     """Yield the bytes of a `.npy` file of `count` rows, given in chunks (n, ...): the header, then each chunk."""
     for index, chunk in enumerate(chunks):
         if index == 0:
-            header = io.BytesIO()
-            dtype = np.lib.format.dtype_to_descr(chunk.dtype)
-            shape = (count, *chunk.shape[1:])
-            np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
-            yield header.getvalue()
+            yield npy_header(chunk.dtype, (count, *chunk.shape[1:]))
         yield chunk.tobytes()

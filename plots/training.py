@@ -111,11 +111,12 @@ def _kl_curves(axes: Axes, data: TrainingCurves) -> None:
         values = np.maximum(data.kl_per_dimension[:, dimension], MIN_KL)
         axes.plot(data.epochs, values, color=colour, linewidth=width, alpha=0.8)
     low, high = max(float(data.kl_per_dimension.min()), MIN_KL), float(data.kl_per_dimension.max())
-    if high > LOG_RATIO * low:
+    is_wide = high > LOG_RATIO * low
+    if is_wide:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(bottom=low if high > LOG_RATIO * low else 0)
+    axes.set_ylim(bottom=low if is_wide else 0)
     _epoch_axis(axes, data)
 
 

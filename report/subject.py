@@ -8,7 +8,7 @@ import numpy as np
 from ..data.datasets import Dataset
 from ..data.images import LabelledImages
 from ..evaluation.feature_extractor import FeatureExtractor
-from ..evaluation.reference import ReferenceSet, reference_set
+from ..evaluation.reference import TEST_SEED, ReferenceSet, random_rows, reference_set
 from ..evaluation.report import Evaluator, Report
 from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import InputError, ShapeError
@@ -61,7 +61,7 @@ class Subject:
         Raises InputError without data.
         """
         images = self._data.test
-        return images[np.sort(np.random.default_rng(1).permutation(len(images))[: self.count])]
+        return images[random_rows(len(images), self.count, TEST_SEED)]
 
     @property
     def images(self) -> np.ndarray:

@@ -143,6 +143,14 @@ def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> di
     return arrays
 
 
+def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """The header of a `.npy` file that holds an array of this dtype and shape in C order."""
+    header = io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getvalue()
+
+
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an uncompressed `.npz` of arrays of any shapes. It has no dates: equal arrays give equal bytes."""
     buffer = io.BytesIO()

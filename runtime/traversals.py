@@ -5,7 +5,6 @@ states them.
 """
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -42,6 +41,8 @@ def traversal(
 
 def quantiles(steps: int) -> np.ndarray:
     """Quantiles of N(0, 1) at the middles of `steps` equally probable intervals, ascending, float64 (steps,)."""
+    from statistics import NormalDist  # only here, because sampling does not need this module, which loads slowly
+
     normal = NormalDist()
     return np.array([normal.inv_cdf((i + 0.5) / steps) for i in range(steps)])
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from ..runtime.arguments import as_latents, checked_positive
 from ..runtime.arrays import forget
 from ..runtime.errors import InputError
+from ..runtime.workers import slices
 from .candidates import Candidates
 
 GRANULE_ROWS = 1024  # the largest norm is known for each granule, which is this many consecutive latents
@@ -148,14 +149,14 @@ def mean_and_half_norms(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises InputError for values that are not finite or above MAX_LATENT.
     """
     total = np.zeros(latents.shape[1])
-    for rows in _parts(latents):
+    for rows in slices(len(latents), PART_ROWS):
         part = latents[rows].astype(np.float64)
         check_size(part, "latents")
         total += part.sum(0)
         forget(latents)
     mean = total / len(latents)
     half_norms = np.empty(len(latents), np.float32)
-    for rows in _parts(latents):
+    for rows in slices(len(latents), PART_ROWS):
         half_norms[rows] = np.square(latents[rows] - mean).sum(1) / 2
         forget(latents)
     return mean, half_norms
@@ -166,8 +167,3 @@ def check_size(latents: np.ndarray, name: str) -> None:
     largest = float(np.abs(latents).max(initial=0))
     if not largest <= MAX_LATENT:  # also if it is NaN
         raise InputError(name, found=f"a value of size {largest:g}", expected="finite values below 10^15")
-
-
-def _parts(latents: np.ndarray) -> Iterator[slice]:
-    """Slices of at most PART_ROWS rows that together cover all latents."""
-    return (slice(start, start + PART_ROWS) for start in range(0, len(latents), PART_ROWS))

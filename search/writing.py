@@ -1,8 +1,6 @@
 """Write an index to a folder, one part of its arrays at a time."""
 
 import dataclasses
-import io
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,10 +10,11 @@ import numpy as np
 
 from ..files.atomic import new_folder, require_space
 from ..files.output_errors import output_errors
-from ..runtime.arrays import forget, map_npy
+from ..runtime.arrays import forget, map_npy, npy_header
 from ..runtime.errors import InputError
 from ..runtime.manifest import Tensor
 from ..runtime.pixels import grey_levels, unit_pixels
+from ..runtime.workers import slices
 from .exact import mean_and_half_norms
 from .index import FACTS, FORMAT, HALF_NORMS, IMAGES, LATENTS, MEAN, NAMES, IndexFacts, model_identity
 
@@ -73,11 +72,9 @@ def _write(
 
     Raises InputError if the chunks together have another number of rows.
     """
-    header, rows = io.BytesIO(), 0
-    facts = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, facts)
+    rows = 0
     with output_errors(path), (folder / name).open("xb") as stream:
-        stream.write(header.getvalue())
+        stream.write(npy_header(np.dtype(dtype), shape))
         for chunk in chunks:
             stream.write(np.ascontiguousarray(chunk, dtype).data)
             rows += len(chunk)
@@ -88,8 +85,6 @@ def _write(
 
 def _levels(images: np.ndarray) -> Iterator[np.ndarray]:
     """Yield images (n, H, W) or (n, H, W, 3), in parts of PART_ROWS, as uint8."""
-    for start in itertools.count(0, PART_ROWS):
-        if start >= len(images):
-            return
-        yield grey_levels(unit_pixels(images[start : start + PART_ROWS]))
+    for rows in slices(len(images), PART_ROWS):
+        yield grey_levels(unit_pixels(images[rows]))
         forget(images)
