@@ -55,6 +55,7 @@ SECTIONS = {
     "Make a model": {
         "train": "Train an autoencoder.",
         "train-prior": "Train a prior for the latents of an autoencoder.",
+        "distill": "Make a flow prior faster: one evaluation instead of many.",
         "refine": "Fine-tune flow prior and decoder on their own samples.",
         "export": "Export a training run to an artifact folder.",
         "train-features": "Train the feature extractor that measures images.",

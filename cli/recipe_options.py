@@ -65,10 +65,9 @@ def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
 
 def _help(each: Hyperparameter, *, show_default: bool) -> str:
     """The help of an option: meaning, default and range. Upper limits above MAX_SHOWN_LIMIT are not shown."""
-    default = ",".join(map(str, each.default)) if isinstance(each.default, tuple) else str(each.default).lower()
     limits = each.limits
     if limits.at_most > MAX_SHOWN_LIMIT:
         limits = dataclasses.replace(limits, at_most=math.inf)
     shown_range = "" if limits.choices else str(limits)
-    facts = "; ".join(fact for fact in (f"default: {default}" if show_default else "", shown_range) if fact)
+    facts = "; ".join(fact for fact in (f"default: {each.default_text}" if show_default else "", shown_range) if fact)
     return f"{each.meaning}  [{facts}]" if facts else each.meaning

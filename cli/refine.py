@@ -1,5 +1,6 @@
 """`aegen refine`: fine-tune the flow prior and the decoder of a run on their own samples."""
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ def command(
     \b
     aegen refine runs/vae -o runs/vae-refined
     aegen refine runs/vae -o runs/vae-refined --steps 1000 --flow-steps 4
+    aegen distill runs/vae && aegen refine runs/vae -o runs/vae-refined
     """
     overrides = chosen_hyperparameters(hyperparameters)
     if resume and overrides:
@@ -57,6 +59,8 @@ def command(
     trained = checkpoint.read(run)
     trained.check_not_refined()
     prior = priors.read(priors.beside(run), trained)
+    if prior.distillation is not None and "flow_steps" not in overrides:
+        recipe = dataclasses.replace(recipe, flow_steps=1)
     file, training = target / trained.file, target / TRAINING
     prior_file = priors.beside(file)
     if resume and not training.exists() and is_refined(file, prior_file, trained, prior):

@@ -16,6 +16,7 @@ import click
 from aegen.cli import SECTIONS, cli
 from aegen.data.downloads import KNOWN
 from aegen.evaluation.metrics import METRICS
+from aegen.recipes.distillation import DistillationRecipe
 from aegen.recipes.feature_extractor import FeatureExtractorRecipe
 from aegen.recipes.hyperparameters import Hyperparameters, hyperparameters
 from aegen.recipes.learned_priors import LEARNED_PRIORS
@@ -24,9 +25,8 @@ from aegen.recipes.training import Recipe, named_recipe, shipped_recipes
 from aegen.runtime.graphs.operators import ACCEPTED, EMITTED
 
 DOCS = Path(__file__).resolve().parent
-RECIPES: dict[str, type[Hyperparameters]] = {
-    recipe.__name__: recipe for recipe in (Recipe, *LEARNED_PRIORS.values(), RefinementRecipe, FeatureExtractorRecipe)
-}
+STAGES = (Recipe, *LEARNED_PRIORS.values(), DistillationRecipe, RefinementRecipe, FeatureExtractorRecipe)
+RECIPES: dict[str, type[Hyperparameters]] = {recipe.__name__: recipe for recipe in STAGES}
 PART = re.compile(r"<!-- generated: ([\w ]+) -->\n(.*?)<!-- end of generated -->\n", re.DOTALL)
 WIDTH = 100  # columns of the help texts
 
@@ -54,7 +54,7 @@ def up_to_date(page: str) -> str:
 def hyperparameter_table(recipe: str) -> str:
     """A table of a recipe's hyperparameters. recipe: the name of its class."""
     rows = [
-        (f"`{each.name}`", f"`{_value(each.default)}`", each.expected, each.meaning)
+        (f"`{each.name}`", f"`{each.default_text}`", each.expected, each.meaning)
         for each in hyperparameters(RECIPES[recipe])
     ]
     return _table(("hyperparameter", "default", "allowed", "meaning"), rows)

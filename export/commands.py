@@ -12,7 +12,7 @@ from ..train.priors import LearnedPrior
 def recorded_commands(
     checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, options: dict[str, str]
 ) -> tuple[str, ...]:
-    """The commands that make an artifact: `train`, `train-prior` and `refine` if they were used, and `export`.
+    """The commands that make an artifact: `train`; `train-prior`, `distill` and `refine` if they were used; `export`.
 
     data: the name of the training data. name: the artifact's name, which also names the run's folder. options: values
     of the command-line options of `export`, by option.
@@ -27,6 +27,8 @@ def recorded_commands(
     if learned is not None:
         prior = [] if learned.name == DEFAULT_LEARNED_PRIOR else ["--prior", learned.name]
         commands.append(["aegen", "train-prior", source, *prior, *changed_options(learned.recipe)])
+    if learned is not None and learned.distillation is not None:
+        commands.append(["aegen", "distill", source, *changed_options(learned.distillation)])
     if checkpoint.refinement is not None:
         refined = f"{run}-refined"
         commands.append(["aegen", "refine", source, *changed_options(checkpoint.refinement), "-o", refined])

@@ -15,7 +15,6 @@ from .graphs import EXAMPLE_ROWS, TorchGraph
 from .half_precision import rounded
 
 PRIOR = "prior.onnx"  # name of the ONNX file of a learned prior
-DEFAULT_EVALUATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,14 @@ def exported_prior(
     """Make the graph of a learned prior.
 
     labels: the artifact's label values, by class index. evaluations: how often the network is evaluated for one latent;
-    None means the number that `aegen refine` was run with, or DEFAULT_EVALUATIONS if the run was not refined. halves:
-    whether large weights are rounded to float16. Raises InputError if the prior was trained with other labels.
+    None means the number that `aegen refine` was run with, or the network's default if the run was not refined.
+    halves: whether large weights are rounded to float16. Raises InputError if the prior was trained with other labels.
     """
     if learned.label_values != labels:
         found, remedy = f"one trained with labels {learned.label_values}", "Run `aegen train-prior` again."
         raise InputError("prior", found=found, expected=f"labels {labels}", remedy=remedy)
-    refined = checkpoint.refinement.flow_steps if checkpoint.refinement else DEFAULT_EVALUATIONS
-    module = learned.network.unrolled(evaluations or refined)
+    default = checkpoint.refinement.flow_steps if checkpoint.refinement else learned.network.default_evaluations
+    module = learned.network.unrolled(evaluations or default)
     module = rounded(module) if halves else module
     inputs = {"noise": torch.zeros(EXAMPLE_ROWS, learned.network.latent_dim)}
     if labels:

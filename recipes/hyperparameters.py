@@ -82,6 +82,13 @@ class Hyperparameter:
         return isinstance(value, bool) if self.kind is bool else self.limits.allow(value)
 
     @property
+    def default_text(self) -> str:
+        """The default as it is written on the command line, such as `256,64`, or `none` for no numbers."""
+        if isinstance(self.default, tuple):
+            return ",".join(map(str, self.default)) or "none"
+        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+
+    @property
     def expected(self) -> str:
         """The allowed values in words, such as `a whole number from 1 to 100`."""
         limits = str(self.limits)

@@ -38,10 +38,25 @@ class Recipe(Hyperparameters):
         "mlp", "Fully connected (mlp), or convolutional (conv) for sides divisible by 4.", choices=NETWORKS
     )
     widths: tuple[int, ...] = hyperparameter(
-        (256, 64), "mlp: units of the encoder's hidden layers; the decoder mirrors them.", at_least=1, at_most=MAX_WIDTH
+        (256, 64), "mlp: units of the encoder's hidden layers.", at_least=1, at_most=MAX_WIDTH
+    )
+    decoder_widths: tuple[int, ...] = hyperparameter(
+        (),
+        "mlp: the same of the decoder, which mirrors the encoder by default.",
+        at_least=1,
+        at_most=MAX_WIDTH,
     )
     channels: int = hyperparameter(
-        32, "conv: channels at half the side; twice as many at a quarter of it.", at_least=1, at_most=MAX_WIDTH
+        32,
+        "conv: the encoder's channels at half the side; twice as many at a quarter of it.",
+        at_least=1,
+        at_most=MAX_WIDTH,
+    )
+    decoder_channels: tuple[int, ...] = hyperparameter(
+        (),
+        "conv: the decoder's channels at a quarter of the side and at half; it mirrors the encoder by default.",
+        at_least=1,
+        at_most=MAX_WIDTH,
     )
     latent_dim: int = hyperparameter(32, "Number of latent dimensions.", at_least=1, at_most=MAX_WIDTH)
 
@@ -89,6 +104,8 @@ class Recipe(Hyperparameters):
         low, high = self.strength
         if low > high:
             raise InputError("recipe: strength", found=self.strength, expected="two numbers, the smaller first")
+        if len(self.decoder_channels) not in (0, 2):
+            raise InputError("recipe: decoder_channels", found=self.decoder_channels, expected="two numbers, or none")
         self._check_together()
 
     def _check_together(self) -> None:

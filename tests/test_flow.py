@@ -71,7 +71,7 @@ def sample(flow, classes, steps=32):
     """Sample latents (n, 2) from a flow in `steps` integration steps. classes: class index of each latent (n,)."""
     noise = torch.from_numpy(np.random.default_rng(5).standard_normal((len(classes), 2)).astype(np.float32))
     with torch.inference_mode():
-        return flow.integrate(noise, torch.as_tensor(classes), steps).numpy()
+        return flow.sample(noise, torch.as_tensor(classes), steps).numpy()
 
 
 def test_the_integration_error_falls_with_the_square_of_the_number_of_steps():
@@ -93,9 +93,7 @@ def test_an_untrained_flow_is_the_gaussian_of_its_latents():
     assert torch.allclose(flow.log_density(latents, torch.zeros(50, dtype=torch.long)), expected, atol=1e-4)
     assert torch.allclose(flow.normalise(flow.denormalise(latents)), latents, atol=1e-5)
     noise = torch.randn(50, 2)
-    assert torch.allclose(
-        flow.integrate(noise, torch.zeros(50, dtype=torch.long), 3), mean + noise @ factor.T, atol=1e-5
-    )
+    assert torch.allclose(flow.sample(noise, torch.zeros(50, dtype=torch.long), 3), mean + noise @ factor.T, atol=1e-5)
 
 
 def test_a_flow_samples_a_distribution_that_no_gaussian_fits(flow):
@@ -162,7 +160,7 @@ def test_the_unrolled_graph_computes_what_the_flow_computes(exported):
     noise = torch.randn(9, 3)
     label = torch.arange(9) % 2
     unrolled = UnrolledFlow(flow, 6)
-    assert torch.allclose(unrolled(noise, label), flow.integrate(noise, label, 6), atol=1e-5)
+    assert torch.allclose(unrolled(noise, label), flow.sample(noise, label, 6), atol=1e-5)
 
 
 def test_an_artifact_samples_from_its_flow(exported):
@@ -172,7 +170,7 @@ def test_an_artifact_samples_from_its_flow(exported):
     noise = Noise(1)
     label = (noise.strata(0, 200) > class_fractions[0]).astype(np.int64)
     with torch.inference_mode():
-        expected = flow.integrate(torch.from_numpy(noise.normals(0, 200, 3)), torch.from_numpy(label), STEPS).numpy()
+        expected = flow.sample(torch.from_numpy(noise.normals(0, 200, 3)), torch.from_numpy(label), STEPS).numpy()
     assert np.allclose(latents, expected, atol=1e-4)
     assert np.allclose(model.sample_latents(200, seed=1)[:16], model.sample_latents(16, seed=1), atol=1e-5)
     chunks = list(model.iter_sample(50, seed=1, batch_size=7))
@@ -200,7 +198,7 @@ def test_a_latent_walk_leads_from_one_sample_to_another(exported):
     assert paths.shape == (4, 5, 6, 5)
     noise = torch.from_numpy(Noise(1).normals(0, 8, 3))
     with torch.inference_mode():
-        ends = flow.integrate(noise, torch.ones(8, dtype=torch.int64), STEPS).numpy()
+        ends = flow.sample(noise, torch.ones(8, dtype=torch.int64), STEPS).numpy()
     assert np.abs(paths[:, [0, -1]].reshape(8, 6, 5) - model.decode(ends)).max() < 1e-4
     assert np.allclose(model.latent_walk(2, steps=5, seed=1, label=4), paths[:2], atol=1e-5)
     straight = model.decode((0.5 * (ends[::2] + ends[1::2])).astype(np.float32))

@@ -56,7 +56,7 @@ def run_harness(folder, *arguments):
     ("commands", "options"),
     [
         ("train", ("--points", "12", "--seed", "0")),
-        ("train-prior,refine,train-features", ("--points", "2", "--seed", "1")),
+        ("train-prior,distill,refine,train-features", ("--points", "2", "--seed", "1")),
     ],
 )
 def test_killed_commands_continue_to_the_same_bytes(tmp_path, commands, options):

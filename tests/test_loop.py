@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from aegen.data.datasets import load
+from aegen.recipes.distillation import DistillationRecipe
 from aegen.recipes.feature_extractor import FeatureExtractorRecipe
 from aegen.recipes.learned_priors import FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
@@ -14,6 +15,7 @@ from aegen.runtime.errors import InputError
 from aegen.train import processes
 from aegen.train.archives import write_archive
 from aegen.train.autoencoder import AutoencoderTraining
+from aegen.train.distillation import Distillation
 from aegen.train.ema import ema_of
 from aegen.train.feature_extractor import FeatureNetwork, FeatureTraining
 from aegen.train.feature_moments import LayerFeatures, MomentTarget, feature_moments
@@ -56,6 +58,13 @@ def flow(dataset):
     return flow_training()
 
 
+def distillation(dataset):
+    recipe = DistillationRecipe(width=8, pairs=90, steps=11, batch_size=40, evaluations=2)
+    training = Distillation(flow_training().flow, recipe)
+    training.interval = 3
+    return training
+
+
 def refinement(dataset):
     recipe, device = RefinementRecipe(steps=11, batch_size=8, flow_steps=2, classifiers=1), processes.device()
     with torch.random.fork_rng():
@@ -83,7 +92,7 @@ def feature_extractor(dataset):
     return FeatureTraining(recipe, dataset.train, dataset.validation)
 
 
-STAGES = [autoencoder, convolutional_autoencoder, flow, refinement, feature_extractor]
+STAGES = [autoencoder, convolutional_autoencoder, flow, distillation, refinement, feature_extractor]
 
 
 def archive(tmp_path, state):

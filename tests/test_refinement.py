@@ -114,7 +114,7 @@ def test_refined_samples_are_closer_to_real_images_for_another_classifier(refine
     squared_gaps = []
     for trained, prior in (before, after):
         with torch.inference_mode():
-            samples = trained.network().decode(prior.network.integrate(noise, classes, QUICK.flow_steps))
+            samples = trained.network().decode(prior.network.sample(noise, classes, QUICK.flow_steps))
             squared_gaps.append(sum(float((gap**2).sum()) for gap in target.gaps(samples, classes)))
     assert squared_gaps[1] < 0.8 * squared_gaps[0]
     assert math.isfinite(reports[-1].moment_gap)

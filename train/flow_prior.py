@@ -21,7 +21,7 @@ from ..runtime.errors import ExecutionError, InputError
 from . import processes
 from .archives import State, Stateful
 from .ema import ema_of
-from .flow import Flow
+from .flow import Flow, random_lines
 from .latents import EncodedLatents, moments
 from .loop import Training, run
 from .prior_network import Progress
@@ -90,7 +90,7 @@ class FlowTraining(Training[Progress]):
         self.best_progress = Progress(0, math.inf, math.inf)
         random = Generator(device).manual_seed(recipe.seed)
         x_1, classes = _tensors(held_out, self.flow, device)
-        self.held_out_lines = [_random_lines(x_1, classes, random) for _ in range(EVALUATION_PASSES)]
+        self.held_out_lines = [random_lines(x_1, classes, random) for _ in range(EVALUATION_PASSES)]
         self.batches = _Batches(*_tensors(latents, self.flow, device), recipe.batch_size, random)
         optimiser = torch.optim.AdamW(
             self.flow.trained_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
@@ -100,7 +100,7 @@ class FlowTraining(Training[Progress]):
 
     def update(self) -> None:
         """Do one step of AdamW on the flow-matching loss of the next batch, and update the EMA of the weights."""
-        loss = velocity_loss(self.flow, *self.batches.next(), self.batches.random)
+        loss = self.flow.training_loss(*self.batches.next(), self.batches.random)
         self.updates.apply(loss)
         self.ema.update_parameters(self.flow)
         self._losses.append(loss.detach())
@@ -144,31 +144,6 @@ class FlowTraining(Training[Progress]):
         """Restore a state that `state_dict` returned. Raises InputError when it is damaged or of another training."""
         super().load_state_dict(state)
         self.best_progress = Progress(**state["best_progress"])
-
-
-def velocity_loss(flow: Flow, x_1: Tensor, class_indices: Tensor, random: Generator) -> Tensor:
-    """Flow-matching loss, a scalar: mean squared error of the flow's velocity on lines from random noise to latents.
-
-    x_1: normalised latents (n, d). class_indices: int64 (n,).
-    """
-    x, t, class_indices, velocity = _random_lines(x_1, class_indices, random)
-    return functional.mse_loss(flow(x, t, class_indices), velocity)
-
-
-def _random_lines(x_1: Tensor, class_indices: Tensor, random: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sample a point on each straight line from noise x_0 at t = 0 to a normalised latent x_1 at t = 1; x_1 is (n, d).
-
-    Returns the points x (n, d), times t (n,), class indices (n,) and the lines' velocities x_1 - x_0 (n, d). Half the
-    times are uniform over [0, 1]; the other half are denser in the middle, where the velocity is hardest to learn (P.
-    Esser et al., Scaling Rectified Flow Transformers, 2024, section 3.1).
-    """
-    n, device = len(x_1), random.device
-    x_0 = torch.randn(x_1.shape, generator=random, device=device)
-    uniform = torch.rand(n, generator=random, device=device)
-    normal = torch.randn(n, generator=random, device=device)
-    t = torch.where(torch.arange(n, device=device) % 2 == 0, uniform, torch.sigmoid(normal))
-    x = (1 - t[:, None]) * x_0 + t[:, None] * x_1
-    return x, t, class_indices, x_1 - x_0
 
 
 def _tensors(latents: EncodedLatents, flow: Flow, device: torch.device) -> tuple[Tensor, Tensor]:

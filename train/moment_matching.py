@@ -1,4 +1,4 @@
-"""Moment matching: train flow and decoder so that samples and real images have equal moments of classifier features.
+"""Moment matching: train prior and decoder so that samples and real images have equal moments of classifier features.
 
 A moment gap is a moment (mean or second moment) of the samples' features minus the same moment of the real images.
 Source: C. dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, 2019, equation 5.
@@ -16,14 +16,13 @@ from ..runtime.errors import ExecutionError
 from .archives import RandomState, State, Stateful
 from .ema import ema_of
 from .feature_moments import MomentTarget
-from .flow import Flow
-from .flow_prior import velocity_loss
 from .loop import Training, run
 from .objectives import Objective
+from .prior_network import RefinablePrior
 from .updates import Updates
 
 INTERVAL = 250  # training steps between reports
-MAX_DECODER_GRADIENT, MAX_FLOW_GRADIENT = 100.0, 1.0  # maximum norms; larger gradients are scaled down to them
+MAX_DECODER_GRADIENT, MAX_PRIOR_GRADIENT = 100.0, 1.0  # maximum norms; larger gradients are scaled down to them
 BETAS = (0.5, 0.999)  # decay rates of Adam's two moving averages
 
 
@@ -33,8 +32,8 @@ class Progress:
 
     moment_gap: squared norm of the moving averages of all moment gaps, summed over a classifier's depths and averaged
     over classifiers; it has no unit, because features are standardised. reconstruction_error: reconstruction error of
-    training images, in the units of the recipe's loss. flow_loss: mean squared error of the flow's velocity on training
-    latents. reconstruction_error and flow_loss are means over the steps since the last report.
+    training images, in the units of the recipe's loss. flow_loss: the loss with which the prior was trained before its
+    refinement. reconstruction_error and flow_loss are means over the steps since the last report.
     """
 
     step: int
@@ -58,7 +57,7 @@ class RealImages:
 
 def match_moments(
     objective: Objective,
-    flow: Flow,
+    prior: RefinablePrior,
     recipe: RefinementRecipe,
     real: RealImages,
     targets: Sequence[MomentTarget],
@@ -67,7 +66,7 @@ def match_moments(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> None:
-    """Train a flow and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
+    """Train a prior and the decoder of an objective's network in place. Encoder and batch-norm statistics stay fixed.
 
     targets: one or several classifiers, each with the moments to match. report: called every INTERVAL steps and
     after the last step. keep: called at the same steps with the whole state of the training, which the caller may save.
@@ -75,31 +74,31 @@ def match_moments(
     arguments give the same weights, resumed or not.
     Raises InputError when `resume` is from another recipe, ExecutionError when a loss is not finite.
     """
-    matching = MomentMatching(objective, flow, recipe, real, targets)
+    matching = MomentMatching(objective, prior, recipe, real, targets)
     run(matching, resume=resume, keep=lambda state, progress: keep(state), report=report)
     matching.sampler.load_state_dict(matching.ema.module.state_dict())
 
 
 class MomentMatching(Training[Progress]):
-    """Flow and decoder in training, with the EMA of their weights and of the moment gaps."""
+    """Prior and decoder in training, with the EMA of their weights and of the moment gaps."""
 
     def __init__(
         self,
         objective: Objective,
-        flow: Flow,
+        prior: RefinablePrior,
         recipe: RefinementRecipe,
         real: RealImages,
         targets: Sequence[MomentTarget],
     ) -> None:
         self.title, self.interval = "refinement", INTERVAL
-        self.objective, self.flow, self.recipe, self.real, self.targets = objective, flow, recipe, real, targets
+        self.objective, self.prior, self.recipe, self.real, self.targets = objective, prior, recipe, real, targets
         self.network = objective.network.eval()
-        self.sampler = nn.ModuleDict({"flow": flow, "decoder": self.network.decoder})
+        self.sampler = nn.ModuleDict({"prior": prior, "decoder": self.network.decoder})
         self.ema = ema_of(self.sampler, recipe.ema_decay)
         self.gap_ema = GapEMA(recipe.moment_ema_decay)
         self.random = Generator(real.latents.device).manual_seed(recipe.seed)
-        self.normalised = flow.normalise(real.latents)
-        trained = [*flow.trained_parameters(), *self.network.decoder.parameters()]
+        self.normalised = prior.normalise(real.latents)
+        trained = [*prior.trained_parameters(), *self.network.decoder.parameters()]
         optimiser = torch.optim.Adam(trained, lr=recipe.learning_rate, betas=BETAS, fused=True)
         self.updates = Updates(optimiser, recipe.warmup, recipe.steps)
         self._losses: list[Tensor] = []  # for each step since the last report: [reconstruction error, flow loss]
@@ -110,17 +109,17 @@ class MomentMatching(Training[Progress]):
         device, n = self.random.device, len(self.real.latents)
         rows = torch.randint(n, size, generator=self.random, device=device)
         class_rows = torch.randint(n, size, generator=self.random, device=device)
-        noise = torch.randn((*size, self.flow.latent_dim), generator=self.random, device=device)
+        noise = torch.randn((*size, self.prior.latent_dim), generator=self.random, device=device)
         class_indices = self.real.class_indices[class_rows]
 
-        sampled = self.flow.integrate(noise, class_indices, recipe.flow_steps)
+        sampled = self.prior.sample(noise, class_indices, recipe.flow_steps)
         sample_logits, logits = self.network.decoder(torch.cat([sampled, self.real.latents[rows]])).chunk(2)
         samples = self._unit(self.network.activation(sample_logits))
         gaps = [gap for target in self.targets for gap in target.gaps(samples, class_indices)]
         moment_loss = self.gap_ema.surrogate_loss(gaps)
-        # The reconstruction error and the flow loss keep decoder and flow close to their state before the refinement.
+        # The reconstruction error and the flow loss keep decoder and prior close to their state before the refinement.
         reconstruction_error = self.objective.reconstruction_error(logits, self.real.images(rows))
-        flow_loss = velocity_loss(self.flow, self.normalised[rows], self.real.class_indices[rows], self.random)
+        flow_loss = self.prior.training_loss(self.normalised[rows], self.real.class_indices[rows], self.random)
         loss = (
             recipe.moment_loss_weight / len(self.targets) * moment_loss
             + reconstruction_error
@@ -129,7 +128,7 @@ class MomentMatching(Training[Progress]):
         self.updates.apply(
             loss,
             (self.network.decoder.parameters(), MAX_DECODER_GRADIENT),
-            (self.flow.trained_parameters(), MAX_FLOW_GRADIENT),
+            (self.prior.trained_parameters(), MAX_PRIOR_GRADIENT),
         )
         self.ema.update_parameters(self.sampler)
         self._losses.append(torch.stack([reconstruction_error.detach(), flow_loss.detach()]))
@@ -146,7 +145,7 @@ class MomentMatching(Training[Progress]):
         return Progress(self.step, moment_gap, reconstruction_error, flow_loss)
 
     def parts(self) -> dict[str, Stateful]:
-        """Flow and decoder, the EMA of their weights, the optimiser, the EMA of the gaps, and the random generator."""
+        """Prior and decoder, the EMA of their weights, the optimiser, the EMA of the gaps, and the random generator."""
         names = ("sampler", "ema", "updates", "gap_ema")
         return {**{name: getattr(self, name) for name in names}, "random": RandomState(self.random)}
 

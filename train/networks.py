@@ -120,29 +120,41 @@ def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-def conv_decoder(latent_dim: int, channels: int, shape: Shape) -> nn.Sequential:
+def conv_decoder(latent_dim: int, channels: tuple[int, int], shape: Shape) -> nn.Sequential:
     """Build a convolutional decoder, which doubles height and width twice and returns logits of images.
 
-    Shapes for 28x28 grey images, with c for `channels`:
-    latent (n, d) -> (n, 2c, 7, 7) -> (n, c, 14, 14) -> (n, 1, 28, 28)
+    Shapes for 28x28 grey images, with (a, b) for `channels`:
+    latent (n, d) -> (n, a, 7, 7) -> (n, b, 14, 14) -> (n, 1, 28, 28)
     """
-    image_channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
+    (quarter, half), (image_channels, height, width) = channels, shape
+    small = quarter, height // 4, width // 4
     return nn.Sequential(
-        nn.Linear(latent_dim, 2 * channels * height * width), nn.Unflatten(1, (2 * channels, height, width)),
-        residual(2 * channels), upsample(2 * channels, channels),
-        residual(channels), upsample(channels, image_channels),
+        nn.Linear(latent_dim, math.prod(small)), nn.Unflatten(1, small),
+        residual(quarter), upsample(quarter, half),
+        residual(half), upsample(half, image_channels),
     )  # fmt: skip
+
+
+def decoder_widths(recipe: Recipe) -> tuple[int, ...]:
+    """Units of the hidden layers of a recipe's fully connected decoder."""
+    return recipe.decoder_widths or tuple(reversed(recipe.widths))
+
+
+def decoder_channels(recipe: Recipe) -> tuple[int, int]:
+    """Channels of a recipe's convolutional decoder at a quarter of the side, and at half of it."""
+    quarter, half = recipe.decoder_channels or (2 * recipe.channels, recipe.channels)
+    return quarter, half
 
 
 ARCHITECTURES = {
     "mlp": Architecture(
         lambda recipe, shape, outputs: mlp_encoder(shape, recipe.widths, outputs),
-        lambda recipe, shape: mlp_decoder(recipe.latent_dim, tuple(reversed(recipe.widths)), shape),
+        lambda recipe, shape: mlp_decoder(recipe.latent_dim, decoder_widths(recipe), shape),
         int8=True,
     ),
     "conv": Architecture(
         lambda recipe, shape, outputs: conv_encoder(shape, recipe.channels, outputs),
-        lambda recipe, shape: conv_decoder(recipe.latent_dim, recipe.channels, shape),
+        lambda recipe, shape: conv_decoder(recipe.latent_dim, decoder_channels(recipe), shape),
         side_multiple=4,
     ),
 }

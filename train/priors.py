@@ -9,20 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..data.datasets import Dataset
-from ..recipes.learned_priors import LEARNED_PRIORS, LearnedPriorRecipe
+from ..recipes.distillation import DistillationRecipe
+from ..recipes.learned_priors import LEARNED_PRIORS, FlowRecipe, LearnedPriorRecipe
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.metadata import ImageSpec
 from ..runtime.records import from_json
+from . import flow_map
 from .archives import DAMAGED, State, digest, read_archive, write_archive
 from .checkpoint import BEST, Checkpoint
 from .latents import encode, label_values
 from .prior_network import PriorNetwork, Progress
 from .unfinished import read_unfinished, save_unfinished
 
-FORMAT = 1
+FORMAT = 2
 PRIOR = "prior.pt"
 TRAINING_SUFFIX = "-training.pt"
 
@@ -33,7 +35,8 @@ class LearnedPrior:
 
     encoder_fingerprint: SHA-256 of the encoder that computed the training latents. label_values: the label of each
     class (k,). step, loss: training step and held-out mean squared error of the best evaluation. origin: for a refined
-    prior, the fingerprint of the prior before refinement; otherwise empty.
+    prior, the fingerprint of the prior before refinement; otherwise empty. distillation: how a distilled flow was made,
+    or None for a prior that is not distilled.
     """
 
     recipe: LearnedPriorRecipe
@@ -43,6 +46,7 @@ class LearnedPrior:
     loss: float
     network: PriorNetwork
     origin: str = ""
+    distillation: DistillationRecipe | None = None
 
     @property
     def name(self) -> str:
@@ -104,7 +108,13 @@ def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior to a file atomically."""
     names = ("encoder_fingerprint", "label_values", "step", "loss", "origin")
     facts = {name: getattr(prior, name) for name in names}
-    header = {"format": FORMAT, "stage": prior.recipe.stage, "recipe": dataclasses.asdict(prior.recipe)}
+    distillation = None if prior.distillation is None else dataclasses.asdict(prior.distillation)
+    header = {
+        "format": FORMAT,
+        "stage": prior.recipe.stage,
+        "recipe": dataclasses.asdict(prior.recipe),
+        "distillation": distillation,
+    }
     write_archive(path, {**header, **facts, "network": prior.network.state_dict()})
 
 
@@ -121,16 +131,13 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
     try:
         recipe = from_json(LEARNED_PRIORS[content["stage"]], content["recipe"], str(path))
         values = tuple(content["label_values"])
-        network = _module(recipe.stage).build(recipe, content["network"], len(values))
-        prior = LearnedPrior(
-            recipe,
-            content["encoder_fingerprint"],
-            values,
-            content["step"],
-            content["loss"],
-            network,
-            content.get("origin", ""),
-        )
+        if content["distillation"] is None:
+            distillation, network = None, _module(recipe.stage).build(recipe, content["network"], len(values))
+        else:
+            distillation = from_json(DistillationRecipe, content["distillation"], str(path))
+            network = flow_map.build(distillation, cast(FlowRecipe, recipe), content["network"], len(values))
+        facts = (content["encoder_fingerprint"], values, content["step"], content["loss"])
+        prior = LearnedPrior(recipe, *facts, network, content["origin"], distillation)
     except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
         raise InputError(str(path), found=DAMAGED, expected=expected) from error
     if prior.encoder_fingerprint != checkpoint.fingerprint:

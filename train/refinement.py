@@ -1,4 +1,4 @@
-"""Refinement: train the flow and the decoder of a run further, on their own samples. The encoder stays fixed.
+"""Refinement: train the prior and the decoder of a run further, on their own samples. The encoder stays fixed.
 
 An autoencoder's training shows the decoder only latents of real images, so it may decode other latents badly. The
 decoder averages over details that a latent does not determine, so samples are a little too smooth. Sampling
@@ -27,10 +27,10 @@ from .archives import State
 from .checkpoint import Checkpoint, read
 from .feature_extractor import train_feature_extractor
 from .feature_moments import LayerFeatures, MomentTarget, feature_moments
-from .flow import Flow
 from .latents import class_indices, encode, label_values
 from .moment_matching import Progress, RealImages, match_moments
 from .pixels import scaled, unit_tensor
+from .prior_network import PriorNetwork, RefinablePrior
 from .priors import LearnedPrior
 from .priors import read as read_prior
 from .unfinished import read_unfinished, save_unfinished
@@ -63,21 +63,20 @@ def refine(
     """
     checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
-    if not isinstance(prior.network, Flow):
-        raise InputError("prior", found=prior.name, expected="a flow, which refinement can train")
+    network = _trainable(prior.network, recipe.flow_steps)
     processes.set_up(threads)
     device = processes.device()
     labelled = _of_known_classes(dataset.train)
-    objective, flow = checkpoint.objective().to(device), _trainable(prior.network).to(device)
+    objective, network = checkpoint.objective().to(device), network.to(device)
     real = _real_images(checkpoint, labelled, len(prior.label_values), device)
     targets = []
     for number in range(1, recipe.classifiers + 1):
         note(f"classifier {number} of {recipe.classifiers} ...")
         targets.append(_moment_target(recipe, number, labelled, real.class_indices, threads))
-    match_moments(objective, flow, recipe, real, targets, resume=resume, report=report, keep=keep)
+    match_moments(objective, network, recipe, real, targets, resume=resume, report=report, keep=keep)
     state_dict = {name: value.cpu() for name, value in objective.state_dict().items()}
     refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, refinement=recipe)
-    return refined, dataclasses.replace(prior, network=flow.cpu().eval(), origin=prior.fingerprint)
+    return refined, dataclasses.replace(prior, network=network.cpu().eval(), origin=prior.fingerprint)
 
 
 def save_training(
@@ -122,12 +121,19 @@ def _of_known_classes(images: LabelledImages) -> LabelledImages:
     return LabelledImages(images.images[known], classes[known] if len(values) else None)
 
 
-def _trainable(flow: Flow) -> Flow:
-    """Return a copy of a flow with trainable parameters. The parameters of the flow itself may be frozen."""
-    flow = copy.deepcopy(flow)
-    for parameter in flow.trained_parameters():
+def _trainable(network: PriorNetwork, evaluations: int) -> RefinablePrior:
+    """Return a copy of a prior's network with trainable parameters. The network's own parameters may be frozen.
+
+    evaluations: how often the network will be evaluated for one latent. Raises InputError when refinement cannot train
+    the network, or when the network cannot be evaluated so often.
+    """
+    if not isinstance(network, RefinablePrior):
+        raise InputError("prior", found=type(network).__name__, expected="a flow, which refinement can train")
+    network.unrolled(evaluations)
+    network = copy.deepcopy(network)
+    for parameter in network.trained_parameters():
         parameter.requires_grad_(True)
-    return flow
+    return network
 
 
 def _real_images(

@@ -9,6 +9,7 @@ TRAIN = (
     "train --data data.npz -o run --recipe vae --widths 8 --latent-dim 2 --epochs 2 --learning-rate 0.02 --threads 1"
 )
 PRIOR = "train-prior run --width 8 --blocks 1 --steps 60 --batch-size 16 --threads 1"
+DISTILL = "distill run --width 8 --pairs 200 --evaluations 2 --steps 30 --batch-size 16 --threads 1"
 REFINE = (
     "refine run -o refined --steps 8 --batch-size 8 --flow-steps 2 --classifiers 1 --classifier-epochs 1 --threads 1"
 )
@@ -17,7 +18,15 @@ EXPORT = "export run -o made --components 1 --evaluations 1 --licence CC0"
 OVERWRITE = "export run -o made --components 2 --evaluations 1 --licence CC0 --overwrite"
 PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that are run, in this order, to prepare folders for the jobs
 # For each job: how many of the commands in PREPARATION, counted from the first, are run before the job.
-PREPARED = {"train": 0, "train-prior": 1, "refine": 2, "train-features": 0, "export": 2, "export --overwrite": 3}
+PREPARED = {
+    "train": 0,
+    "train-prior": 1,
+    "distill": 2,
+    "refine": 2,
+    "train-features": 0,
+    "export": 2,
+    "export --overwrite": 3,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +64,18 @@ def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]],
         shutil.copytree(stages[number], stages[number + 1])
         run(stages[number + 1], PREPARATION[number].split())
     prior_files = ("run/prior-training.pt", "run/prior.pt")
+    distilled_files = ("run/prior-distilling.pt",)
     refined_files = ("refined/refining.pt", "refined/best.pt")
     resume_train = ("train", "--resume", "run", "--threads", "1")
     resume_prior = (*PRIOR.split()[:2], "--resume", "--threads=1")
+    resume_distill = (*DISTILL.split()[:2], "--resume", "--threads=1")
     resume_refine = (*REFINE.split()[:4], "--resume", "--threads=1")
     feature_files = ("features-training.pt", "features/features.json")
     resume_features = (*FEATURES.split()[:5], "--resume", "--threads=1")
     jobs = [
         Job("train", TRAIN.split(), "run", stages[0], ("run/last.pt",), resume_train),
         Job("train-prior", PRIOR.split(), "run", stages[1], prior_files, resume_prior),
+        Job("distill", DISTILL.split(), "run", stages[2], distilled_files, resume_distill),
         Job("refine", REFINE.split(), "refined", stages[2], refined_files, resume_refine),
         Job("train-features", FEATURES.split(), "features", stages[0], feature_files, resume_features),
         Job("export", EXPORT.split(), "made", stages[2], ("made/manifest.json",), ("verify", "made"), artifact=True),

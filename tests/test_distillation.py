@@ -1,0 +1,151 @@
+"""A distilled flow makes of each noise the latent that the flow makes, in one evaluation."""
+
+import dataclasses
+
+import aegen
+import numpy as np
+import pytest
+import torch
+from aegen.cli.distill import command as distill_command
+from aegen.data.datasets import load
+from aegen.evaluation.distances import frechet_distance
+from aegen.recipes.distillation import DistillationRecipe
+from aegen.recipes.learned_priors import FlowRecipe
+from aegen.recipes.refinement import RefinementRecipe
+from aegen.recipes.training import Recipe
+from aegen.runtime.errors import InputError, NotFoundError, OutputError
+from aegen.runtime.noise import Noise
+from aegen.train import checkpoint, priors
+from aegen.train.autoencoder import train
+from aegen.train.distillation import distill, teacher
+from aegen.train.flow import Flow
+from aegen.train.flow_map import FlowMap
+from aegen.train.priors import LearnedPrior
+from aegen.train.refinement import refine
+from click.testing import CliRunner
+
+TEACHER = FlowRecipe(width=16, blocks=1)
+QUICK = DistillationRecipe(width=64, pairs=20_000, steps=1000, batch_size=256, evaluations=16)
+
+
+class Trained:
+    """A checkpoint that is not refined: all that distillation asks of one."""
+
+    def check_not_refined(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def flow():
+    """A flow of two classes in two dimensions with random weights, far from the Gaussian of its latents."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        flow = Flow(
+            torch.tensor([1.0, -2.0]), torch.tensor([[2.0, 0.0], [0.5, 0.3]]), 2, FlowRecipe(width=16, blocks=1)
+        )
+        with torch.no_grad():
+            for parameter in flow.trained_parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return flow.requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="module")
+def distilled(flow):
+    return distill(Trained(), LearnedPrior(TEACHER, "", (3, 4), 1, 1.0, flow), QUICK)
+
+
+def noise_and_classes(n):
+    generator = torch.Generator().manual_seed(9)
+    return torch.randn(n, 2, generator=generator), torch.arange(n) % 2
+
+
+@torch.inference_mode()
+def test_one_evaluation_gives_the_latents_that_the_flow_gives(flow, distilled):
+    noise, classes = noise_and_classes(4000)
+    expected = flow.transport(noise, classes, QUICK.evaluations)
+    # The flow moves the noise, differently for each class.
+    assert ((expected - noise) ** 2).mean() > 0.2
+    assert ((expected[classes == 0].mean(0) - expected[classes == 1].mean(0)) ** 2).sum() > 0.2
+    error = ((distilled.network(noise, classes) - expected) ** 2).mean().item()
+    assert error < 0.01
+    assert error == pytest.approx(distilled.loss, rel=0.5)
+    latents = distilled.network.sample(noise, classes)
+    assert torch.allclose(distilled.network.normalise(latents), distilled.network(noise, classes), atol=1e-4)
+    assert frechet_distance(latents.numpy(), flow.sample(noise, classes, 16).numpy()) < 0.01
+
+
+def test_the_exported_module_and_the_density_are_those_of_the_network_and_the_flow(flow, distilled):
+    (noise, classes), network = noise_and_classes(50), distilled.network
+    with torch.no_grad():
+        assert torch.allclose(network.unrolled(1)(noise, classes), network.sample(noise, classes), atol=1e-5)
+        assert torch.equal(network.log_density(noise, classes), flow.log_density(noise, classes))
+    with pytest.raises(InputError, match="evaluations: found 2, expected 1, because the flow is distilled"):
+        network.unrolled(2)
+
+
+def test_a_distilled_flow_can_be_distilled_anew_and_another_prior_cannot(flow, distilled):
+    assert torch.equal(teacher(distilled).state_dict()["output_proj.weight"], flow.output_proj.weight)
+    with pytest.raises(InputError, match="a flow, which can be distilled"):
+        teacher(dataclasses.replace(distilled, network=torch.nn.Identity()))
+
+
+def test_a_step_of_refinement_moves_the_network_but_not_the_flow(distilled):
+    network = FlowMap(distilled.network.flow, QUICK)
+    noise, classes = noise_and_classes(32)
+    loss = network.training_loss(noise, classes, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert loss.item() > 0
+    assert all(parameter.grad is not None for parameter in network.trained_parameters())
+    assert all(parameter.grad is None for parameter in network.flow.parameters())
+
+
+def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(120, (8, 4)), labels=np.arange(120) % 2)
+    for command in (
+        "train --data bars.npz --kind vae --widths 8 --latent-dim 3 --epochs 2 -o run",
+        "train-prior run --width 8 --blocks 1 --steps 20",
+        "distill run --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30",
+        "refine run -o refined --steps 2 --classifiers 1 --classifier-epochs 1 --batch-size 8",
+        "export refined --prior flow --components 2 --licence CC0 -o made",
+    ):
+        done = cli(*command.split())
+        assert done.returncode == 0, done.stderr
+    model = aegen.load(tmp_path / "made")
+    commands = model.manifest.commands
+    assert commands[2] == "aegen distill runs/made --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30"
+    assert "--flow-steps 1" in commands[3]
+    assert "--evaluations 1" in commands[4]
+    assert model.manifest.learned_priors["flow"].evaluations == 1
+    assert model.manifest.macs["prior.onnx"] == 3 * 12 + 2 * 12 * 12 + 12 * 3 + 3 * 3
+    assert model.verify().passed
+    trained = checkpoint.read(tmp_path / "refined")
+    network = priors.read(tmp_path / "refined" / "prior.pt", trained).network
+    with torch.inference_mode():
+        latents = network.sample(torch.from_numpy(Noise(3).normals(0, 40, 3)), torch.ones(40, dtype=torch.int64))
+    assert np.allclose(model.sample_latents(40, seed=3, label=1), latents.numpy(), atol=1e-4)
+    finished = cli("distill", "run", "--resume")
+    assert (finished.returncode, "distillation is finished" in finished.stderr) == (0, True)
+    before = checkpoint.read(tmp_path / "run")
+    prior = priors.read(tmp_path / "run" / "prior.pt", before)
+    recipe = RefinementRecipe(steps=1, flow_steps=4, classifiers=1, classifier_epochs=1, batch_size=4)
+    with pytest.raises(InputError, match="evaluations: found 4, expected 1, because the flow is distilled"):
+        refine(before, prior, load_bars(tmp_path), recipe)
+
+
+def load_bars(folder):
+    return load(str(folder / "bars.npz"))
+
+
+def test_what_cannot_be_distilled_is_an_error(tmp_path, bars):
+    np.savez(tmp_path / "bars.npz", images=bars(60, (8, 4)))
+    train(Recipe(widths=(4,), latent_dim=2, epochs=1), load_bars(tmp_path), tmp_path / "run")
+    run = str(tmp_path / "run")
+    assert isinstance(CliRunner().invoke(distill_command, [run]).exception, NotFoundError)
+    assert CliRunner().invoke(distill_command, [run, "--resume", "--width", "9"]).exit_code == 2
+    assert CliRunner().invoke(distill_command, [run, "--width", "0"]).exit_code == 2
+    trained = checkpoint.read(tmp_path / "run")
+    flow = priors.train_prior(trained, load_bars(tmp_path), FlowRecipe(width=4, blocks=1, steps=2))
+    priors.save(flow, tmp_path / "run" / "prior.pt")
+    (tmp_path / "run" / "prior-distilling.pt").write_bytes(b"nothing")
+    assert isinstance(CliRunner().invoke(distill_command, [run]).exception, OutputError)
+    assert isinstance(CliRunner().invoke(distill_command, [run, "--resume"]).exception, InputError)
