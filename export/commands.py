@@ -1,7 +1,7 @@
 """The shell commands that make an artifact again. Its manifest and model card list them."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..recipes.hyperparameters import Hyperparameters, hyperparameters
 from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR
@@ -23,15 +23,16 @@ def recorded_commands(
 
     run = f"runs/{name}"
     source = checkpoint_of(run)
-    commands = [["aegen", "train", "--data", data, *changed_options(checkpoint.recipe), "-o", run]]
+    commands = [["aegen", "train", "--data", data, *_hyperparameters(checkpoint.recipe, checkpoint.threads), "-o", run]]
     if learned is not None:
         prior = [] if learned.name == DEFAULT_LEARNED_PRIOR else ["--prior", learned.name]
-        commands.append(["aegen", "train-prior", source, *prior, *changed_options(learned.recipe)])
+        commands.append(["aegen", "train-prior", source, *prior, *_hyperparameters(learned.recipe, learned.threads)])
     if learned is not None and learned.distillation is not None:
-        commands.append(["aegen", "distill", source, *changed_options(learned.distillation)])
+        commands.append(["aegen", "distill", source, *_hyperparameters(learned.distillation, learned.threads)])
     if checkpoint.refinement is not None:
         refined = f"{run}-refined"
-        commands.append(["aegen", "refine", source, *changed_options(checkpoint.refinement), "-o", refined])
+        chosen = _hyperparameters(checkpoint.refinement, checkpoint.threads)
+        commands.append(["aegen", "refine", source, *chosen, "-o", refined])
         source = checkpoint_of(refined)
     commands.append(["aegen", "export", source, *_flat(options), "-o", name])
     return tuple(map(shlex.join, commands))
@@ -41,6 +42,12 @@ def changed_options(recipe: Hyperparameters) -> list[str]:
     """Command-line options, each followed by its value, for all hyperparameters that differ from their defaults."""
     changed = [each for each in hyperparameters(type(recipe)) if getattr(recipe, each.name) != each.default]
     return list(_flat({f"--{each.name.replace('_', '-')}": _text(getattr(recipe, each.name)) for each in changed}))
+
+
+def _hyperparameters(recipe: Hyperparameters, threads: Mapping[str, int]) -> list[str]:
+    """Command-line options of a stage of training. threads: number of CPU threads by stage."""
+    number = threads.get(recipe.stage)
+    return [*changed_options(recipe), *([] if number is None else ["--threads", str(number)])]
 
 
 def _text(value: object) -> str:

@@ -103,8 +103,8 @@ def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(120, (8, 4)), labels=np.arange(120) % 2)
     for command in (
         "train --data bars.npz --kind vae --widths 8 --latent-dim 3 --epochs 2 -o run",
-        "train-prior run --width 8 --blocks 1 --steps 20",
-        "distill run --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30",
+        "train-prior run --width 8 --blocks 1 --steps 20 --threads 1",
+        "distill run --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30 --threads 1",
         "refine run -o refined --steps 2 --classifiers 1 --classifier-epochs 1 --batch-size 8",
         "export refined --prior flow --components 2 --licence CC0 -o made",
     ):
@@ -112,7 +112,11 @@ def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
         assert done.returncode == 0, done.stderr
     model = aegen.load(tmp_path / "made")
     commands = model.manifest.commands
-    assert commands[2] == "aegen distill runs/made --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30"
+    assert commands[1] == "aegen train-prior runs/made --width 8 --blocks 1 --steps 20 --threads 1"
+    assert (
+        commands[2]
+        == "aegen distill runs/made --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30 --threads 1"
+    )
     assert "--flow-steps 1" in commands[3]
     assert "--evaluations 1" in commands[4]
     assert model.manifest.learned_priors["flow"].evaluations == 1

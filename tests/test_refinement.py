@@ -181,12 +181,18 @@ def test_an_unusable_hyperparameter_is_rejected(hyperparameter):
 def test_the_recorded_commands_of_a_refined_last_epoch_name_that_epoch(refined):
     (_, prior), (after, _), _ = refined
     last = dataclasses.replace(after, file="last.pt")
-    assert recorded_commands(last, prior, "bars", "made", {})[1:] == (
+    assert {*prior.threads} == {"flow"}
+    assert {*after.threads} == {"recipe", "refinement"}
+    last = dataclasses.replace(last, threads={"recipe": 3, "refinement": 3})
+    prior, threads = dataclasses.replace(prior, threads={"flow": 3}), " --threads 3"
+    commands = recorded_commands(last, prior, "bars", "made", {})
+    assert [command.count(threads) for command in commands] == [1, 1, 1, 0]
+    assert [command.replace(threads, "") for command in commands][1:] == [
         "aegen train-prior runs/made/last.pt --width 32 --blocks 1 --steps 300 --batch-size 128",
         "aegen refine runs/made/last.pt --steps 100 --learning-rate 0.0002 --flow-loss-weight 30.0 "
         "--moment-ema-decay 0.9 --flow-steps 4 --classifiers 2 --classifier-epochs 5 -o runs/made-refined",
         "aegen export runs/made-refined/last.pt -o made",
-    )
+    ]
 
 
 def test_the_command_refines_a_run_and_an_export_records_how(run, cli, tmp_path):
@@ -197,7 +203,7 @@ def test_the_command_refines_a_run_and_an_export_records_how(run, cli, tmp_path)
     done = cli("refine", run / "copy.pt", "-o", "other", "--steps", "1", *few)
     assert done.returncode == 0, done.stderr
     assert {file.name for file in (tmp_path / "other").iterdir()} == {"copy.pt", "copy-prior.pt"}
-    done = cli("refine", run, "-o", "better", "--steps", "3", "--flow-steps", "4", *few)
+    done = cli("refine", run, "-o", "better", "--steps", "3", "--flow-steps", "4", "--threads", "1", *few)
     assert done.returncode == 0, done.stderr
     assert "step 3/3" in done.stderr
     again = cli("refine", run, "-o", "better", "--steps", "3")
@@ -209,7 +215,8 @@ def test_the_command_refines_a_run_and_an_export_records_how(run, cli, tmp_path)
     model = aegen.load(tmp_path / "made")
     assert model.verify().passed
     assert model.manifest.commands[2:] == (
-        "aegen refine runs/made --steps 3 --flow-steps 4 --classifiers 1 --classifier-epochs 1 -o runs/made-refined",
+        "aegen refine runs/made --steps 3 --flow-steps 4 --classifiers 1 --classifier-epochs 1 --threads 1 "
+        "-o runs/made-refined",
         "aegen export runs/made-refined --prior flow --temperature 1 --components 2 --evaluations 4 --precision fp16 "
         "-o made",
     )

@@ -56,14 +56,14 @@ def train(
     if resume is not None:
         _check_resumable(resume, recipe, dataset)
     processes.set_up(threads)
+    threads_by_stage = {recipe.stage: torch.get_num_threads()}
     with _run_folder(folder, resumed=resume is not None):
         training = AutoencoderTraining(recipe, dataset)
 
         def keep(state: State, epoch: Epoch) -> None:
             """Write `last.pt` first. If the process is killed after that, resuming writes the other files from it."""
-            last = Checkpoint(
-                recipe, dataset.shape, data, dataset.facts, tuple(training.history), training.objective.state_dict()
-            )
+            history, tensors = tuple(training.history), training.objective.state_dict()
+            last = Checkpoint(recipe, dataset.shape, data, dataset.facts, history, tensors, threads=threads_by_stage)
             training_state = {name: state[name] for name in state if name != "objective"}  # `last` has the objective
             checkpoint.save(dataclasses.replace(last, training=training_state), folder / LAST)
             _save_derived(folder, last)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class Checkpoint:
     shape: (C, H, W) of an image. data: name or absolute path of the training data, or PIPE. facts: description of the
     training data. state_dict: tensors of the network, whose names begin with `network.`, and of its loss. training:
     states of optimiser and schedule, needed to resume the run. refinement: hyperparameters of the refinement, or None
-    if the run is not refined. file: name of the file from which the checkpoint was read.
+    if the run is not refined. threads: number of CPU threads by stage, on which the results depend. file: name of the
+    file from which the checkpoint was read.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Checkpoint:
     state_dict: dict[str, torch.Tensor]
     training: dict[str, Any] | None = None
     refinement: RefinementRecipe | None = None
+    threads: dict[str, int] = field(default_factory=dict)
     file: str = LAST
 
     @property
@@ -114,7 +116,7 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint to a file, atomically."""
-    plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "state_dict", "training")}
+    plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "state_dict", "training", "threads")}
     records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts")}
     if checkpoint.refinement is not None:
         records["refinement"] = dataclasses.asdict(checkpoint.refinement)

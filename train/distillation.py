@@ -83,7 +83,9 @@ def distill(
     run(training, resume=resume, keep=lambda state, progress: keep(state), report=record)
     last = losses[-1] if losses else training.evaluate()
     network = cast(FlowMap, training.ema.module).cpu().eval()
-    return dataclasses.replace(prior, network=network, step=last.step, loss=last.held_out_loss, distillation=recipe)
+    threads_by_stage = {**prior.threads, recipe.stage: torch.get_num_threads()}
+    distilled = dataclasses.replace(prior, network=network, distillation=recipe, threads=threads_by_stage)
+    return dataclasses.replace(distilled, step=last.step, loss=last.held_out_loss)
 
 
 def teacher(prior: LearnedPrior) -> Flow:

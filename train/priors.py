@@ -6,10 +6,12 @@ and prior_network.py describes their interface.
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+
+import torch
 
 from ..data.datasets import Dataset
 from ..recipes.distillation import DistillationRecipe
@@ -36,7 +38,7 @@ class LearnedPrior:
     encoder_fingerprint: SHA-256 of the encoder that computed the training latents. label_values: the label of each
     class (k,). step, loss: training step and held-out mean squared error of the best evaluation. origin: for a refined
     prior, the fingerprint of the prior before refinement; otherwise empty. distillation: how a distilled flow was made,
-    or None for a prior that is not distilled.
+    or None for a prior that is not distilled. threads: number of CPU threads by stage; results depend on it.
     """
 
     recipe: LearnedPriorRecipe
@@ -47,6 +49,7 @@ class LearnedPrior:
     network: PriorNetwork
     origin: str = ""
     distillation: DistillationRecipe | None = None
+    threads: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -82,7 +85,8 @@ def train_prior(
     prior, best = _module(recipe.stage).train(
         recipe, latents, held_out, len(values), threads=threads, resume=resume, report=report, keep=keep
     )
-    return LearnedPrior(recipe, checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss, prior)
+    facts = (checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss)
+    return LearnedPrior(recipe, *facts, prior, threads={recipe.stage: torch.get_num_threads()})
 
 
 def beside(run: Path) -> Path:
@@ -106,7 +110,7 @@ def training_beside(run: Path) -> Path:
 
 def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior to a file atomically."""
-    names = ("encoder_fingerprint", "label_values", "step", "loss", "origin")
+    names = ("encoder_fingerprint", "label_values", "step", "loss", "origin", "threads")
     facts = {name: getattr(prior, name) for name in names}
     distillation = None if prior.distillation is None else dataclasses.asdict(prior.distillation)
     header = {
@@ -137,7 +141,7 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
             distillation = from_json(DistillationRecipe, content["distillation"], str(path))
             network = flow_map.build(distillation, cast(FlowRecipe, recipe), content["network"], len(values))
         facts = (content["encoder_fingerprint"], values, content["step"], content["loss"])
-        prior = LearnedPrior(recipe, *facts, network, content["origin"], distillation)
+        prior = LearnedPrior(recipe, *facts, network, content["origin"], distillation, content["threads"])
     except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
         raise InputError(str(path), found=DAMAGED, expected=expected) from error
     if prior.encoder_fingerprint != checkpoint.fingerprint:

@@ -75,7 +75,9 @@ def refine(
         targets.append(_moment_target(recipe, number, labelled, real.class_indices, threads))
     match_moments(objective, network, recipe, real, targets, resume=resume, report=report, keep=keep)
     state_dict = {name: value.cpu() for name, value in objective.state_dict().items()}
-    refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, refinement=recipe)
+    threads_by_stage = {**checkpoint.threads, recipe.stage: torch.get_num_threads()}
+    refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, threads=threads_by_stage)
+    refined = dataclasses.replace(refined, refinement=recipe)
     return refined, dataclasses.replace(prior, network=network.cpu().eval(), origin=prior.fingerprint)
 
 
