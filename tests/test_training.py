@@ -92,6 +92,20 @@ def test_widths_and_latent_dim_set_the_layers_of_the_networks():
     assert build(Recipe(widths=()), (1, 4, 4)).encode(torch.zeros(2, 1, 4, 4)).shape == (2, 32)
 
 
+def test_a_decoder_can_have_layers_of_its_own():
+    mirrored = build(Recipe(widths=(20, 10), latent_dim=5), (1, 4, 4))
+    other = build(Recipe(widths=(20, 10), decoder_widths=(7, 6, 8), latent_dim=5), (1, 4, 4))
+    assert [layer.in_features for layer in mirrored.decoder if hasattr(layer, "in_features")] == [5, 10, 20]
+    assert [layer.in_features for layer in other.decoder if hasattr(layer, "in_features")] == [5, 7, 6, 8]
+    settings = {"network": "conv", "channels": 3, "latent_dim": 5}
+    sizes = {}
+    for channels in ((), (6, 3), (4, 2)):
+        network = build(Recipe(decoder_channels=channels, **settings), (1, 8, 12))
+        sizes[channels] = sum(weight.numel() for weight in network.decoder.parameters())
+        assert network.decode(network.encode(torch.zeros(2, 1, 8, 12))).shape == (2, 1, 8, 12)
+    assert sizes[()] == sizes[6, 3] > sizes[4, 2]
+
+
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_different_ones(data, tmp_path):
     weights = []
     for i, recipe in enumerate([QUICK, QUICK, dataclasses.replace(QUICK, seed=1)]):
@@ -185,6 +199,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(data, tmp_path):
         ({"colour": 1}, "recipe: colour: found an unknown hyperparameter, expected one of activation, "),
         ({"latent_dim": 0}, "latent_dim: found 0, expected a whole number from 1 to 65,536"),
         ({"widths": [8, 0]}, "widths: found .8, 0., expected whole numbers from 1 to 65,536"),
+        ({"decoder_channels": [8, 4, 2]}, "decoder_channels: found .8, 4, 2., expected two numbers, or none"),
         ({"epochs": 2.5}, "epochs: found 2.5, expected a whole number"),
         ({"learning_rate": -1}, "learning_rate: found -1.0, expected a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate"),
