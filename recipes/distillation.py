@@ -20,7 +20,7 @@ class DistillationRecipe(Hyperparameters):
         300_000, "Pairs of noise and latent that the flow computes to learn from.", at_least=1, at_most=MAX_COUNT
     )
     evaluations: int = hyperparameter(
-        32, "Evaluations of the flow for each of these latents.", at_least=1, at_most=MAX_STEPS
+        16, "Evaluations of the flow for each of these latents.", at_least=1, at_most=MAX_STEPS
     )
     steps: int = hyperparameter(10_000, "Training steps.", at_least=1, at_most=MAX_STEPS)
     batch_size: int = hyperparameter(1024, "Pairs in one step.", at_least=1, at_most=MAX_COUNT)
