@@ -1,11 +1,14 @@
 """Compare the speed of aegen's methods with onnxruntime alone, torch, OpenVINO and numpy, on the same networks.
 
-Needs aegen's extra `train`; OpenVINO is included if it is installed (`pip install openvino`). Prints three tables in
+Needs aegen's extra `train`; OpenVINO is included if it is installed (`pip install openvino`). Prints four tables in
 Markdown, and writes JSON with --json FILE:
 
 * encoding and decoding: microseconds per image of aegen and of the other libraries, how many times as fast aegen is,
-  and its speed as a fraction of the machine's peak, which is measured by a matrix product
+  also beside the fastest of onnxruntime and torch, and its speed as a fraction of the machine's peak, which is measured
+  by a matrix product
 * every method: images per second, and the ratio of its time to the time of onnxruntime alone
+* what limits every method: how much of its processor time its arithmetic, and its reading and writing, would take at
+  the machine's peak, and what is left, in per cent
 * decoding by four threads that share a model: how many times as fast they are as one thread
 
 The other libraries, called peers, run with the fastest of a few batch sizes. Their results are discarded after each
@@ -16,7 +19,6 @@ speed.
 """
 
 import argparse
-import dataclasses
 import functools
 import itertools
 import json
@@ -34,7 +36,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import aegen
 import numpy as np
 import torch
-from aegen.evaluation.speed import Call, interleaved, speeds
+from aegen.evaluation.roofline import Peak, Work
+from aegen.evaluation.speed import Call, ProcessorTimer, interleaved, speeds
 from aegen.recipes.training import Recipe
 from aegen.runtime.artifact import DECODER, ENCODER, Artifact, find
 from aegen.runtime.pixels import to_tensor
@@ -45,14 +48,14 @@ from aegen.train.networks import build
 from threadpoolctl import threadpool_limits
 
 CHUNKS = (128, 512, 2048)  # batch sizes to try with each other library; the fastest is reported
+BEST_OF = ("onnxruntime", "torch", "torch.compile")  # aegen should be as fast as the fastest of these
 CALLERS, SHARED_LATENTS = 4, 8192  # number of threads that share one model; latents that each decodes per call
-MATRIX_SIDE = 1024  # side of the square matrices with which the machine's peak speed is measured
 
 Run = Callable[[np.ndarray], object]
 
 
 def main() -> None:
-    """Measure all speeds, print the three tables, and write the results as JSON if --json is given."""
+    """Measure all speeds, print the tables, and write the results as JSON if --json is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=["mnist-ae", "mnist"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 64, 1024, 65_536])
@@ -76,27 +79,40 @@ def beside_peers(options: argparse.Namespace) -> list[dict[str, Any]]:
         rows.append(measure(name, encode, n, threads, options.seconds))
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     names = list(dict.fromkeys(peer for row in rows for peer in row["microseconds"]))
-    print("| model | method | threads | batch |", " | ".join(names), "| of peak |")
-    print("| --- | --- | ---: | ---: |", " | ".join("---:" for _ in names), "| ---: |")
+    print("| model | method | threads | batch |", " | ".join(names), "| beside the best | of peak |")
+    print("| --- | --- | ---: | ---: |", " | ".join("---:" for _ in names), "| ---: | ---: |")
     for row in rows:
         times, ratios = row["microseconds"], row["aegen_speed_ratio"]
         cells = [f"{times[peer]:.2f} ({ratios[peer]:.2f})" if peer in times else "" for peer in names]
         print(f"| {row['model']} | {row['method']} | {row['threads']} | {row['batch']:,} | {' | '.join(cells)} "
-              f"| {row['fraction_of_peak']:.0%} |")  # fmt: skip
+              f"| {row['best_peer_ratio']:.2f} | {row['fraction_of_peak']:.0%} |")  # fmt: skip
     return rows
 
 
 def beside_onnxruntime(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Compare every method of aegen with onnxruntime alone. Prints the table and returns its rows."""
+    """Compare every method of aegen with onnxruntime alone and the peak. Prints the table and returns its rows."""
     print("\n| model | method | threads | batch | images/s | x onnxruntime |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     rows: list[dict[str, Any]] = []
     for name, threads in itertools.product(options.models, options.threads):
         for speed in speeds(find(name), threads=threads, batches=options.batches, seconds=options.seconds):
-            rows.append({"model": name, "threads": threads, **dataclasses.asdict(speed)})
+            rows.append({"model": name, "threads": threads, **speed.json_object()})
             print(f"| {name} | {speed.method} | {threads} | {speed.batch:,} | {speed.images_per_second:,.0f} "
                   f"| {speed.onnxruntime_ratio:.2f} |", flush=True)  # fmt: skip
+    print_rooflines(rows)
     return rows
+
+
+def print_rooflines(rows: list[dict[str, Any]]) -> None:
+    """Print what limits each method: the fractions of arithmetic, bandwidth and overhead, in per cent."""
+    cells: dict[str, list[str]] = {}
+    for row in rows:
+        fractions = " / ".join(f"{row[part]:.0%}".rstrip("%") for part in ("arithmetic", "bandwidth", "overhead"))
+        cells.setdefault(row["method"], []).append(fractions)
+    columns = dict.fromkeys(f"{row['model']}, threads: {row['threads']}, images: {row['batch']:,}" for row in rows)
+    print(f"\n| method | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
+    for method, texts in cells.items():
+        print(f"| {method} | {' | '.join(texts)} |")
 
 
 def shared_by_threads(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -119,35 +135,39 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     model = aegen.load(folder, threads=threads)
     latents = model.sample_latents(n, seed=0)  # (n, d)
     floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # both are images (n, H, W[, 3])
+    processor = ProcessorTimer(lambda: model.encode(floats) if encode else model.decode(latents))
     calls: dict[tuple[str, int], Call] = {  # keys: library and batch size, or 0 if no batch size is set
-        ("aegen", 0): lambda: model.encode(floats) if encode else model.decode(latents),
+        ("aegen", 0): processor.run,
         ("aegen uint8", 0): lambda: model.encode(levels) if encode else model.decode(latents, dtype="uint8"),
     }
     rows = to_tensor(levels, model.manifest.image) if encode else latents
     for peer, run in peers(folder, threads, encode):
         for size in sorted({min(size, n) for size in CHUNKS}):
             calls[peer, size] = chunked(run, rows, size)
-    matrix = np.ones((MATRIX_SIDE, MATRIX_SIDE), np.float32)
-    calls["sgemm", 0] = lambda: matrix @ matrix
+    machine = Peak(threads)
+    calls["peak", 0] = machine.measure
     with threadpool_limits(threads), torch.inference_mode():
         times = dict(zip(calls, interleaved(list(calls.values()), seconds), strict=True))
     medians = {key: statistics.median(values) for key, values in times.items()}
-    peak = MATRIX_SIDE**3 / medians.pop(("sgemm", 0))  # multiply-accumulate operations per second
-    best = {peer: min((key for key in medians if key[0] == peer), key=medians.__getitem__) for peer, _ in medians}
+    del medians["peak", 0]
     macs = model.manifest.macs.get(ENCODER if encode else DECODER, 0)
+    roofline = machine.roofline(Work(macs * n, 0), processor.seconds)
+    best = {peer: min((key for key in medians if key[0] == peer), key=medians.__getitem__) for peer, _ in medians}
+    ratios = {
+        peer: round(statistics.median(b / a for a, b in zip(times["aegen", 0], times[key], strict=True)), 3)
+        for peer, key in best.items()
+    }
     return {
         "model": name,
         "method": "encode" if encode else "decode",
         "batch": n,
         "threads": threads,
         "microseconds": {peer: round(medians[key] / n * 1e6, 3) for peer, key in best.items()},
-        "aegen_speed_ratio": {
-            peer: round(statistics.median(b / a for a, b in zip(times["aegen", 0], times[key], strict=True)), 3)
-            for peer, key in best.items()
-        },
+        "aegen_speed_ratio": ratios,
+        "best_peer_ratio": min(ratios[peer] for peer in BEST_OF),
         "chunks": {peer: size for peer, size in best.values() if size},
-        "peak_gflops": round(2 * peak / 1e9, 1),
-        "fraction_of_peak": round(macs * n / peak / medians["aegen", 0], 3),
+        "peak_gflops": round(2 * roofline.peak_macs_per_second / 1e9, 1),
+        "fraction_of_peak": round(roofline.arithmetic, 3),
     }
 
 

@@ -1,6 +1,7 @@
 """Measure how long aegen's commands take, compared with importing the libraries and opening the onnxruntime sessions.
 
-Prints JSON: median times in milliseconds, and ratios of these medians. Run it with the Python of an environment in
+Prints JSON: for each command the medians of the time from its start to its exit, of the processor time, both in
+milliseconds, and of the peak memory in MB; and ratios of these medians. Run it with the Python of an environment in
 which aegen is installed.
 
     python benchmarks/startup.py
@@ -10,10 +11,10 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from aegen.runtime.artifact import DECODER, find, read_manifest
@@ -25,10 +26,18 @@ options.intra_op_num_threads = 1
 for graph in sys.argv[1:]:
     onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 """
+FIRST_SAMPLE = """
+import time, numpy, onnxruntime, PIL.Image, aegen
+aegen.load, aegen.show
+start, used = time.perf_counter(), time.process_time()
+aegen.load(sys.argv[1]).sample(64, seed=0)
+print(time.perf_counter() - start, time.process_time() - used)
+"""
+MEASURES = ("milliseconds", "cpu_milliseconds", "peak_memory_mb")
 
 
 def main() -> None:
-    """Run every command once per round, for several rounds, and print the median times and their ratios."""
+    """Run every command once per round, for several rounds, and print the medians and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     rounds = parser.parse_args().rounds
@@ -42,23 +51,65 @@ def main() -> None:
             "import aegen": [sys.executable, "-c", "import aegen"],
             "import click": [sys.executable, "-c", "import click"],
             "aegen --help": [aegen, "--help"],
+            "imports": [sys.executable, "-c", IMPORTS],
             "imports and sessions": [sys.executable, "-c", f"import sys\n{IMPORTS}\n{SESSIONS}", *graphs],
             "aegen sample -n 64": [aegen, "sample", "-n", "64", "-o", str(Path(folder) / "grid.png")],
         }
-        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
-        times: dict[str, list[float]] = {name: [] for name in commands}
+        results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
+        firsts: list[list[float]] = []
         for _ in range(rounds + 1):  # the first round fills the disk cache and is not counted
             for name, command in commands.items():
-                start = time.perf_counter()
-                subprocess.run(command, check=True, capture_output=True, env=environment)
-                times[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
+                results[name].append(run(command, folder))
+            run([sys.executable, "-c", f"import sys\n{FIRST_SAMPLE}", str(model)], folder)
+            firsts.append([float(text) * 1e3 for text in (Path(folder) / "output").read_text().split()])
+    medians = {name: medians_of(rows[1:]) for name, rows in results.items()}
+    print(json.dumps(report(medians, medians_of(firsts[1:])), indent=1))
+
+
+def medians_of(rows: Sequence[Sequence[float]]) -> list[float]:
+    """The median of each column."""
+    return [statistics.median(column) for column in zip(*rows, strict=True)]
+
+
+def run(command: list[str], folder: str) -> tuple[float, float, float]:
+    """Run a command; its output goes to the file `output` in the folder. Returns the MEASURES. Raises if it fails."""
+    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 1, str(Path(folder) / "output"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+    ]
+    start = time.perf_counter()
+    process = os.posix_spawn(command[0], command, environment, file_actions=actions)
+    _, status, usage = os.wait4(process, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{command} failed")
+    peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # macOS counts in bytes, Linux in kB
+    return seconds * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3, peak_bytes / 1e6
+
+
+def report(medians: dict[str, list[float]], first: list[float]) -> dict[str, object]:
+    """The medians and their ratios, as they are printed. medians: the MEASURES of each command, by its name.
+
+    first: milliseconds and processor milliseconds of the first sample of a process that has imported all modules.
+    """
+    sample, help_page = medians["aegen sample -n 64"], medians["aegen --help"]
     ratios = {
-        "help to click": medians["aegen --help"] / medians["import click"],
-        "sample to imports and sessions": medians["aegen sample -n 64"] / medians["imports and sessions"],
+        "help to click": ratios_of(help_page, medians["import click"]),
+        "sample to imports": ratios_of(sample, medians["imports"]),
+        "sample to imports and sessions": ratios_of(sample, medians["imports and sessions"]),
     }
-    milliseconds = {name: round(value * 1e3, 1) for name, value in medians.items()}
-    print(json.dumps({"milliseconds": milliseconds, "ratios": {k: round(v, 2) for k, v in ratios.items()}}, indent=1))
+    commands = {
+        name: {measure: round(value, 1) for measure, value in zip(MEASURES, values, strict=True)}
+        for name, values in medians.items()
+    }
+    loaded = {measure: round(value, 1) for measure, value in zip(MEASURES[:2], first, strict=True)}
+    return {"commands": commands, "load and first sample of 64 images": loaded, "ratios": ratios}
+
+
+def ratios_of(one: list[float], other: list[float]) -> dict[str, float]:
+    """The ratio of two commands' medians, for each of the MEASURES."""
+    return {measure: round(a / b, 2) for measure, a, b in zip(MEASURES, one, other, strict=True)}
 
 
 if __name__ == "__main__":

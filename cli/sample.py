@@ -132,10 +132,8 @@ def requested_labels(text: str, class_names: Sequence[str]) -> list[str | int]:
 
 
 def _import_output(arrays: bool) -> None:
-    """Import the modules that write the output, and Pillow's common image formats if the output is not an array."""
-    from PIL import Image
-
+    """Import the modules that write the output, and Pillow's encoder of PNG files if the output is not an array."""
     from ..images import writing  # noqa: F401
 
     if not arrays:
-        Image.preinit()
+        from PIL import PngImagePlugin  # noqa: F401

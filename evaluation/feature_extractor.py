@@ -106,10 +106,10 @@ class FeatureExtractor:
         predicted_labels = self._label_values[exponentials.argmax(1)]
         return ExtractedFeatures(features, exponentials / exponentials.sum(1, keepdims=True), predicted_labels)
 
-    def _extract_batch(self, images: np.ndarray) -> np.ndarray:
-        """Images (n, H, W[, 3]) -> features and logits side by side, float32 (n, f + k)."""
+    def _extract_batch(self, images: np.ndarray, outputs: np.ndarray) -> None:
+        """Write features and logits of images (n, H, W[, 3]) side by side to `outputs`, float32 (n, f + k)."""
         image = to_tensor(images, self.record.image)
-        return np.concatenate(self._network.outputs(("features", "logits"), {"image": image}), 1)
+        np.concatenate(self._network.outputs(("features", "logits"), {"image": image}), 1, out=outputs)
 
     def _signature(self) -> Graph:
         """Names, types and shapes that the network's inputs and outputs must have according to `features.json`."""

@@ -14,23 +14,24 @@ from ..images.encoding import image_bytes
 from ..images.grid import tile
 from ..runtime import artifact
 from ..runtime.arrays import npz_bytes
-from ..runtime.artifact import CARD, DECODER, ENCODER, GOLDEN, LATENTS, PREVIEW, file_spec
+from ..runtime.artifact import CARD, GOLDEN, LATENTS, PREVIEW, file_spec
 from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import AegenError, OutputError, ParityError
 from ..runtime.graphs.check import operators_of
 from ..runtime.manifest import FP16, FP32, INT8, Manifest, Parity, Tensor
 from ..runtime.metadata import ImageSpec
-from ..runtime.pixels import to_tensor, unit_pixels
+from ..runtime.pixels import unit_pixels
 from ..runtime.verification import golden_inputs
 from ..train.checkpoint import Checkpoint
 from ..train.latents import EncodedLatents, encode, label_values
 from ..train.networks import EncoderDecoder
 from ..train.priors import LearnedPrior
+from .calibration import MAX_ROWS, graph_inputs, quantised_prior
 from .card import model_card
 from .commands import recorded_commands
 from .graphs import IR_VERSION, OPSET, TorchGraph, decoder, encoder, macs, onnx_bytes, signature
 from .half_precision import rounded, stored_as_halves
-from .learned_priors import ExportedPrior, exported_prior, log_likelihood
+from .learned_priors import PRIOR, ExportedPrior, exported_prior, log_likelihood
 from .options import ExportOptions
 from .parity import golden_images, golden_pairs, onnxruntime_outputs, prove
 from .quantised import all_quantised
@@ -38,7 +39,9 @@ from .statistics import fit, likelihood_latents, log_likelihoods
 from .versions import versions
 
 PREVIEW_IMAGES = 64
-CALIBRATION_IMAGES = 5000  # number of training images used to choose the ranges of 8-bit activations
+# Only matrices of a learned prior with at least this many weights get 8 bits. Those for the noise and for the latents
+# are smaller. They stay in float32, because they matter for the quality and hardly for the speed.
+MIN_PRIOR_WEIGHTS = 16_384
 
 Report = Callable[[str], None]
 
@@ -181,7 +184,7 @@ def _graphs(source: Source) -> Graphs:
     latent_dim = source.checkpoint.recipe.latent_dim
     graphs = (encoder(source.network, source.checkpoint.shape), decoder(source.network, latent_dim), *sampler)
     contents = {graph.file: onnx_bytes(graph) for graph in graphs}
-    halved = {FP32: (), FP16: graphs, INT8: sampler}[source.options.precision]
+    halved = {FP32: (), FP16: graphs, INT8: () if quantised_prior(source.prior) else sampler}[source.options.precision]
     contents |= {graph.file: stored_as_halves(contents[graph.file]) for graph in halved}
     images = source.dataset.test.images
     parity = prove(graphs, contents, images, source.image)
@@ -190,14 +193,14 @@ def _graphs(source: Source) -> Graphs:
 
 
 def _in_8_bits(graphs: Graphs, source: Source, latents: Latents) -> Graphs:
-    """Quantise encoder and decoder to 8 bits.
+    """Quantise encoder, decoder and, if it evaluates its network once, the learned prior to 8 bits.
 
     Their golden outputs are computed again by onnxruntime, because torch cannot run the quantised graphs.
     """
-    training, validation = source.dataset.train[:CALIBRATION_IMAGES], source.dataset.validation
-    calibration = {ENCODER: to_tensor(training.images, source.image), DECODER: latents.training.latent}
-    held_out = {ENCODER: to_tensor(validation.images, source.image), DECODER: latents.held_out.latent}
-    contents, errors = all_quantised(graphs.contents, calibration, held_out)
+    prior, data = quantised_prior(source.prior), source.dataset
+    calibration = graph_inputs(data.train, latents.training, source.image, prior, 0)
+    held_out = graph_inputs(data.validation, latents.held_out, source.image, prior, MAX_ROWS)
+    contents, errors = all_quantised(graphs.contents, calibration, held_out, {PRIOR: MIN_PRIOR_WEIGHTS})
     golden = dict(graphs.golden)
     for graph in graphs.torch:
         if graph.file in calibration:

@@ -23,9 +23,9 @@ class ExportOptions:
     sampling. components: number of components of the Gaussian mixture; None chooses the one with the highest likelihood
     of held-out latents. evaluations: how often a learned prior evaluates its network for one latent; None means the
     number that the run was refined with, or 8. precision: how weights are stored, one of PRECISIONS. With fp16, latents
-    are computed with the rounded weights; with int8, they are computed with the float32 weights, and a learned prior is
-    stored as fp16. notes: a Markdown file whose text is appended to the model card. overwrite: whether an existing
-    artifact may be replaced.
+    are computed with the rounded weights; with int8, they are computed with the float32 weights, and a learned prior
+    that evaluates its network more than once is stored as fp16. notes: a Markdown file whose text is appended to the
+    model card. overwrite: whether an existing artifact may be replaced.
     """
 
     name: str | None = None

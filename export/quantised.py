@@ -7,8 +7,9 @@ products of two full 8-bit numbers overflow on processors without special instru
 
 import contextlib
 import logging
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +18,37 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from ..runtime.session import open_session
 from ..runtime.workers import slices
+from .calibration import Inputs
 from .graphs import checked_bytes, strip
 
 BATCH_SIZE = 250  # number of rows that onnxruntime computes at once
+PRODUCTS = ("Gemm", "MatMul")
 
 
 def all_quantised(
-    graphs: dict[str, bytes], calibration: dict[str, np.ndarray], held_out: dict[str, np.ndarray]
+    graphs: dict[str, bytes],
+    calibration: Mapping[str, Inputs],
+    held_out: Mapping[str, Inputs],
+    min_weights: Mapping[str, int],
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """Quantise some graphs. Returns all graphs, quantised or not, and the errors of the quantised graphs.
 
-    All dictionaries have file names as keys. graphs: ONNX files. calibration: inputs float32 (n, ...) of each graph to
-    quantise, which set its scales. held_out: other inputs float32 (m, ...) of each graph to quantise. The error of a
-    graph is the root mean square change of its first output for its held-out inputs.
+    All mappings have file names as keys. graphs: ONNX files. calibration: inputs of each graph to quantise, which set
+    its scales. held_out: other inputs of each graph to quantise. min_weights: for each graph of which only the large
+    products are quantised, the parameter of `quantised`. The error of a graph is the root mean square change of its
+    first output for its held-out inputs.
     """
-    in_8_bits = {file: quantised(graphs[file], rows) for file, rows in calibration.items()}
+    in_8_bits = {file: quantised(graphs[file], rows, min_weights.get(file)) for file, rows in calibration.items()}
     errors = {file: _rms_difference(graphs[file], in_8_bits[file], rows) for file, rows in held_out.items()}
     return graphs | in_8_bits, errors
 
 
-def quantised(content: bytes, rows: np.ndarray) -> bytes:
-    """Quantise to 8 bits the matrix products of an ONNX file that has one input. Inputs and outputs stay float32.
+def quantised(content: bytes, inputs: Inputs, min_weights: int | None = None) -> bytes:
+    """Quantise an ONNX file with float32 weights to 8 bits. Inputs and outputs keep their dtypes.
 
-    rows: calibration inputs, float32 (n, ...). The values that an activation takes for these inputs set its range;
-    later values outside that range are clipped.
+    inputs: calibration inputs. The values that an activation takes for these inputs set its range; later values outside
+    that range are clipped. min_weights: if given, only the matrix products with at least this many weights are
+    quantised, and all other operators stay in float32.
     Source: B. Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference, 2018.
     """
@@ -50,12 +58,14 @@ def quantised(content: bytes, rows: np.ndarray) -> bytes:
         quantize_static(
             model,
             file,
-            _CalibrationRows(model.graph.input[0].name, rows),
+            _CalibrationRows(inputs),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
+            op_types_to_quantize=None if min_weights is None else list(PRODUCTS),
+            nodes_to_exclude=_small_products(model.graph, min_weights or 0),
         )
         result = onnx.load(file)
     result.ir_version = model.ir_version
@@ -63,14 +73,25 @@ def quantised(content: bytes, rows: np.ndarray) -> bytes:
     return checked_bytes(result)
 
 
-class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
-    """Gives onnxruntime the calibration inputs, float32 (n, ...), in batches. name: the name of the graph's input."""
+def _small_products(graph: onnx.GraphProto, min_weights: int) -> list[str]:
+    """Names of the nodes that multiply by fewer than `min_weights` weights. Nodes without a name get one."""
+    sizes = {weight.name: math.prod(weight.dims) for weight in graph.initializer if len(weight.dims) > 1}
+    small = []
+    for index, node in enumerate(graph.node):
+        if node.op_type in PRODUCTS and max(sizes.get(name, 0) for name in node.input) < min_weights:
+            node.name = node.name or f"product_{index}"
+            small.append(node.name)
+    return small
 
-    def __init__(self, name: str, rows: np.ndarray) -> None:
-        self.batches = iter([{name: rows[part]} for part in slices(len(rows), BATCH_SIZE)])
+
+class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
+    """Gives onnxruntime the calibration inputs in batches."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.batches = _batches(inputs)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next batch as {name of the input: rows}, or None after the last batch."""
+        """The next batch, arrays by name of the input, or None after the last batch."""
         return next(self.batches, None)
 
 
@@ -88,12 +109,16 @@ def _no_warnings() -> Iterator[None]:
         logging.disable(before)
 
 
-def _rms_difference(content: bytes, other: bytes, rows: np.ndarray) -> float:
-    """Root mean square difference between the first outputs of two ONNX files. rows: their input, float32 (n, ...)."""
+def _batches(inputs: Inputs) -> Iterator[dict[str, np.ndarray]]:
+    """Cut the inputs of a graph into batches of BATCH_SIZE rows."""
+    rows = len(next(iter(inputs.values())))
+    return ({name: array[part] for name, array in inputs.items()} for part in slices(rows, BATCH_SIZE))
+
+
+def _rms_difference(content: bytes, other: bytes, inputs: Inputs) -> float:
+    """Root mean square difference between the first outputs of two ONNX files for the same inputs."""
     results = []
     for graph in (content, other):
         session = open_session(graph, "a graph")
-        name = session.get_inputs()[0].name
-        parts = slices(len(rows), BATCH_SIZE)
-        results.append(np.concatenate([session.run(None, {name: rows[part]})[0] for part in parts]))
+        results.append(np.concatenate([session.run(None, batch)[0] for batch in _batches(inputs)]))
     return float(np.sqrt(np.mean((results[0] - results[1]).astype(np.float64) ** 2)))

@@ -16,6 +16,7 @@ from .locks import FolderLock
 from .output_errors import checked_output, output_error, output_errors, write_errors
 from .temporary import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
 
+WRITEBACK_BYTES = 1 << 24  # after this many new bytes the system is asked to write them to the disk
 OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # these mean that the new name is taken
 
 
@@ -131,17 +132,33 @@ class _OutputFile(io.FileIO):
     """A file that raises OutputErrors instead of OSErrors. They name the final output, not the temporary file."""
 
     def __init__(self, path: Path, mode: str, output: str) -> None:
-        self._output = output
+        self._output, self._waiting_bytes = output, 0
         with output_errors(output):
             super().__init__(path, mode)
 
     def write(self, data: Any, /) -> int:
         with output_errors(self._output):
-            return super().write(data)
+            written = super().write(data)
+        self._waiting_bytes += written
+        if self._waiting_bytes >= WRITEBACK_BYTES:
+            self._begin_writeback()
+        return written
 
     def close(self) -> None:
         with output_errors(self._output):
             super().close()
+
+    def _begin_writeback(self) -> None:
+        """Ask the system to begin to write the latest bytes to the disk, without waiting until that is done.
+
+        Otherwise it keeps up to gigabytes in memory until `synchronise`, which then waits for the disk while the
+        processor has nothing to do.
+        """
+        if hasattr(os, "posix_fadvise"):  # not on every system
+            with contextlib.suppress(OSError):  # raised for pipes and devices
+                start = self.tell() - self._waiting_bytes
+                os.posix_fadvise(self.fileno(), start, self._waiting_bytes, os.POSIX_FADV_DONTNEED)
+        self._waiting_bytes = 0
 
     def synchronise(self) -> None:
         """Flush the file to the disk, and wait until that is done."""

@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..runtime.pixels import grey_levels
 from .facts import png_text
-from .outputs import PNG, OutputFormat
+from .outputs import GIF, PNG, OutputFormat
 
 FRAME_MILLISECONDS = 100
 END_MILLISECONDS = 500  # how long an animation that goes there and back shows its first and its last image
@@ -22,9 +23,7 @@ def image_bytes(image: np.ndarray, format: OutputFormat = PNG, facts: Mapping[st
     options = format.options
     if facts and format.pillow_name == "PNG":
         options = {**options, "pnginfo": png_text(facts)}
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format.pillow_name, **options)
-    return buffer.getvalue()
+    return _encoded(Image.fromarray(image), format, **options)
 
 
 def gif_bytes(images: np.ndarray, scale: int = 1, *, there_and_back: bool = False) -> bytes:
@@ -40,6 +39,13 @@ def gif_bytes(images: np.ndarray, scale: int = 1, *, there_and_back: bool = Fals
         order += order[-2:0:-1]
     frames = (Image.fromarray(grey_levels(images[i][None])[0].repeat(scale, 0).repeat(scale, 1)) for i in order)
     duration = [durations[i] for i in order]
+    return _encoded(next(frames), GIF, save_all=True, append_images=frames, duration=duration, loop=0)
+
+
+def _encoded(image: Image.Image, format: OutputFormat, **options: Any) -> bytes:
+    """Encode an image with Pillow. options: arguments for the encoder."""
     buffer = io.BytesIO()
-    next(frames).save(buffer, "GIF", save_all=True, append_images=frames, duration=duration, loop=0)
+    # Pillow imports only the encoder of this suffix. For the argument `format` it would import five encoders.
+    buffer.name = f"image.{format.pillow_name.lower()}"
+    image.save(buffer, **options)
     return buffer.getvalue()

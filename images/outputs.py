@@ -1,7 +1,8 @@
 """The formats that images and latents are written in. New output formats are added here and nowhere else."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from ..files.output_errors import checked_output
 from ..runtime.errors import InputError
@@ -10,8 +11,7 @@ STANDARD_OUTPUT = "-"
 JPEG_QUALITY = 95  # Pillow's quality of JPEG files; at most 100
 
 
-@dataclass(frozen=True)
-class OutputFormat:
+class OutputFormat(NamedTuple):
     """A format that images or latents are written in.
 
     kind: a grid (one image that shows all images), an animation, an array file, or a folder with one PNG per image.
@@ -21,7 +21,7 @@ class OutputFormat:
 
     kind: Literal["grid", "animation", "npy", "npz", "folder"]
     pillow_name: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
     max_side: int = 0
 
     @property
@@ -33,6 +33,7 @@ class OutputFormat:
 PNG = OutputFormat("grid", "PNG", max_side=2**31 - 1)
 # Subsampling 0 stores colour at full resolution, so that colour edges stay sharp.
 JPEG = OutputFormat("grid", "JPEG", {"quality": JPEG_QUALITY, "subsampling": 0}, max_side=65_535)
+GIF = OutputFormat("animation", "GIF", max_side=65_535)
 NPY = OutputFormat("npy")
 FOLDER = OutputFormat("folder")
 OUTPUT_FORMATS = {
@@ -40,7 +41,7 @@ OUTPUT_FORMATS = {
     ".jpg": JPEG,
     ".jpeg": JPEG,
     ".webp": OutputFormat("grid", "WEBP", {"lossless": True}, max_side=16_383),
-    ".gif": OutputFormat("animation", "GIF", max_side=65_535),
+    ".gif": GIF,
     ".npy": NPY,
     ".npz": OutputFormat("npz"),
 }

@@ -14,8 +14,8 @@ class DistillationRecipe(Hyperparameters):
 
     stage: ClassVar[str] = "distillation"
 
-    width: int = hyperparameter(256, "Units of the hidden layers.", at_least=1, at_most=MAX_COUNT)
-    layers: int = hyperparameter(2, "Hidden layers.", at_least=1, at_most=1000)
+    width: int = hyperparameter(192, "Units of the hidden layers.", at_least=1, at_most=MAX_COUNT)
+    layers: int = hyperparameter(3, "Hidden layers.", at_least=1, at_most=1000)
     pairs: int = hyperparameter(
         300_000, "Pairs of noise and latent that the flow computes to learn from.", at_least=1, at_most=MAX_COUNT
     )

@@ -10,13 +10,13 @@ import math
 import mmap
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
-from .errors import ArtifactError, InputError
+from .errors import AegenError, ArtifactError, InputError
 from .manifest import Tensor
 from .startup import import_late
 
@@ -55,7 +55,12 @@ def read_npy(stream: IO[bytes], size: int, where: str) -> np.ndarray:
     size: the length of the whole stream in bytes. where: the file's name, for error messages. Raises InputError if the
     stream is damaged.
     """
-    shape, fortran, dtype = _header(stream, where)
+    return _values(stream, size, _header(stream, where), where)
+
+
+def _values(stream: IO[bytes], size: int, header: Header, where: str) -> np.ndarray:
+    """Read the values that follow the header of a `.npy` stream. The other parameters are those of `read_npy`."""
+    shape, fortran, dtype = header
     needed = math.prod(shape) * dtype.itemsize
     _check_size(size - stream.tell(), needed, shape, dtype, where)
     # Read in small pieces, because a compressed stream makes a temporary copy of each piece.
@@ -110,7 +115,8 @@ def npz_header(stream: BinaryIO, where: str, name: str) -> tuple[tuple[int, ...]
     Raises InputError if there is no such array, or the archive is damaged.
     """
     with _opened(stream, where) as archive:
-        shape, _, dtype = _from_member(archive, name, where, lambda data, size, source: _header(data, source))
+        members = _members(archive, where)
+        shape, _, dtype = _from_member(archive, members, name, where, lambda data, _, source: _header(data, source))
         return shape, dtype
 
 
@@ -121,20 +127,26 @@ def read_npz(stream: BinaryIO, where: str, names: Iterable[str] | None = None) -
     MAX_INFLATED_BYTES, or than MAX_SPARSE_BYTES if it is very strongly compressed.
     """
     with _opened(stream, where) as archive:
-        chosen = _members(archive, where) if names is None else names
-        return {name: _from_member(archive, name, where, read_npy) for name in chosen}
+        members = _members(archive, where)
+        chosen = members if names is None else names
+        return {name: _from_member(archive, members, name, where, read_npy) for name in chosen}
 
 
-def read_declared(content: bytes, tensors: tuple[Tensor, ...], where: str) -> dict[str, np.ndarray]:
-    """Read all arrays of an artifact's `.npz`, by name, and check them against the manifest.
+def read_declared(
+    content: bytes, tensors: tuple[Tensor, ...], where: str, names: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Read arrays of an artifact's `.npz`, by name, and check them against the manifest.
 
-    tensors: the names, dtypes and shapes that the manifest declares. where: the file's name, for error messages. Raises
-    ArtifactError if an array is missing, damaged, not declared, not finite, or of another dtype or shape than declared.
+    tensors: the names, dtypes and shapes that the manifest declares. where: the file's name, for error messages. names:
+    which of the declared arrays to read, by default all. Raises ArtifactError if any array of the file is not declared,
+    or if one of those to read is missing, damaged, not finite, or of another dtype or shape than declared.
     """
     try:
         with _opened(io.BytesIO(content), where) as archive:
-            arrays = {tensor.name: _read_tensor(archive, tensor, where) for tensor in tensors}
-            extra = next((name for name in _members(archive, where) if name not in arrays), None)
+            members = _members(archive, where)
+            chosen = tensors if names is None else [tensor for tensor in tensors if tensor.name in names]
+            arrays = {tensor.name: _read_tensor(archive, members, tensor, where) for tensor in chosen}
+            extra = next(iter(members.keys() - {tensor.name for tensor in tensors}), None)
     except InputError as error:
         raise error.recast(ArtifactError) from error
     if extra is not None:
@@ -158,13 +170,18 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_tensor(archive: "zipfile.ZipFile", tensor: Tensor, where: str) -> np.ndarray:
+def _read_tensor(
+    archive: "zipfile.ZipFile", members: "dict[str, zipfile.ZipInfo]", tensor: Tensor, where: str
+) -> np.ndarray:
     """Read the array that `tensor` declares. Raises ArtifactError if it is not finite or has another dtype or shape."""
-    shape, _, dtype = _from_member(archive, tensor.name, where, lambda data, size, source: _header(data, source))
-    if (dtype, shape) != (np.dtype(tensor.dtype), tensor.shape):
-        expected = f"{tensor.dtype} {tensor.shape}"
-        raise ArtifactError(f"{where}: {tensor.name}", found=f"{dtype} {shape}", expected=expected)
-    array = _from_member(archive, tensor.name, where, read_npy)
+
+    def read(stream: IO[bytes], size: int, source: str) -> np.ndarray:
+        header = shape, _, dtype = _header(stream, source)
+        if (dtype, shape) != (np.dtype(tensor.dtype), tensor.shape):
+            raise ArtifactError(source, found=f"{dtype} {shape}", expected=f"{tensor.dtype} {tensor.shape}")
+        return _values(stream, size, header, source)
+
+    array = _from_member(archive, members, tensor.name, where, read)
     if not np.isfinite(array).all():
         raise ArtifactError(f"{where}: {tensor.name}", found="values that are not finite", expected="finite numbers")
     return array
@@ -211,17 +228,21 @@ def _members(archive: "zipfile.ZipFile", where: str) -> "dict[str, zipfile.ZipIn
 
 
 def _from_member(
-    archive: "zipfile.ZipFile", name: str, where: str, read: Callable[[IO[bytes], int, str], Result]
+    archive: "zipfile.ZipFile",
+    members: "dict[str, zipfile.ZipInfo]",
+    name: str,
+    where: str,
+    read: Callable[[IO[bytes], int, str], Result],
 ) -> Result:
     """Open one array in a zip archive, and return the result of `read(stream, size, source)` for it.
 
-    name: the array's name. read: a function of the decompressed stream, of the size in bytes that the archive states
-    for it, and of a name for error messages. Raises InputError if the array is missing, damaged, encrypted, compressed
-    by another method than deflate, or too large.
+    members: the entries of the archive, from `_members`. name: the array's name. read: a function of the decompressed
+    stream, of the size in bytes that the archive states for it, and of a name for error messages. Raises InputError if
+    the array is missing, damaged, encrypted, compressed by another method than deflate, or too large.
     """
     zipfile, zlib = import_late("zipfile"), import_late("zlib")
     source = f"{where}: {name}"
-    member = _members(archive, where).get(name)
+    member = members.get(name)
     if member is None:
         raise InputError(source, found="nothing", expected="an array of this name")
     if member.compress_type not in (STORED, DEFLATED) or member.flag_bits & ENCRYPTED:
@@ -238,7 +259,7 @@ def _from_member(
         with archive.open(member) as data:
             return read(data, member.file_size, source)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, NotImplementedError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, AegenError):
             raise
         raise InputError(f"{source} is damaged", found=error) from error
 

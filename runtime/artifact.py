@@ -3,8 +3,8 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ArtifactError, InputError, NotFoundError, shown
 from .manifest import MAX_LATENT_DIM, Graph, Manifest, Tensor, signature_text
@@ -17,8 +17,7 @@ MANIFEST, ENCODER, DECODER = "manifest.json", "encoder.onnx", "decoder.onnx"
 LATENTS, GOLDEN, CARD, PREVIEW = "latents.npz", "golden.npz", "README.md", "preview.png"
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(NamedTuple):
     """An exported model: its folder, its manifest, and the bytes of its files, whose SHA-256 hashes have been checked.
 
     Each file is read only once, so that the bytes used later are the bytes that were checked, even if the folder
@@ -27,7 +26,10 @@ class Artifact:
 
     path: Path
     manifest: Manifest
-    contents: Mapping[str, bytes] = field(repr=False)
+    contents: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        return f"Artifact({str(self.path)!r})"  # without the bytes of the files
 
     @classmethod
     def open(cls, path: str | Path) -> "Artifact":
@@ -78,6 +80,11 @@ def _check_graphs(manifest: Manifest, where: str) -> None:
         if name not in manifest.files:
             raise ArtifactError(f"{where}: files", found=f"no {name}", expected="every graph")
         _check_operators(manifest.operators[name], f"{where}: operators: {name}")
+
+
+def verified_graphs(manifest: Manifest) -> tuple[str, ...]:
+    """File names of the graphs that the runtime runs and `verify` checks: encoder, decoder and every learned prior."""
+    return ENCODER, DECODER, *(prior.graph for prior in manifest.learned_priors.values())
 
 
 def noise_dim(graph: Graph, where: str) -> int:

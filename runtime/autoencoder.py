@@ -1,18 +1,17 @@
 """The class Autoencoder, which samples, encodes and decodes images with an artifact's networks and priors."""
 
 import collections
-import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .arguments import Label, as_latents, checked_count
-from .artifact import DECODER, ENCODER, PREVIEW, Artifact, find
-from .card import html_card
+from .artifact import DECODER, ENCODER, PREVIEW, Artifact, find, verified_graphs
 from .errors import InputError
+from .forks import no_fork
 from .latent_space import LatentSpace
 from .manifest import Manifest
 from .pixels import FLOAT, as_batch, empty_batch, image_dtype, image_shape, to_images, to_tensor
@@ -20,8 +19,10 @@ from .prior_set import PriorSet
 from .sampling import Sampler, SampleRequest
 from .session import Network
 from .threads import chosen_threads
-from .verification import Verification, verified_graphs, verify
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .verification import Verification
 
 
 def load(
@@ -63,6 +64,8 @@ class Autoencoder(LatentSpace):
 
     def _repr_html_(self) -> str:
         """A card with the sample grid of the artifact, which a notebook shows in place of the repr."""
+        with no_fork():
+            from .card import html_card
         return html_card(self.manifest, self._artifact.contents.get(PREVIEW))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -125,7 +128,7 @@ class Autoencoder(LatentSpace):
         images = empty_batch(checked_count("n", n), self.image_shape, dtype)
 
         def fill(latents: np.ndarray, part: slice) -> None:
-            images[part] = self._decode_batch(latents, images.dtype)
+            self._decode_batch(latents, images.dtype, images[part])
 
         request = SampleRequest(n, seed, start, prior, label, temperature, batch_size)
         parts = self._sampler.run(request, fill, [self._networks[DECODER]], self._macs(DECODER))
@@ -219,9 +222,9 @@ class Autoencoder(LatentSpace):
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
         batch, single = as_batch(images, self.manifest.image.shape)
 
-        def mean_and_logvar(images: np.ndarray) -> np.ndarray:  # images (m, H, W[, 3]) -> (m, 2, d)
+        def mean_and_logvar(images: np.ndarray, results: np.ndarray) -> None:  # (m, H, W[, 3]) -> (m, 2, d)
             image = to_tensor(images, self.manifest.image)
-            return np.stack(self._networks[ENCODER].outputs(("latent", "logvar"), {"image": image}), 1)
+            np.stack(self._networks[ENCODER].outputs(("latent", "logvar"), {"image": image}), 1, out=results)
 
         shape, macs = (2, self.latent_dim), self._macs(ENCODER)
         both = self._workers.gathered(mean_and_logvar, batch, shape, FLOAT, macs, batch_size)
@@ -237,8 +240,11 @@ class Autoencoder(LatentSpace):
         """
         batch, single = as_latents(latents, self.latent_dim)
         checked_dtype = image_dtype(dtype)
-        decode = functools.partial(self._decode_batch, dtype=checked_dtype)
         macs = self._macs(DECODER)
+
+        def decode(latents: np.ndarray, images: np.ndarray) -> None:
+            self._decode_batch(latents, checked_dtype, images)
+
         images = self._workers.gathered(decode, batch, self.image_shape, checked_dtype, macs, batch_size)
         return images[0] if single else images
 
@@ -251,7 +257,7 @@ class Autoencoder(LatentSpace):
         """
         return self.decode(self.encode(images, batch_size=batch_size), batch_size=batch_size, dtype=dtype)
 
-    def verify(self) -> Verification:
+    def verify(self) -> "Verification":
         """Check that every network computes on this machine what it computed at export.
 
         The artifact holds golden inputs and the outputs that they gave at export. The networks run on these inputs, and
@@ -260,17 +266,20 @@ class Autoencoder(LatentSpace):
         operators of a graph are not those listed in the manifest. Raises ArtifactError or ExecutionError if a prior
         cannot be sampled.
         """
+        with no_fork():
+            from .verification import verify
+        self._priors.check_statistics()
         for prior in self.priors:
             self.sample_latents(1, seed=0, prior=prior)
         return verify(self._artifact, self._networks)
 
-    def _encode_batch(self, images: np.ndarray) -> np.ndarray:
-        """Images (m, H, W[, 3]) -> latents, float32 (m, d)."""
-        return self._networks[ENCODER].run("latent", {"image": to_tensor(images, self.manifest.image)})
+    def _encode_batch(self, images: np.ndarray, latents: np.ndarray) -> None:
+        """Write the latents of images (m, H, W[, 3]) to `latents`, float32 (m, d)."""
+        latents[...] = self._networks[ENCODER].run("latent", {"image": to_tensor(images, self.manifest.image)})
 
-    def _decode_batch(self, latents: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Latents, float32 (m, d) -> images (m, H, W[, 3]), float32 or uint8."""
-        return to_images(self._networks[DECODER].run("image", {"latent": latents}), self.manifest.image, dtype)
+    def _decode_batch(self, latents: np.ndarray, dtype: np.dtype, out: np.ndarray | None = None) -> np.ndarray:
+        """Latents, float32 (m, d) -> images (m, H, W[, 3]), float32 or uint8. out: an array for the images."""
+        return to_images(self._networks[DECODER].run("image", {"latent": latents}), self.manifest.image, dtype, out)
 
     def _macs(self, graph: str) -> int:
         """Multiply-accumulates (MACs) of a graph for one image; 0 if the manifest does not state them."""

@@ -8,7 +8,7 @@ all images, j for components of the mixture of one class, m for centres of the k
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,11 +20,11 @@ Arrays = Mapping[str, np.ndarray]  # the arrays of `latents.npz`, by name
 
 INTEGERS = ("int64",)
 MEAN, CLASS_MEAN = Statistic("mean", "d"), Statistic("class_mean", "cd")
+LABELS = Statistic("labels", "c", dtypes=INTEGERS)
 CLASS_FRACTIONS = Statistic("class_fractions", "c", weights)  # the fraction of training images in each class
 
 
-@dataclass(frozen=True)
-class ClosedFormPrior:
+class ClosedFormPrior(NamedTuple):
     """How a closed-form prior is made.
 
     arrays: descriptions of the arrays that it needs for all images and for single classes. of_all: a function that
@@ -164,7 +164,7 @@ PRIORS: dict[str, ClosedFormPrior] = {
 STATISTICS: tuple[Statistic, ...] = tuple(
     dict.fromkeys(
         [
-            Statistic("labels", "c", dtypes=INTEGERS),
+            LABELS,
             CLASS_FRACTIONS,
             *(array for prior in PRIORS.values() for array in prior.arrays),
         ]

@@ -7,8 +7,7 @@ latent is therefore bit-identical for any batch size and number of threads.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,8 +41,7 @@ class Prior(Protocol):
         """Log density of latents (n, d) in nats at temperature 1, float64 (n,)."""
 
 
-@dataclass(frozen=True)
-class Gaussian:
+class Gaussian(NamedTuple):
     """A Gaussian: z = mean + L e with e from N(0, I), so that the covariance is L L^T.
 
     mean: the mean (d,). factor: the Cholesky factor L (d, d) of the covariance, lower triangular.
@@ -73,8 +71,7 @@ class Gaussian:
         return _gaussian_log_prob(latents, self.mean, self.factor)
 
 
-@dataclass(frozen=True)
-class Mixture:
+class Mixture(NamedTuple):
     """A mixture of k Gaussians with weights (k,), means (k, d) and Cholesky factors (k, d, d)."""
 
     weights: np.ndarray
@@ -107,8 +104,7 @@ class Mixture:
         return log_sum_exp(np.stack(densities, 1) + np.log(weights / weights.sum() + np.finfo(float).tiny))
 
 
-@dataclass(frozen=True)
-class Kernels:
+class Kernels(NamedTuple):
     """A Gaussian kernel density with m centres.
 
     kept: the centres as stored, (m, d), floats of any precision. Centre i is mean + scale * kept[i], where mean and
@@ -156,8 +152,7 @@ class Kernels:
         return np.concatenate(densities)
 
 
-@dataclass(frozen=True)
-class ClassConditional:
+class ClassConditional(NamedTuple):
     """A prior for samples whose classes are given. Each latent is sampled from the prior of its own class.
 
     priors: the prior of each class, by class index. classes: the class indices, int64 (n,), of n consecutive samples of
@@ -203,7 +198,7 @@ def choose(cumulative_weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
 
     cumulative_weights: the cumulative sums of the k weights, float64 (k,). uniforms: the numbers (n,), in [0, 1).
     """
-    indices: np.ndarray = np.searchsorted(cumulative_weights[:-1], uniforms * cumulative_weights[-1], side="right")
+    indices: np.ndarray = cumulative_weights[:-1].searchsorted(uniforms * cumulative_weights[-1], side="right")
     return indices
 
 

@@ -1,7 +1,7 @@
 """A learned prior: a graph that maps noise, and a class index if the model has classes, to latents."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from .session import Network
 ClassIndices = Callable[[Noise, int, int], np.ndarray]
 
 
-@dataclass(frozen=True)
-class GraphPrior:
+class GraphPrior(NamedTuple):
     """A learned prior, stored as an ONNX graph.
 
     The graph maps `noise` [batch, k], and `label` [batch] if there are classes, to `latent` [batch, d]. A seed defines
@@ -43,7 +42,8 @@ class GraphPrior:
         """Map noise to latents, float32 (n, d). temperature: the factor by which the normals are multiplied."""
         normals, *classes = noise
         labels = {"label": classes[0]} if classes else {}
-        return self.network.run("latent", {"noise": np.float32(temperature) * normals, **labels})
+        scaled = normals if temperature == 1 else np.float32(temperature) * normals
+        return self.network.run("latent", {"noise": scaled, **labels})
 
     def walk(self, stream: Noise, index: int, steps: int, temperature: float) -> np.ndarray:
         """The latents of one path between two samples of the same class, float32 (steps, d).

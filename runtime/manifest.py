@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .errors import shortened
 from .metadata import FileSpec, Metadata, Rule, file_rules
@@ -18,8 +19,7 @@ MAX_ARRAY_VALUES = 2**31
 MAX_ARRAY_AXES = 16
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """Name, dtype and shape of an input or output of a graph, or of an array in `latents.npz`.
 
     shape: for each axis its size, or a name such as "batch" if it may have any size.
@@ -30,8 +30,7 @@ class Tensor:
     shape: tuple[int | str, ...]
 
 
-@dataclass(frozen=True)
-class Graph:
+class Graph(NamedTuple):
     """The inputs and outputs of one ONNX file."""
 
     inputs: tuple[Tensor, ...]
@@ -44,8 +43,7 @@ def signature_text(graph: Graph) -> str:
     return " to ".join(side for side in sides if side) or "none"
 
 
-@dataclass(frozen=True)
-class Parity:
+class Parity(NamedTuple):
     """The result of comparing the outputs of torch and onnxruntime at export.
 
     rtol, atol: the relative and the absolute tolerance. batches: the batch sizes that were compared.
@@ -58,8 +56,7 @@ class Parity:
     largest_difference: dict[str, float]
 
 
-@dataclass(frozen=True)
-class LearnedPrior:
+class LearnedPrior(NamedTuple):
     """A prior stored as a graph, which maps noise to latents.
 
     The graph's inputs are `noise` [batch, k] and, if the manifest has labels, `label` [batch]; its output is `latent`

@@ -1,15 +1,14 @@
 """What the metadata of artifacts and of feature extractors have in common: fields, rules, and how files are read."""
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from .errors import ArtifactError, InputError, NotFoundError
-from .records import from_json, read_json
+from .records import from_json, read_json, to_plain
 
 MAX_METADATA_BYTES = 4_000_000  # limit on the size of a file of metadata; a real one has a few thousand bytes
 MAX_PIXEL_VALUE = 2**16  # limit on the magnitude of the pixel values of black and white
@@ -21,8 +20,7 @@ SHA256 = re.compile("[0-9a-f]{64}")
 Rule = tuple[bool, str, object, object]  # whether the rule holds, the key, the value found, what is expected
 
 
-@dataclass(frozen=True)
-class ImageSpec:
+class ImageSpec(NamedTuple):
     """The shape of the images that the networks take and return, and the range of their pixel values.
 
     shape: (channels, height, width). range: the pixel value of black and that of white.
@@ -53,8 +51,7 @@ class DataSpec:
     shuffled: bool = False
 
 
-@dataclass(frozen=True)
-class FileSpec:
+class FileSpec(NamedTuple):
     """Size and SHA-256 of one file."""
 
     sha256: str
@@ -121,7 +118,7 @@ class Metadata:
 
     def to_json(self) -> bytes:
         """The content of the metadata's file, JSON in UTF-8."""
-        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(to_plain(self), indent=2, ensure_ascii=False) + "\n").encode()
 
     def rules(self) -> Iterator[Rule]:
         """Yield the rules that the values must satisfy. Subclasses add their own."""

@@ -150,10 +150,13 @@ def with_noise(images: np.ndarray, sigma: float, random: "np.random.Generator") 
     return noisy
 
 
-def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> np.ndarray:
+def to_images(
+    tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT, out: np.ndarray | None = None
+) -> np.ndarray:
     """Tensor (n, C, H, W) in the range of `image` -> images (n, H, W) or (n, H, W, 3), float32 in [0, 1] or uint8.
 
     tensor: an output of a network, within the range. It may be overwritten, so the caller must not use it afterwards.
+    out: an array of the images' shape and dtype, which receives the images and is returned.
     """
     low, high = image.range
     if (low, high) != (0.0, 1.0):
@@ -161,8 +164,17 @@ def to_images(tensor: np.ndarray, image: ImageSpec, dtype: np.dtype = FLOAT) -> 
         tensor = np.clip((tensor - np.float32(low)) / np.float32(high - low), 0, 1)
     tensor = tensor[:, 0] if image.shape[0] == 1 else tensor.transpose(0, 2, 3, 1)
     if dtype != LEVELS:
-        return tensor
-    return _rounded(np.multiply(tensor, np.float32(255), out=tensor))
+        if out is None:
+            return tensor
+        out[...] = tensor
+        return out
+    levels = np.multiply(tensor, np.float32(255), out=tensor)
+    # Round to the nearest integers, as np.rint does. All float32 values above 2^23 are integers. Adding 2^23 therefore
+    # rounds, and the integer is then in the low bits of the sum. This takes half the time of np.rint.
+    levels += np.float32(2**23)
+    images = np.empty(levels.shape, LEVELS) if out is None else out
+    np.copyto(images, levels.view(np.int32), casting="unsafe")
+    return images
 
 
 def grey_levels(images: np.ndarray) -> np.ndarray:
@@ -172,17 +184,6 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
     levels: np.ndarray = np.multiply(images, np.float32(255), dtype=np.float32)
     np.rint(levels, out=levels)
     return levels.astype(np.uint8)
-
-
-def _rounded(levels: np.ndarray) -> np.ndarray:
-    """Round float32 values from 0 to 255, in any shape, to the nearest integers, as np.rint does. Returns uint8.
-
-    The input array is overwritten.
-    """
-    # All float32 values above 2^23 are integers. Adding 2^23 therefore rounds to the nearest integer, which is then in
-    # the low bits of the sum. This takes half the time of np.rint.
-    levels += np.float32(2**23)
-    return levels.view(np.int32).astype(np.uint8)
 
 
 def image_dtype(dtype: DTypeLike) -> np.dtype:

@@ -1,6 +1,6 @@
 """The priors of one artifact: closed-form priors made from its statistics, and learned priors stored as graphs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -8,12 +8,12 @@ import numpy as np
 from .arguments import Label, class_indices
 from .arrays import read_declared
 from .artifact import LATENTS, Artifact, noise_dim
-from .closed_form import PRIORS, STATISTICS, stored_prior
+from .closed_form import CLASS_FRACTIONS, LABELS, PRIORS, STATISTICS, stored_prior
 from .distributions import BaseNoise, ClassConditional, Gaussian, Prior
 from .errors import ArtifactError, ExecutionError, InputError, shown
 from .learned import ClassIndices, GraphPrior, always, by_fractions, by_position
 from .session import Network
-from .statistics import check_statistics
+from .statistics import Statistic, check_statistics
 
 # The classes to sample from: one class index for all samples, class indices int64 (n,) of n samples, or None for all.
 Classes = int | np.ndarray | None
@@ -28,7 +28,8 @@ class PriorSet:
     def __init__(self, artifact: Artifact, networks: Mapping[str, Network]) -> None:
         self._artifact, self._manifest, self._networks = artifact, artifact.manifest, networks
         self._where = str(artifact.path / LATENTS)
-        self._statistics: Mapping[str, np.ndarray] | None = None
+        self._statistics: dict[str, np.ndarray] = {}  # the arrays of `latents.npz` that were read, by name
+        self._all_classes: dict[str, GraphPrior] = {}  # learned priors of all classes, which need not be made again
 
     def name(self, prior: str | None) -> str:
         """Check and return a prior's name; None means the default prior's. Raises InputError for an unknown name."""
@@ -77,10 +78,15 @@ class PriorSet:
 
     def learned(self, name: str, classes: Classes = None, first: int = 0) -> GraphPrior:
         """The learned prior with this name. Parameters and errors are those of `prior`; classes may be int64 (n,)."""
+        if classes is None and name in self._all_classes:
+            return self._all_classes[name]
         file = self._manifest.learned_priors[name].graph
         size = noise_dim(self._manifest.graphs[file], str(self._artifact.path / file))
         chosen = self._class_indices(classes, first) if self._manifest.labels else None
-        return GraphPrior(name, self._networks[file], size, self._manifest.latent_dim, chosen)
+        prior = GraphPrior(name, self._networks[file], size, self._manifest.latent_dim, chosen)
+        if classes is None:
+            self._all_classes[name] = prior
+        return prior
 
     def gaussian(self) -> Gaussian:
         """The Gaussian that was fitted to the latents of all training images.
@@ -121,10 +127,10 @@ class PriorSet:
             return by_position(classes, first)
         if classes is not None:
             return always(classes)
-        statistics = self._read()
-        if "class_fractions" not in statistics:
+        statistics = self._read([CLASS_FRACTIONS])
+        if CLASS_FRACTIONS.name not in statistics:
             raise ArtifactError(self._where, found="no class_fractions", expected="those of a prior with classes")
-        return by_fractions(statistics["class_fractions"])
+        return by_fractions(statistics[CLASS_FRACTIONS.name])
 
     def _stored(self, name: str, index: int | None) -> Prior:
         """The closed-form prior `name` of the class with this index, or of all images if the index is None."""
@@ -132,16 +138,29 @@ class PriorSet:
             found = "one that this version does not know"
             raise ArtifactError(f"prior {name!r}", found=found, expected=f"one of {', '.join(PRIORS)}")
         try:
-            return stored_prior(name, self._read(), index)
+            return stored_prior(name, self._read([LABELS, *PRIORS[name].arrays]), index)
         except KeyError as error:
             where, found = f"{self._where}: prior {name!r}", f"no {error.args[0]}"
             raise ArtifactError(where, found=found, expected="all that it is made of") from error
 
-    def _read(self) -> Mapping[str, np.ndarray]:
-        """The arrays of `latents.npz` by name, read and checked on first use."""
-        if self._statistics is None:
-            manifest = self._manifest
-            arrays = read_declared(self._artifact.read(LATENTS), manifest.latents, self._where)
-            check_statistics(arrays, STATISTICS, manifest.latent_dim, manifest.labels, self._where)
+    def check_statistics(self) -> None:
+        """Read and check every array of `latents.npz`. Raises ArtifactError if one of them is damaged."""
+        manifest = self._manifest
+        arrays = read_declared(self._artifact.read(LATENTS), manifest.latents, self._where)
+        check_statistics(arrays, STATISTICS, manifest.latent_dim, manifest.labels, self._where)
+        self._statistics = arrays
+
+    def _read(self, statistics: Sequence[Statistic]) -> Mapping[str, np.ndarray]:
+        """The arrays of `latents.npz` by name, at least the given ones; each is read and checked on first use.
+
+        statistics: descriptions of arrays; those that the artifact does not have are left out.
+        """
+        manifest = self._manifest
+        declared = {tensor.name for tensor in manifest.latents}
+        missing = {statistic.name for statistic in statistics} & declared - self._statistics.keys()
+        if missing:
+            arrays = read_declared(self._artifact.read(LATENTS), manifest.latents, self._where, missing)
+            arrays = {**self._statistics, **arrays}
+            check_statistics(arrays, statistics, manifest.latent_dim, manifest.labels, self._where)
             self._statistics = arrays
         return self._statistics

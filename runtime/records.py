@@ -1,30 +1,46 @@
-"""Fill dataclasses from JSON or TOML, and check every value against the type annotation of its field."""
+"""Fill records from JSON or TOML, and check every value against the type annotation of its field.
+
+A record is a dataclass or a named tuple. A named tuple is defined in a fifth of the time, which the start of a command
+needs where it uses many of them.
+"""
 
 import dataclasses
 import functools
 import json
 import math
 import types
+from collections.abc import Callable
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
 
 Record = TypeVar("Record")
+Decoder = Callable[[Any, str], Any]  # takes a value and, for error messages, the name of the place that it is from
 INTEGER_LIMIT = 2**63  # integers in files must be smaller than this in magnitude
 
 
 def from_json(kind: type[Record], value: Any, where: str) -> Record:
-    """An instance of the dataclass `kind`, filled from decoded JSON or TOML.
+    """An instance of the record `kind`, filled from decoded JSON or TOML.
 
     where: the file's name, for error messages. Unknown keys are ignored, so that an older version of this package can
     read files in which a newer version has added keys. Numbers must be finite, integers below 2^63 in magnitude, and
     text must hold no lone surrogates. Raises InputError that names the key, the value found and the type expected.
     """
     try:
-        record: Record = _decode(kind, value, where)
+        decode: Decoder = _decoder(kind)  # type: ignore[arg-type]
+        record: Record = decode(value, where)
     except RecursionError as error:
         raise InputError(where, found="values nested too deep", expected=_name(kind)) from error
     return record
+
+
+def to_plain(value: Any) -> Any:
+    """The reverse of `from_json`: records become dicts, also within dicts, lists and tuples."""
+    if dataclasses.is_dataclass(value) or hasattr(value, "_fields"):
+        return {name: to_plain(getattr(value, name)) for name in names_of(type(value))}
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    return [to_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def read_json(text: bytes, where: str) -> Any:
@@ -37,52 +53,84 @@ def read_json(text: bytes, where: str) -> Any:
         raise InputError(where, found=error, expected="readable JSON") from error
 
 
-def _decode(kind: Any, value: Any, where: str) -> Any:
+@functools.cache  # files have many values of the same few types
+def _decoder(kind: Any) -> Decoder:
+    """The function that checks and converts values of one type. kind: the type, as an annotation."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, _expect(value, dict, where), where)
+    if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
+        return functools.partial(_decode_record, kind)
     if origin in (Union, types.UnionType):
-        return _decode_union(arguments, value, where)
+        return functools.partial(_decode_union, arguments)
     if origin is tuple:
-        return _decode_tuple(arguments, _expect(value, list | tuple, where), where)
+        return functools.partial(_decode_tuple, arguments)
     if origin is dict:
-        items = _expect(value, dict, where).items()
-        return {_text(key, where): _decode(arguments[1], item, f"{where}: {key}") for key, item in items}
-    if kind is Any:
-        return _any_value(value, where)
-    return _expect(_number(kind, value, where), kind, where)
+        return functools.partial(_decode_dict, _decoder(arguments[1]))
+    return _any_value if kind is Any else functools.partial(_decode_plain, kind)
 
 
-def _decode_dataclass(kind: Any, value: dict[str, Any], where: str) -> Any:
-    hints = _field_types(kind)
+def _decode_record(kind: Any, value: Any, where: str) -> Any:
+    value = _expect(value, dict, where)
     found = {}
-    for field in dataclasses.fields(kind):
-        if field.name in value:
-            found[field.name] = _decode(hints[field.name], value[field.name], f"{where}: {field.name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{where}: {field.name}", found="nothing", expected=_name(hints[field.name]))
+    for name, decode, expected in _fields(kind):
+        if name in value:
+            found[name] = decode(value[name], f"{where}: {name}")
+        elif expected is not None:
+            raise InputError(f"{where}: {name}", found="nothing", expected=expected)
     return kind(**found)
 
 
-@functools.cache  # a manifest has many records of the same few classes
-def _field_types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+@functools.cache
+def _fields(kind: Any) -> list[tuple[str, Decoder, str | None]]:
+    """For each field of a record its name, its decoder, and what is expected there; None if it has a default."""
+    hints, defaults = get_type_hints(kind), defaults_of(kind)
+    return [(name, _decoder(hints[name]), None if name in defaults else _name(hints[name])) for name in names_of(kind)]
+
+
+def names_of(kind: Any) -> tuple[str, ...]:
+    """The names of a record's fields, in order."""
+    names: tuple[str, ...] | None = getattr(kind, "_fields", None)
+    return names if names is not None else tuple(field.name for field in dataclasses.fields(kind))
+
+
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """The defaults of those fields of a record that have one, by name. All fields of a named tuple are required."""
+    found: dict[str, Any] = {}
+    if not dataclasses.is_dataclass(kind):
+        return found
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
 
 
 def _decode_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    for option in options:
+    exact = [option for option in options if option is type(value)]  # tried first, because errors take long to make
+    for option in (*exact, *options):
         try:
-            return _decode(option, value, where)
+            return _decoder(option)(value, where)
         except InputError:
             continue
     raise InputError(where, found=repr(value), expected=" or ".join(_name(option) for option in options))
 
 
 def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+    value = _expect(value, list | tuple, where)
+    kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
     if len(kinds) != len(value):
         raise InputError(where, found=f"{len(value)} values", expected=len(kinds))
-    return tuple(_decode(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+    items = enumerate(zip(kinds, value, strict=True))
+    return tuple([_decoder(kind)(item, f"{where}[{i}]") for i, (kind, item) in items])
+
+
+def _decode_dict(decode: Decoder, value: Any, where: str) -> dict[str, Any]:
+    items = _expect(value, dict, where).items()
+    return {_text(key, where): decode(item, f"{where}: {key}") for key, item in items}
+
+
+def _decode_plain(kind: Any, value: Any, where: str) -> Any:
+    return _expect(_number(kind, value, where), kind, where)
 
 
 def _any_value(value: Any, where: str) -> Any:

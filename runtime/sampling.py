@@ -1,7 +1,7 @@
 """Sampling: a seed's random numbers are mapped to latents, then to images, in batches on several threads."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from .startup import open_in_background
 from .workers import Result, Workers
 
 
-@dataclass(frozen=True)
-class SampleRequest:
+class SampleRequest(NamedTuple):
     """The arguments of `Autoencoder.sample`, which `Sampler.run` checks."""
 
     n: int
@@ -27,8 +26,7 @@ class SampleRequest:
     batch_size: int | None
 
 
-@dataclass(frozen=True)
-class Sampler:
+class Sampler(NamedTuple):
     """Samples latents of an artifact's priors on several threads."""
 
     manifest: Manifest

@@ -4,7 +4,7 @@ An array with a wrong shape, dtype or value is refused, so that no prior is made
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ def _any_values(array: np.ndarray) -> Fault | None:
     return None
 
 
-@dataclass(frozen=True)
-class Statistic:
+class Statistic(NamedTuple):
     """Description of one array of `latents.npz`.
 
     axes: one letter per axis, such as "cd". All axes with the same letter, in all arrays, must have the same size: "d"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays import read_declared
-from .artifact import DECODER, ENCODER, GOLDEN, Artifact
+from .artifact import GOLDEN, Artifact, verified_graphs
 from .errors import ArtifactError
 from .graphs.check import operators_of
 from .manifest import Manifest, Tensor
@@ -81,11 +81,6 @@ def _check_operators(artifact: Artifact, graph: str) -> None:
     if found != stated:
         expected = f"{', '.join(stated)}, as the manifest says"
         raise ArtifactError(f"{artifact.path / graph}: operators", found=", ".join(found), expected=expected)
-
-
-def verified_graphs(manifest: Manifest) -> tuple[str, ...]:
-    """File names of the graphs that the runtime runs and `verify` checks: encoder, decoder and every learned prior."""
-    return ENCODER, DECODER, *(prior.graph for prior in manifest.learned_priors.values())
 
 
 def golden_inputs(

@@ -18,9 +18,9 @@ from .arguments import checked_positive
 from .forks import abandon_in_children
 
 # The largest part has between MIN_ROWS and MAX_ROWS rows, depending on the MACs of a row: enough that the overhead of
-# Python is small, and few enough that the results fit into a core's cache.
-MIN_ROWS, MAX_ROWS = 256, 512
-PART_MAX_MACS = 200_000_000  # maximum multiply-accumulates (MACs) of a part, unless MIN_ROWS rows need more
+# Python is small, and few enough that the results fit into the CPU cache.
+MIN_ROWS, MAX_ROWS = 256, 768
+PART_MAX_MACS = 600_000_000  # maximum multiply-accumulates (MACs) of a part, unless MIN_ROWS rows need more
 PART_MIN_MACS = 16_000_000  # minimum MACs of a part: for less work, waking another thread is not worth it
 
 Part = TypeVar("Part")
@@ -63,8 +63,8 @@ class Workers:
         macs = max(1, macs)
         most = min(MAX_ROWS, max(MIN_ROWS, PART_MAX_MACS // macs))
         rounds = math.ceil(n / (most * self.threads))
-        size = math.ceil(n / max(1, rounds * self.threads))
-        return slices(n, min(most, max(size, math.ceil(PART_MIN_MACS / macs))))
+        parts = max(1, min(rounds * self.threads, n * macs // PART_MIN_MACS))
+        return slices(n, min(most, math.ceil(n / parts) or 1))
 
     def in_order(self, run: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """Call `run` on every part, on all threads, and yield the results in the order of the parts.
@@ -116,7 +116,7 @@ class Workers:
 
     def gathered(
         self,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: Callable[[np.ndarray, np.ndarray], object],
         rows: np.ndarray,
         shape: tuple[int, ...],
         dtype: np.dtype,
@@ -125,19 +125,21 @@ class Workers:
     ) -> np.ndarray:
         """Call `run` on parts of the array `rows` (n, ...), and return all results as one array (n, *shape) of `dtype`.
 
-        run: a function that maps m rows (m, ...) to results (m, *shape). macs, batch_size: see `cut`.
+        run: a function of m rows (m, ...) that writes their results to an array (m, *shape), its second argument.
+        macs, batch_size: see `cut`.
         """
+        results = np.empty((len(rows), *shape), dtype)
         if len(rows) == 1:  # a shortcut: a call for one image should take only microseconds longer than its graph
             if batch_size is not None:
                 checked_positive("batch_size", batch_size)
-            return run(rows)
+            run(rows, results)
+            return results
         parts = self.cut(len(rows), macs, batch_size)
-        results = np.empty((len(rows), *shape), dtype)
 
-        def fill(part: slice) -> None:
-            results[part] = run(rows[part])
+        def run_part(part: slice) -> None:
+            run(rows[part], results[part])
 
-        collections.deque(self.in_order(fill, parts), maxlen=0)
+        collections.deque(self.in_order(run_part, parts), maxlen=0)
         return results
 
     def abandon(self) -> None:

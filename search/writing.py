@@ -1,6 +1,5 @@
 """Write an index to a folder, one part of its arrays at a time."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..runtime.arrays import forget, map_npy, npy_header
 from ..runtime.errors import InputError
 from ..runtime.manifest import Tensor
 from ..runtime.pixels import grey_levels, unit_pixels
+from ..runtime.records import to_plain
 from ..runtime.workers import slices
 from .exact import mean_and_half_norms
 from .index import FACTS, FORMAT, HALF_NORMS, IMAGES, LATENTS, MEAN, NAMES, IndexFacts, model_identity
@@ -56,7 +56,7 @@ def write_index(
             arrays.append(_write(path, folder, NAMES, encoded.dtype, encoded.shape, [encoded]))
         facts = IndexFacts(FORMAT, *model_identity(model), tuple(arrays))
         with output_errors(path):
-            (folder / FACTS).write_text(json.dumps(dataclasses.asdict(facts), indent=2) + "\n", encoding="utf-8")
+            (folder / FACTS).write_text(json.dumps(to_plain(facts), indent=2) + "\n", encoding="utf-8")
         return sum(file.stat().st_size for file in folder.iterdir())
 
 

@@ -93,7 +93,7 @@ def faulty(tmp_path_factory):
     """The fuzzer's report on one correct reader function, and on several that each break one rule on purpose."""
     file = tmp_path_factory.mktemp("faulty") / "faulty_readers.py"
     file.write_text(FAULTY)
-    code, report = fuzz("--readers", file, "--trials", 13, "--workers", 1, "--limit", 2)
+    code, report = fuzz("--readers", file, "--trials", 13, "--workers", 1, "--limit", 4)
     assert code == 1
     assert report["trials"] == 13
     return report

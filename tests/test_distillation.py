@@ -4,11 +4,15 @@ import dataclasses
 
 import aegen
 import numpy as np
+import onnx
 import pytest
 import torch
 from aegen.cli.distill import command as distill_command
 from aegen.data.datasets import load
 from aegen.evaluation.distances import frechet_distance
+from aegen.export.graphs import TorchGraph, onnx_bytes
+from aegen.export.learned_priors import PRIOR
+from aegen.export.quantised import all_quantised
 from aegen.recipes.distillation import DistillationRecipe
 from aegen.recipes.learned_priors import FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
@@ -25,7 +29,7 @@ from aegen.train.refinement import refine
 from click.testing import CliRunner
 
 TEACHER = FlowRecipe(width=16, blocks=1)
-QUICK = DistillationRecipe(width=64, pairs=20_000, steps=1000, batch_size=256, evaluations=16)
+QUICK = DistillationRecipe(width=64, layers=2, pairs=20_000, steps=1000, batch_size=256, evaluations=16)
 
 
 class Trained:
@@ -67,11 +71,11 @@ def test_one_evaluation_gives_the_latents_that_the_flow_gives(flow, distilled):
     assert ((expected - noise) ** 2).mean() > 0.2
     assert ((expected[classes == 0].mean(0) - expected[classes == 1].mean(0)) ** 2).sum() > 0.2
     error = ((distilled.network(noise, classes) - expected) ** 2).mean().item()
-    assert error < 0.01
+    assert error < 0.03
     assert error == pytest.approx(distilled.loss, rel=0.5)
     latents = distilled.network.sample(noise, classes)
     assert torch.allclose(distilled.network.normalise(latents), distilled.network(noise, classes), atol=1e-4)
-    assert frechet_distance(latents.numpy(), flow.sample(noise, classes, 16).numpy()) < 0.01
+    assert frechet_distance(latents.numpy(), flow.sample(noise, classes, 16).numpy()) < 0.03
 
 
 def test_the_exported_module_and_the_density_are_those_of_the_network_and_the_flow(flow, distilled):
@@ -104,7 +108,7 @@ def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
     for command in (
         "train --data bars.npz --kind vae --widths 8 --latent-dim 3 --epochs 2 -o run",
         "train-prior run --width 8 --blocks 1 --steps 20 --threads 1",
-        "distill run --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30 --threads 1",
+        "distill run --width 12 --layers 2 --pairs 500 --evaluations 4 --steps 30 --threads 1",
         "refine run -o refined --steps 2 --classifiers 1 --classifier-epochs 1 --batch-size 8",
         "export refined --prior flow --components 2 --licence CC0 -o made",
     ):
@@ -115,12 +119,12 @@ def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
     assert commands[1] == "aegen train-prior runs/made --width 8 --blocks 1 --steps 20 --threads 1"
     assert (
         commands[2]
-        == "aegen distill runs/made --width 12 --layers 3 --pairs 500 --evaluations 4 --steps 30 --threads 1"
+        == "aegen distill runs/made --width 12 --layers 2 --pairs 500 --evaluations 4 --steps 30 --threads 1"
     )
     assert "--flow-steps 1" in commands[3]
     assert "--evaluations 1" in commands[4]
     assert model.manifest.learned_priors["flow"].evaluations == 1
-    assert model.manifest.macs["prior.onnx"] == 3 * 12 + 2 * 12 * 12 + 12 * 3 + 3 * 3
+    assert model.manifest.macs["prior.onnx"] == 3 * 12 + 12 * 12 + 12 * 3 + 3 * 3
     assert model.verify().passed
     trained = checkpoint.read(tmp_path / "refined")
     network = priors.read(tmp_path / "refined" / "prior.pt", trained).network
@@ -138,6 +142,21 @@ def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
 
 def load_bars(folder):
     return load(str(folder / "bars.npz"))
+
+
+def test_only_the_large_products_of_a_distilled_flow_get_8_bits(flow):
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = FlowMap(flow, DistillationRecipe(width=128, layers=2)).eval()
+    inputs = {"noise": torch.zeros(2, 2), "label": torch.zeros(2, dtype=torch.int64)}
+    graph = TorchGraph(PRIOR, network.unrolled(1), inputs, ("latent",), num_classes=2)
+    rows = {"noise": Noise(0).normals(0, 500, 2), "label": np.arange(500) % 2}
+    contents, errors = all_quantised({PRIOR: onnx_bytes(graph)}, {PRIOR: rows}, {PRIOR: rows}, {PRIOR: 16_384})
+    nodes = onnx.load_from_string(contents[PRIOR]).graph.node
+    assert (
+        len([node for node in nodes if node.op_type == "QuantizeLinear"]) == 2
+    )  # the input and the output of one product
+    assert 0 < errors[PRIOR] < 0.05
 
 
 def test_what_cannot_be_distilled_is_an_error(tmp_path, bars):

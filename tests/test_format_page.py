@@ -1,6 +1,5 @@
 """The page about the artifact format and its JSON Schema agree with the library; a reader can be written from them."""
 
-import dataclasses
 import json
 import re
 import runpy
@@ -17,6 +16,7 @@ from aegen.runtime import metadata
 from aegen.runtime.artifact import GOLDEN, SHIPPED, shipped
 from aegen.runtime.closed_form import STATISTICS
 from aegen.runtime.manifest import FP16, FP32, INT8, Manifest
+from aegen.runtime.records import defaults_of, names_of
 from pages import ROOT
 
 DOCS = ROOT / "docs"
@@ -39,14 +39,9 @@ def test_the_schema_has_every_field_of_the_manifest_with_its_type_and_default():
 
 
 def described(kind: type) -> dict[str, Any]:
-    """The JSON type (see `json_type`) and the default of each field of a dataclass, by field name."""
-    hints = get_type_hints(kind)
-    fields = {}
-    for field in dataclasses.fields(kind):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        fields[field.name] = (json_type(hints[field.name]), "required" if required else default)
-    return fields
+    """The JSON type (see `json_type`) and the default of each field of a record, by field name."""
+    hints, defaults = get_type_hints(kind), defaults_of(kind)
+    return {name: (json_type(hints[name]), defaults.get(name, "required")) for name in names_of(kind)}
 
 
 def json_type(kind: Any) -> Any:

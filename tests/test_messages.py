@@ -111,7 +111,7 @@ def test_a_long_command_shows_its_progress(at_once, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with redirect_stderr(Terminal()) as terminal:
         group.main(["sample", "-n", "9000", "--model", str(TINY / "grey"), "-o", "a.npy"], standalone_mode=False)
-    assert re.search(r"\[#+-+\]  4096/9000", terminal.getvalue())
+    assert re.search(r"\[#+-+\]  \d{3,4}/9000", terminal.getvalue())
 
 
 def test_errors_are_red_on_a_terminal(monkeypatch):

@@ -2,6 +2,8 @@
 
 import functools
 import math
+import subprocess
+import sys
 
 import aegen
 import numpy as np
@@ -11,6 +13,7 @@ from aegen.runtime.closed_form import stored_prior
 from aegen.runtime.distributions import Mixture
 from aegen.runtime.errors import InputError
 from aegen.runtime.noise import MAX_SEED, Noise
+from aegen.runtime.philox import computed_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +61,31 @@ def test_philox_gives_the_numbers_of_its_reference_implementation():
         0x9CC7D7C69CD777B6,
         0xA09CAEBF594F0BA0,
     ]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS, stream=st.integers(0, 2), counter=st.integers(0, 2**64 - 8), blocks=st.integers(0, 7))
+def test_philox_words_without_numpy_random_are_those_of_numpy_and_of_the_reference(seed, stream, counter, blocks):
+    words = computed_words(seed, stream, counter, blocks).tolist()
+    assert words == [word for block in range(blocks) for word in philox(counter + block, (seed, stream))]
+    key = np.array([seed, stream], np.uint64)
+    assert words == np.random.Philox(key=key, counter=(counter - 1) % 2**256).random_raw(4 * blocks).tolist()
+
+
+def test_the_first_samples_of_a_process_need_no_numpy_random_and_equal_later_ones():
+    script = """
+import sys
+import numpy as np
+from aegen.runtime.noise import Noise
+
+first = [Noise(3).normals(5, 64, 24), Noise(3).strata(990, 64), Noise(3).uniforms(2**52, 3)]
+assert "numpy.random" not in sys.modules
+import numpy.random
+later = [Noise(3).normals(5, 64, 24), Noise(3).strata(990, 64), Noise(3).uniforms(2**52, 3)]
+print(all(np.array_equal(a, b) for a, b in zip(first, later)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done.stderr
 
 
 @settings(deadline=None, max_examples=30)

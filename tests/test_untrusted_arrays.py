@@ -146,7 +146,7 @@ def test_an_array_that_is_declared_smaller_than_it_is_costs_no_memory(alter, cop
 import resource, sys, aegen, numpy
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    aegen.load(sys.argv[1]).sample(1)
+    aegen.load(sys.argv[1]).sample(1, prior="standard")
 except aegen.AegenError as error:
     assert "mean: found" in str(error), error
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
@@ -154,6 +154,20 @@ except aegen.AegenError as error:
     grown = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True).stdout
     # Growth of the peak memory in kB; the whole array would take about 390,000 kB.
     assert int(grown) < 200_000
+
+
+@pytest.mark.parametrize("tiny", ["grey"], indirect=True)
+def test_only_the_arrays_of_the_prior_are_read_and_verify_reads_all(alter, copy):
+    with np.load(copy / "latents.npz") as arrays:
+        stored = dict(arrays)
+    stored["class_fractions"] = np.full(1, np.nan, np.float32)  # no closed-form prior needs this array
+    stream = io.BytesIO()
+    np.savez(stream, **stored)
+    declared = [{"name": k, "dtype": v.dtype.name, "shape": v.shape} for k, v in stored.items()]
+    model = aegen.load(alter("latents.npz", stream.getvalue(), lambda manifest: manifest.update(latents=declared)))
+    assert [len(model.sample(2, prior=prior, seed=0)) for prior in model.priors] == [2] * len(model.priors)
+    with pytest.raises(ArtifactError, match=r"latents\.npz: class_fractions: found values that are not finite"):
+        model.verify()
 
 
 STATISTICS = [

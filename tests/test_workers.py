@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import aegen
 import numpy as np
 import pytest
-from aegen.runtime.workers import MAX_ROWS, MIN_ROWS, PART_MIN_MACS, Workers
+from aegen.runtime.workers import MAX_ROWS, MIN_ROWS, PART_MAX_MACS, PART_MIN_MACS, Workers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ def test_parts_hold_all_rows_in_order_and_have_one_size_but_for_the_last(n, thre
     lengths = [part.stop - part.start for part in parts]
     assert len(set(lengths[:-1])) <= 1
     assert max(lengths, default=0) <= (size or MAX_ROWS)
-    assert size or macs < 10**6 or max(lengths, default=0) <= MIN_ROWS
+    assert size or macs * MIN_ROWS < PART_MAX_MACS or max(lengths, default=0) <= MIN_ROWS
 
 
 def test_every_thread_gets_an_equal_part_where_that_is_worth_waking_it():

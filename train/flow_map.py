@@ -45,9 +45,9 @@ class FlowMap(RefinablePrior):
     def forward(self, noise: Tensor, class_indices: Tensor) -> Tensor:
         """Standard normal noise (n, d) and class indices (n,) -> normalised latents (n, d)."""
         first, *others = self.layers
-        hidden = functional.relu(first(noise) + self.classes(class_indices))
+        hidden = functional.silu(first(noise) + self.classes(class_indices))
         for layer in others:
-            hidden = functional.relu(layer(hidden))
+            hidden = functional.silu(layer(hidden))
         latents: Tensor = self.output_proj(hidden) + self.linear(noise)
         return latents
 
@@ -117,8 +117,8 @@ class UnrolledFlowMap(UnrolledPrior):
         """
         first, *others = self.network.layers
         classes = self.network.classes.weight
-        hidden = functional.relu(first(noise) + (classes if label is None else torch.index_select(classes, 0, label)))
+        hidden = functional.silu(first(noise) + (classes if label is None else torch.index_select(classes, 0, label)))
         for layer in others:
-            hidden = functional.relu(layer(hidden))
+            hidden = functional.silu(layer(hidden))
         latents: Tensor = self.output_proj(hidden) + self.linear(noise)
         return latents

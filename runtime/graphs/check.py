@@ -7,7 +7,7 @@ MAX_MACS. All this is checked before onnxruntime reads the file.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import ArtifactError
 from ..manifest import Graph, Tensor, signature_text
@@ -22,8 +22,7 @@ MAX_VALUES = 1 << 25  # limit on the values that all operators compute for one r
 MAX_MACS = 1 << 33  # limit on the multiply-accumulates for one row of the batch; they take tenths of a second
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """The cost of one run of a graph.
 
     values: how many values all operators together compute for each row of the batch. fixed: how many values a run

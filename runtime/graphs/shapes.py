@@ -7,8 +7,7 @@ the batch grows, or depends on values that exist only during a run.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_AXES = 8
 ROWS = 1 << 600  # stands for the batch size; larger than any product of MAX_AXES integers of 64 bits
@@ -22,8 +21,7 @@ class UnknownSizeError(Exception):
     """Raised if a size cannot be determined before the graph runs."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One operator of a graph.
 
     inputs, outputs: the names of its tensors. attributes: its attributes, by name; each is a number, bytes, a list of
@@ -41,8 +39,7 @@ class Node:
         return default if value is None else value
 
 
-@dataclass(frozen=True)
-class StaticTensor:
+class StaticTensor(NamedTuple):
     """What is known of a tensor before a run: its shape, and its flattened values if they are few and constant."""
 
     shape: Shape

@@ -44,7 +44,7 @@ def generate(folder: Path) -> None:
             data, run = Path(scratch, "bars.npz"), Path(scratch, "run")
             np.savez(data, images=bars(600, shape))
             dataset = load(str(data))
-            train(RECIPES[name], dataset, run)
+            train(RECIPES[name], dataset, run, threads=1)
             shutil.rmtree(folder / name, ignore_errors=True)
             options = ExportOptions(name=name, licence="CC0", components=3)
             export(checkpoint.read(run), dataset, folder / name, options=options)
