@@ -24,6 +24,7 @@ import aegen
 import numpy as np
 import torch
 from aegen.cli.evaluate import load_reference
+from aegen.data.datasets import load
 from aegen.evaluation import tables
 from aegen.evaluation.metric_inputs import MetricInputs, ScoredImages
 from aegen.evaluation.reference import ReferenceSet
@@ -166,7 +167,8 @@ def main() -> None:
     options = parsed_options()
     logging.disable(logging.INFO)
     artifact = aegen.load(options.like)
-    dataset, reference = load_reference(options.data, "test", None, options.n, None)
+    dataset = load(options.data)
+    reference = load_reference(dataset, "test", None, options.n, None)
     evaluator = Evaluator(reference, dataset.facts.name, seed=options.seed)
     images = [torch.from_numpy(part.images[:, None] / np.float32(255)) for part in (dataset.train, dataset.validation)]
     shared = {name: artifact.manifest.recipe[name] for name in SHARED}

@@ -1,15 +1,22 @@
 """`aegen compare`: show the scores of several models and priors in one table."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from .data_sets import load_data, read_options
 from .evaluate import count_option, data_option, features_option, load_reference, samples_seed_option, split_option
 from .messages import progress_bars, say
 from .options import threads_option
+
+if TYPE_CHECKING:
+    from ..images.read_options import ReadOptions
 
 
 @click.command
 @click.argument("models", metavar="MODEL[:PRIOR]...", nargs=-1, required=True)
 @data_option
+@read_options
 @split_option
 @features_option
 @count_option
@@ -32,6 +39,7 @@ def command(
     seed: int,
     form: str,
     threads: int | None,
+    reading: "ReadOptions",
 ) -> None:
     """Score models and priors side by side.
 
@@ -51,7 +59,8 @@ def command(
     loaded = {name: load(name, threads=threads) for name, _ in pairs}
     for name, prior in pairs:
         loaded[name].sample_latents(0, prior=prior)  # raises an error for an unknown prior before scoring begins
-    dataset, reference = load_reference(data, split, extractor, count, threads)
+    dataset = load_data(data, reading)
+    reference = load_reference(dataset, split, extractor, count, threads)
     reports, reconstructions = [], {}
     with progress_bars() as progress:
         evaluator = Evaluator(reference, dataset.facts.name, split, seed, progress=progress)

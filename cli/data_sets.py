@@ -1,18 +1,88 @@
-"""Data sets that a user names on the command line."""
+"""Data sets that a user names on the command line, and the options for reading their images."""
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any, cast
+
+import click
 
 from .messages import note
+from .options import Command, usage
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
+    from ..images.read_options import ReadOptions
 
 
-def load_data(data: str) -> "Dataset":
+class _SizeType(click.ParamType["tuple[int, int]"]):
+    """A width and a height, as WIDTHxHEIGHT or as one number for both."""
+
+    name = "size"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What the help shows in place of a value."""
+        return "N|WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """(width, height) of a text such as 64 or 64x48."""
+        if isinstance(value, tuple):
+            return value
+        width, cross, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and (height if cross else width).isdecimal()):
+            self.fail(f"{value!r} is no size, such as 64 or 64x48", param, ctx)
+        return int(width), int(height if cross else width)
+
+
+_size = click.option("--size", type=_SizeType(), help="Crop images to this aspect ratio, and scale them to this size.")
+_colour = click.option(
+    "--colour/--grey",
+    "colour",
+    default=None,
+    help="Make all images colour or grey.  [default: grey if no image has colour]",
+)
+_background = click.option(
+    "--background",
+    metavar="COLOUR",
+    help="What transparent pixels become, such as white or #ff8800.  [default: black, or white behind dark drawings]",
+)
+_skip_bad = click.option("--skip-bad", is_flag=True, help="Leave out image files that cannot be read.")
+
+
+def read_options(command: Command) -> Command:
+    """Decorator that adds --size, --colour/--grey, --background and --skip-bad, for commands that read a data set.
+
+    The command's function receives them as the parameter `reading`, a ReadOptions.
+    """
+    wrapped = _with_reading(command, "size", "colour", "background", "skip_bad")
+    return _size(_colour(_background(_skip_bad(wrapped))))
+
+
+def input_options(command: Command) -> Command:
+    """Decorator that adds --background and --skip-bad, for commands that read images in the size of a model's images.
+
+    The command's function receives them as the parameter `reading`, a ReadOptions.
+    """
+    return _background(_skip_bad(_with_reading(command, "background", "skip_bad")))
+
+
+def _with_reading(command: Command, *names: str) -> Command:
+    """A function like `command`, which takes the named parameters and passes them on as one, `reading`."""
+
+    @functools.wraps(command)
+    def wrapped(**parameters: Any) -> Any:
+        from ..images.read_options import ReadOptions
+
+        with usage():
+            reading = ReadOptions(**{name: parameters.pop(name) for name in names})
+        return command(reading=reading, **parameters)
+
+    return cast(Command, wrapped)
+
+
+def load_data(data: str, reading: "ReadOptions", *, remarks: bool = True) -> "Dataset":
     """Load a data set by its name or path, and print its remarks. Raises the errors of `load` in data/datasets.py."""
     from ..data.datasets import load
 
-    dataset = load(data)
-    for remark in dataset.remarks:
+    dataset = load(data, reading)
+    for remark in dataset.remarks if remarks else ():
         note(remark)
     return dataset

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .data_sets import input_options
 from .grid_texts import grid_facts
 from .json_output import print_json
 from .messages import done, note, parts, plural
@@ -24,6 +25,7 @@ from .reconstruct import MeanError, Rows, write_below
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..images.read_options import ReadOptions
     from ..runtime.manifest import Manifest
 
 DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
@@ -42,6 +44,7 @@ DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
 @grid_options
 @model_options
 @resize_option
+@input_options
 @dtype_option
 @json_option
 def command(
@@ -55,6 +58,7 @@ def command(
     model: str | None,
     threads: int | None,
     resize: bool,
+    reading: "ReadOptions",
     dtype: str,
     as_json: bool,
 ) -> None:
@@ -64,15 +68,14 @@ def command(
     the denoised images alone. Files in an output folder get the names of the input files. With --noise, the originals
     are known: --captions shows the peak signal-to-noise ratio (PSNR) of each image before and after.
 
-    --json prints {"output", "images", "psnr_before", "psnr_after"}: the PSNR of the mean squared error of all images,
-    in decibels; null without --noise.
+    --json prints {"output", "images", "psnr_before", "psnr_after"}: the PSNR in decibels; null without --noise.
 
     \b
     aegen denoise scans/ --resize -o cleaned/
     aegen denoise 't10k-images-idx3-ubyte.gz[0:16]' --noise 0.5 -o triples.png
     """
+    from ..data.inputs import read_inputs
     from ..images.grid import fitting_row
-    from ..images.reading import read_images
     from ..runtime.autoencoder import load
 
     refuse_json_beside_arrays(output, as_json)
@@ -81,7 +84,7 @@ def command(
     image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model or DENOISER, threads=threads)
     _note_other_models(loaded.manifest)
-    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
     originals, count = image_set.images, len(image_set.images)
     before, after = MeanError(), MeanError()
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .data_sets import input_options
 from .json_output import print_json
 from .messages import done, note, parts, plural, say, with_progress
 from .options import images_argument, json_option, model_options, output_option, resize_option, usage
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..images.quantisation import Quantisation
+    from ..images.read_options import ReadOptions
     from ..images.reading import ImageSet
     from ..runtime.autoencoder import Autoencoder
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 )
 @model_options
 @resize_option
+@input_options
 @json_option
 def command(
     images: tuple[str, ...],
@@ -35,6 +38,7 @@ def command(
     model: str | None,
     threads: int | None,
     resize: bool,
+    reading: "ReadOptions",
     as_json: bool,
 ) -> None:
     """Turn images into latents.
@@ -52,13 +56,13 @@ def command(
     aegen encode t10k-images-idx3-ubyte.gz -o latents.npy
     aegen encode t10k-images-idx3-ubyte.gz --bits 8 -o small.npz
     """
+    from ..data.inputs import read_inputs
     from ..images.latents import write_latents
-    from ..images.reading import read_images
     from ..runtime.autoencoder import load
 
     _refuse_early(output, bits, as_json)
     loaded = load(model, threads=threads)
-    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
     count = len(image_set.images)
     if bits is None:
         chunks = with_progress((loaded.encode(part) for part in parts(image_set.images)), count)

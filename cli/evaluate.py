@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .data_sets import load_data
+from .data_sets import load_data, read_options
 from .grid_texts import sampling_facts
 from .messages import done, note, parts, progress_bars, with_progress
 from .options import chosen_model, json_option, model_argument, seed_option, threads_option, usage
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..data.datasets import Dataset
     from ..evaluation.feature_extractor import FeatureExtractor
     from ..evaluation.reference import ReferenceSet
+    from ..images.read_options import ReadOptions
     from ..recipes.feature_extractor import FeatureExtractorRecipe
     from ..runtime.autoencoder import Autoencoder
 
@@ -59,6 +60,7 @@ class _MetricsInHelp(click.Command):
 @click.command(cls=_MetricsInHelp)
 @model_argument
 @data_option
+@read_options
 @split_option
 @features_option
 @click.option("--prior", metavar="NAME", help="Distribution of the latents (see `aegen info`).  [default: the model's]")
@@ -99,6 +101,7 @@ def command(
     nearest: str | None,
     as_json: bool,
     threads: int | None,
+    reading: "ReadOptions",
 ) -> None:
     """Score a model's reconstructions of real images, and equally many samples.
 
@@ -124,7 +127,8 @@ def command(
     classifier_recipe = _classifier_recipe(seed) if train_classifier else None
     loaded = load(chosen_model(argument, model), threads=threads)
     _refuse_early(loaded, prior, temperature, nearest, train_classifier)
-    dataset, reference = load_reference(data, split, extractor, count, threads)
+    dataset = load_data(data, reading)
+    reference = load_reference(dataset, split, extractor, count, threads)
     classifier_accuracy = _classifier_accuracy(reference, classifier_recipe, threads) if classifier_recipe else None
     scored = (reference, dataset.facts.name, split, seed, importance_samples, classifier_accuracy)
     with progress_bars() as progress:
@@ -137,9 +141,9 @@ def command(
 
 
 def load_reference(
-    data: str, split: str, extractor: str | None, count: int, threads: int | None
-) -> "tuple[Dataset, ReferenceSet]":
-    """Load a data set, and make the reference set: the real images with which `count` samples are compared.
+    dataset: "Dataset", split: str, extractor: str | None, count: int, threads: int | None
+) -> "ReferenceSet":
+    """Make the reference set of a data set: the real images with which `count` samples are compared.
 
     split: the images to compare with, "test" or "validation". extractor: the name or path of a feature extractor; None
     selects the one named after the data set. Raises InputError when `extractor` is None and the one named after the
@@ -149,10 +153,9 @@ def load_reference(
     from ..evaluation.reference import reference_set
     from ..runtime.errors import InputError
 
-    dataset = load_data(data)
     features = FeatureExtractor(find_feature_extractor(extractor, dataset.facts.name), threads=threads)
     if extractor is None and features.record.data.sha256 != dataset.facts.sha256:
-        found, expected = f"a feature extractor of other images than {data}", "one trained on them"
+        found, expected = f"a feature extractor of other images than {dataset.facts.name}", "one trained on them"
         raise InputError(features.record.name, found=found, expected=expected, remedy="Choose one with --features.")
     training, test = dataset.train, dataset.test if split == "test" else dataset.validation
     arrays = (training.images, training.labels), (test.images, test.labels)
@@ -160,7 +163,7 @@ def load_reference(
         reference = reference_set(features, *arrays, count, progress=progress)
     for remark in reference.remarks:
         note(remark)
-    return dataset, reference
+    return reference
 
 
 def _refuse_early(

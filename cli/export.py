@@ -68,7 +68,7 @@ def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
         raise click.UsageError(f"--evaluations is for a run with a learned prior: found no {prior_file}.")
     manifest = export(
         trained,
-        load(trained.source(data)),
+        load(trained.source(data), trained.reading),
         target,
         learned=priors.read(prior_file, trained) if prior_file.exists() else None,
         options=ExportOptions(**options),

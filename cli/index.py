@@ -1,11 +1,16 @@
 """`aegen index`: store the latents of images, in which `aegen similar` finds the nearest ones."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from .data_sets import input_options
 from .messages import done, note, parts, plural, with_progress
 from .options import folder_output, images_argument, model_options, resize_option
+
+if TYPE_CHECKING:
+    from ..images.read_options import ReadOptions
 
 
 @click.command
@@ -18,8 +23,15 @@ from .options import folder_output, images_argument, model_options, resize_optio
 )
 @model_options
 @resize_option
+@input_options
 def command(
-    images: tuple[str, ...], output: Path, no_images: bool, model: str | None, threads: int | None, resize: bool
+    images: tuple[str, ...],
+    output: Path,
+    no_images: bool,
+    model: str | None,
+    threads: int | None,
+    resize: bool,
+    reading: "ReadOptions",
 ) -> None:
     """Store the latents of images, in which `aegen similar` finds the nearest ones.
 
@@ -31,12 +43,12 @@ def command(
     aegen index train-images-idx3-ubyte.gz -o index
     aegen index photos/ --resize --no-images -o photos-index
     """
-    from ..images.reading import read_images
+    from ..data.inputs import read_inputs
     from ..runtime.autoencoder import load
     from ..search import write_index
 
     loaded = load(model, threads=threads)
-    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
     count = len(image_set.images)
     latents = with_progress((loaded.encode(part) for part in parts(image_set.images)), count)
     stored = None if no_images else image_set.images

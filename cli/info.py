@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..images.read_options import DEFAULT_OPTIONS
+from .data_facts import show_data
+from .data_sets import load_data, read_options
 from .facts import print_facts
 from .json_output import print_json
 from .options import chosen_model, json_option, model_argument
@@ -11,29 +14,46 @@ from .options import chosen_model, json_option, model_argument
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..images.read_options import ReadOptions
     from ..runtime.manifest import Manifest
 
 
 @click.command
 @model_argument
+@click.option(
+    "--data", metavar="NAME|PATH", help="Show images as `aegen train --data` reads them, in place of a model."
+)
+@click.option("-o", "--output", metavar="OUTPUT", help="Where to write a grid of some images of each class of --data.")
+@read_options
 @json_option
-def command(argument: str | None, model: str | None, as_json: bool) -> None:
-    """Show what a model is and what it was made from, or how a grid was made.
+def command(
+    argument: str | None, model: str | None, data: str | None, output: str | None, reading: "ReadOptions", as_json: bool
+) -> None:
+    """Show what a model is and what it was made from, how a grid was made, or how images to train on are understood.
 
     MODEL may also be a PNG file with a grid that aegen wrote: the model, the seed and the other options that its images
-    depend on are shown.
+    depend on are shown. With --data, the parts of the set, the kind of its images, and its classes are shown.
 
     --json prints {"path", "bytes", "manifest"}: the folder, the total size of its files, and the content of
-    `manifest.json`. For a PNG file it prints {"path", "facts"}: the file, and the text of each fact by its name.
+    `manifest.json`. For a PNG file it prints {"path", "facts"}: the file, and the text of each fact by its name. With
+    --data it prints {"data", "name", "licence", "source", "shape", "lowest_level", "highest_level", "training_images",
+    "validation_images", "test_images", "shuffled", "classes", "remarks", "sha256"}. Each of "classes" has "label",
+    "name" (or null), "training_images", "validation_images" and "test_images".
 
     \b
     aegen info ./my-artifact --json
-    aegen info grid.png
+    aegen info --data my-images/ -o grid.png
     """
-    import dataclasses
-
+    if data is not None:
+        if argument is not None:
+            raise click.UsageError("Give a model, or images with --data.")
+        show_data(data, load_data(data, reading, remarks=False), output, as_json=as_json)
+        return
+    if output is not None or reading != DEFAULT_OPTIONS:
+        raise click.UsageError("-o and the options for reading images need --data.")
     from ..files.paths import is_file
     from ..runtime.artifact import find, read_manifest, shipped
+    from ..runtime.records import to_plain
 
     chosen = chosen_model(argument, model)
     if chosen is not None and chosen not in shipped() and is_file(chosen):
@@ -42,7 +62,7 @@ def command(argument: str | None, model: str | None, as_json: bool) -> None:
     path = find(chosen)
     manifest = read_manifest(path)
     if as_json:
-        facts = {"path": str(path), "bytes": manifest.total_bytes, "manifest": dataclasses.asdict(manifest)}
+        facts = {"path": str(path), "bytes": manifest.total_bytes, "manifest": to_plain(manifest)}
         print_json(facts)
         return
     print_facts(_rows(manifest, path).items())

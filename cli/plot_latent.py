@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .data_sets import load_data
+from .data_sets import load_data, read_options
 from .figure_options import check_output, figure_options, publish
 from .messages import parts, plural, with_progress
 from .options import chosen_model, model_argument, seed_option, threads_option
@@ -13,6 +13,7 @@ from .options import chosen_model, model_argument, seed_option, threads_option
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..images.read_options import ReadOptions
     from ..plots.projection import Method
     from ..runtime.autoencoder import Autoencoder
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.command
 @model_argument
 @click.option("--data", metavar="NAME|PATH", help="Images whose latents are shown: the test images of a data set.")
+@read_options
 @click.option("--latents", metavar="FILE", help="Latents to show in place of images: .npy or .npz, numbered from 0.")
 @click.option("--labels", metavar="FILE", help="Labels of --latents: .npy, .npz, IDX, or a text with one in each line.")
 @click.option(
@@ -48,6 +50,7 @@ def command(
     output: str | None,
     as_json: bool,
     threads: int | None,
+    reading: "ReadOptions",
 ) -> None:
     """Show latents as points of a plane, coloured by class.
 
@@ -72,7 +75,7 @@ def command(
 
     loaded = load(chosen_model(argument, model), threads=threads) if latents is None or thumbnails else None
     if loaded is not None and data is not None:
-        points = _of_data(loaded, data, count, seed)
+        points = _of_data(loaded, data, reading, count, seed)
     else:
         points = _of_file(latents or "", labels, count, seed)
     images = points.images
@@ -102,11 +105,11 @@ class _Points(NamedTuple):
     title: str
 
 
-def _of_data(model: "Autoencoder", data: str, count: int, seed: int) -> _Points:
+def _of_data(model: "Autoencoder", data: str, reading: "ReadOptions", count: int, seed: int) -> _Points:
     """Encode at most `count` test images of a data set."""
     import numpy as np
 
-    dataset = load_data(data)
+    dataset = load_data(data, reading)
     chosen = dataset.test[_rows(len(dataset.test), count, seed)]
     chunks = with_progress((model.encode(part) for part in parts(chosen.images)), len(chosen), "encode")
     title = f"{model.name}: latents of {plural(len(chosen), 'test image')} of {dataset.facts.name}"

@@ -1,16 +1,23 @@
 """`aegen plot priors`: show samples of every prior, and their distances to real images."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from .data_sets import load_data, read_options
 from .evaluate import features_option, load_reference, split_option
 from .figure_options import check_output, figure_options, publish
 from .messages import plural, progress_bars
 from .options import chosen_model, model_argument, seed_option, threads_option
 
+if TYPE_CHECKING:
+    from ..images.read_options import ReadOptions
+
 
 @click.command
 @model_argument
 @click.option("--data", metavar="NAME|PATH", help="Real images. Without them, no distances are shown.")
+@read_options
 @split_option
 @features_option
 @click.option(
@@ -37,6 +44,7 @@ def command(
     output: str | None,
     as_json: bool,
     threads: int | None,
+    reading: "ReadOptions",
 ) -> None:
     """Show a row of samples for each prior, beside the Frechet distance of many such samples to real images.
 
@@ -59,7 +67,8 @@ def command(
     loaded = load(chosen_model(argument, model), threads=threads)
     distances = None
     if data is not None:
-        dataset, reference = load_reference(data, split, extractor, count, threads)
+        dataset = load_data(data, reading)
+        reference = load_reference(dataset, split, extractor, count, threads)
         with progress_bars() as report:
             distances = priors.prior_distances(loaded, reference, dataset.facts.name, split, seed=seed, report=report)
     samples = priors.prior_samples(loaded, columns=columns, seed=seed, distances=distances)

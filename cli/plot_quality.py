@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .compare import model_and_prior
+from .data_sets import load_data, read_options
 from .evaluate import count_option, features_option, load_reference, samples_seed_option, split_option
 from .figure_options import check_output, figure_options, publish
 from .messages import plural, progress_bars
@@ -13,6 +14,7 @@ from .options import threads_option
 
 if TYPE_CHECKING:
     from ..evaluation.reference import ReferenceSet
+    from ..images.read_options import ReadOptions
     from ..plots.quality import Distances
     from ..runtime.autoencoder import Autoencoder
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--scores", metavar="FILE", multiple=True, help="JSON of `aegen evaluate` or `aegen compare`, in place of --data."
 )
+@read_options
 @split_option
 @features_option
 @count_option
@@ -48,6 +51,7 @@ def command(
     output: str | None,
     as_json: bool,
     threads: int | None,
+    reading: "ReadOptions",
 ) -> None:
     """Show the Frechet distance of samples to real images beside the time that an image takes on this machine.
 
@@ -85,7 +89,8 @@ def command(
             raise click.UsageError("Two models have the same name. Rename one in its manifest.json.")
         for name, prior in chosen:
             opened[name].sample_latents(0, prior=prior)  # raises an error for an unknown prior before the measurement
-        dataset, reference = load_reference(data, split, extractor, count, threads)
+        dataset = load_data(data, reading)
+        reference = load_reference(dataset, split, extractor, count, threads)
         distances = _measured(
             [(opened[name], prior) for name, prior in chosen], reference, dataset.facts.name, split, seed
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .data_sets import input_options
 from .grid_texts import grid_facts
 from .json_output import print_json
 from .messages import done, note, parts, plural, with_progress
@@ -24,12 +25,15 @@ from .options import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..images.read_options import ReadOptions
+
 
 @click.command
 @images_argument
 @grid_options
 @model_options
 @resize_option
+@input_options
 @dtype_option
 @json_option
 def command(
@@ -41,15 +45,16 @@ def command(
     model: str | None,
     threads: int | None,
     resize: bool,
+    reading: "ReadOptions",
     dtype: str,
     as_json: bool,
 ) -> None:
     """Encode images and decode them again.
 
     A grid shows each original above its reconstruction, with --captions also the mean squared error of each; other
-    outputs hold the reconstructions alone. Each of IMAGES may be an image file, a folder, an .npy, .npz or IDX file,
-    optionally followed by a slice such as [0:16], or - for standard input. Files in an output folder get the names of
-    the input files.
+    outputs hold the reconstructions alone. Each of IMAGES may be an image file, a folder, an archive, a table, an .npy,
+    .npz or IDX file, optionally followed by a slice such as [0:16], or - for standard input. Files in an output folder
+    get the names of the input files.
 
     --json prints {"output", "images", "mse", "psnr"}: the mean squared error of all pixels in [0, 1], and the peak
     signal-to-noise ratio of that error in decibels.
@@ -58,14 +63,14 @@ def command(
     aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
     aegen reconstruct scans/ --resize -o cleaned/
     """
+    from ..data.inputs import read_inputs
     from ..images.grid import fitting_row
-    from ..images.reading import read_images
     from ..runtime.autoencoder import load
 
     refuse_json_beside_arrays(output, as_json)
     image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    image_set = read_images(*images, shape=loaded.manifest.image.shape, resize=resize, note=note)
+    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
     originals, count, error = image_set.images, len(image_set.images), MeanError()
 
     def reconstructions() -> "Iterator[np.ndarray]":

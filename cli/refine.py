@@ -90,7 +90,7 @@ def _refine(
     from ..data.datasets import load
     from ..train.refinement import refine, save_training
 
-    (trained, prior), (recipe, state), dataset = run, recipe_and_state, load(data)
+    (trained, prior), (recipe, state), dataset = run, recipe_and_state, load(data, run[0].reading)
 
     def describe(progress: "Progress") -> str:
         return (

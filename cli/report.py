@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .data_sets import load_data
+from .data_sets import load_data, read_options
 from .evaluate import features_option
 from .messages import done, progress_bars
 from .options import chosen_model, model_argument, seed_option, threads_option
@@ -12,6 +12,7 @@ from .options import chosen_model, model_argument, seed_option, threads_option
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
     from ..evaluation.feature_extractor import FeatureExtractor
+    from ..images.read_options import ReadOptions
 
 SUFFIXES = (".html", ".htm")
 
@@ -20,6 +21,7 @@ SUFFIXES = (".html", ".htm")
 @model_argument
 @click.option("-o", "--output", required=True, metavar="OUTPUT", help="Where to write: one page (.html).")
 @click.option("--data", metavar="NAME|PATH", help="Real images to show and to measure against.  [default: none]")
+@read_options
 @features_option
 @click.option(
     "-n",
@@ -42,6 +44,7 @@ def command(
     seed: int,
     no_speed: bool,
     threads: int | None,
+    reading: "ReadOptions",
 ) -> None:
     """Write a page about a model: what it is, what it samples, how good and how fast it is.
 
@@ -65,7 +68,7 @@ def command(
     from ..report.subject import Subject
 
     loaded = load(chosen_model(argument, model), threads=threads)
-    dataset = None if data is None else load_data(data)
+    dataset = None if data is None else load_data(data, reading)
     features = None if dataset is None else _feature_extractor(extractor, dataset, threads)
     subject = Subject(loaded, dataset, features, count=count, seed=seed, speed=not no_speed)
     with progress_bars() as progress:

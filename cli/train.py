@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..images.read_options import DEFAULT_OPTIONS
 from ..recipes.training import Recipe, named_recipe
+from .data_sets import read_options
 from .messages import be_quiet, note, plural, say
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .stopping import INTERRUPTED, raise_pending_signal
 
 if TYPE_CHECKING:
+    from ..images.read_options import ReadOptions
     from ..recipes.history import Epoch
     from ..train.checkpoint import Checkpoint
 
@@ -24,6 +27,7 @@ DEFAULT_RECIPE = "ae"
 @click.option("--data", metavar="NAME|PATH", help="Images to train on.")
 @folder_output("run", required=False)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue an unfinished run.")
+@read_options
 @threads_option
 @click.option("--recipe", metavar="NAME|FILE", help=f"ae, dae, vae, conv, or a TOML file.  [default: {DEFAULT_RECIPE}]")
 @recipe_options(Recipe, show_defaults=False)
@@ -33,12 +37,14 @@ def command(
     resume: Path | None,
     threads: int | None,
     recipe: str | None,
+    reading: "ReadOptions",
     **hyperparameters: Any,
 ) -> None:
     """Train an autoencoder.
 
-    --data is mnist, fashion-mnist, kmnist or emnist-digits, which are downloaded and verified; or a path: a folder with
-    IDX files, an .npz with images and labels, an .npy, or a folder of images whose sub-folders are the classes.
+    --data is mnist, fashion-mnist, kmnist or emnist-digits, which are downloaded and verified; or a path: a folder of
+    images whose sub-folders are the classes, .npy or .npz arrays, IDX files, a CSV or Parquet table, or a .zip or .tar
+    archive of any of these. `aegen info --data PATH` shows how a path is understood.
 
     After every epoch best.pt, last.pt and metrics.jsonl are written to OUTPUT. Ctrl-C keeps the last complete epoch,
     and --resume continues from it, with the same result as without the interruption. Each of the options listed below
@@ -50,21 +56,28 @@ def command(
     """
     overrides = chosen_hyperparameters(hyperparameters)
     if resume is not None:
-        if run or recipe or overrides:
-            raise click.UsageError("--resume takes the folder and the recipe of the run.")
+        if run or recipe or overrides or reading != DEFAULT_OPTIONS:
+            raise click.UsageError("--resume takes the folder, the recipe and the options of the run.")
         from ..train import checkpoint
 
         last = checkpoint.read(resume / checkpoint.LAST)
-        _train(last.recipe, last.source(data), resume, threads, last)
+        _train(last.recipe, last.source(data), last.reading, resume, threads, last)
     elif data is not None and run is not None:
         with usage():
             chosen = named_recipe(recipe or DEFAULT_RECIPE, **overrides)
-        _train(chosen, data, run, threads, None)
+        _train(chosen, data, reading, run, threads, None)
     else:
         raise click.UsageError("Missing --data and -o, or --resume.")
 
 
-def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "Checkpoint | None") -> None:
+def _train(
+    recipe: Recipe,
+    data: str,
+    reading: "ReadOptions",
+    run: Path,
+    threads: int | None,
+    resume: "Checkpoint | None",
+) -> None:
     """Train, and print the progress and the next commands. In distributed training only the first process prints."""
     from ..data.datasets import load
     from ..data.downloads import KNOWN
@@ -74,7 +87,7 @@ def _train(recipe: Recipe, data: str, run: Path, threads: int | None, resume: "C
 
     if not processes.is_first():
         be_quiet()
-    dataset = load(data)
+    dataset = load(data, reading)
     facts, progress = dataset.facts, _Progress(recipe, dataset.facts.training_images)
     say(f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out")
     for remark in dataset.remarks:

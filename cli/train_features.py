@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recipes.feature_extractor import FeatureExtractorRecipe
-from .data_sets import load_data
+from .data_sets import load_data, read_options
 from .messages import say
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
@@ -15,6 +15,7 @@ from .resumable import refuse_unfinished, run_resumable
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
+    from ..images.read_options import ReadOptions
     from ..train.feature_extractor import FeatureNetwork, FeatureProgress
 
 
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, metavar="NAME|PATH", help="Labelled images, as for `aegen train`.")
 @folder_output("target")
 @click.option("--resume", is_flag=True, help="Continue an unfinished training.")
+@read_options
 @threads_option
 @recipe_options(FeatureExtractorRecipe)
-def command(data: str, target: Path, resume: bool, threads: int | None, **hyperparameters: Any) -> None:
+def command(
+    data: str, target: Path, resume: bool, threads: int | None, reading: "ReadOptions", **hyperparameters: Any
+) -> None:
     """Train a feature extractor: a classifier whose features `aegen evaluate` uses to compare images.
 
     A feature extractor for MNIST ships with aegen. Feature extractors measure models and are never used to train them.
@@ -60,7 +64,7 @@ def command(data: str, target: Path, resume: bool, threads: int | None, **hyperp
         raise OutputError(str(target), found=found, expected="a new folder", remedy=remedy)
     if not resume:
         refuse_unfinished(unfinished)
-    dataset = load_data(data)
+    dataset = load_data(data, reading)
     for part, images in (("training", dataset.train), ("test", dataset.test)):
         if images.labels is None:
             raise InputError(f"{data}: {part} images", found="no labels", expected="labelled images")

@@ -92,7 +92,7 @@ def _train(
     from ..data.datasets import load
     from ..train import priors
 
-    (recipe, state), dataset = recipe_and_state, load(data)
+    (recipe, state), dataset = recipe_and_state, load(data, trained.reading)
 
     def describe(progress: "Progress") -> str:
         return (

@@ -1,21 +1,22 @@
 """Read a data set from one file or pipe: an `.npz` with images and labels, or a file with images alone."""
 
+from dataclasses import replace
+from functools import partial
+
 from ..files.paths import split_slice
 from ..files.sources import open_source
-from ..images.array_checks import check_images
 from ..images.array_files import UNNAMED, ArrayFile
 from ..images.formats import READABLE_FORMATS, ArrayFormat
-from ..images.names import IMAGES, NAMES
+from ..images.read_options import ReadOptions
 from ..images.reading import read_open_source
 from ..runtime.errors import InputError, NotFoundError
 from .downloads import KNOWN
 from .images import LabelledImages, UnsplitDataset, as_uint8
-from .labels import LABEL_NAMES, labelled, looks_like_labels, unreadable_labels
+from .named_arrays import NamedArray, read_named_arrays
+from .part_names import name_parts
 
-MAX_LISTED = 10  # maximum number of array names in one message
 
-
-def read_file(data: str) -> UnsplitDataset:
+def read_array_file(data: str, options: ReadOptions) -> UnsplitDataset:
     """Read the images of a file or a pipe, and the labels if the file has named arrays.
 
     data: the path, which may end in a slice such as [0:9], or - for standard input.
@@ -29,55 +30,30 @@ def read_file(data: str) -> UnsplitDataset:
         with open_source(path, READABLE_FORMATS) as source:
             file = source.format.open(source) if isinstance(source.format, ArrayFormat) else None
             if file is None or file.names == (UNNAMED,):
-                images = read_open_source(source, window, note=remarks.append)
-                training = LabelledImages(as_uint8(images, source.name))
+                images = read_open_source(source, window, options=options, note=remarks.append)
+                unsplit = UnsplitDataset(LabelledImages(as_uint8(images, source.name)), shuffle="always")
             else:
-                training = _read_named_arrays(file, source.name, remarks)[window]
+                unsplit = read_named_arrays(named_arrays(file, source.name), source.name)
+                unsplit = replace(unsplit, training=unsplit.training[window])
     except NotFoundError as error:
         expected = f"a file, a folder, or one of {', '.join(KNOWN)}"
         raise NotFoundError(f"data {data!r}", found="no such name or path", expected=expected) from error
-    return UnsplitDataset(training, remarks=tuple(remarks), shuffle="always")
+    return replace(unsplit, remarks=(*remarks, *unsplit.remarks))
 
 
-def _read_named_arrays(file: ArrayFile, source_name: str, remarks: list[str]) -> LabelledImages:
-    """The images and labels of a file with named arrays. If the file has other arrays, `remarks` gets a sentence."""
-    if IMAGES not in file.names:
-        expected = "'images' and, optionally, 'labels'"
-        raise InputError(source_name, found=f"arrays {', '.join(file.names)}", expected=expected)
-    axes, dtype = file.header(IMAGES)
-    check_images(axes, dtype, source_name)
-    labels_name = _labels_name(file.names)
-    ignored = [name for name in file.names if name not in (IMAGES, labels_name, NAMES)]
-    if labels_name is None:
-        _refuse_labels(file, source_name, ignored, axes[0])
-    if ignored:
-        remarks.append(f"{source_name}: arrays {', '.join(ignored[:MAX_LISTED])} are not read")
-    images = as_uint8(file.rows(IMAGES), source_name)
-    if labels_name is None:
-        return LabelledImages(images)
-    labels = file.rows(labels_name)
-    return labelled(images, labels, f"{source_name}: {IMAGES}", f"{source_name}: {labels_name}")
+def named_arrays(file: ArrayFile, source_name: str) -> list[NamedArray]:
+    """The arrays of an open file, which are read when they are needed. source_name: the file's name in messages.
 
-
-def _labels_name(names: tuple[str, ...]) -> str | None:
-    """The name of the array of labels: `labels` if present, else a name in LABEL_NAMES.
-
-    None if `labels` is missing and no array, or more than one, has a name in LABEL_NAMES.
+    An array that cannot be read, such as one of Python objects, is left out if its name suggests neither images nor
+    labels. Raises InputError for other arrays that cannot be read.
     """
-    if "labels" in names:
-        return "labels"
-    usual = [name for name in names if name.lower() in LABEL_NAMES]
-    return usual[0] if len(usual) == 1 else None
-
-
-def _refuse_labels(file: ArrayFile, source_name: str, ignored: list[str], count: int) -> None:
-    """Raise InputError if an array in `ignored` looks like labels: by its name, or because its length is `count`.
-
-    ignored: names of the arrays that are not read. count: number of images.
-    """
-    for name in ignored:
-        axes, dtype = file.header(name)
-        if looks_like_labels(name) or axes[:1] == (count,):
-            found = f"{dtype} of shape {axes}, which may be labels"
-            expected = "labels, whole numbers (n,), under the name 'labels'"
-            raise unreadable_labels(f"{source_name}: {name}", found, expected)
+    arrays = []
+    for name in file.names:
+        try:
+            axes, dtype = file.header(name)
+        except InputError:
+            if name_parts(name).content is not None:
+                raise
+            continue
+        arrays.append(NamedArray(name, f"{source_name}: {name}", axes, dtype, partial(file.rows, name)))
+    return arrays

@@ -1,26 +1,23 @@
 """Load a data set: a published set by name, or whatever images a user has in a file or a folder."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from ..files.paths import is_folder, is_pipe
+from ..files.paths import is_pipe
+from ..images.read_options import DEFAULT_OPTIONS, ReadOptions
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.metadata import DataSpec
 from ..runtime.pixels import Shape
-from .arrays import read_file
+from .conversion import converted
 from .downloads import KNOWN, KnownSet, download
-from .idx_folder import has_idx, read_idx_folder
-from .image_folder import read_image_folder
-from .images import LabelledImages, UnsplitDataset
-from .labels import missing_classes
+from .idx_folder import read_idx_folder
+from .images import LabelledImages, UnsplitDataset, fingerprint
+from .readers import read
+from .splitting import SHUFFLED, missing_sentences, split_order, validation_count
 
-MAX_VALIDATION_IMAGES = 10_000
-VALIDATION_DIVISOR = 6  # one training image in six is for validation
 MIN_IMAGES = 6
-SHUFFLED = "the stored order would leave a class out of training or validation: images are shuffled before the split"
+CHECKED_ROWS = 1024  # images that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,8 @@ class Dataset:
     """Images split into training, validation and test. Without a test set, `test` is `validation`.
 
     facts: metadata of the data set, such as its name, licence and hash. class_names: names of the labels 0, 1, ..., or
-    empty if they have none. remarks: sentences for the user on how the set was read.
+    empty if they have none. remarks: sentences for the user on how the set was read. reading: the options
+    that it was read with.
     """
 
     facts: DataSpec
@@ -37,6 +35,7 @@ class Dataset:
     test: LabelledImages
     class_names: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    reading: ReadOptions = DEFAULT_OPTIONS
 
     @property
     def shape(self) -> Shape:
@@ -44,23 +43,22 @@ class Dataset:
         return self.train.shape
 
 
-def load(data: str) -> Dataset:
+def load(data: str, options: ReadOptions = DEFAULT_OPTIONS) -> Dataset:
     """Load the data set `data`: one of the names in KNOWN, or a path.
 
-    A path may be a folder with IDX files, as MNIST is published, compressed or not; an `.npz` with `images` and,
-    optionally, `labels`; a `.npy`; a folder of images whose sub-folders are classes; a folder of images; a pipe; or
-    `-` for standard input.
-    The last sixth of the training images, at most 10,000, is for validation. Image files and arrays are first put in a
-    fixed random order, because the last sixth may be of one class only. Published sets keep their order. Other folders
-    of IDX files keep it too, unless training or validation would then lack a class.
+    A path may be a folder with IDX files, as MNIST is published; arrays, in the forms that `read_named_arrays`
+    describes; a folder of images whose sub-folders are classes, or train and test with classes below; a folder of
+    images; a CSV or Parquet table; a zip or tar archive of any of these; a pipe; or `-` for standard input.
+    Unless the validation images are stored separately, they are the last sixth of the training images, at most 10,000.
+    Image files and arrays are first put in a fixed random order, because the last sixth may be of one class only.
+    Published sets keep their order. Other folders of IDX files keep it too, unless training or validation would then
+    lack a class. options: the size, background and channels of the images.
     Raises NotFoundError, InputError or ShapeError, which name the file, what was found in it and what was expected.
     """
-    if data in KNOWN:
-        return _split(_read_known(KNOWN[data]), data, KNOWN[data])
-    if not is_folder(data):
-        return _split(read_file(data), data)
-    folder = Path(data)
-    return _split(read_idx_folder(folder) if has_idx(folder) else read_image_folder(folder), data)
+    known = KNOWN.get(data)
+    unsplit = read(data, options) if known is None else _read_known(known)
+    known = known or _recognised(unsplit.training)
+    return replace(_split(converted(unsplit, data, options), data, known), reading=options)
 
 
 def _read_known(known: KnownSet) -> UnsplitDataset:
@@ -72,45 +70,54 @@ def _read_known(known: KnownSet) -> UnsplitDataset:
     return unsplit
 
 
-def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None = None) -> Dataset:
+def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None) -> Dataset:
     """Split the training images into training and validation. data: the name or path of the set, shown in messages."""
-    training, test, remarks = unsplit.training, unsplit.test, list(unsplit.remarks)
-    known = known or _recognised(training)
-    if len(training) < MIN_IMAGES:
-        raise InputError(data, found=f"{len(training)} images", expected=f"at least {MIN_IMAGES}")
-    if test is not None and test.images.shape[1:] != training.images.shape[1:]:
-        found = f"test images of shape {test.images.shape[1:]}"
-        raise ShapeError(data, found=found, expected=f"{training.images.shape[1:]}, as the training images have")
-    fingerprint = training.fingerprint  # computed before shuffling, so that it identifies the stored images
-    validation_images = min(MAX_VALIDATION_IMAGES, len(training) // VALIDATION_DIVISOR)
-    training_images = len(training) - validation_images
-    incomplete = unsplit.shuffle == "if needed" and _missing_classes(training, training_images, unsplit.class_names)
-    shuffled = known is None and (bool(incomplete) or unsplit.shuffle == "always")
-    if shuffled:
-        training = training[np.random.default_rng(0).permutation(len(training))]
-        if incomplete:
-            remarks.append(f"{data}: {SHUFFLED}")
-    remarks += [f"{data}: {remark}" for remark in _missing_classes(training, training_images, unsplit.class_names)]
+    _check(unsplit, data)
+    training, validation, test, remarks = unsplit.training, unsplit.validation, unsplit.test, list(unsplit.remarks)
+    # The hash is computed before shuffling, so that it identifies the stored images.
+    sha256 = training.fingerprint if validation is None else fingerprint(training, validation)
+    order = None
+    if validation is None:
+        if known is None:
+            order, incomplete = split_order(training, unsplit.shuffle)
+            remarks += [f"{data}: {SHUFFLED}"] if incomplete and unsplit.shuffle != "never" else []
+        training = training if order is None else training[order]
+        start = len(training) - validation_count(len(training))
+        training, validation = training[:start], training[start:]
+    remarks += [f"{data}: {remark}" for remark in missing_sentences(training, validation, unsplit.class_names)]
     facts = DataSpec(
         name=known.name if known else _set_name(data),
         licence=known.licence if known else "not stated",
         source=known.source if known else "the user's own images",
-        training_images=training_images,
-        validation_images=validation_images,
+        training_images=len(training),
+        validation_images=len(validation),
         labelled=training.labels is not None,
-        sha256=fingerprint,
+        sha256=sha256,
         test_images=0 if test is None else len(test),
-        shuffled=shuffled,
+        shuffled=order is not None,
     )
-    validation = training[training_images:]
-    return Dataset(
-        facts,
-        training[:training_images],
-        validation,
-        validation if test is None else test,
-        unsplit.class_names,
-        tuple(remarks),
-    )
+    test = validation if test is None else test
+    return Dataset(facts, training, validation, test, unsplit.class_names, tuple(remarks))
+
+
+def _check(unsplit: UnsplitDataset, data: str) -> None:
+    """Raise InputError or ShapeError if the images of a set cannot be used. data: its name in messages."""
+    training = unsplit.training
+    if len(training) < MIN_IMAGES:
+        raise InputError(data, found=f"{len(training)} images", expected=f"at least {MIN_IMAGES}")
+    for name, part in unsplit.parts.items():
+        if part.images.shape[1:] != training.images.shape[1:]:
+            found = f"{name} images of shape {part.images.shape[1:]}"
+            raise ShapeError(data, found=found, expected=f"{training.images.shape[1:]}, as the training images have")
+        if len(part) == 0:
+            raise InputError(data, found=f"no {name} images", expected="at least one")
+    if unsplit.validation is not None and (unsplit.validation.labels is None) != (training.labels is None):
+        found = "labels of training images alone, or of validation images alone"
+        raise InputError(data, found=found, expected="labels of both, or of none")
+    chunks = (training.images[i : i + CHECKED_ROWS] for i in range(0, len(training), CHECKED_ROWS))
+    if all((chunk == training.images[0]).all() for chunk in chunks):
+        found = f"{len(training):,} training images that are all equal"
+        raise InputError(data, found=found, expected="images that differ: a model of one image has nothing to learn")
 
 
 def _set_name(data: str) -> str:
@@ -118,16 +125,6 @@ def _set_name(data: str) -> str:
     if is_pipe(data):
         return "standard-input"
     return re.sub(r"[^\w.-]+", "-", Path(data).resolve().name)
-
-
-def _missing_classes(images: LabelledImages, training_images: int, class_names: tuple[str, ...]) -> list[str]:
-    """Sentences that name classes without images in training (the first `training_images`) or validation (the rest)."""
-    if images.labels is None:
-        return []
-    parts = {"training": images.labels[:training_images], "validation": images.labels[training_images:]}
-    all_labels = np.unique(images.labels)
-    sentences = (missing_classes(part, labels, all_labels, class_names) for part, labels in parts.items())
-    return [sentence for sentence in sentences if sentence]
 
 
 def _recognised(images: LabelledImages) -> KnownSet | None:

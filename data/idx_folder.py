@@ -9,22 +9,22 @@ import numpy as np
 
 from ..files.paths import is_file, is_folder, list_folder
 from ..images.array_checks import check_images
+from ..images.array_layouts import grey_numbers
 from ..images.idx import idx_header, open_idx, read_idx
 from ..runtime.errors import InputError, NotFoundError, ShapeError
 from .downloads import IDX_FILES
 from .images import LabelledImages, UnsplitDataset, as_uint8
-from .labels import idx_labels, label_like_paths, labelled, unreadable_labels
+from .labels import idx_labels, is_one_hot, label_like_paths, matched, unreadable_labels
+from .part_names import CONTENT_WORDS, PART_WORDS, SEPARATORS, Content
 
 # Pattern of the names of IDX files, such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte,
 # qmnist-train-labels-idx2-int.gz and X_kannada_MNIST_test-idx3-ubyte.
 FILE_NAME = re.compile(r"(?P<words>.+?)[-._]idx[0-9]?([-._](ubyte|byte|short|int|float|double))?(\.gz)?", re.IGNORECASE)
-SEPARATORS = re.compile(r"[-._ ]+")
-TRAINING_WORDS, TEST_WORDS = ("train", "training"), ("t10k", "test", "testing")
-IMAGE_WORDS, LABEL_WORDS = ("images", "image", "imgs", "img", "x"), ("labels", "label", "targets", "target", "y")
+TRAINING_WORDS, TEST_WORDS = PART_WORDS["train"], PART_WORDS["test"]
+IMAGE_WORDS, LABEL_WORDS = CONTENT_WORDS["images"], CONTENT_WORDS["labels"]
 ALL_WORDS = (*TRAINING_WORDS, *TEST_WORDS, *IMAGE_WORDS, *LABEL_WORDS)
 
 Part = Literal["train", "test"]
-Content = Literal["images", "labels"]
 PartFiles = dict[tuple[Part, Content], Path]
 
 
@@ -83,8 +83,9 @@ def _named_files(folder: Path) -> list[_NamedFile]:
     files = []
     for path in sorted(list_folder(folder)):
         match = FILE_NAME.fullmatch(path.name)
-        if match is None or not is_file(path):
+        if match is None or (found := _file_at(path)) is None:
             continue
+        path = found  # noqa: PLW2901
         words = [word for word in SEPARATORS.split(match["words"].lower()) if word]
         part: Part = "test" if any(word in TEST_WORDS for word in words) else "train"
         set_name = "-".join(word for word in words if word not in ALL_WORDS)
@@ -93,6 +94,15 @@ def _named_files(folder: Path) -> list[_NamedFile]:
         elif set(words) & {*LABEL_WORDS}:
             files.append(_NamedFile(path, set_name, part, "labels"))
     return files
+
+
+def _file_at(path: Path) -> Path | None:
+    """The file at a path, or in a folder of this name the file of the same name; Kaggle publishes MNIST in this way.
+
+    None if there is neither.
+    """
+    inner = path / path.name
+    return path if is_file(path) else inner if is_folder(path) and is_file(inner) else None
 
 
 def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
@@ -116,7 +126,8 @@ def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImag
         if len(axes) != 3:
             raise ShapeError(str(images_path), found=f"{len(axes)} axes", expected="3 (images, rows, columns)")
         check_images(axes, dtype, str(images_path))
-        images = as_uint8(read_idx(stream, str(images_path)), str(images_path))
+        images = grey_numbers(read_idx(stream, str(images_path)), str(images_path), remarks.append)
+        images = as_uint8(images, str(images_path))
     if images_path.name.startswith("emnist"):  # EMNIST is published with the rows and columns of images exchanged
         images = np.ascontiguousarray(images.swapaxes(1, 2))
     if labels_path is None:
@@ -125,5 +136,8 @@ def _read_part(files: PartFiles, part: Part, remarks: list[str]) -> LabelledImag
         stored = read_idx(stream, str(labels_path))
     columns = stored.shape[1] if stored.ndim == 2 else 1
     if columns > 1:
-        remarks.append(f"{labels_path}: the first of {columns} columns is taken for the class")
-    return labelled(images, idx_labels(stored, str(labels_path)), str(images_path), str(labels_path))
+        read_as = "the first of {} columns is taken for the class"
+        if is_one_hot(stored):
+            read_as = "one-hot rows of {} columns are read as class indices"
+        remarks.append(f"{labels_path}: {read_as.format(columns)}")
+    return matched(images, idx_labels(stored, str(labels_path)), str(images_path), str(labels_path))

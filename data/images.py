@@ -9,7 +9,8 @@ import numpy as np
 
 from ..runtime.pixels import Shape, grey_levels, unit_pixels
 
-Shuffle = Literal["always", "if needed", "never"]  # "if needed": only if training or validation would lack a class
+# "always": before the split. "if needed": only if training or validation would lack a class, and a remark says so.
+Shuffle = Literal["always", "if needed", "never"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class LabelledImages:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the images' bytes."""
-        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+        return fingerprint(self)
 
     @property
     def shape(self) -> Shape:
@@ -42,8 +43,8 @@ class UnsplitDataset:
     """A data set before its `training` images are split into training and validation. test: None without a test set.
 
     class_names: the names of the labels 0, 1, ..., or empty if they have none. remarks: sentences for the user on how
-    the set was read. shuffle: when training images are shuffled before the split: "always", "if needed" (if training or
-    validation would otherwise lack a class), or "never".
+    the set was read. shuffle: when training images are shuffled before the split. validation: the validation images of
+    a set that stores them separately; then nothing is split off.
     """
 
     training: LabelledImages
@@ -51,6 +52,21 @@ class UnsplitDataset:
     class_names: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     shuffle: Shuffle = "never"
+    validation: LabelledImages | None = None
+
+    @property
+    def parts(self) -> dict[str, LabelledImages]:
+        """The parts that the set has, by their names in messages."""
+        parts = {"training": self.training, "validation": self.validation, "test": self.test}
+        return {name: images for name, images in parts.items() if images is not None}
+
+
+def fingerprint(*parts: LabelledImages) -> str:
+    """SHA-256 of the bytes of all images of all parts, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part.images).data)
+    return digest.hexdigest()
 
 
 def as_uint8(images: np.ndarray, source_name: str) -> np.ndarray:
@@ -58,4 +74,4 @@ def as_uint8(images: np.ndarray, source_name: str) -> np.ndarray:
 
     Raises InputError for floats outside [0, 1]. source_name: name of the file or array in its message.
     """
-    return grey_levels(unit_pixels(images, source_name))
+    return images if images.dtype == np.uint8 else grey_levels(unit_pixels(images, source_name))

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping
 
+from ..images.read_options import ReadOptions
 from ..recipes.hyperparameters import Hyperparameters, hyperparameters
 from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR
 from ..train.checkpoint import BEST, Checkpoint
@@ -23,7 +24,8 @@ def recorded_commands(
 
     run = f"runs/{name}"
     source = checkpoint_of(run)
-    commands = [["aegen", "train", "--data", data, *_hyperparameters(checkpoint.recipe, checkpoint.threads), "-o", run]]
+    commands = [["aegen", "train", "--data", data, *reading_options(checkpoint.reading)]]
+    commands[0] += [*_hyperparameters(checkpoint.recipe, checkpoint.threads), "-o", run]
     if learned is not None:
         prior = [] if learned.name == DEFAULT_LEARNED_PRIOR else ["--prior", learned.name]
         commands.append(["aegen", "train-prior", source, *prior, *_hyperparameters(learned.recipe, learned.threads)])
@@ -42,6 +44,18 @@ def changed_options(recipe: Hyperparameters) -> list[str]:
     """Command-line options, each followed by its value, for all hyperparameters that differ from their defaults."""
     changed = [each for each in hyperparameters(type(recipe)) if getattr(recipe, each.name) != each.default]
     return list(_flat({f"--{each.name.replace('_', '-')}": _text(getattr(recipe, each.name)) for each in changed}))
+
+
+def reading_options(reading: ReadOptions) -> list[str]:
+    """The command-line options that repeat how images were read; none for the defaults."""
+    options = []
+    if reading.size is not None:
+        options += ["--size", "x".join(map(str, reading.size))]
+    if reading.colour is not None:
+        options.append("--colour" if reading.colour else "--grey")
+    if reading.background is not None:
+        options += ["--background", reading.background]
+    return [*options, *(["--skip-bad"] if reading.skip_bad else [])]
 
 
 def _hyperparameters(recipe: Hyperparameters, threads: Mapping[str, int]) -> list[str]:

@@ -79,6 +79,15 @@ def open_source(path: str | Path, formats: Sequence[FormatT]) -> Iterator[Source
                 yield source
 
 
+def read_head(path: str | Path, size: int) -> bytes:
+    """The first `size` bytes of a file, or fewer if it is shorter. Raises InputError when it cannot be read."""
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(size)
+    except OSError as error:
+        raise InputError(str(path), found=reason(error), expected="a file that can be read") from error
+
+
 def format_names(formats: Sequence[FileFormat]) -> str:
     """The names of formats as a phrase for messages, such as `PNG, JPEG or BMP`."""
     *first, last = [format.name for format in formats]

@@ -16,7 +16,7 @@ def check_images(
     required: Shape | None = None,
     resize: bool = False,
 ) -> None:
-    """Raise an error unless an array of this shape and dtype holds images (n, H, W) or (n, H, W, 3), uint8 or float.
+    """Raise an error unless an array of this shape and dtype holds images, (n, H, W) or (n, H, W, 3), of numbers.
 
     axes: the shape of the array. required: the shape (C, H, W) that each image must have; None allows any. resize:
     whether another height and width are allowed; the number of channels must always agree with `required`.
@@ -31,7 +31,7 @@ def check_images(
         if channels != required[0] or not resize:
             remedy = "Choose other images." if resize or channels != required[0] else RESIZE_REMEDY
             raise size_error(source_name, (channels, *axes[1:3]), required, remedy)
-    if dtype != np.uint8 and dtype.kind != "f":
+    if dtype.kind not in "biuf":
         raise InputError(source_name, found=f"dtype {dtype}", expected="uint8, or float in [0, 1]")
 
 

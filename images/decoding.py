@@ -1,31 +1,27 @@
-"""Decode one image file to 8-bit grey or colour.
+"""Decode one image file, and read what its header states."""
 
-Pillow holds the whole decoded image in memory, with four bytes for each colour pixel. The image is therefore converted
-and scaled down in horizontal strips, so that little further memory is needed.
-"""
-
-import math
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from ..files.sources import format_names
 from ..runtime.errors import InputError
+from .conversion import MIN_REDUCED_PIXELS, Conversion, converted, strips
 from .formats import IMAGE_FORMATS, PILLOW_NAMES
 
 MAX_PIXELS = 100_000_000  # most pixels of an image file that is scaled to another size when it is read
 MAX_KEPT_PIXELS = 64_000_000  # most pixels of an image file that is read in its own size
 MAX_BUFFERED_PIXELS = 25_000_000  # most pixels of WebP and progressive JPEG files, whose decoders need more memory
-MIN_REDUCED_PIXELS = 4_000_000  # images with more pixels are reduced by integer factors before they are resized
-STRIP_PIXELS = 1_000_000  # images are converted in horizontal strips of about this many pixels
+MAX_LEVEL = 255
 MAX_REASON_LETTERS = 120  # an error message quotes at most this many letters of Pillow's own message
 ORIENTATION = 0x0112  # number of the EXIF tag that holds the orientation
+TIFF_BITS = 258  # number of the TIFF tag that holds the bits of each channel
 TRANSPOSES = {  # for each EXIF orientation but 1, which is upright: the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,13 +53,14 @@ class ImageHeader:
 
     orientation_known: False for a PNG in which an EXIF chunk after the pixels may still exchange width and height.
     sixteen_bit: "grey" or "colour" if the channels have 16 bits, else "no". 16-bit grey with alpha counts as colour,
-    because Pillow opens it as colour.
+    because Pillow opens it as colour. transparent: whether the file may have transparent pixels.
     """
 
     width: int
     height: int
     orientation_known: bool
     sixteen_bit: SixteenBit
+    transparent: bool = False
 
     def fits(self, width: int, height: int) -> bool:
         """Whether the upright image has this size. If its orientation is unknown, height x width also fits."""
@@ -81,24 +78,16 @@ def read_header(stream: BinaryIO, source_name: str, *, reduced: bool) -> ImageHe
         orientation = _orientation(image)
         size = image.size[::-1] if orientation in SIDEWAYS else image.size
         orientation_known = image.format != "PNG" or orientation != 1
-        return ImageHeader(*size, orientation_known, _sixteen_bit(image, stream))
+        transparent = bool(image.has_transparency_data) or "transparency" in image.info
+        return ImageHeader(*size, orientation_known, _sixteen_bit(image, stream), transparent)
 
 
-def decode(
-    stream: BinaryIO,
-    source_name: str,
-    *,
-    colour: bool | None = None,
-    size: tuple[int, int] | None = None,
-    bits: int = 16,
-) -> np.ndarray:
+def decode(stream: BinaryIO, source_name: str, conversion: Conversion) -> np.ndarray:
     """Decode an image file to pixels, uint8 (H, W) or (H, W, 3), turned upright according to its EXIF data.
 
-    colour: True converts to colour, False to grey; None keeps what the file has. size: (width, height) to scale to, or
-    None. bits: number of bits that the values of a 16-bit grey image really use; the upper 8 of these bits are kept.
-    16-bit colour values keep their high byte. Transparent pixels become black. Raises InputError when the file is no
-    image, has too many pixels or is damaged.
+    Raises InputError when the file is no image, has too many pixels or is damaged.
     """
+    size, colour = conversion.size, conversion.colour
     with _open(stream, source_name, reduced=size is not None) as image:
         sixteen_bit = _sixteen_bit(image, stream)
         if size is not None and image.format == "JPEG" and image.width * image.height > MIN_REDUCED_PIXELS:
@@ -109,8 +98,8 @@ def decode(
         with _damage_errors(source_name):  # conversion finds damage that decoding does not, such as a short palette
             if colour is None:
                 colour = _is_colour(image, sixteen_bit, stream)
-            converted = _converted(image, colour, stored_size, bits)
-        return np.asarray(converted if orientation == 1 else converted.transpose(TRANSPOSES[orientation]))
+            stored = converted(image, replace(conversion, colour=colour, size=stored_size))
+        return np.asarray(stored if orientation == 1 else stored.transpose(TRANSPOSES[orientation]))
 
 
 def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
@@ -123,15 +112,36 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
         sixteen_bit = _sixteen_bit(image, stream)
         _load(image, source_name, stream, sixteen_bit)
         if sixteen_bit == "colour":
-            return 256 * max(int(np.asarray(strip)[..., :3].max()) for strip, _ in _strips(image, 1)), True
+            return 256 * max(int(np.asarray(strip)[..., :3].max()) for strip, _ in strips(image, 1)), True
         largest, eight_bit = 0, True
-        for strip, _ in _strips(image, 1):
+        for strip, _ in strips(image, 1):
             levels = np.asarray(strip)  # uint16, shape (rows, W)
             if (transparent := image.info.get("transparency")) is not None:
                 levels = np.where(levels == transparent, 0, levels)
             eight_bit = eight_bit and np.array_equal(levels >> 8, levels & 255)
             largest = max(largest, int(levels.max()))
         return largest, eight_bit
+
+
+def visible_level(stream: BinaryIO, source_name: str) -> tuple[float, float]:
+    """The sum of the grey levels of the pixels of an image, 0 to 255 each, and the number of pixels that it is of.
+
+    Each pixel counts by its opacity, 0 to 1. Both sums are 0 if no pixel
+    of the image is transparent, or if it has 16-bit grey levels. Raises InputError
+    when the file is damaged.
+    """
+    with _open(stream, source_name, reduced=True) as image:
+        _load(image, source_name, stream, _sixteen_bit(image, stream))
+        if image.mode.startswith("I;16"):
+            return 0.0, 0.0
+        total = opaque = 0.0
+        transparent = False
+        with _damage_errors(source_name):
+            for strip, _ in strips(image, 1):
+                grey, alpha = (np.asarray(each, np.float32) for each in strip.convert("RGBA").convert("LA").split())
+                transparent = transparent or bool(alpha.min() < MAX_LEVEL)
+                total, opaque = total + float((grey * alpha).sum()), opaque + float(alpha.sum())
+        return (total / MAX_LEVEL, opaque / MAX_LEVEL) if transparent else (0.0, 0.0)
 
 
 @contextmanager
@@ -159,6 +169,8 @@ def _open(stream: BinaryIO, source_name: str, *, reduced: bool) -> Iterator[Imag
             if opened.width * opened.height > limit:
                 found = f"{opened.width}x{opened.height} pixels"
                 raise InputError(source_name, found=found, expected=f"at most {limit:,}")
+            if opened.format == "TIFF":
+                _check_tiff(opened, source_name)
             yield opened
 
 
@@ -173,6 +185,18 @@ def _damage_errors(source_name: str) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())[:MAX_REASON_LETTERS] or type(error).__name__
+
+
+def _check_tiff(image: Image.Image, source_name: str) -> None:
+    """Raise InputError for a TIFF with several pages, or with levels of more than 16 bits, which Pillow would cut."""
+    with _damage_errors(source_name):
+        pages = getattr(image, "n_frames", 1)
+    if pages > 1:
+        remedy = "Save each page as a file."
+        raise InputError(source_name, found=f"a TIFF of {pages} pages", expected="one image", remedy=remedy)
+    if image.mode in ("I", "F"):
+        found, remedy = "levels of 32 bits", "Save it with 8 or 16 bits, or as .npy with floats in [0, 1]."
+        raise InputError(source_name, found=found, expected="at most 16 bits a channel", remedy=remedy)
 
 
 def _is_empty(stream: BinaryIO) -> bool:
@@ -209,7 +233,10 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _sixteen_bit(image: Image.Image, stream: BinaryIO) -> SixteenBit:
-    if image.format != "PNG" or _png_bits(stream) != 16:
+    bits = _png_bits(stream)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = max(map(int, image.tag_v2.get(TIFF_BITS, (8,))))
+    if bits != 16:
         return "no"
     return "grey" if image.mode.startswith("I;16") else "colour"
 
@@ -241,43 +268,3 @@ def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) ->
     if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens grey with alpha in a mode for colour
         return False
     return image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;16")
-
-
-def _converted(image: Image.Image, colour: bool, size: tuple[int, int] | None, bits: int) -> Image.Image:
-    """Convert an image to 8-bit grey or colour, and scale it to `size` (width, height) unless that is None.
-
-    To save memory, an image of more than MIN_REDUCED_PIXELS is first reduced strip by strip. The integer factors of the
-    reduction are chosen so that a reduced side is at least four times as long as the side in `size`.
-    """
-    factor_x = factor_y = 1
-    if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
-        factor_x, factor_y = (max(1, side // (4 * target)) for side, target in zip(image.size, size, strict=True))
-    # The size is not rounded: a pixel in the last column or row of the reduced image may be the mean of fewer pixels.
-    width, height = image.width / factor_x, image.height / factor_y
-    reduced = Image.new("RGB" if colour else "L", (math.ceil(width), math.ceil(height)))
-    for strip, top in _strips(image, factor_y):
-        reduced.paste(_eight_bit(strip, colour, bits).reduce((factor_x, factor_y)), (0, top // factor_y))
-    if size is None or image.size == size:
-        return reduced
-    return reduced.resize(size, Image.Resampling.LANCZOS, box=(0, 0, width, height))
-
-
-def _strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]]:
-    """Cut an image into horizontal strips. Yields each strip and the index of its first row, a multiple of `factor`."""
-    rows = max(STRIP_PIXELS // image.width // factor, 1) * factor
-    for top in range(0, image.height, rows):
-        yield image.crop((0, top, image.width, min(top + rows, image.height))), top
-
-
-def _eight_bit(strip: Image.Image, colour: bool, bits: int) -> Image.Image:
-    """Convert a strip to 8-bit grey or colour; transparent pixels become black."""
-    if strip.mode.startswith("I;16"):  # not converted by Pillow, which clips values above 255 instead of scaling them
-        levels = np.asarray(strip)  # uint16, shape (rows, W)
-        grey = np.minimum(levels >> (bits - 8), 255).astype(np.uint8)
-        if (transparent := strip.info.get("transparency")) is not None:
-            grey[levels == transparent] = 0
-        strip = Image.fromarray(grey)
-    elif strip.has_transparency_data:
-        layer = strip.convert("RGBA")
-        strip = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
-    return strip.convert("RGB" if colour else "L")

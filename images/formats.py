@@ -41,6 +41,7 @@ IMAGE_FORMATS = (
     ImageFormat("JPEG", (b"\xff\xd8\xff",), suffixes=(".jpg", ".jpeg"), pillow_name="JPEG"),
     ImageFormat("BMP", (b"BM",), suffixes=(".bmp",), pillow_name="BMP"),
     ImageFormat("WebP", (b"RIFF",), suffixes=(".webp",), pillow_name="WEBP"),
+    ImageFormat("TIFF", (b"II*\0", b"MM\0*"), suffixes=(".tif", ".tiff"), pillow_name="TIFF"),
 )
 NPY = ArrayFormat(".npy", (b"\x93NUMPY",), open=NpyFile)
 NPZ = ArrayFormat(".npz", (b"PK",), open=NpzFile)

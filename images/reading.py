@@ -17,10 +17,13 @@ from ..runtime.errors import InputError, ShapeError
 from ..runtime.pixels import Shape, grey_levels, image_shape, unit_pixels
 from .array_checks import check_images
 from .array_files import array_name
+from .array_layouts import arranged, arranged_axes, grey_numbers, row_remarks
 from .folders import require_image_paths
 from .formats import READABLE_FORMATS, ArrayFormat
-from .image_files import ImageFile, Note, read_image_files
+from .image_file import ImageFile, Note
+from .image_files import DecodedFiles, read_image_files
 from .names import IMAGES
+from .read_options import DEFAULT_OPTIONS, ReadOptions
 
 PART_PIXELS = 2**22  # arrays of images are scaled in batches of about this many pixels
 
@@ -37,7 +40,11 @@ class ImageSet:
 
 
 def read_images(
-    *sources: str | Path, shape: Shape | None = None, resize: bool = False, note: Note | None = None
+    *sources: str | Path,
+    shape: Shape | None = None,
+    resize: bool = False,
+    options: ReadOptions = DEFAULT_OPTIONS,
+    note: Note | None = None,
 ) -> ImageSet:
     """All images of one or several sources, in order.
 
@@ -45,43 +52,52 @@ def read_images(
     input, each with or without a slice. Folders are read in natural order: `2.png` before `10.png`.
     shape: the required (C, H, W); image files are converted to grey if C is 1 and to colour if C is 3. None allows any
     shape, and image files then give colour images if any of them has colour. resize: scale images of another size to
-    H x W instead of refusing them. note: a function that is called with a sentence to show to the user, for example
-    when 16-bit images turn out to use fewer bits.
+    H x W instead of refusing them. options: how image files are read; their size only counts without `resize`. note: a
+    function that is called with a sentence to show to the user, such as when 16-bit images turn out to use fewer bits.
     Sizes are checked before anything is decoded or decompressed. Raises NotFoundError when there is nothing at a path,
     ShapeError when images have another shape, InputError when a source cannot be read or holds no images.
     """
     parts: list[np.ndarray | list[ImageFile]] = []
     with ExitStack() as stack:
         for source in sources:
-            part = _read_source(stack, str(source), shape, resize)
+            part = _read_source(stack, str(source), shape, resize, note)
             if len(part) == 0:
                 raise InputError(str(source), found="no images", expected="at least one")
             parts.append(part)
         files = [file for part in parts if isinstance(part, list) for file in part]
-        decoded = read_image_files(files, shape=shape, resize=resize, note=note) if files else np.empty(0)
+        decoded = DecodedFiles(np.empty(0), np.empty(0, np.int64))
+        if files:
+            decoded = read_image_files(files, shape=shape, resize=resize, options=options, note=note)
     arrays, start = [], 0
     for part in parts:
         if isinstance(part, list):
-            arrays.append(decoded[start : start + len(part)])
+            kept = (decoded.kept >= start) & (decoded.kept < start + len(part))
+            arrays.append(decoded.images[kept] if len(parts) > 1 else decoded.images)
             start += len(part)
         else:
             arrays.append(part)
     has_names = all(isinstance(part, list) for part in parts) and all(file.file_name for file in files)
-    return ImageSet(_concatenated(arrays, sources), tuple(file.file_name for file in files) if has_names else ())
+    names = tuple(files[i].file_name for i in decoded.kept) if has_names else ()
+    return ImageSet(concatenated(arrays, sources), names)
 
 
-def read_open_source(source: Source[FileFormat], window: slice, *, note: Note | None = None) -> np.ndarray:
+def read_open_source(
+    source: Source[FileFormat], window: slice, *, options: ReadOptions = DEFAULT_OPTIONS, note: Note | None = None
+) -> np.ndarray:
     """Read the images that the slice `window` selects from a file or pipe that is already open.
 
     note: a function that is called with a sentence to show to the user. Returns (n, H, W) or (n, H, W, 3), uint8 or
     float in [0, 1].
     """
     if isinstance(source.format, ArrayFormat):
-        return _read_arrays(source, source.format, window, None, False)
-    return read_image_files([ImageFile(source.name, stream=source.stream)], note=note)[window]
+        return _read_arrays(source, source.format, window, note=note)
+    file = ImageFile(source.name, stream=source.stream)
+    return read_image_files([file], options=options, note=note).images[window]
 
 
-def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: bool) -> np.ndarray | list[ImageFile]:
+def _read_source(
+    stack: ExitStack, source: str, shape: Shape | None, resize: bool, note: Note | None
+) -> np.ndarray | list[ImageFile]:
     """Read one source. Returns its images (n, H, W) or (n, H, W, 3), or a list of image files to be decoded later.
 
     stack: an exit stack that closes pipes; it keeps a pipe open until the image in it is decoded.
@@ -92,8 +108,8 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
     with ExitStack() as local_stack:
         opened = local_stack.enter_context(open_source(path, READABLE_FORMATS))
         if isinstance(opened.format, ArrayFormat):
-            images = _read_arrays(opened, opened.format, window, shape, resize)
-            return images if shape is None or len(images) == 0 else _resized(images, shape)
+            images = _read_arrays(opened, opened.format, window, shape=shape, resize=resize, note=note)
+            return images if shape is None or len(images) == 0 else resized(images, shape)
         if not is_pipe(path):  # the file is closed now and reopened for decoding, so few files are open at once
             return [ImageFile.at(Path(path))][window]
         stack.enter_context(local_stack.pop_all())
@@ -101,7 +117,13 @@ def _read_source(stack: ExitStack, source: str, shape: Shape | None, resize: boo
 
 
 def _read_arrays(
-    source: Source[FileFormat], format: ArrayFormat, window: slice, shape: Shape | None, resize: bool
+    source: Source[FileFormat],
+    format: ArrayFormat,
+    window: slice,
+    *,
+    shape: Shape | None = None,
+    resize: bool = False,
+    note: Note | None = None,
 ) -> np.ndarray:
     """Read the images (n, H, W) or (n, H, W, 3) that the slice `window` selects from a file of arrays.
 
@@ -112,12 +134,17 @@ def _read_arrays(
     axes, dtype = file.header(name)
     if shape is not None and axes == image_shape(shape):  # the array is a single image without a batch axis
         check_images((1, *axes), dtype, source.name, required=shape)
-        return file.rows(name)[None][window]
-    check_images(axes, dtype, source.name, required=shape, resize=resize)
-    return file.rows(name, window)
+        images = file.rows(name)[None][window]
+    else:
+        check_images(arranged_axes(axes, source.name), dtype, source.name, required=shape, resize=resize)
+        images = arranged(file.rows(name, window), source.name)
+        if note is not None:
+            for remark in row_remarks(axes, source.name):
+                note(remark)
+    return grey_numbers(images, source.name, note)
 
 
-def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
+def resized(images: np.ndarray, shape: Shape) -> np.ndarray:
     """Scale images (n, h, w) or (n, h, w, 3) to the size of `shape` (C, H, W), as uint8.
 
     Images that have this size already are returned unchanged.
@@ -135,7 +162,7 @@ def _resized(images: np.ndarray, shape: Shape) -> np.ndarray:
     return resized
 
 
-def _concatenated(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
+def concatenated(arrays: list[np.ndarray], sources: Sequence[str | Path]) -> np.ndarray:
     """Join image arrays (n, H, W) or (n, H, W, 3) along axis 0. The result is float32 if any of the arrays is float."""
     if len(arrays) == 1:
         return arrays[0]

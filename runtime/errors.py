@@ -54,6 +54,11 @@ class AegenError(Exception):
         """
         return kind(f"{within}: {self._subject}" if within else self._subject, **self._details)
 
+    def renamed(self: Error, old: str, new: str) -> Error:
+        """Return this error with the text `old`, such as the path of a temporary folder, replaced by `new`."""
+        texts = {name: detail and str(detail).replace(old, new) for name, detail in self._details.items()}
+        return type(self)(self._subject.replace(old, new), **texts)
+
     def __reduce__(self) -> tuple[Any, ...]:
         details = {name: detail and str(detail) for name, detail in self._details.items()}
         return _rebuilt, (type(self), self._subject, details)

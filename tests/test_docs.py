@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import pickle
 import re
 import struct
 import subprocess
@@ -14,6 +15,7 @@ from aegen.evaluation.metrics import METRICS
 from aegen.runtime.artifact import shipped
 from pages import NOT_RUN, ROOT, Reader, blocks, command_lines, documentation, links
 from PIL import Image
+from scipy.io import savemat
 
 DOCS = ROOT / "docs"
 TINY = ROOT / "tests" / "tiny"
@@ -54,9 +56,9 @@ def bad_files(reader):
     """The files that the page about errors names, in the folder of `reader`."""
     images = np.arange(4 * 28 * 28).reshape(4, 28, 28)
     np.save(reader.folder / "small.npy", np.zeros((4, 20, 20), np.uint8))
-    np.save(reader.folder / "levels.npy", images % 201.0)
+    np.save(reader.folder / "levels.npy", images % 201 * 0.75)
     np.save(reader.folder / "integers.npy", images)
-    np.save(reader.folder / "odd.npy", np.zeros((60, 27, 27), np.uint8))
+    np.save(reader.folder / "odd.npy", np.arange(60 * 27 * 27, dtype=np.uint8).reshape(60, 27, 27))
     np.savez(reader.folder / "two.npz", a=images, b=images)
     (reader.folder / "notes.txt").write_text("no image")
     (reader.folder / "bad.toml").write_text("lr = 1\n")
@@ -74,6 +76,22 @@ def bad_files(reader):
         (folder / file).write_bytes(content.replace(old, new, 1))
 
 
+@pytest.fixture
+def foreign_files(reader):
+    """The files that the page about data converts, and a folder of images."""
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (20, 3, 32, 32), np.uint8), np.arange(20, dtype=np.uint8) % 10
+    for i in range(1, 6):
+        np.column_stack([labels, images.reshape(20, -1)]).tofile(reader.folder / f"data_batch_{i}.bin")
+    stored = {"X": images.transpose(2, 3, 1, 0), "y": labels[:, None] + 1}
+    savemat(reader.folder / "train_32x32.mat", stored)
+    content = {"data": images.reshape(20, -1), "labels": labels.tolist()}
+    (reader.folder / "data_batch_1").write_bytes(pickle.dumps(content))
+    (reader.folder / "my-images").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image.transpose(1, 2, 0)).save(reader.folder / "my-images" / f"{i}.png")
+
+
 @pytest.mark.parametrize("page", documentation(), ids=lambda page: page.name)
 def test_every_block_of_a_page_does_what_the_page_says(page, request):
     runnable = [block for block in blocks(page) if block.language in ("bash", "console", "python", "pycon")]
@@ -82,6 +100,8 @@ def test_every_block_of_a_page_does_what_the_page_says(page, request):
     reader = request.getfixturevalue("reader")
     if page.name == "troubleshooting.md":
         request.getfixturevalue("bad_files")
+    if page.name == "data.md":
+        request.getfixturevalue("foreign_files")
     for block in blocks(page):
         reader.run(block)
 

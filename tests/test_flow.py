@@ -304,9 +304,7 @@ def test_the_command_trains_a_prior_and_an_export_contains_it(cli, tmp_path, bar
     done = cli("export", "run", "-o", "made", "--evaluations", "2", "--components", "2", "--prior", "flow")
     assert done.returncode == 0, done.stderr
     model = aegen.load(tmp_path / "made")
-    assert model.manifest.commands[1] == (
-        "aegen train-prior runs/made --width 16 --blocks 1 --steps 60 --threads 1"
-    )
+    assert model.manifest.commands[1] == ("aegen train-prior runs/made --width 16 --blocks 1 --steps 60 --threads 1")
     assert "--evaluations 2" in model.manifest.commands[2]
     assert model.sample(5, label=2).shape == (5, 8, 4, 3)
     done = cli("interpolate", "-n", "2", "--steps", "3", "--seed", "0", "--model", "./made", "-o", "paths.npy")

@@ -43,6 +43,8 @@ RUNS = [
     ("plot quality", ["--scores", "scores.json", "--batch", "1", "--threads", "1"]),
     ("info", [GREY]),
     ("info", ["grid.png"]),
+    ("info", ["--data", "images.npy"]),
+    ("info", ["--data", "labelled.npz", "-o", "classes.png"]),
     ("models", []),
     ("verify", [GREY]),
     ("bench", [GREY, "--seconds", "0", "--threads", "1"]),
@@ -58,6 +60,7 @@ def folder(cli, tmp_path):
     np.save(tmp_path / "images.npy", random.integers(0, 256, (20, 6, 5), np.uint8))
     np.save(tmp_path / "latents.npy", random.normal(size=(20, 4)).astype(np.float32))
     np.save(tmp_path / "labels.npy", np.arange(20) % 3)
+    np.savez(tmp_path / "labelled.npz", images=np.load(tmp_path / "images.npy"), labels=np.array(["cat", "dog"] * 10))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / METRICS).write_text(json.dumps(dataclasses.asdict(EPOCH)) + "\n")
     (tmp_path / "scores.json").write_text(as_json(REPORT))

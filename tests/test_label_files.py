@@ -63,12 +63,18 @@ def test_the_class_is_the_first_column_of_a_label_table_and_a_remark_says_so(tmp
     )
 
 
-def test_one_hot_rows_and_fractions_are_refused_as_labels(tmp_path):
+def test_one_hot_rows_are_read_as_class_indices_and_a_remark_says_so(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
-    for array, kind, message in ((np.eye(3)[LABELS], "u1", "one-hot rows"), (LABELS / 2, "f4", "not whole")):
-        (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(array, kind))
-        with pytest.raises(InputError, match=rf"train-labels-idx1-ubyte: found .*{message}"):
-            load(str(tmp_path))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.eye(3)[LABELS]))
+    assert labels_of(tmp_path) == LABELS[:50].tolist()
+    assert "one-hot rows of 3 columns are read as class indices" in load(str(tmp_path)).remarks[0]
+
+
+def test_fractions_are_refused_as_labels(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS / 2, "f4"))
+    with pytest.raises(InputError, match="train-labels-idx1-ubyte: found numbers that are not whole"):
+        load(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["train-labels.csv", "Labels.txt", "train-labels-idx1-ubyte.xz", "targets.npy"])

@@ -220,7 +220,7 @@ def test_names_cannot_add_markup_and_equal_inputs_give_equal_pages(alter, cli, t
 @pytest.mark.parametrize("tiny", ["grey"], indirect=True)
 def test_a_failed_report_changes_nothing_and_says_why(cli, tiny, tmp_path):
     assert "expected a name that ends in .html" in cli("report", tiny, "-o", "page.pdf").stderr
-    np.savez(tmp_path / "other.npz", images=np.zeros((60, 9, 9), np.uint8))
+    np.savez(tmp_path / "other.npz", images=np.arange(4860, dtype=np.uint8).reshape(60, 9, 9))
     done = cli("report", tiny, "--data", "other.npz", "-o", "page.html")
     assert done.returncode == 1
     assert "found images of shape (1, 9, 9)" in done.stderr

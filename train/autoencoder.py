@@ -63,7 +63,8 @@ def train(
         def keep(state: State, epoch: Epoch) -> None:
             """Write `last.pt` first. If the process is killed after that, resuming writes the other files from it."""
             history, tensors = tuple(training.history), training.objective.state_dict()
-            last = Checkpoint(recipe, dataset.shape, data, dataset.facts, history, tensors, threads=threads_by_stage)
+            stored = recipe, dataset.shape, data, dataset.facts, history, tensors
+            last = Checkpoint(*stored, threads=threads_by_stage, reading=dataset.reading)
             training_state = {name: state[name] for name in state if name != "objective"}  # `last` has the objective
             checkpoint.save(dataclasses.replace(last, training=training_state), folder / LAST)
             _save_derived(folder, last)

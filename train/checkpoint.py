@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..data.datasets import Dataset
+from ..images.read_options import DEFAULT_OPTIONS, ReadOptions
 from ..recipes.history import Epoch
 from ..recipes.refinement import RefinementRecipe
 from ..recipes.training import Recipe
@@ -34,7 +35,7 @@ class Checkpoint:
     training data. state_dict: tensors of the network, whose names begin with `network.`, and of its loss. training:
     states of optimiser and schedule, needed to resume the run. refinement: hyperparameters of the refinement, or None
     if the run is not refined. threads: number of CPU threads by stage, on which the results depend. file: name of the
-    file from which the checkpoint was read.
+    file from which the checkpoint was read. reading: the options with which the images were read.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class Checkpoint:
     refinement: RefinementRecipe | None = None
     threads: dict[str, int] = field(default_factory=dict)
     file: str = LAST
+    reading: ReadOptions = DEFAULT_OPTIONS
 
     @property
     def epoch(self) -> int:
@@ -117,7 +119,7 @@ class Checkpoint:
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint to a file, atomically."""
     plain = {name: getattr(checkpoint, name) for name in ("shape", "data", "state_dict", "training", "threads")}
-    records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts")}
+    records = {name: dataclasses.asdict(getattr(checkpoint, name)) for name in ("recipe", "facts", "reading")}
     if checkpoint.refinement is not None:
         records["refinement"] = dataclasses.asdict(checkpoint.refinement)
     history = [dataclasses.asdict(epoch) for epoch in checkpoint.history]
