@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="NAME|PATH", help="Show images as `aegen train --data` reads them, in place of a model."
 )
-@click.option("-o", "--output", metavar="OUTPUT", help="Where to write a grid of some images of each class of --data.")
+@click.option("-o", "--output", metavar="OUTPUT", help="Where to write: a grid of some images of each class of --data.")
 @read_options
 @json_option
 def command(

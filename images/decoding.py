@@ -3,7 +3,7 @@
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
@@ -78,8 +78,7 @@ def read_header(stream: BinaryIO, source_name: str, *, reduced: bool) -> ImageHe
         orientation = _orientation(image)
         size = image.size[::-1] if orientation in SIDEWAYS else image.size
         orientation_known = image.format != "PNG" or orientation != 1
-        transparent = bool(image.has_transparency_data) or "transparency" in image.info
-        return ImageHeader(*size, orientation_known, _sixteen_bit(image, stream), transparent)
+        return ImageHeader(*size, orientation_known, _sixteen_bit(image, stream), _may_be_transparent(image))
 
 
 def decode(stream: BinaryIO, source_name: str, conversion: Conversion) -> np.ndarray:
@@ -199,6 +198,11 @@ def _check_tiff(image: Image.Image, source_name: str) -> None:
         raise InputError(source_name, found=found, expected="at most 16 bits a channel", remedy=remedy)
 
 
+def _may_be_transparent(image: Image.Image) -> bool:
+    has_no_palette = image.mode == "P" and image.palette is None  # of a damaged file; Pillow asserts that there is one
+    return "transparency" in image.info or (not has_no_palette and image.has_transparency_data)
+
+
 def _is_empty(stream: BinaryIO) -> bool:
     stream.seek(0)
     return not stream.read(1)
@@ -235,7 +239,8 @@ def _orientation(image: Image.Image) -> int:
 def _sixteen_bit(image: Image.Image, stream: BinaryIO) -> SixteenBit:
     bits = _png_bits(stream)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = max(map(int, image.tag_v2.get(TIFF_BITS, (8,))))
+        with suppress(TypeError, ValueError):  # raised for a damaged tag
+            bits = max(map(int, image.tag_v2.get(TIFF_BITS, (8,))))
     if bits != 16:
         return "no"
     return "grey" if image.mode.startswith("I;16") else "colour"

@@ -13,7 +13,18 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION = PROJECT["project"]["version"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 # Modules that the base install lacks: those of the extras, and those that import them
-NOT_IN_BASE = {"torch", "onnx", "sklearn", "scipy", "matplotlib", "pooch", "tqdm", "markdown_it", "jsonschema"}
+NOT_IN_BASE = {
+    "torch",
+    "onnx",
+    "pyarrow",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pooch",
+    "tqdm",
+    "markdown_it",
+    "jsonschema",
+}
 NOT_IN_BASE |= {"aegen.train", "aegen.export", "aegen.report", "pages", "playwright"}
 
 

@@ -289,7 +289,7 @@ def test_a_run_is_resumed_on_the_command_line(tmp_path, data, whole, aegen):
     run = interrupted(tmp_path / "run", data, 1)
     assert "epoch 2/3" in aegen("train", "--resume", "run", "--threads", "1")
     assert contents(run) == contents(whole)
-    with pytest.raises(UsageError, match="--resume takes the folder and the recipe of the run"):
+    with pytest.raises(UsageError, match="--resume takes the folder, the recipe and the options of the run"):
         aegen("train", "--resume", "run", "--epochs", "9")
 
 
