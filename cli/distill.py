@@ -1,5 +1,6 @@
 """`aegen distill`: teach a network of one evaluation to do what the flow prior of a run does in many."""
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from .recipe_options import chosen_hyperparameters, recipe_options
 from .resumable import refuse_unfinished, run_resumable
 
 if TYPE_CHECKING:
-    from ..train.checkpoint import Checkpoint
     from ..train.prior_network import Progress
     from ..train.priors import LearnedPrior
 
@@ -27,12 +27,12 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
     """Make the flow prior of a run faster: replace its many evaluations by one of a small network.
 
     The network learns which latent the flow makes of each noise, and takes the flow's place in RUN as prior.pt, which
-    keeps the flow too. `aegen refine` then trains the network and the decoder to make up for what was lost. Unfinished
-    distillation leaves prior-distilling.pt; --resume continues from there, with the same result as without the
-    interruption.
+    keeps the flow too. A flow that `aegen refine` has refined gives better pairs to learn from, and one more refinement
+    then makes up for what was lost. Unfinished distillation leaves prior-distilling.pt; --resume continues from there,
+    with the same result as without the interruption.
 
     \b
-    aegen distill runs/vae
+    aegen refine runs/vae -o runs/better && aegen distill runs/better
     aegen distill runs/vae --width 512 --pairs 1000000
     """
     overrides = chosen_hyperparameters(hyperparameters)
@@ -48,9 +48,10 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
     from ..train.interrupts import uninterrupted
 
     trained = checkpoint.read(run)
-    trained.check_not_refined()
     target, training = priors.beside(run), training_beside(run)
     prior = priors.read(target, trained)
+    if trained.refinement is not None and "evaluations" not in overrides:  # the flow was refined with so many
+        recipe = dataclasses.replace(recipe, evaluations=trained.refinement.flow_steps)
     if resume and prior.distillation is not None and not training.exists():
         say(f"{target}: distillation is finished; its held-out error is {prior.loss:.4f}.")
         return
@@ -61,7 +62,7 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
         refuse_unfinished(priors.training_beside(run))
     with locked_folder(target.parent):
         clear_partial_files(target.parent, (target.name, training.name), resumed=True)
-        distilled = _distill((trained, prior), (recipe, state), training, threads)
+        distilled = _distill(prior, (recipe, state), training, threads)
         with uninterrupted():
             priors.save(distilled, target)
             training.unlink(missing_ok=True)
@@ -69,7 +70,7 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
 
 
 def _distill(
-    run: "tuple[Checkpoint, LearnedPrior]",
+    prior: "LearnedPrior",
     recipe_and_state: "tuple[DistillationRecipe, dict[str, Any] | None]",
     training: Path,
     threads: int | None,
@@ -77,7 +78,7 @@ def _distill(
     """Distill a flow, print the progress, and save the state in the file `training`, from which it can be resumed."""
     from ..train.distillation import distill, save_training
 
-    (trained, prior), (recipe, state) = run, recipe_and_state
+    recipe, state = recipe_and_state
 
     def describe(progress: "Progress") -> str:
         return (
@@ -88,5 +89,5 @@ def _distill(
     def save(state: dict[str, Any]) -> None:
         save_training(state, recipe, prior, training)
 
-    train = partial(distill, trained, prior, recipe, threads=threads, resume=state, note=say)
+    train = partial(distill, prior, recipe, threads=threads, resume=state, note=say)
     return run_resumable(train, describe, save, training, "evaluation")

@@ -57,7 +57,6 @@ def command(
     from ..train.refinement import TRAINING, is_refined, read_training
 
     trained = checkpoint.read(run)
-    trained.check_not_refined()
     prior = priors.read(priors.beside(run), trained)
     if prior.distillation is not None and "flow_steps" not in overrides:
         recipe = dataclasses.replace(recipe, flow_steps=1)

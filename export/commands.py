@@ -1,19 +1,25 @@
 """The shell commands that make an artifact again. Its manifest and model card list them."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..images.read_options import ReadOptions
+from ..recipes.distillation import DistillationRecipe
 from ..recipes.hyperparameters import Hyperparameters, hyperparameters
-from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR
+from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR, LEARNED_PRIORS
+from ..recipes.refinement import RefinementRecipe
 from ..train.checkpoint import BEST, Checkpoint
 from ..train.priors import LearnedPrior
+
+TRAIN_PRIOR = ("aegen", "train-prior")
+COMMANDS = {DistillationRecipe.stage: ("aegen", "distill"), RefinementRecipe.stage: ("aegen", "refine")}  # by stage
+OTHER_PRIORS = [name for name in LEARNED_PRIORS if name != DEFAULT_LEARNED_PRIOR]
 
 
 def recorded_commands(
     checkpoint: Checkpoint, learned: LearnedPrior | None, data: str, name: str, options: dict[str, str]
 ) -> tuple[str, ...]:
-    """The commands that make an artifact: `train`; `train-prior`, `distill` and `refine` if they were used; `export`.
+    """The commands that make an artifact: `train`; `train-prior`, `distill` and `refine` as they were used; `export`.
 
     data: the name of the training data. name: the artifact's name, which also names the run's folder. options: values
     of the command-line options of `export`, by option.
@@ -26,16 +32,17 @@ def recorded_commands(
     source = checkpoint_of(run)
     commands = [["aegen", "train", "--data", data, *reading_options(checkpoint.reading)]]
     commands[0] += [*_hyperparameters(checkpoint.recipe, checkpoint.threads), "-o", run]
-    if learned is not None:
-        prior = [] if learned.name == DEFAULT_LEARNED_PRIOR else ["--prior", learned.name]
-        commands.append(["aegen", "train-prior", source, *prior, *_hyperparameters(learned.recipe, learned.threads)])
-    if learned is not None and learned.distillation is not None:
-        commands.append(["aegen", "distill", source, *_hyperparameters(learned.distillation, learned.threads)])
-    if checkpoint.refinement is not None:
-        refined = f"{run}-refined"
-        chosen = _hyperparameters(checkpoint.refinement, checkpoint.threads)
-        commands.append(["aegen", "refine", source, *chosen, "-o", refined])
-        source = checkpoint_of(refined)
+    refinements = 0
+    for stage in () if learned is None else learned.stages:
+        name_of_prior = ["--prior", stage.recipe.stage] if stage.recipe.stage in OTHER_PRIORS else []
+        command = [*COMMANDS.get(stage.recipe.stage, TRAIN_PRIOR), source, *name_of_prior]
+        command += _hyperparameters(stage.recipe, stage.threads)
+        if stage.recipe.stage == RefinementRecipe.stage:
+            refinements += 1
+            refined = f"{run}-refined" if refinements == 1 else f"{run}-refined-{refinements}"
+            command += ["-o", refined]
+            source = checkpoint_of(refined)
+        commands.append(command)
     commands.append(["aegen", "export", source, *_flat(options), "-o", name])
     return tuple(map(shlex.join, commands))
 
@@ -58,10 +65,9 @@ def reading_options(reading: ReadOptions) -> list[str]:
     return [*options, *(["--skip-bad"] if reading.skip_bad else [])]
 
 
-def _hyperparameters(recipe: Hyperparameters, threads: Mapping[str, int]) -> list[str]:
-    """Command-line options of a stage of training. threads: number of CPU threads by stage."""
-    number = threads.get(recipe.stage)
-    return [*changed_options(recipe), *([] if number is None else ["--threads", str(number)])]
+def _hyperparameters(recipe: Hyperparameters, threads: int | None) -> list[str]:
+    """Command-line options of a stage of training. threads: number of CPU threads, None if it is not known."""
+    return [*changed_options(recipe), *([] if threads is None else ["--threads", str(threads)])]
 
 
 def _text(value: object) -> str:

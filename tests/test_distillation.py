@@ -16,6 +16,7 @@ from aegen.export.quantised import all_quantised
 from aegen.recipes.distillation import DistillationRecipe
 from aegen.recipes.learned_priors import FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
+from aegen.recipes.stages import Stage
 from aegen.recipes.training import Recipe
 from aegen.runtime.errors import InputError, NotFoundError, OutputError
 from aegen.runtime.noise import Noise
@@ -30,13 +31,6 @@ from click.testing import CliRunner
 
 TEACHER = FlowRecipe(width=16, blocks=1)
 QUICK = DistillationRecipe(width=64, layers=2, pairs=20_000, steps=1000, batch_size=256, evaluations=16)
-
-
-class Trained:
-    """A checkpoint that is not refined: all that distillation asks of one."""
-
-    def check_not_refined(self):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +49,7 @@ def flow():
 
 @pytest.fixture(scope="module")
 def distilled(flow):
-    return distill(Trained(), LearnedPrior(TEACHER, "", (3, 4), 1, 1.0, flow), QUICK)
+    return distill(LearnedPrior((Stage(TEACHER, 1),), "", (3, 4), 1, 1.0, flow), QUICK)
 
 
 def noise_and_classes(n):
@@ -103,38 +97,40 @@ def test_a_step_of_refinement_moves_the_network_but_not_the_flow(distilled):
     assert all(parameter.grad is None for parameter in network.flow.parameters())
 
 
-def test_the_commands_distill_refine_and_export_a_run(cli, tmp_path, bars):
+def test_the_commands_refine_distill_refine_again_and_export_a_run(cli, tmp_path, bars):
     np.savez(tmp_path / "bars.npz", images=bars(120, (8, 4)), labels=np.arange(120) % 2)
+    few = "--classifiers 1 --classifier-epochs 1"
     for command in (
-        "train --data bars.npz --kind vae --widths 8 --latent-dim 3 --epochs 2 -o run",
+        "train --data bars.npz --kind vae --widths 8 --latent-dim 3 --epochs 2 --threads 1 -o run",
         "train-prior run --width 8 --blocks 1 --steps 20 --threads 1",
-        "distill run --width 12 --layers 2 --pairs 500 --evaluations 4 --steps 30 --threads 1",
-        "refine run -o refined --steps 2 --classifiers 1 --classifier-epochs 1 --batch-size 8",
-        "export refined --prior flow --components 2 --licence CC0 -o made",
+        f"refine run -o first --steps 2 --flow-steps 2 --batch-size 8 {few} --threads 1",
+        "distill first --width 12 --layers 2 --pairs 500 --steps 30 --threads 1",
+        f"refine first -o second --steps 3 --batch-size 8 {few} --threads 1",
+        "export second --prior flow --components 2 --licence CC0 -o made",
     ):
         done = cli(*command.split())
         assert done.returncode == 0, done.stderr
     model = aegen.load(tmp_path / "made")
-    commands = model.manifest.commands
-    assert commands[1] == "aegen train-prior runs/made --width 8 --blocks 1 --steps 20 --threads 1"
-    assert (
-        commands[2]
-        == "aegen distill runs/made --width 12 --layers 2 --pairs 500 --evaluations 4 --steps 30 --threads 1"
-    )
-    assert "--flow-steps 1" in commands[3]
-    assert "--evaluations 1" in commands[4]
+    refined, again = "runs/made-refined", "runs/made-refined-2"
+    assert [command.replace(" --threads 1", "") for command in model.manifest.commands[1:]] == [
+        "aegen train-prior runs/made --width 8 --blocks 1 --steps 20",
+        f"aegen refine runs/made --steps 2 --batch-size 8 --flow-steps 2 {few} -o {refined}",
+        f"aegen distill {refined} --width 12 --layers 2 --pairs 500 --evaluations 2 --steps 30",
+        f"aegen refine {refined} --steps 3 --batch-size 8 --flow-steps 1 {few} -o {again}",
+        f"aegen export {again} --prior flow --temperature 1 --components 2 --evaluations 1 --licence CC0 -o made",
+    ]
     assert model.manifest.learned_priors["flow"].evaluations == 1
     assert model.manifest.macs["prior.onnx"] == 3 * 12 + 12 * 12 + 12 * 3 + 3 * 3
     assert model.verify().passed
-    trained = checkpoint.read(tmp_path / "refined")
-    network = priors.read(tmp_path / "refined" / "prior.pt", trained).network
+    trained = checkpoint.read(tmp_path / "second")
+    network = priors.read(tmp_path / "second" / "prior.pt", trained).network
     with torch.inference_mode():
         latents = network.sample(torch.from_numpy(Noise(3).normals(0, 40, 3)), torch.ones(40, dtype=torch.int64))
     assert np.allclose(model.sample_latents(40, seed=3, label=1), latents.numpy(), atol=1e-4)
-    finished = cli("distill", "run", "--resume")
+    finished = cli("distill", "first", "--resume")
     assert (finished.returncode, "distillation is finished" in finished.stderr) == (0, True)
-    before = checkpoint.read(tmp_path / "run")
-    prior = priors.read(tmp_path / "run" / "prior.pt", before)
+    before = checkpoint.read(tmp_path / "first")
+    prior = priors.read(tmp_path / "first" / "prior.pt", before)
     recipe = RefinementRecipe(steps=1, flow_steps=4, classifiers=1, classifier_epochs=1, batch_size=4)
     with pytest.raises(InputError, match="evaluations: found 4, expected 1, because the flow is distilled"):
         refine(before, prior, load_bars(tmp_path), recipe)

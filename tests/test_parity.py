@@ -197,7 +197,7 @@ def test_an_export_records_where_it_comes_from(run, data, tmp_path):
     manifest = export(checkpoint.read(run), load(data), tmp_path / "artifact", options=options)
     assert manifest.commands == (
         "aegen train --data bars.npz --widths 8 --latent-dim 3 --epochs 2 --learning-rate 0.02 "
-        f"--threads {checkpoint.read(run).threads['recipe']} -o runs/bars",
+        f"--threads {checkpoint.read(run).threads} -o runs/bars",
         f"aegen export runs/bars --prior {manifest.default_prior} --temperature 1 --licence CC0 -o bars",
     )
     assert (manifest.data.name, manifest.data.licence, manifest.name) == ("bars.npz", "CC0", "bars")

@@ -56,7 +56,6 @@ def train(
     if resume is not None:
         _check_resumable(resume, recipe, dataset)
     processes.set_up(threads)
-    threads_by_stage = {recipe.stage: torch.get_num_threads()}
     with _run_folder(folder, resumed=resume is not None):
         training = AutoencoderTraining(recipe, dataset)
 
@@ -64,7 +63,7 @@ def train(
             """Write `last.pt` first. If the process is killed after that, resuming writes the other files from it."""
             history, tensors = tuple(training.history), training.objective.state_dict()
             stored = recipe, dataset.shape, data, dataset.facts, history, tensors
-            last = Checkpoint(*stored, threads=threads_by_stage, reading=dataset.reading)
+            last = Checkpoint(*stored, threads=torch.get_num_threads(), reading=dataset.reading)
             training_state = {name: state[name] for name in state if name != "objective"}  # `last` has the objective
             checkpoint.save(dataclasses.replace(last, training=training_state), folder / LAST)
             _save_derived(folder, last)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ class Checkpoint:
     shape: (C, H, W) of an image. data: name or absolute path of the training data, or PIPE. facts: description of the
     training data. state_dict: tensors of the network, whose names begin with `network.`, and of its loss. training:
     states of optimiser and schedule, needed to resume the run. refinement: hyperparameters of the refinement, or None
-    if the run is not refined. threads: number of CPU threads by stage, on which the results depend. file: name of the
-    file from which the checkpoint was read. reading: the options with which the images were read.
+    if the run is not refined; the last one if it was refined several times. threads: number of CPU threads in training,
+    on which the result depends. file: name of the file from which the checkpoint was read. reading: the options with
+    which the images were read.
     """
 
     recipe: Recipe
@@ -46,7 +47,7 @@ class Checkpoint:
     state_dict: dict[str, torch.Tensor]
     training: dict[str, Any] | None = None
     refinement: RefinementRecipe | None = None
-    threads: dict[str, int] = field(default_factory=dict)
+    threads: int | None = None
     file: str = LAST
     reading: ReadOptions = DEFAULT_OPTIONS
 
@@ -95,7 +96,7 @@ class Checkpoint:
         return data or self.data
 
     def check_not_refined(self) -> None:
-        """Raise InputError if this run is refined, because a refined decoder and prior cannot be trained further."""
+        """Raise InputError if this run is refined, because a new prior would not fit the refined decoder."""
         if self.refinement is not None:
             remedy = "Train a prior for that run, then refine both."
             expected = "the run it was refined from"

@@ -4,7 +4,6 @@ The flow is a deterministic function of its noise, so its map from noise to late
 Source: E. Luhman, T. Luhman, Knowledge Distillation in Iterative Generative Models, 2021.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from ..recipes.distillation import DistillationRecipe
 from ..runtime.errors import ExecutionError, InputError
 from . import processes
 from .archives import RandomState, State, Stateful, digest
-from .checkpoint import Checkpoint
 from .ema import ema_of
 from .flow import Flow
 from .flow_map import FlowMap
@@ -49,7 +47,6 @@ class Pairs:
 
 
 def distill(
-    checkpoint: Checkpoint,
     prior: LearnedPrior,
     recipe: DistillationRecipe,
     *,
@@ -66,10 +63,8 @@ def distill(
     steps with the whole state of the training, which the caller may save. resume: a state that `keep` received, to
     continue from. On one machine with the same number of threads, the same flow and recipe give the same network,
     resumed or not.
-    Raises InputError when the prior is no flow or the checkpoint is already refined, ExecutionError when the error is
-    not finite.
+    Raises InputError when the prior is no flow, ExecutionError when the error is not finite.
     """
-    checkpoint.check_not_refined()
     flow = teacher(prior)
     processes.set_up(threads)
     note(f"{recipe.pairs:,} pairs of noise and latent ...")
@@ -83,9 +78,7 @@ def distill(
     run(training, resume=resume, keep=lambda state, progress: keep(state), report=record)
     last = losses[-1] if losses else training.evaluate()
     network = cast(FlowMap, training.ema.module).cpu().eval()
-    threads_by_stage = {**prior.threads, recipe.stage: torch.get_num_threads()}
-    distilled = dataclasses.replace(prior, network=network, distillation=recipe, threads=threads_by_stage)
-    return dataclasses.replace(distilled, step=last.step, loss=last.held_out_loss)
+    return prior.after(recipe, network, step=last.step, loss=last.held_out_loss)
 
 
 def teacher(prior: LearnedPrior) -> Flow:

@@ -5,8 +5,8 @@ and prior_network.py describes their interface.
 """
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +15,11 @@ import torch
 
 from ..data.datasets import Dataset
 from ..recipes.distillation import DistillationRecipe
+from ..recipes.hyperparameters import Hyperparameters
 from ..recipes.learned_priors import LEARNED_PRIORS, FlowRecipe, LearnedPriorRecipe
+from ..recipes.stages import Stage, read_stages, stored_stages
 from ..runtime.errors import InputError, NotFoundError
 from ..runtime.metadata import ImageSpec
-from ..runtime.records import from_json
 from . import flow_map
 from .archives import DAMAGED, State, digest, read_archive, write_archive
 from .checkpoint import BEST, Checkpoint
@@ -35,21 +36,34 @@ TRAINING_SUFFIX = "-training.pt"
 class LearnedPrior:
     """A trained prior.
 
+    stages: how the prior was made, in order: its training, and perhaps distillations and refinements.
     encoder_fingerprint: SHA-256 of the encoder that computed the training latents. label_values: the label of each
     class (k,). step, loss: training step and held-out mean squared error of the best evaluation. origin: for a refined
-    prior, the fingerprint of the prior before refinement; otherwise empty. distillation: how a distilled flow was made,
-    or None for a prior that is not distilled. threads: number of CPU threads by stage; results depend on it.
+    prior, the fingerprint of the prior before refinement; otherwise empty.
     """
 
-    recipe: LearnedPriorRecipe
+    stages: tuple[Stage, ...]
     encoder_fingerprint: str
     label_values: tuple[int, ...]
     step: int
     loss: float
     network: PriorNetwork
     origin: str = ""
-    distillation: DistillationRecipe | None = None
-    threads: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> LearnedPriorRecipe:
+        """The recipe of the prior's first training."""
+        return first_recipe(self.stages)
+
+    @property
+    def distillation(self) -> DistillationRecipe | None:
+        """How a distilled flow was distilled last; None for a prior that is not distilled."""
+        return last_distillation(self.stages)
+
+    def after(self, recipe: Hyperparameters, network: PriorNetwork, **facts: Any) -> "LearnedPrior":
+        """Return this prior after one more stage of training, with another network and other values of some fields."""
+        stages = (*self.stages, Stage(recipe, torch.get_num_threads()))
+        return dataclasses.replace(self, stages=stages, network=network, **facts)
 
     @property
     def name(self) -> str:
@@ -85,8 +99,10 @@ def train_prior(
     prior, best = _module(recipe.stage).train(
         recipe, latents, held_out, len(values), threads=threads, resume=resume, report=report, keep=keep
     )
-    facts = (checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss)
-    return LearnedPrior(recipe, *facts, prior, threads={recipe.stage: torch.get_num_threads()})
+    stages = (Stage(recipe, torch.get_num_threads()),)
+    return LearnedPrior(
+        stages, checkpoint.fingerprint, tuple(values.tolist()), best.step, best.held_out_loss, network=prior
+    )
 
 
 def beside(run: Path) -> Path:
@@ -110,15 +126,9 @@ def training_beside(run: Path) -> Path:
 
 def save(prior: LearnedPrior, path: Path) -> None:
     """Write a learned prior to a file atomically."""
-    names = ("encoder_fingerprint", "label_values", "step", "loss", "origin", "threads")
+    names = ("encoder_fingerprint", "label_values", "step", "loss", "origin")
     facts = {name: getattr(prior, name) for name in names}
-    distillation = None if prior.distillation is None else dataclasses.asdict(prior.distillation)
-    header = {
-        "format": FORMAT,
-        "stage": prior.recipe.stage,
-        "recipe": dataclasses.asdict(prior.recipe),
-        "distillation": distillation,
-    }
+    header = {"format": FORMAT, "stages": stored_stages(prior.stages)}
     write_archive(path, {**header, **facts, "network": prior.network.state_dict()})
 
 
@@ -133,21 +143,36 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
         raise NotFoundError(str(path), found="no such file", expected=expected, remedy=remedy)
     content = read_archive(path, FORMAT, expected)
     try:
-        recipe = from_json(LEARNED_PRIORS[content["stage"]], content["recipe"], str(path))
-        values = tuple(content["label_values"])
-        if content["distillation"] is None:
-            distillation, network = None, _module(recipe.stage).build(recipe, content["network"], len(values))
-        else:
-            distillation = from_json(DistillationRecipe, content["distillation"], str(path))
-            network = flow_map.build(distillation, cast(FlowRecipe, recipe), content["network"], len(values))
-        facts = (content["encoder_fingerprint"], values, content["step"], content["loss"])
-        prior = LearnedPrior(recipe, *facts, network, content["origin"], distillation, content["threads"])
-    except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+        stages, values = read_stages(content["stages"], str(path)), tuple(content["label_values"])
+        network = _network(stages, content["network"], len(values))
+        facts = {name: content[name] for name in ("encoder_fingerprint", "step", "loss", "origin")}
+        prior = LearnedPrior(stages, label_values=values, network=network, **facts)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(str(path), found=DAMAGED, expected=expected) from error
     if prior.encoder_fingerprint != checkpoint.fingerprint:
         found, expected = "a prior of another encoder", "one of this run's"
         raise InputError(str(path), found=found, expected=expected, remedy=remedy)
     return prior
+
+
+def first_recipe(stages: Sequence[Stage]) -> LearnedPriorRecipe:
+    """The recipe of the first of a prior's stages, its training."""
+    return cast(LearnedPriorRecipe, stages[0].recipe)
+
+
+def last_distillation(stages: Sequence[Stage]) -> DistillationRecipe | None:
+    """The recipe of the last distillation among a prior's stages, or None without one."""
+    recipes = [stage.recipe for stage in stages if isinstance(stage.recipe, DistillationRecipe)]
+    return recipes[-1] if recipes else None
+
+
+def _network(stages: Sequence[Stage], state_dict: State, num_classes: int) -> PriorNetwork:
+    """Rebuild the network of a prior from its tensors. stages: how the prior was made."""
+    recipe, distillation = first_recipe(stages), last_distillation(stages)
+    if distillation is not None:
+        return flow_map.build(distillation, cast(FlowRecipe, recipe), state_dict, num_classes)
+    network: PriorNetwork = _module(recipe.stage).build(recipe, state_dict, num_classes)
+    return network
 
 
 def save_training(state: State, recipe: LearnedPriorRecipe, checkpoint: Checkpoint, path: Path) -> None:

@@ -58,10 +58,9 @@ def refine(
     moment matching, because it evaluates the result. Images whose label is too rare to form a class are skipped.
     note: called with a message when the training of a classifier begins. resume, report, keep: see `match_moments`.
     On one machine with the same number of threads, the same checkpoint, prior, data and recipe give the same result.
-    Raises InputError when `dataset` is not the network's training data or has no labels, the prior is not a flow, or
-    the checkpoint is already refined.
+    Raises InputError when `dataset` is not the network's training data or has no labels, or the prior is not
+    a flow.
     """
-    checkpoint.check_not_refined()
     checkpoint.check_same_data(dataset)
     network = _trainable(prior.network, recipe.flow_steps)
     processes.set_up(threads)
@@ -75,10 +74,8 @@ def refine(
         targets.append(_moment_target(recipe, number, labelled, real.class_indices, threads))
     match_moments(objective, network, recipe, real, targets, resume=resume, report=report, keep=keep)
     state_dict = {name: value.cpu() for name, value in objective.state_dict().items()}
-    threads_by_stage = {**checkpoint.threads, recipe.stage: torch.get_num_threads()}
-    refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, threads=threads_by_stage)
-    refined = dataclasses.replace(refined, refinement=recipe)
-    return refined, dataclasses.replace(prior, network=network.cpu().eval(), origin=prior.fingerprint)
+    refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, refinement=recipe)
+    return refined, prior.after(recipe, network.cpu().eval(), origin=prior.fingerprint)
 
 
 def save_training(
