@@ -32,7 +32,7 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
     with the same result as without the interruption.
 
     \b
-    aegen refine runs/vae -o runs/better && aegen distill runs/better
+    aegen distill runs/better
     aegen distill runs/vae --width 512 --pairs 1000000
     """
     overrides = chosen_hyperparameters(hyperparameters)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,12 +126,23 @@ def test_the_peak_is_that_of_a_matrix_product():
     np.testing.assert_allclose(product, a @ b, rtol=1e-5)
 
 
+def clock_of_each_thread(seconds):
+    """A function that returns a time which is `seconds` later at every call of the same thread."""
+    local = threading.local()
+
+    def now():
+        local.time = getattr(local, "time", 0) + seconds
+        return local.time
+
+    return now
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_peak_is_that_of_the_shortest_times_of_all_threads(threads, monkeypatch):
     peak = Peak(threads)
     assert peak.macs_per_second == peak.bytes_per_second == 0
     for seconds in (0.5, 0.25, 1.0):
-        monkeypatch.setattr(roofline, "time", SimpleNamespace(thread_time=itertools.count(0, seconds).__next__))
+        monkeypatch.setattr(roofline, "time", SimpleNamespace(thread_time=clock_of_each_thread(seconds)))
         peak.measure()
     assert peak.macs_per_second == pytest.approx(threads * 16**3 / 0.25)
 
