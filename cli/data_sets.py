@@ -13,26 +13,22 @@ if TYPE_CHECKING:
     from ..images.read_options import ReadOptions
 
 
-class _SizeType(click.ParamType["tuple[int, int]"]):
-    """A width and a height, as WIDTHxHEIGHT or as one number for both."""
-
-    name = "size"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """What the help shows in place of a value."""
-        return "N|WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """(width, height) of a text such as 64 or 64x48."""
-        if isinstance(value, tuple):
-            return value
-        width, cross, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and (height if cross else width).isdecimal()):
-            self.fail(f"{value!r} is no size, such as 64 or 64x48", param, ctx)
-        return int(width), int(height if cross else width)
+def _read_size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """A callback for click that converts a text such as 64 or 64x48 to (width, height)."""
+    if value is None:
+        return None
+    width, cross, height = value.lower().partition("x")
+    if not (width.isdecimal() and (height if cross else width).isdecimal()):
+        raise click.BadParameter(f"{value!r} is no size, such as 64 or 64x48")
+    return int(width), int(height if cross else width)
 
 
-_size = click.option("--size", type=_SizeType(), help="Crop images to this aspect ratio, and scale them to this size.")
+_size = click.option(
+    "--size",
+    metavar="N|WxH",
+    callback=_read_size,
+    help="Crop images to this aspect ratio, and scale them to this size.",
+)
 _colour = click.option(
     "--colour/--grey",
     "colour",
