@@ -11,9 +11,13 @@ from ..recipes.refinement import RefinementRecipe
 from ..train.checkpoint import BEST, Checkpoint
 from ..train.priors import LearnedPrior
 
-TRAIN_PRIOR = ("aegen", "train-prior")
-COMMANDS = {DistillationRecipe.stage: ("aegen", "distill"), RefinementRecipe.stage: ("aegen", "refine")}  # by stage
-OTHER_PRIORS = [name for name in LEARNED_PRIORS if name != DEFAULT_LEARNED_PRIOR]
+# The command of each stage that a prior can go through, by the stage's name
+COMMANDS = {
+    **{name: ("train-prior", "--prior", name) for name in LEARNED_PRIORS},
+    DEFAULT_LEARNED_PRIOR: ("train-prior",),
+    DistillationRecipe.stage: ("distill",),
+    RefinementRecipe.stage: ("refine",),
+}
 
 
 def recorded_commands(
@@ -34,8 +38,8 @@ def recorded_commands(
     commands[0] += [*_hyperparameters(checkpoint.recipe, checkpoint.threads), "-o", run]
     refinements = 0
     for stage in () if learned is None else learned.stages:
-        name_of_prior = ["--prior", stage.recipe.stage] if stage.recipe.stage in OTHER_PRIORS else []
-        command = [*COMMANDS.get(stage.recipe.stage, TRAIN_PRIOR), source, *name_of_prior]
+        name_of_command, *options_of_stage = COMMANDS[stage.recipe.stage]
+        command = ["aegen", name_of_command, source, *options_of_stage]
         command += _hyperparameters(stage.recipe, stage.threads)
         if stage.recipe.stage == RefinementRecipe.stage:
             refinements += 1

@@ -125,9 +125,8 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
 def visible_level(stream: BinaryIO, source_name: str) -> tuple[float, float]:
     """The sum of the grey levels of the pixels of an image, 0 to 255 each, and the number of pixels that it is of.
 
-    Each pixel counts by its opacity, 0 to 1. Both sums are 0 if no pixel
-    of the image is transparent, or if it has 16-bit grey levels. Raises InputError
-    when the file is damaged.
+    Each pixel counts by its opacity, 0 to 1. Both sums are 0 if no pixel of the image is transparent, or if it has
+    16-bit grey levels. Raises InputError when the file is damaged.
     """
     with _open(stream, source_name, reduced=True) as image:
         _load(image, source_name, stream, _sixteen_bit(image, stream))

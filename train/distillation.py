@@ -69,14 +69,8 @@ def distill(
     processes.set_up(threads)
     note(f"{recipe.pairs:,} pairs of noise and latent ...")
     training = Distillation(flow.to(processes.device()), recipe)
-    losses: list[Progress] = []
-
-    def record(progress: Progress) -> None:
-        losses.append(progress)
-        report(progress)
-
-    run(training, resume=resume, keep=lambda state, progress: keep(state), report=record)
-    last = losses[-1] if losses else training.evaluate()
+    run(training, resume=resume, keep=lambda state, progress: keep(state), report=report)
+    last = training.evaluate()
     network = cast(FlowMap, training.ema.module).cpu().eval()
     return prior.after(recipe, network, step=last.step, loss=last.held_out_loss)
 

@@ -44,12 +44,16 @@ class FlowMap(RefinablePrior):
 
     def forward(self, noise: Tensor, class_indices: Tensor) -> Tensor:
         """Standard normal noise (n, d) and class indices (n,) -> normalised latents (n, d)."""
+        latents: Tensor = self.output_proj(self.hidden(noise, self.classes(class_indices))) + self.linear(noise)
+        return latents
+
+    def hidden(self, noise: Tensor, class_biases: Tensor) -> Tensor:
+        """The last hidden layer (n, width) for noise (n, d). class_biases: first biases, (n, width) or (1, width)."""
         first, *others = self.layers
-        hidden = functional.silu(first(noise) + self.classes(class_indices))
+        hidden = functional.silu(first(noise) + class_biases)
         for layer in others:
             hidden = functional.silu(layer(hidden))
-        latents: Tensor = self.output_proj(hidden) + self.linear(noise)
-        return latents
+        return hidden
 
     def normalise(self, latents: Tensor) -> Tensor:
         """Latents (n, d) -> normalised latents (n, d), with mean 0 and covariance I over the training latents."""
@@ -115,10 +119,7 @@ class UnrolledFlowMap(UnrolledPrior):
 
         label: the class indices, or None if there are no classes.
         """
-        first, *others = self.network.layers
-        classes = self.network.classes.weight
-        hidden = functional.silu(first(noise) + (classes if label is None else torch.index_select(classes, 0, label)))
-        for layer in others:
-            hidden = functional.silu(layer(hidden))
+        table = self.network.classes.weight
+        hidden = self.network.hidden(noise, table if label is None else torch.index_select(table, 0, label))
         latents: Tensor = self.output_proj(hidden) + self.linear(noise)
         return latents
