@@ -19,11 +19,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from build_bars import BARS, BULK, Results
+from measured_process import run_measured
 
 THIS, OLDER = BUILDS = ("this", "older")
 BATCHES, THREADS = (1, 64, 1024, BULK), (1, 2)
@@ -143,16 +143,8 @@ def command(builds: dict[str, Build], rounds: int, folder: Path) -> dict[str, An
 
 def timed_process(arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
     """Run a command. Returns wall-clock seconds, processor seconds (user and system), and the peak memory in MB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    messages = process.stderr.read().decode()
-    process.stderr.close()
-    if process.returncode:
-        sys.exit(messages)
-    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1000}
+    measured = run_measured(arguments, environment)
+    return {"wall": measured.wall, "cpu": measured.cpu, "peak_mb": measured.peak_mb}
 
 
 def first_sample(builds: dict[str, Build], model: str, rounds: int) -> dict[str, Any]:

@@ -9,15 +9,14 @@ which aegen is installed.
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from aegen.runtime.artifact import DECODER, find, read_manifest
+from measured_process import Measured, run_measured
 
 IMPORTS = "import numpy, onnxruntime, PIL.Image"
 SESSIONS = """
@@ -59,9 +58,9 @@ def main() -> None:
         firsts: list[list[float]] = []
         for _ in range(rounds + 1):  # the first round fills the disk cache and is not counted
             for name, command in commands.items():
-                results[name].append(run(command, folder))
-            run([sys.executable, "-c", f"import sys\n{FIRST_SAMPLE}", str(model)], folder)
-            firsts.append([float(text) * 1e3 for text in (Path(folder) / "output").read_text().split()])
+                results[name].append(measures(run_measured(command)))
+            first = run_measured([sys.executable, "-c", f"import sys\n{FIRST_SAMPLE}", str(model)])
+            firsts.append([float(text) * 1e3 for text in first.output.split()])
     medians = {name: medians_of(rows[1:]) for name, rows in results.items()}
     print(json.dumps(report(medians, medians_of(firsts[1:])), indent=1))
 
@@ -71,21 +70,9 @@ def medians_of(rows: Sequence[Sequence[float]]) -> list[float]:
     return [statistics.median(column) for column in zip(*rows, strict=True)]
 
 
-def run(command: list[str], folder: str) -> tuple[float, float, float]:
-    """Run a command; its output goes to the file `output` in the folder. Returns the MEASURES. Raises if it fails."""
-    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 1, str(Path(folder) / "output"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
-        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-    ]
-    start = time.perf_counter()
-    process = os.posix_spawn(command[0], command, environment, file_actions=actions)
-    _, status, usage = os.wait4(process, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise RuntimeError(f"{command} failed")
-    peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # macOS counts in bytes, Linux in kB
-    return seconds * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3, peak_bytes / 1e6
+def measures(measured: Measured) -> tuple[float, float, float]:
+    """The MEASURES of a process."""
+    return measured.wall * 1e3, measured.cpu * 1e3, measured.peak_mb
 
 
 def report(medians: dict[str, list[float]], first: list[float]) -> dict[str, object]:

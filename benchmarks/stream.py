@@ -15,13 +15,12 @@ The three take turns for several rounds. Prints JSON: the median samples per sec
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from measured_process import run_measured
 
 PREPARED = """
 import sys, time
@@ -84,21 +83,9 @@ def measure(command: list[str]) -> dict[str, float]:
 
     The seconds are those that the command prints or, if it prints nothing, those from its start to its end.
     """
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output, env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"})
-        _, status, usage = os.wait4(process.pid, 0)  # also gives the peak memory of this process alone
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        printed = output.read()
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    return {
-        "seconds": float(printed or seconds),
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss * 1024 / 1e6,
-    }
+    measured = run_measured(command)
+    seconds = float(measured.output or measured.wall)
+    return {"seconds": seconds, "cpu_seconds": measured.cpu, "peak_mb": measured.peak_mb}
 
 
 def summary(rounds: list[dict[str, dict[str, float]]], name: str, n: int) -> dict[str, float]:
