@@ -7,15 +7,21 @@ from typing import Literal
 
 import numpy as np
 
+from ..runtime.arrays import forget
 from ..runtime.pixels import Shape, grey_levels, unit_pixels
+from .stored_images import selected
 
+HASHED_IMAGES = 1024  # number of images hashed at a time
 # "always": before the split. "if needed": only if training or validation would lack a class, and a remark says so.
 Shuffle = Literal["always", "if needed", "never"]
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images, uint8 (n, H, W) grey or (n, H, W, 3) colour, with labels, int64 (n,), or None if they have no labels."""
+    """Images, uint8 (n, H, W) grey or (n, H, W, 3) colour, with labels, int64 (n,), or None if they have no labels.
+
+    The images of a large file stay in the file until they are indexed.
+    """
 
     images: np.ndarray
     labels: np.ndarray | None = None
@@ -35,7 +41,7 @@ class LabelledImages:
         return len(self.images)
 
     def __getitem__(self, rows: slice | np.ndarray) -> "LabelledImages":
-        return LabelledImages(self.images[rows], None if self.labels is None else self.labels[rows])
+        return LabelledImages(selected(self.images, rows), None if self.labels is None else self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,9 @@ def fingerprint(*parts: LabelledImages) -> str:
     """SHA-256 of the bytes of all images of all parts, in order."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(np.ascontiguousarray(part.images).data)
+        for start in range(0, len(part), HASHED_IMAGES):
+            digest.update(np.ascontiguousarray(part.images[start : start + HASHED_IMAGES]).data)
+            forget(part.images)
     return digest.hexdigest()
 
 

@@ -57,25 +57,33 @@ def hyperparameter(
     above: float = -math.inf,
     below: float = math.inf,
     choices: tuple[str, ...] = (),
+    default_text: str = "",
 ) -> Any:
     """Define a field of a recipe.
 
     default: the field's default value. meaning: one line of text, which is also the help of the command-line option.
-    The other parameters are those of `Limits`.
+    default_text: the default in words, if it depends on the training images. The other parameters are those of
+    `Limits`.
     """
     limits = Limits(at_least, at_most, above, below, choices)
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "limits": limits})
+    metadata = {"meaning": meaning, "limits": limits, "default_text": default_text}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """Description of one field of a recipe. kind: its type annotation, such as `int` or `tuple[float, float]`."""
+    """Description of one field of a recipe.
+
+    kind: its type annotation, such as `int` or `tuple[float, float]`. default_in_words: the default in words, if it
+    depends on the training images; otherwise empty.
+    """
 
     name: str
     kind: Any
     default: Any
     meaning: str
     limits: Limits
+    default_in_words: str = ""
 
     def allows(self, value: Any) -> bool:
         """Whether a value is allowed for this hyperparameter."""
@@ -83,7 +91,9 @@ class Hyperparameter:
 
     @property
     def default_text(self) -> str:
-        """The default as it is written on the command line, such as `256,64`, or `none` for no numbers."""
+        """The default in words, or as it is written on the command line, such as `256,64`; `none` for no numbers."""
+        if self.default_in_words:
+            return self.default_in_words
         if isinstance(self.default, tuple):
             return ",".join(map(str, self.default)) or "none"
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
@@ -122,4 +132,5 @@ class Hyperparameters:
 def hyperparameters(recipe: type[Hyperparameters]) -> Iterator[Hyperparameter]:
     """The hyperparameters of a recipe, in the order of its fields."""
     for field in dataclasses.fields(recipe):
-        yield Hyperparameter(field.name, field.type, field.default, field.metadata["meaning"], field.metadata["limits"])
+        meaning, limits, in_words = (field.metadata[name] for name in ("meaning", "limits", "default_text"))
+        yield Hyperparameter(field.name, field.type, field.default, meaning, limits, in_words)

@@ -17,7 +17,12 @@ LOSSES = ("bce", "mse", "gaussian")  # names of the losses, which train/objectiv
 ACTIVATIONS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their ranges
 # Ways to corrupt the input of a denoising autoencoder, which train/corruption.py implements.
 CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")
-MAX_WIDTH = 65_536  # most units or channels of a layer; a larger number is probably a typo and would exhaust memory
+DEFAULT_STEPS = 15_640  # 40 epochs of the 50,000 training images of MNIST, 128 images in a step
+# Epochs that follow from a number of steps are at most so many: small sets are only overfitted by more passes, and each
+# epoch also takes the time of an evaluation and a checkpoint.
+MAX_EPOCHS = 500
+MAX_LEVELS = 16  # limit on the levels of a convolutional network, as no image has a side above 2^16 pixels
+MAX_WIDTH = 65_536  # limit on units or channels of a layer; a larger number is probably a typo
 SHIPPED = Path(__file__).parent
 
 
@@ -34,9 +39,7 @@ class Recipe(Hyperparameters):
 
     # Hyperparameters of the networks
     kind: str = hyperparameter("ae", "Plain (ae), denoising (dae) or variational (vae) autoencoder.", choices=KINDS)
-    network: str = hyperparameter(
-        "mlp", "Fully connected (mlp), or convolutional (conv) for sides divisible by 4.", choices=NETWORKS
-    )
+    network: str = hyperparameter("mlp", "Fully connected (mlp), or convolutional (conv).", choices=NETWORKS)
     widths: tuple[int, ...] = hyperparameter(
         (256, 64), "mlp: units of the encoder's hidden layers.", at_least=1, at_most=MAX_WIDTH
     )
@@ -48,15 +51,22 @@ class Recipe(Hyperparameters):
     )
     channels: int = hyperparameter(
         32,
-        "conv: the encoder's channels at half the side; twice as many at a quarter of it.",
+        "conv: the encoder's channels at twice the smallest side; twice as many at the smallest, half at each above.",
         at_least=1,
         at_most=MAX_WIDTH,
     )
     decoder_channels: tuple[int, ...] = hyperparameter(
         (),
-        "conv: the decoder's channels at a quarter of the side and at half; it mirrors the encoder by default.",
+        "conv: the decoder's channels from the smallest side on, then half at each; by default it mirrors the encoder.",
         at_least=1,
         at_most=MAX_WIDTH,
+    )
+    levels: int = hyperparameter(
+        0,
+        "conv: how often the sides are halved; by default until the shorter one has 8 pixels or fewer, at least twice.",
+        at_least=0,
+        at_most=MAX_LEVELS,
+        default_text="by the size",
     )
     latent_dim: int = hyperparameter(32, "Number of latent dimensions.", at_least=1, at_most=MAX_WIDTH)
 
@@ -89,7 +99,16 @@ class Recipe(Hyperparameters):
     )
 
     # Hyperparameters of the optimisation
-    epochs: int = hyperparameter(40, "Passes over the training images.", at_least=1, at_most=MAX_STEPS)
+    epochs: int = hyperparameter(
+        0, "Passes over the training images.", at_least=0, at_most=MAX_STEPS, default_text="as many as steps need"
+    )
+    steps: int = hyperparameter(
+        0,
+        f"Training steps, in place of epochs; rounded up to whole epochs, at most {MAX_EPOCHS}.",
+        at_least=0,
+        at_most=MAX_STEPS,
+        default_text=str(DEFAULT_STEPS),
+    )
     batch_size: int = hyperparameter(128, "Images in one step.", at_least=1, at_most=MAX_STEPS)
     learning_rate: float = hyperparameter(2e-3, "Peak learning rate of AdamW.", above=0)
     warmup: float = hyperparameter(0.05, "Fraction of all steps in which the learning rate rises.", at_least=0, below=1)
@@ -104,8 +123,6 @@ class Recipe(Hyperparameters):
         low, high = self.strength
         if low > high:
             raise InputError("recipe: strength", found=self.strength, expected="two numbers, the smaller first")
-        if len(self.decoder_channels) not in (0, 2):
-            raise InputError("recipe: decoder_channels", found=self.decoder_channels, expected="two numbers, or none")
         self._check_together()
 
     def _check_together(self) -> None:
@@ -119,6 +136,7 @@ class Recipe(Hyperparameters):
             (self.kind != "vae" and self.beta != 1, f"kind {self.kind}", "a beta", "latent_l2, or kind vae"),
             (self.kind != "vae" and self.beta_warmup > 0, f"kind {self.kind}", "a beta_warmup", "kind vae"),
             (self.kind == "vae" and self.loss == "mse", "kind vae", "loss mse, no likelihood", "bce or gaussian"),
+            (self.epochs > 0 and self.steps > 0, "epochs", "steps too", "one of the two"),
         ]  # fmt: skip
         for conflict, subject, found, expected in conflicts:
             if conflict:
@@ -159,6 +177,10 @@ def named_recipe(name: str, **overrides: Any) -> Recipe:
         settings = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is no readable TOML file: {error}") from error
+    # Epochs determine steps, and steps determine epochs.
+    for name_of_length, other in (("epochs", "steps"), ("steps", "epochs")):
+        if overrides.get(name_of_length) and other not in overrides:
+            settings.pop(other, None)
     return recipe_from({**settings, **overrides}, file)
 
 

@@ -16,6 +16,7 @@ from ..files.atomic import write_bytes
 from ..files.locks import locked_folder
 from ..files.temporary import clear_partial_files
 from ..recipes.history import METRICS, MIN_ACTIVE_VARIANCE, Epoch
+from ..recipes.settled import settled
 from ..recipes.training import Recipe
 from ..runtime.errors import ExecutionError, InputError
 from . import checkpoint, processes
@@ -44,6 +45,7 @@ def train(
 ) -> list[Epoch]:
     """Train the recipe's network, and write `best.pt`, `last.pt` and `metrics.jsonl` to the run's folder.
 
+    The checkpoints hold the recipe with the numbers of epochs and levels that suit the images (recipes/settled.py).
     data: name or path of the data set, stored in the checkpoints for the export. threads: number of CPU threads of
     torch, by default allowed_threads(). resume: the checkpoint `last.pt` of an interrupted run, to continue it. report:
     called after each epoch, once its files are written. On one machine with the same number of threads, the same recipe
@@ -62,7 +64,7 @@ def train(
         def keep(state: State, epoch: Epoch) -> None:
             """Write `last.pt` first. If the process is killed after that, resuming writes the other files from it."""
             history, tensors = tuple(training.history), training.objective.state_dict()
-            stored = recipe, dataset.shape, data, dataset.facts, history, tensors
+            stored = training.recipe, dataset.shape, data, dataset.facts, history, tensors
             last = Checkpoint(*stored, threads=torch.get_num_threads(), reading=dataset.reading)
             training_state = {name: state[name] for name in state if name != "objective"}  # `last` has the objective
             checkpoint.save(dataclasses.replace(last, training=training_state), folder / LAST)
@@ -87,7 +89,8 @@ class AutoencoderTraining(Training[Epoch]):
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         self.title = "autoencoder"
-        self.recipe, self.dataset = recipe, dataset
+        self.recipe = recipe = settled(recipe, len(dataset.train), dataset.shape)
+        self.dataset = dataset
         with processes.seeded(recipe.seed):
             network = build(recipe, dataset.shape)
             self.objective = processes.placed(Objective(network, recipe))
@@ -238,7 +241,8 @@ def _check_resumable(last: Checkpoint, recipe: Recipe, dataset: Dataset) -> None
         expected = f"the training state that {LAST} of a run holds"
         raise InputError(last.file, found="a checkpoint without a training state", expected=expected, remedy=remedy)
     names = [field.name for field in dataclasses.fields(recipe)]
-    changed = [name for name in names if getattr(recipe, name) != getattr(last.recipe, name)]
+    requested, begun_with = (settled(each, len(dataset.train), dataset.shape) for each in (recipe, last.recipe))
+    changed = [name for name in names if getattr(requested, name) != getattr(begun_with, name)]
     if changed:
         expected = "the recipe that the run was begun with"
         raise InputError(last.file, found=f"another {', another '.join(changed)}", expected=expected)

@@ -23,6 +23,8 @@ from .objectives import Objective
 
 FORMAT = 2
 BEST, LAST = "best.pt", "last.pt"
+# Before the number of levels was recorded, all convolutional networks had two.
+LEVELS_UNLESS_RECORDED = 2
 # Recorded instead of the path of the training data if the data came through a pipe, which cannot be read twice.
 PIPE = "-"
 
@@ -139,6 +141,9 @@ def read(path: Path) -> Checkpoint:
         raise NotFoundError(str(path), found=found, expected="a training run", remedy="`aegen train` makes one.")
     content = read_archive(file, FORMAT, "a checkpoint written by `aegen train`")
     state_dict, training = content.pop("state_dict", {}), content.pop("training", None)
+    recipe = content.get("recipe")
+    if isinstance(recipe, dict) and recipe.get("network") == "conv":
+        recipe.setdefault("levels", LEVELS_UNLESS_RECORDED)
     checkpoint = from_json(Checkpoint, {**content, "state_dict": {}}, str(file))
     if not checkpoint.history:
         raise InputError(f"{file}: history", found="no epoch", expected="at least one")

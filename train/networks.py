@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..recipes.settled import decoder_channels, encoder_channels, level_sides
 from ..recipes.training import Recipe
-from ..runtime.errors import ShapeError
 from ..runtime.pixels import Shape
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
+Side = tuple[int, int]  # height and width
+Sides = list[Side]
 
 
 class EncoderDecoder(nn.Module):
@@ -60,14 +62,12 @@ class Architecture:
     """An encoder and a decoder that `Recipe.network` selects by name.
 
     encoder: a function that builds the encoder from a recipe, the shape (C, H, W) of an image and the number of
-    outputs. decoder: a function that builds the decoder from a recipe and the shape of an image. side_multiple: height
-    and width of the images must be divisible by this number. int8: whether the networks may be exported in 8 bits. It
-    is False for convolutional networks, because they would be slower in 8 bits.
+    outputs. decoder: a function that builds the decoder from a recipe and the shape of an image. int8: whether the
+    networks may be exported in 8 bits. It is False for convolutional networks, because they would be slower in 8 bits.
     """
 
     encoder: Callable[[Recipe, Shape, int], nn.Module]
     decoder: Callable[[Recipe, Shape], nn.Module]
-    side_multiple: int = 1
     int8: bool = False
 
 
@@ -75,13 +75,9 @@ def build(recipe: Recipe, shape: Shape) -> EncoderDecoder:
     """Build the recipe's networks for images of `shape` (C, H, W).
 
     The initial weights are random numbers from torch's global generator.
-    Raises ShapeError when the height or width of the images does not suit the networks.
+    Raises InputError when a convolutional decoder has channels for more levels than the images have.
     """
-    architecture, (_, height, width) = ARCHITECTURES[recipe.network], shape
-    if height % architecture.side_multiple or width % architecture.side_multiple:
-        found, expected = f"images of {width}x{height}", f"sides divisible by {architecture.side_multiple}"
-        remedy = "Choose network mlp, or other images."
-        raise ShapeError(f"network {recipe.network}", found=found, expected=expected, remedy=remedy)
+    architecture = ARCHITECTURES[recipe.network]
     variational = recipe.kind == "vae"
     outputs = 2 * recipe.latent_dim if variational else recipe.latent_dim
     encoder, decoder = architecture.encoder(recipe, shape, outputs), architecture.decoder(recipe, shape)
@@ -106,44 +102,37 @@ def mlp_decoder(latent_dim: int, widths: tuple[int, ...], shape: Shape) -> nn.Se
     return nn.Sequential(*dense(latent_dim, *widths, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def conv_encoder(shape: Shape, channels: int, outputs: int) -> nn.Sequential:
-    """Build a convolutional encoder, which halves height and width of the images twice.
+def conv_encoder(sides: Sides, channels: list[int], image_channels: int, outputs: int) -> nn.Sequential:
+    """Build a convolutional encoder, which halves height and width of the images at each level.
 
-    Shapes for 28x28 grey images, with c for `channels`:
-    image (n, 1, 28, 28) -> (n, c, 14, 14) -> (n, 2c, 7, 7) -> (n, outputs)
+    sides: height and width of the images, then those at each level. channels: channels at each level.
+    Shapes for 28x28 grey images and channels 32 and 64:
+    image (n, 1, 28, 28) -> (n, 32, 14, 14) -> (n, 64, 7, 7) -> (n, outputs)
     """
-    image_channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
-    return nn.Sequential(
-        downsample(image_channels, channels), residual(channels),
-        downsample(channels, 2 * channels), residual(2 * channels),
-        nn.Flatten(), nn.Linear(2 * channels * height * width, outputs),
-    )  # fmt: skip
+    layers: list[nn.Module] = []
+    for side, inputs, outputs_of_level in zip(sides, [image_channels, *channels], channels, strict=False):
+        layers += [downsample(inputs, outputs_of_level, side), residual(outputs_of_level)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * math.prod(sides[-1]), outputs))
 
 
-def conv_decoder(latent_dim: int, channels: tuple[int, int], shape: Shape) -> nn.Sequential:
-    """Build a convolutional decoder, which doubles height and width twice and returns logits of images.
+def conv_decoder(latent_dim: int, channels: list[int], sides: Sides, image_channels: int) -> nn.Sequential:
+    """Build a convolutional decoder, which doubles height and width at each level and returns logits of images.
 
-    Shapes for 28x28 grey images, with (a, b) for `channels`:
-    latent (n, d) -> (n, a, 7, 7) -> (n, b, 14, 14) -> (n, 1, 28, 28)
+    channels: channels at each level, from the smallest. sides: height and width at each level, from the smallest, then
+    those of the images.
+    Shapes for 28x28 grey images and channels 64 and 32:
+    latent (n, d) -> (n, 64, 7, 7) -> (n, 32, 14, 14) -> (n, 1, 28, 28)
     """
-    (quarter, half), (image_channels, height, width) = channels, shape
-    small = quarter, height // 4, width // 4
-    return nn.Sequential(
-        nn.Linear(latent_dim, math.prod(small)), nn.Unflatten(1, small),
-        residual(quarter), upsample(quarter, half),
-        residual(half), upsample(half, image_channels),
-    )  # fmt: skip
+    small = channels[0], *sides[0]
+    layers: list[nn.Module] = [nn.Linear(latent_dim, math.prod(small)), nn.Unflatten(1, small)]
+    for side, inputs, outputs in zip(sides[1:], channels, [*channels[1:], image_channels], strict=True):
+        layers += [residual(inputs), upsample(inputs, outputs, side)]
+    return nn.Sequential(*layers)
 
 
 def decoder_widths(recipe: Recipe) -> tuple[int, ...]:
     """Units of the hidden layers of a recipe's fully connected decoder."""
     return recipe.decoder_widths or tuple(reversed(recipe.widths))
-
-
-def decoder_channels(recipe: Recipe) -> tuple[int, int]:
-    """Channels of a recipe's convolutional decoder at a quarter of the side, and at half of it."""
-    quarter, half = recipe.decoder_channels or (2 * recipe.channels, recipe.channels)
-    return quarter, half
 
 
 ARCHITECTURES = {
@@ -153,9 +142,12 @@ ARCHITECTURES = {
         int8=True,
     ),
     "conv": Architecture(
-        lambda recipe, shape, outputs: conv_encoder(shape, recipe.channels, outputs),
-        lambda recipe, shape: conv_decoder(recipe.latent_dim, decoder_channels(recipe), shape),
-        side_multiple=4,
+        lambda recipe, shape, outputs: conv_encoder(
+            level_sides(recipe, shape), encoder_channels(recipe, shape), shape[0], outputs
+        ),
+        lambda recipe, shape: conv_decoder(
+            recipe.latent_dim, decoder_channels(recipe, shape), level_sides(recipe, shape)[::-1], shape[0]
+        ),
     ),
 }
 
@@ -168,21 +160,40 @@ def dense(*sizes: int) -> list[nn.Module]:
     return layers[:-1]
 
 
-def downsample(inputs: int, outputs: int) -> nn.Sequential:
-    """Build layers that halve height and width: (n, inputs, 2h, 2w) -> (n, outputs, h, w).
+def downsample(inputs: int, outputs: int, side: Side) -> nn.Sequential:
+    """Build layers that halve height and width: (n, inputs, h, w) -> (n, outputs, ceil(h / 2), ceil(w / 2)).
 
-    The pixels of each 2x2 block become channels before the convolution, so that no pixel is skipped.
+    The pixels of each 2x2 block become channels before the convolution, so that no pixel is skipped. side: (h, w). The
+    last row or column is repeated if their number is odd.
     """
-    return nn.Sequential(nn.PixelUnshuffle(2), *conv_norm(4 * inputs, outputs), nn.ReLU())
+    missing = [pixels % 2 for pixels in side]
+    blocks: nn.Module = nn.PixelUnshuffle(2)
+    if any(missing):
+        blocks = nn.Sequential(nn.ReplicationPad2d((0, missing[1], 0, missing[0])), blocks)
+    return nn.Sequential(blocks, *conv_norm(4 * inputs, outputs), nn.ReLU())
 
 
-def upsample(inputs: int, outputs: int) -> nn.Sequential:
-    """Build layers that double height and width: (n, inputs, h, w) -> (n, outputs, 2h, 2w).
+def upsample(inputs: int, outputs: int, side: Side) -> nn.Sequential:
+    """Build layers that double height and width: (n, inputs, ceil(h / 2), ceil(w / 2)) -> (n, outputs, h, w).
 
     After the convolution, groups of four channels become 2x2 blocks of pixels. A transposed convolution is not used,
-    because it would leave checkerboard patterns.
+    because it would leave checkerboard patterns. side: (h, w). If it is odd, the last row or column is cut off.
     """
-    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
+    crop = [Crop(side)] if any(pixels % 2 for pixels in side) else []
+    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2), *crop)
+
+
+class Crop(nn.Module):
+    """Cut off the last rows and columns: (n, c, h + i, w + j) -> (n, c, h, w). side: (h, w)."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the first h rows and w columns of x."""
+        height, width = self.side
+        return x[:, :, :height, :width]
 
 
 class Residual(nn.Module):

@@ -10,7 +10,7 @@ from .shapes import Rule
 
 _EMITTED = """
     Add Cast Conv DequantizeLinear Div Gather Gemm LayerNormalization MatMul MaxPool
-    Mul QuantizeLinear Relu Reshape Sigmoid Split Sub Tanh Transpose
+    Mul Pad QuantizeLinear Relu Reshape Sigmoid Slice Split Sub Tanh Transpose
 """
 EMITTED = frozenset(_EMITTED.split())
 CONTROL_FLOW = frozenset(("If", "Loop", "Scan", "SequenceMap"))
