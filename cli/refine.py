@@ -9,6 +9,7 @@ import click
 
 from ..recipes.refinement import RefinementRecipe
 from .messages import say
+from .next_steps import after_refine, say_next
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .resumable import run_resumable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @folder_output("target")
-@click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@click.option("--data", metavar="NAME|PATH", help="The training data, if it has moved.  [default: where it was]")
 @click.option("--resume", is_flag=True, help="Continue an unfinished refinement.")
 @threads_option
 @recipe_options(RefinementRecipe)
@@ -34,10 +35,10 @@ def command(
     """Train the flow prior of a run and its decoder further, on their own samples.
 
     Afterwards samples resemble real images more closely. The difference between samples and real images is measured by
-    a few classifiers, which are first trained on the training images and their labels. The run with its new decoder and
-    prior is written to OUTPUT, for `aegen export OUTPUT`; if RUN is a .pt file, the .pt file in OUTPUT has the same
-    name. An unfinished refinement leaves refining.pt in OUTPUT; --resume continues from there, with the same result as
-    without the interruption.
+    a few classifiers, which are first trained on the training images and their labels; images without labels get the
+    clusters of their latents as labels. The run with its new decoder and prior is written to OUTPUT, for `aegen export
+    OUTPUT`; if RUN is a .pt file, the .pt file in OUTPUT has the same name. An unfinished refinement leaves refining.pt
+    in OUTPUT; --resume continues from there, with the same result as without the interruption.
 
     \b
     aegen refine runs/vae -o runs/vae-refined
@@ -64,6 +65,7 @@ def command(
     prior_file = priors.beside(file)
     if resume and not training.exists() and is_refined(file, prior_file, trained, prior):
         say(f"{target}: refinement is finished.")
+        say_next(*after_refine(target, data))
         return
     if resume:
         recipe, state = read_training(training, trained, prior)
@@ -76,6 +78,7 @@ def command(
             checkpoint.save(refined, file)
             training.unlink(missing_ok=True)
     say(f"{target}: refined in {recipe.steps:,} steps")
+    say_next(*after_refine(target, data))
 
 
 def _refine(

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_CLASSIFIERS = 1000  # most classifiers; `seed` + i, the seed of classifier i, must not exceed MAX_SEED
+MAX_CLUSTERS = 1000  # maximum number of clusters; finding more would take longer than the refinement
+MAX_CLASSIFIERS = 1000  # maximum number of classifiers; the seed of classifier i is `seed` + i
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class RefinementRecipe(Hyperparameters):
         at_most=MAX_CLASSIFIERS,
     )
     classifier_epochs: int = hyperparameter(4, "Training epochs of each classifier.", at_least=1, at_most=MAX_STEPS)
+    clusters: int = hyperparameter(
+        32,
+        "Clusters of latents that stand for classes if images have no labels; fewer for few images.",
+        at_least=1,
+        at_most=MAX_CLUSTERS,
+    )
     match_second_moments: bool = hyperparameter(
         True, "Whether shallow features match in mean square too, not in mean alone."
     )

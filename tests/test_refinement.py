@@ -1,6 +1,8 @@
 """Refining a flow prior and a decoder together brings samples closer to real images; the encoder stays unchanged."""
 
+import copy
 import dataclasses
+import functools
 import math
 import shutil
 
@@ -10,16 +12,18 @@ import pytest
 import torch
 from aegen.cli.refine import command as refine_command
 from aegen.data.datasets import load
+from aegen.data.images import LabelledImages
 from aegen.export.commands import recorded_commands
 from aegen.recipes.feature_extractor import FeatureExtractorRecipe
 from aegen.recipes.learned_priors import FlowRecipe
 from aegen.recipes.refinement import RefinementRecipe
 from aegen.recipes.training import Recipe
 from aegen.runtime.errors import ExecutionError, InputError, NotFoundError
-from aegen.train import checkpoint, priors
+from aegen.train import checkpoint, moment_matching, priors
 from aegen.train.autoencoder import train
 from aegen.train.feature_extractor import FeatureNetwork, train_feature_extractor
 from aegen.train.feature_moments import LayerFeatures, MomentTarget, feature_moments
+from aegen.train.pseudo_labels import pseudo_labelled
 from aegen.train.refinement import refine
 from click.testing import CliRunner
 
@@ -57,6 +61,20 @@ def refined(run):
     prior = priors.read(run / "prior.pt", before)
     after = refine(before, prior, load(before.data), QUICK, threads=1, report=reports.append)
     return (before, prior), after, reports
+
+
+@pytest.fixture(scope="module")
+def unlabelled(run):
+    """A checkpoint, its prior and its data set, all without labels. The images are those of `run`."""
+    trained = checkpoint.read(run)
+    dataset = without_labels(load(trained.data))
+    recipe = FlowRecipe(width=32, blocks=1, steps=300, batch_size=128)
+    return trained, priors.train_prior(trained, dataset, recipe, threads=1), dataset
+
+
+def without_labels(dataset):
+    parts = {name: LabelledImages(getattr(dataset, name).images) for name in ("train", "validation", "test")}
+    return dataclasses.replace(dataset, **parts)
 
 
 @pytest.fixture(scope="module")
@@ -102,22 +120,38 @@ def test_the_moment_gaps_of_shifted_features_are_the_shift(layer_features):
 def test_refined_samples_are_closer_to_real_images_for_another_classifier(refined):
     before, after, reports = refined
     assert after[0].refinement == QUICK
-    dataset = load(before[0].data)
+    squared_gaps = squared_moment_gaps([before, after])
+    assert squared_gaps[1] < 0.8 * squared_gaps[0]
+    assert math.isfinite(reports[-1].moment_gap)
+
+
+def test_without_labels_refined_samples_are_closer_to_real_images_for_a_classifier_of_labels(unlabelled):
+    before, dataset = unlabelled[:2], unlabelled[2]
+    after = refine(*before, dataset, QUICK, threads=1)
+    assert after[1].label_values == ()
+    squared_gaps = squared_moment_gaps([before, after])
+    assert squared_gaps[1] < 0.8 * squared_gaps[0]
+
+
+def squared_moment_gaps(runs):
+    """Squared differences between feature moments of samples and of real images, for each run (checkpoint, prior)."""
+    dataset = load(runs[0][0].data)
     classifier = FeatureExtractorRecipe(channels=8, features=16, epochs=10, seed=11)
-    # Samples are compared with real images by the features of a classifier that refinement did not use.
-    other = LayerFeatures(train_feature_extractor(classifier, dataset.train, dataset.validation))
+    # Compare samples with real images by the features of a classifier that refinement did not use.
+    network = train_feature_extractor(classifier, dataset.train, dataset.validation)
+    other = LayerFeatures(network, classes_known=bool(runs[0][1].label_values))
     labels = torch.from_numpy(dataset.train.labels)
     real = feature_moments(other, [(torch.from_numpy(dataset.train.images[:, None] / np.float32(255)), labels)])
     target = MomentTarget(other, real)
     noise = torch.randn((5000, 4), generator=torch.Generator().manual_seed(99))
     classes = labels[torch.arange(5000) % len(labels)]
     squared_gaps = []
-    for trained, prior in (before, after):
+    for trained, prior in runs:
+        sampled_classes = classes if prior.label_values else torch.zeros_like(classes)
         with torch.inference_mode():
-            samples = trained.network().decode(prior.network.sample(noise, classes, QUICK.flow_steps))
+            samples = trained.network().decode(prior.network.sample(noise, sampled_classes, QUICK.flow_steps))
             squared_gaps.append(sum(float((gap**2).sum()) for gap in target.gaps(samples, classes)))
-    assert squared_gaps[1] < 0.8 * squared_gaps[0]
-    assert math.isfinite(reports[-1].moment_gap)
+    return squared_gaps
 
 
 def test_refinement_changes_flow_and_decoder_and_keeps_the_encoder(refined, tmp_path):
@@ -142,7 +176,7 @@ def test_the_same_seed_gives_the_same_refined_run(refined):
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_a_run_that_cannot_be_refined_is_an_error(refined, tmp_path, bars):
+def test_a_run_that_cannot_be_refined_is_an_error(refined, tmp_path):
     (before, prior), _, _ = refined
     dataset = load(before.data)
     with pytest.raises(NotFoundError, match="Run `aegen train-prior`"):
@@ -151,13 +185,50 @@ def test_a_run_that_cannot_be_refined_is_an_error(refined, tmp_path, bars):
         broken = {name: value * math.nan for name, value in before.state_dict.items() if "decoder" in name}
         noisy = dataclasses.replace(before, state_dict={**before.state_dict, **broken})
         refine(noisy, prior, dataset, dataclasses.replace(QUICK, steps=1))
-    np.savez(tmp_path / "plain.npz", images=bars(60, (8, 8)))
-    plain = load(str(tmp_path / "plain.npz"))
-    train(Recipe(widths=(4,), latent_dim=2, epochs=1), plain, tmp_path / "plain")
-    unlabelled = checkpoint.read(tmp_path / "plain")
-    learned = priors.train_prior(unlabelled, plain, FlowRecipe(width=4, blocks=1, steps=2))
-    with pytest.raises(InputError, match="found no labels"):
-        refine(unlabelled, learned, plain, QUICK)
+
+
+@pytest.mark.parametrize(("shape", "count"), [((8, 8), 60), ((9, 14, 3), 60), ((4, 5), 6)])
+def test_few_images_without_labels_of_any_size_are_refined_and_resumed_to_the_same_result(
+    tmp_path, monkeypatch, shape, count
+):
+    monkeypatch.setattr(moment_matching, "INTERVAL", 1)
+    images = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    np.savez(tmp_path / "plain.npz", images=images)
+    dataset = load(str(tmp_path / "plain.npz"))
+    train(Recipe(widths=(4,), latent_dim=2, epochs=1), dataset, tmp_path / "plain")
+    trained = checkpoint.read(tmp_path / "plain")
+    prior = priors.train_prior(trained, dataset, FlowRecipe(width=4, blocks=1, steps=2))
+    few = dataclasses.replace(QUICK, steps=2, classifier_epochs=1, class_loss_weight=0.1)
+    states, notes = [], []
+    run = functools.partial(refine, trained, prior, dataset, few, threads=1)
+    one, flow = run(keep=lambda state: states.append(copy.deepcopy(state)), note=notes.append)
+    other, other_flow = run(resume=states[0])
+    assert notes[0] == "no labels: the classifiers learn clusters of the latents"
+    assert any(not torch.equal(value, one.state_dict[name]) for name, value in trained.state_dict.items())
+    assert all(torch.equal(value, other.state_dict[name]) for name, value in one.state_dict.items())
+    assert flow.fingerprint == other_flow.fingerprint
+
+
+def test_pseudo_labels_are_the_clusters_of_the_latents():
+    centres = np.repeat(np.eye(4, dtype=np.float32) * 10, 100, axis=0)
+    latents = centres + np.random.default_rng(0).normal(size=centres.shape).astype(np.float32)
+    images = LabelledImages(np.zeros((400, 4, 4), np.uint8))
+    labelled = pseudo_labelled(images, latents, 4, seed=0)
+    values, counts = np.unique(labelled.labels.reshape(4, 100), return_counts=True)
+    assert (values.tolist(), counts.tolist()) == ([0, 1, 2, 3], [100] * 4)
+    assert all(len(np.unique(labels)) == 1 for labels in labelled.labels.reshape(4, 100))
+    assert len(np.unique(pseudo_labelled(images, latents, 1000, seed=0).labels)) == 20
+    assert set(pseudo_labelled(images, np.zeros_like(latents), 4, seed=0).labels) == {0}
+
+
+def test_without_known_classes_the_predicted_probabilities_replace_the_class():
+    torch.manual_seed(0)
+    classifier = FeatureNetwork((1, 8, 8), 2, FeatureExtractorRecipe(channels=4, features=6)).eval()
+    images, labels = torch.rand(30, 1, 8, 8), torch.zeros(30, dtype=torch.int64)
+    *_, class_loss, deepest = LayerFeatures(classifier, classes_known=False)(images, labels)
+    probabilities = classifier(images)[1].softmax(1)
+    assert torch.allclose(deepest[:, -2:], probabilities)
+    assert torch.allclose(class_loss[:, 0], torch.distributions.Categorical(probabilities).entropy(), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,14 @@ class LayerFeatures(nn.Module):
     last the final features concatenated with the class as a one-hot vector. The mean cross entropy measures how clearly
     images show their class. The mean product of a final feature and the one-hot element of a class depends on the
     feature's mean within this class. So comparing second moments also compares the means within classes.
+
+    classes_known: whether class indices are those that the classifier has learned. If not, the predicted probabilities
+    of its classes replace the one-hot vector, and the entropy of the prediction replaces the cross entropy.
     """
 
-    def __init__(self, classifier: FeatureNetwork) -> None:
+    def __init__(self, classifier: FeatureNetwork, *, classes_known: bool = True) -> None:
         super().__init__()
+        self.classes_known = classes_known
         self.layers = classifier.layers.eval().requires_grad_(False)
         self.head = classifier.head.eval().requires_grad_(False)
         self.num_classes = classifier.num_classes
@@ -34,16 +38,21 @@ class LayerFeatures(nn.Module):
     def forward(self, images: Tensor, class_indices: Tensor) -> list[Tensor]:
         """Images (n, C, H, W) in [0, 1] and class indices int64 (n,) -> one tensor of features (n, f) for each depth.
 
-        The number f differs between depths.
+        The number f differs between depths. The class indices are not used if `classes_known` is false.
         """
         hidden, depths = images, []
         for layer in self.layers:
             hidden = layer(hidden)
             if isinstance(layer, nn.MaxPool2d):
                 depths.append(hidden.flatten(1))
-        class_loss = functional.cross_entropy(self.head(hidden), class_indices, reduction="none")
-        one_hot = functional.one_hot(class_indices, self.num_classes)
-        return [*depths, class_loss[:, None], torch.cat([hidden, one_hot], 1)]
+        logits = self.head(hidden)
+        if self.classes_known:
+            class_loss = functional.cross_entropy(logits, class_indices, reduction="none")
+            classes = functional.one_hot(class_indices, self.num_classes)
+        else:
+            classes = logits.softmax(1)
+            class_loss = -(classes * logits.log_softmax(1)).sum(1)
+        return [*depths, class_loss[:, None], torch.cat([hidden, classes], 1)]
 
 
 @dataclass(frozen=True)

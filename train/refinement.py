@@ -33,11 +33,12 @@ from .pixels import scaled, unit_tensor
 from .prior_network import PriorNetwork, RefinablePrior
 from .priors import LearnedPrior
 from .priors import read as read_prior
+from .pseudo_labels import pseudo_labelled
 from .unfinished import read_unfinished, save_unfinished
 
 TRAINING = "refining.pt"
 BATCH = 1000
-CLASSIFIER_SIZE = {"features": 96, "channels": 16}  # smaller than the feature extractor, so that training is faster
+FEATURES, CHANNELS = 96, 16  # size of the classifiers: smaller than the feature extractor, so that training is faster
 
 
 def refine(
@@ -55,23 +56,26 @@ def refine(
     """Refine a run's checkpoint and its flow prior, and return both.
 
     First, the classifiers for moment matching are trained on the training images. The feature extractor is not used for
-    moment matching, because it evaluates the result. Images whose label is too rare to form a class are skipped.
-    note: called with a message when the training of a classifier begins. resume, report, keep: see `match_moments`.
+    moment matching, because it evaluates the result. Images whose label is too rare to form a class are skipped. If no
+    image has a class, each classifier learns clusters of the latents instead of classes.
+    note: called with messages for the user before the training of the classifiers. resume, report, keep: see
+    `match_moments`.
     On one machine with the same number of threads, the same checkpoint, prior, data and recipe give the same result.
-    Raises InputError when `dataset` is not the network's training data or has no labels, or the prior is not
-    a flow.
+    Raises InputError when `dataset` is not the network's training data, or the prior is not a flow.
     """
     checkpoint.check_same_data(dataset)
     network = _trainable(prior.network, recipe.flow_steps)
     processes.set_up(threads)
     device = processes.device()
-    labelled = _of_known_classes(dataset.train)
+    images = _of_known_classes(dataset.train)
     objective, network = checkpoint.objective().to(device), network.to(device)
-    real = _real_images(checkpoint, labelled, len(prior.label_values), device)
+    real = _real_images(checkpoint, images, len(prior.label_values), device)
     targets = []
+    if images.labels is None:
+        note("no labels: the classifiers learn clusters of the latents")
     for number in range(1, recipe.classifiers + 1):
         note(f"classifier {number} of {recipe.classifiers} ...")
-        targets.append(_moment_target(recipe, number, labelled, real.class_indices, threads))
+        targets.append(_moment_target(recipe, number, images, real, threads))
     match_moments(objective, network, recipe, real, targets, resume=resume, report=report, keep=keep)
     state_dict = {name: value.cpu() for name, value in objective.state_dict().items()}
     refined = dataclasses.replace(checkpoint, state_dict=state_dict, training=None, refinement=recipe)
@@ -117,7 +121,7 @@ def _of_known_classes(images: LabelledImages) -> LabelledImages:
     values = label_values(images.labels)
     classes = class_indices(images.labels, len(images), values)
     known = classes < max(len(values), 1)
-    return LabelledImages(images.images[known], classes[known] if len(values) else None)
+    return LabelledImages(images[known].images, classes[known] if len(values) else None)
 
 
 def _trainable(network: PriorNetwork, evaluations: int) -> RefinablePrior:
@@ -147,20 +151,24 @@ def _real_images(
 
 
 def _moment_target(
-    recipe: RefinementRecipe, number: int, labelled: LabelledImages, classes: Tensor, threads: int | None
+    recipe: RefinementRecipe, number: int, images: LabelledImages, real: RealImages, threads: int | None
 ) -> MomentTarget:
     """Train a classifier for a refinement, and measure the moments of the real images.
 
     number: number of the classifier, from 1. It is added to the recipe's seed, so that each classifier has its own
-    seed. labelled: n images with class indices as labels. classes: the same class indices on the device, int64 (n,).
+    seed. images: n images with class indices as labels, or without labels. real: the same images, with their latents.
     """
-    size = FeatureExtractorRecipe(epochs=recipe.classifier_epochs, seed=recipe.seed + number, **CLASSIFIER_SIZE)
-    classifier = train_feature_extractor(size, labelled, labelled[:0], threads=threads)
-    features = LayerFeatures(classifier).to(classes.device)
+    seed, classes = recipe.seed + number, real.class_indices
+    labelled = images
+    if images.labels is None:
+        labelled = pseudo_labelled(images, real.latents.cpu().numpy(), recipe.clusters, seed)
+    training = FeatureExtractorRecipe(features=FEATURES, channels=CHANNELS, epochs=recipe.classifier_epochs, seed=seed)
+    classifier = train_feature_extractor(training, labelled, labelled[:0], threads=threads)
+    features = LayerFeatures(classifier, classes_known=images.labels is not None).to(classes.device)
     batches = torch.split(torch.arange(len(classes)), BATCH)
     moments = feature_moments(
         features,
-        ((_unit_images(labelled, rows.to(classes.device)), classes[rows]) for rows in batches),
+        ((_unit_images(images, rows.to(classes.device)), classes[rows]) for rows in batches),
         match_second_moments=recipe.match_second_moments,
     )
     return MomentTarget(features, moments, recipe.class_loss_weight)
