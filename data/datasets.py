@@ -1,23 +1,31 @@
 """Load a data set: a published set by name, or whatever images a user has in a file or a folder."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from ..files.paths import is_pipe
 from ..images.read_options import DEFAULT_OPTIONS, ReadOptions
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.metadata import DataSpec
-from ..runtime.pixels import Shape
+from ..runtime.pixels import Shape, as_array
 from .conversion import converted
 from .downloads import KNOWN, KnownSet, download
 from .idx_folder import read_idx_folder
 from .images import LabelledImages, UnsplitDataset, fingerprint
+from .named_arrays import NamedArray, read_named_arrays
 from .readers import read
 from .splitting import SHUFFLED, missing_sentences, split_order, validation_count
 
 MIN_IMAGES = 6
-CHECKED_ROWS = 1024  # images that are compared at a time
+OWN_IMAGES = "the user's own images"  # stands for the source of a data set that is not published
+CHECKED_ROWS = 1024  # number of images compared at a time
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class Dataset:
         return self.train.shape
 
 
+# The sets that have been loaded in a block of `loaded_once`, by path and options
+_loaded: ContextVar[dict[tuple[str, ReadOptions], Dataset] | None] = ContextVar("loaded", default=None)
+
+
 def load(data: str, options: ReadOptions = DEFAULT_OPTIONS) -> Dataset:
     """Load the data set `data`: one of the names in KNOWN, or a path.
 
@@ -55,6 +67,59 @@ def load(data: str, options: ReadOptions = DEFAULT_OPTIONS) -> Dataset:
     lack a class. options: the size, background and channels of the images.
     Raises NotFoundError, InputError or ShapeError, which name the file, what was found in it and what was expected.
     """
+    loaded = _loaded.get()
+    key = (data if data in KNOWN or is_pipe(data) else str(Path(data).resolve()), options)
+    if loaded is None or key not in loaded:
+        dataset = _load(data, options)
+        if loaded is None:
+            return dataset
+        loaded[key] = dataset
+    return loaded[key]
+
+
+def from_arrays(
+    images: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = (), name: str = "images"
+) -> Dataset:
+    """Make a data set of arrays, split into training and validation as `load` splits those of a file.
+
+    images: uint8 (n, H, W) or (n, H, W, 3), or another layout or number type that `load` reads. labels: whole numbers
+    or class names (n,), or one-hot rows. class_names: names of the labels 0, 1, ... name: the name of the set.
+    Raises InputError or ShapeError for arrays that cannot be used.
+    """
+    values = {"images": images} if labels is None else {"images": images, "labels": labels}
+    arrays = {key: as_array(key, array) for key, array in values.items()}
+    named = [NamedArray(key, key, array.shape, array.dtype, array.view) for key, array in arrays.items()]
+    unsplit = read_named_arrays(named, name)
+    if class_names:
+        unsplit = replace(unsplit, class_names=_fitting_names(class_names, unsplit))
+    return _split(unsplit, name, _recognised(unsplit.training))
+
+
+def _fitting_names(class_names: Sequence[str], unsplit: UnsplitDataset) -> tuple[str, ...]:
+    """The class names, as a tuple. Raises InputError unless there is one for each label that a set has."""
+    labels = unsplit.training.labels
+    if labels is None or unsplit.class_names:
+        found = "no labels" if labels is None else "labels that are class names already"
+        raise InputError("class_names", found=found, expected="labels 0, 1, ... to name")
+    smallest, largest = int(np.min(labels)), int(np.max(labels))
+    if smallest < 0 or largest >= len(class_names):
+        expected = f"a name for each label from 0 on; the labels go from {smallest} to {largest}"
+        raise InputError("class_names", found=f"{len(class_names)} names", expected=expected)
+    return tuple(map(str, class_names))
+
+
+@contextmanager
+def loaded_once() -> Iterator[None]:
+    """Within the block, `load` reads each data set once and keeps it in memory, for a job of several stages."""
+    token = _loaded.set({})
+    try:
+        yield
+    finally:
+        _loaded.reset(token)
+
+
+def _load(data: str, options: ReadOptions) -> Dataset:
+    """Load a data set, as `load` describes."""
     known = KNOWN.get(data)
     unsplit = read(data, options) if known is None else _read_known(known)
     known = known or _recognised(unsplit.training)
@@ -88,7 +153,7 @@ def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None) -> Datase
     facts = DataSpec(
         name=known.name if known else _set_name(data),
         licence=known.licence if known else "not stated",
-        source=known.source if known else "the user's own images",
+        source=known.source if known else OWN_IMAGES,
         training_images=len(training),
         validation_images=len(validation),
         labelled=training.labels is not None,

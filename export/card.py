@@ -5,7 +5,7 @@ import math
 from ..runtime.artifact import PREVIEW
 from ..runtime.card import KIND_NAMES
 from ..runtime.manifest import Manifest
-from ..runtime.metadata import DataSpec
+from .memorisation import warning
 
 LIMITS = {
     "ae": """An autoencoder is trained to reconstruct images, not to generate them. The latents of real images have no
@@ -27,10 +27,11 @@ def model_card(manifest: Manifest) -> str:
 def _title(manifest: Manifest) -> str:
     channels, height, width = manifest.image.shape
     colour = "grey" if channels == 1 else "RGB"
+    origin = "trained on" if manifest.is_trained_by_aegen else "exported with images of"
     return f"""# {manifest.name}
 
 A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} images with {manifest.latent_dim} latent dimensions, \
-trained on {manifest.data.name}.
+{origin} {manifest.data.name}.
 
 ![{manifest.name}: samples]({PREVIEW})
 
@@ -52,20 +53,18 @@ If this folder does not ship with aegen, use its path instead of its name.
 
 
 def _facts(manifest: Manifest) -> str:
-    data, quality, recipe = manifest.data, manifest.quality, manifest.recipe
-    mse = quality["reconstruction_mse"]
+    data, mse = manifest.data, manifest.quality["reconstruction_mse"]
     psnr = -10 * math.log10(max(mse, 1e-12))
-    unit = "squared error" if recipe["loss"] == "mse" else "nats"
     parity = "parity with torch" + (", before weights were in 8 bits" if manifest.quantisation_error else "")
     worst = max(manifest.parity.largest_difference.values())
     rows = {
-        "training data": f"{data.name}: {data.training_images:,} images, {data.validation_images:,} more held out",
+        "training data" if manifest.is_trained_by_aegen else "images that priors were fitted to": f"{data.name}: "
+        f"{data.training_images:,} images, {data.validation_images:,} more held out",
         "source of the data": data.source,
         "licence of the data": data.licence,
         "reconstruction error": f"{mse:.5f} mean squared error per pixel in [0, 1] (PSNR {psnr:.2f} dB), "
-        f"{_measured_on(data)}",
-        "validation loss": f"{quality['validation_loss']:.2f} {unit}, summed over pixels, "
-        f"at epoch {manifest.epoch} of {recipe['epochs']}",
+        f"{_measured_on(manifest)}",
+        **_loss(manifest),
         "priors, with the mean log-likelihood of the same held-out latents": ", ".join(_priors(manifest)),
         "MACs": ", ".join(f"{file.removesuffix('.onnx')} {count:,}" for file, count in manifest.macs.items()),
         "precision": manifest.precision_text,
@@ -73,6 +72,16 @@ def _facts(manifest: Manifest) -> str:
         "made with": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
     }
     return f"## Facts\n\n{_table(('', ''), rows)}\n"
+
+
+def _loss(manifest: Manifest) -> dict[str, str]:
+    """The row that the reconstruction error is to be compared with: validation loss, or the error of the mean image."""
+    quality, recipe = manifest.quality, manifest.recipe
+    if not manifest.is_trained_by_aegen:
+        return {"error of the mean image": f"{quality['mean_image_mse']:.5f}, for every image"}
+    unit = "squared error" if recipe["loss"] == "mse" else "nats"
+    loss = f"{quality['validation_loss']:.2f} {unit}, summed over pixels"
+    return {"validation loss": f"{loss}, at epoch {manifest.epoch} of {recipe['epochs']}"}
 
 
 def _priors(manifest: Manifest) -> list[str]:
@@ -92,6 +101,10 @@ def _times(evaluations: int) -> str:
 def _recipe(manifest: Manifest) -> str:
     commands = "\n".join(f"    {command}" for command in manifest.commands)
     hyperparameters = {name: _plain(value) for name, value in manifest.recipe.items()}
+    if not manifest.is_trained_by_aegen:
+        cells = {_cell(name): _cell(value) for name, value in hyperparameters.items()}
+        stated = _table(("stated", "value"), cells) if cells else "Nothing more is stated."
+        return f"## Training\n\nAnother program than aegen trained the networks.\n\n{stated}\n"
     return f"""## Recipe
 
 Made by these commands; with the same data they make it again:
@@ -108,19 +121,28 @@ def _limits(manifest: Manifest) -> str:
 {LIMITS[manifest.kind]}
 The prior `kde` samples close to the latents of single training images, and so may copy them.
 The model knows only images like those that it was trained on.
-"""
+{warning(manifest)}"""
 
 
-def _measured_on(data: DataSpec) -> str:
+def _measured_on(manifest: Manifest) -> str:
+    data = manifest.data
+    count = data.test_images or data.validation_images
+    if not manifest.is_trained_by_aegen:
+        return f"on {count:,} images that no prior was fitted to; the networks may have been trained on them"
     if data.test_images:
-        return f"on the {data.test_images:,} test images, which training never saw"
-    return f"on the {data.validation_images:,} validation images, by which the best epoch was chosen"
+        return f"on the {count:,} test images, which training never saw"
+    return f"on the {count:,} validation images, by which the best epoch was chosen"
 
 
 def _table(header: tuple[str, str], rows: dict[str, str]) -> str:
     """A Markdown table of two columns. rows: the cell of the second column, by the cell of the first."""
     lines = [f"| {header[0]} | {header[1]} |".replace("|  |  |", "| | |"), "| --- | --- |"]
     return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def _cell(text: str) -> str:
+    """A text of one line, whose bars do not end a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _plain(value: object) -> str:

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Iterator
 
-from ..images.read_options import ReadOptions
 from ..recipes.distillation import DistillationRecipe
 from ..recipes.hyperparameters import Hyperparameters, hyperparameters
 from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR, LEARNED_PRIORS
@@ -34,7 +33,7 @@ def recorded_commands(
 
     run = f"runs/{name}"
     source = checkpoint_of(run)
-    commands = [["aegen", "train", "--data", data, *reading_options(checkpoint.reading)]]
+    commands = [["aegen", "train", "--data", data, *checkpoint.reading.words]]
     commands[0] += [*_hyperparameters(checkpoint.recipe, checkpoint.threads), "-o", run]
     refinements = 0
     for stage in () if learned is None else learned.stages:
@@ -55,18 +54,6 @@ def changed_options(recipe: Hyperparameters) -> list[str]:
     """Command-line options, each followed by its value, for all hyperparameters that differ from their defaults."""
     changed = [each for each in hyperparameters(type(recipe)) if getattr(recipe, each.name) != each.default]
     return list(_flat({f"--{each.name.replace('_', '-')}": _text(getattr(recipe, each.name)) for each in changed}))
-
-
-def reading_options(reading: ReadOptions) -> list[str]:
-    """The command-line options that repeat how images were read; none for the defaults."""
-    options = []
-    if reading.size is not None:
-        options += ["--size", "x".join(map(str, reading.size))]
-    if reading.colour is not None:
-        options.append("--colour" if reading.colour else "--grey")
-    if reading.background is not None:
-        options += ["--background", reading.background]
-    return [*options, *(["--skip-bad"] if reading.skip_bad else [])]
 
 
 def _hyperparameters(recipe: Hyperparameters, threads: int | None) -> list[str]:

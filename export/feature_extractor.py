@@ -15,7 +15,7 @@ from ..runtime.artifact import file_spec
 from ..runtime.metadata import ImageSpec
 from ..runtime.pixels import to_tensor
 from ..train.feature_extractor import UNIT, FeatureNetwork
-from .commands import changed_options, reading_options
+from .commands import changed_options
 from .graphs import EXAMPLE_ROWS, TorchGraph, onnx_bytes
 from .parity import small_difference
 from .versions import versions
@@ -81,7 +81,7 @@ def _difference(network: FeatureNetwork, extractor: FeatureExtractor, images: np
 
 
 def _command(recipe: FeatureExtractorRecipe, dataset: Dataset, target: Path) -> str:
-    data = ["--data", dataset.facts.name, *reading_options(dataset.reading)]
+    data = ["--data", dataset.facts.name, *dataset.reading.words]
     return shlex.join(["aegen", "train-features", *data, *changed_options(recipe), "-o", target.resolve().name])
 
 

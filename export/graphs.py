@@ -22,6 +22,7 @@ from ..runtime.graphs.operators import EMITTED
 from ..runtime.pixels import Shape
 from ..train.interrupts import uninterrupted
 from ..train.networks import EncoderDecoder, Variational
+from .conversion_errors import conversion_error
 from .pixel_shuffle import replace_depth_to_space
 
 OPSET = 18
@@ -35,7 +36,7 @@ class TorchGraph:
 
     file: the name of the ONNX file. inputs: an example tensor with EXAMPLE_ROWS rows for each input, by name, in the
     order of the module's arguments. outputs: the names of the module's outputs. num_classes: the number of classes if
-    the module has an input `label`, else 0.
+    the module has an input `label`, else 0. operators: the ONNX operators that the file may have.
     """
 
     file: str
@@ -43,6 +44,7 @@ class TorchGraph:
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
     num_classes: int = 0
+    operators: frozenset[str] = EMITTED
 
 
 def encoder(network: EncoderDecoder, shape: Shape) -> TorchGraph:
@@ -78,22 +80,25 @@ class _Function(nn.Module):
 def onnx_bytes(graph: TorchGraph) -> bytes:
     """Export a module as an ONNX file with a dynamic first axis `batch`, and return the bytes of the file.
 
-    Raises ExecutionError if the file that torch's exporter makes has another opset than OPSET, or an operator that is
-    not in EMITTED.
+    Raises InputError if torch's exporter cannot express the module, and ExecutionError if its file has another opset
+    than OPSET, or an operator that is not in `graph.operators`.
     """
     # Ctrl-C is delayed, because torch would report it as another error if it came during torch's lazy imports.
     with uninterrupted(), _quiet():
-        program: Any = torch.onnx.export(
-            graph.module.eval(),
-            tuple(graph.inputs.values()),
-            input_names=list(graph.inputs),
-            output_names=list(graph.outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(graph.inputs),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        try:
+            program: Any = torch.onnx.export(
+                graph.module.eval(),
+                tuple(graph.inputs.values()),
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes=({0: torch.export.Dim("batch")},) * len(graph.inputs),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise conversion_error(graph.file, error) from error
     model: onnx.ModelProto = program.model_proto
     opset = {imported.domain: imported.version for imported in model.opset_import}.get("")
     if opset != OPSET:
@@ -102,10 +107,13 @@ def onnx_bytes(graph: TorchGraph) -> bytes:
     strip(model)
     replace_depth_to_space(model)
     content = checked_bytes(model)
-    other = operators_of(content) - EMITTED
+    other = operators_of(content) - graph.operators
     if other:
-        found, expected = ", ".join(sorted(other)), "operators of the list in runtime/graphs/operators.py"
-        raise ExecutionError("the exporter of torch", found=found, expected=expected)
+        found, expected = (
+            f"operators {', '.join(sorted(other))}",
+            "operators of the list in runtime/graphs/operators.py",
+        )
+        raise ExecutionError(f"{graph.file} as torch exports it", found=found, expected=expected)
     return content
 
 

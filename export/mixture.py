@@ -12,6 +12,7 @@ Source: A. Dempster, N. Laird, D. Rubin, Maximum Likelihood from Incomplete Data
 
 import math
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -20,19 +21,25 @@ from ..runtime.distributions import LOG_2PI, Mixture, log_sum_exp
 from ..runtime.workers import slices
 from ..train.latents import JITTER, jitter
 
-KMEANS_STEPS = 20  # iterations of k-means at most; EM continues from where it stops
+KMEANS_STEPS = 20  # maximum number of k-means iterations; EM continues from its result
 TOLERANCE = 1e-3  # EM stops if an iteration raises the mean log density by less than this, in nats
 MIN_COUNT = 10 * np.finfo(float).eps  # added to the number of latents of each component, which may be 0
 BLOCK_VALUES = 2**22  # number of feature values computed at a time; in float64 they take 32 MB
 MIN_BLOCK_ROWS = 256  # a block has at least this many latents, because smaller matrix products would be slow
 
 
-def fit_mixture(latents: np.ndarray, components: int, steps: int, start: Mixture | None = None) -> Mixture:
+def fit_mixture(
+    latents: np.ndarray,
+    components: int,
+    steps: int,
+    start: Mixture | None = None,
+    report: Callable[[int], None] = lambda step: None,
+) -> Mixture:
     """Fit a mixture of Gaussians to latents, float64 (n, d).
 
     components: the number of components k, at most n. steps: iterations of EM at most. start: the mixture of k
-    components that EM starts from; None starts from k-means. All arrays of the mixture are float64. The same input
-    gives the same mixture.
+    components that EM starts from; None starts from k-means. report: called with the number of each iteration of EM,
+    from 1 on, when it is done. All arrays of the mixture are float64. The same input gives the same mixture.
     """
     # EM runs on latents with mean 0 and mean variance 1: their second moments lose little precision, and `jitter`
     # would return JITTER for them.
@@ -43,9 +50,10 @@ def fit_mixture(latents: np.ndarray, components: int, steps: int, start: Mixture
     else:
         mixture = Mixture(start.weights, (start.means - centre) / scale, start.factors / scale)
     previous = -math.inf
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         sums, log_density = _expectation(points, mixture)
         mixture = _maximisation(sums, points.shape[1])
+        report(step)
         if log_density - previous < TOLERANCE:
             break
         previous = log_density

@@ -25,7 +25,8 @@ class ExportOptions:
     number that the run was refined with, or 8. precision: how weights are stored, one of PRECISIONS. With fp16, latents
     are computed with the rounded weights; with int8, they are computed with the float32 weights, and a learned prior
     that evaluates its network more than once is stored as fp16. notes: a Markdown file whose text is appended to the
-    model card. overwrite: whether an existing artifact may be replaced.
+    model card. overwrite: whether an existing artifact may be replaced. threads: number of threads with which the
+    finished artifact is measured; None takes as many as this process may use.
     """
 
     name: str | None = None
@@ -37,11 +38,13 @@ class ExportOptions:
     precision: str = FP32
     notes: Path | None = None
     overwrite: bool = False
+    threads: int | None = None
 
-    def check(self, network: str, learned: LearnedPrior | None) -> None:
+    def check(self, network: str | None, learned: LearnedPrior | None) -> None:
         """Raise InputError for an option with a bad value, or one that does not fit the network or the learned prior.
 
-        network: the architecture, a name in ARCHITECTURES. learned: the run's learned prior, or None.
+        network: the architecture, a name in ARCHITECTURES, or None for networks that aegen did not train. learned: the
+        run's learned prior, or None.
         """
         known = (*PRIORS, learned.name) if learned else tuple(PRIORS)
         if self.prior is not None and self.prior not in known:
@@ -51,10 +54,11 @@ class ExportOptions:
             raise InputError("evaluations", found="no learned prior", expected="a run with one")
         if self.precision not in PRECISIONS:
             raise InputError("precision", found=repr(self.precision), expected=f"one of {', '.join(PRECISIONS)}")
-        if self.precision == INT8 and not ARCHITECTURES[network].int8:
+        if self.precision == INT8 and (network is None or not ARCHITECTURES[network].int8):
+            found = "a network that aegen did not train" if network is None else f"network {network}"
             allowed = " or ".join(name for name, architecture in ARCHITECTURES.items() if architecture.int8)
             remedy = "Choose fp16: in 8 bits convolutions would be slower."
-            raise InputError("precision int8", found=f"network {network}", expected=f"network {allowed}", remedy=remedy)
+            raise InputError("precision int8", found=found, expected=f"network {allowed}", remedy=remedy)
         if not 0 <= self.temperature <= MAX_TEMPERATURE:
             raise InputError("temperature", found=self.temperature, expected=f"a number from 0 to {MAX_TEMPERATURE:g}")
 

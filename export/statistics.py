@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..runtime.closed_form import PRIORS, stored_prior
-from ..runtime.distributions import Kernels
+from ..runtime.distributions import Kernels, Mixture
 from ..runtime.errors import InputError
 from ..train.latents import MIN_CLASS_LATENTS, EncodedLatents, class_indices, label_values, moments
 from .mixture import fit_mixture
@@ -23,11 +23,18 @@ KEPT_LATENTS = 5_000  # number of latents that the artifact stores for the kerne
 KEPT_PER_CLASS = 5  # at least this many latents of each class are stored, or all if the class has fewer
 BANDWIDTHS = np.geomspace(1, 0.02, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
 SELECTION_LATENTS = 2_000  # held-out latents, at most, for the choice of the number of components and of the bandwidth
+# The chosen mixture is fitted to as many latents as EM handles with so many multiplications, a minute on one core of
+# 2024, but to at least SEARCH_LATENTS. 64 dimensions and 100 components allow 78,000 latents.
+MAX_MULTIPLICATIONS = 5 * 10**11
 LIKELIHOOD_LATENTS = 1_000  # number of held-out latents in a log-likelihood; few, because learned priors are slow
 TINY = float(np.finfo(np.float32).tiny)
 
 Arrays = dict[str, np.ndarray]
 Candidate = TypeVar("Candidate")
+
+
+def no_report(step: str, done: int = 0, total: int = 0) -> None:
+    """A report of progress that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,15 @@ class TrainingLatents:
 
     latents: the latents of the training images, float64 (n, d). held_out: the latents of the validation images, float64
     (m, d). labels: the label values of the training images, int64 (n,), or None. components: the number of components
-    of the Gaussian mixture, or None to choose a number in COMPONENTS by the likelihood of `held_out`.
+    of the Gaussian mixture, or None to choose a number in COMPONENTS by the likelihood of `held_out`. report: called
+    with the name of a long step, how much of it is done, and the total.
     """
 
     latents: np.ndarray
     held_out: np.ndarray
     labels: np.ndarray | None
     components: int | None
+    report: Callable[..., None] = no_report
 
     @functools.cached_property
     def label_values(self) -> np.ndarray:
@@ -81,17 +90,17 @@ def fit(
     labels: np.ndarray | None,
     *,
     components: int | None = None,
-    report: Callable[[str], None] = lambda step: None,
+    report: Callable[..., None] = no_report,
 ) -> Arrays:
     """Fit every closed-form prior to all training latents and to each class. Returns the arrays of `latents.npz`.
 
     latents, held_out: latents of training and validation images, float32 (n, d) and (m, d). labels: the label values of
     `latents`, int64 (n,), or None. components: the number of components of the Gaussian mixture; None chooses a number
-    in COMPONENTS by the likelihood of `held_out`. report: called with the name of each step of the fit as it
-    begins. Computations use float64; float64 results are returned as float32. The same input gives the same
-    arrays.
+    in COMPONENTS by the likelihood of `held_out`. report: called with the name of each step of the fit as it begins,
+    and during long steps also with how much of it is done, and the total. Computations use float64; float64 results
+    are returned as float32. The same input gives the same arrays.
     """
-    data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components)
+    data = TrainingLatents(latents.astype(np.float64), held_out.astype(np.float64), labels, components, report)
     arrays: Arrays = {}
     # With one thread, sums do not depend on the number of cores, and no thread waits for others on a busy machine.
     with threadpool_limits(limits=1):
@@ -187,10 +196,36 @@ def gaussian_mixture(data: TrainingLatents) -> Arrays:
         if data.components > len(latents):
             raise InputError("components", found=data.components, expected=f"at most {len(latents):,}")
         choices = [data.components]
-    mixtures = (fit_mixture(latents, components, SEARCH_EM_STEPS) for components in choices)
-    best = _before_fall(mixtures, lambda mixture: float(mixture.log_prob(held_out).mean()))
-    mixture = fit_mixture(data.latents, len(best.weights), EM_STEPS, best)
+    searched, total = 0, SEARCH_EM_STEPS * sum(choices)  # an iteration takes time in proportion to the components
+
+    def candidate(components: int) -> Mixture:
+        nonlocal searched
+        before, searched = searched, searched + SEARCH_EM_STEPS * components
+
+        def report(step: int) -> None:
+            data.report("components of the mixture", before + step * components, total)
+
+        return fit_mixture(latents, components, SEARCH_EM_STEPS, report=report)
+
+    best = _before_fall(map(candidate, choices), lambda mixture: float(mixture.log_prob(held_out).mean()))
+    rows = fitted_rows(len(best.weights), best.latent_dim)
+    mixture = fit_mixture(
+        data.latents[:rows],
+        len(best.weights),
+        EM_STEPS,
+        best,
+        report=lambda step: data.report("mixture of all latents", step, EM_STEPS),
+    )
     return {"gmm_weights": mixture.weights, "gmm_means": mixture.means, "gmm_factors": mixture.factors}
+
+
+def fitted_rows(components: int, latent_dim: int) -> int:
+    """Number of latents to which a mixture is fitted at most, so that the time is bounded (MAX_MULTIPLICATIONS).
+
+    An iteration of EM multiplies features (n, f) by (f, k) twice, with f = 1 + d + d (d + 1) / 2 features.
+    """
+    features = 1 + latent_dim + latent_dim * (latent_dim + 1) // 2
+    return max(SEARCH_LATENTS, MAX_MULTIPLICATIONS // (2 * EM_STEPS * features * components))
 
 
 def class_mixture(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:

@@ -1,4 +1,4 @@
-"""A model as HTML, for a notebook: what it is beside its sample grid."""
+"""The HTML card of a model in a notebook: its sample grid, and facts from its manifest beside it."""
 
 import base64
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from html import escape
 from .manifest import Manifest
 
 KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
-PREVIEW_WIDTH = 240  # of the sample grid, in CSS pixels
+PREVIEW_WIDTH = 240  # width of the sample grid in CSS pixels
 CARD = (
     '<div style="display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start;max-width:720px">{preview}'
     '<div style="flex:1 1 260px"><strong style="font-size:1.2em">{name}</strong><br>{sentence}'
@@ -23,14 +23,15 @@ ROW = (
 
 
 def html_card(manifest: Manifest, preview: bytes | None) -> str:
-    """A card of the model as HTML, with all names escaped and all styles inside, since notebooks remove others.
+    """A card of the model as HTML. All names are escaped. Styles are attributes, because notebooks remove style sheets.
 
     preview: the bytes of the PNG with the sample grid, or None if the artifact has none.
     """
     channels, height, width = manifest.image.shape
     colour = "grey" if channels == 1 else "colour"
+    origin = "trained on" if manifest.is_trained_by_aegen else "with priors fitted to"
     sentence = (
-        f"A {KIND_NAMES.get(manifest.kind, 'autoencoder')} of {width}x{height} {colour} images, trained on "
+        f"A {KIND_NAMES.get(manifest.kind, 'autoencoder')} of {width}x{height} {colour} images, {origin} "
         f"{manifest.data.training_images:,} images of {manifest.data.name}."
     )
     alt = f"Samples of {manifest.name}"
@@ -40,7 +41,7 @@ def html_card(manifest: Manifest, preview: bytes | None) -> str:
 
 
 def _facts(manifest: Manifest) -> Mapping[str, str]:
-    """The facts of the card, by name."""
+    """The facts in the table of the card: the text of each by its name, such as "classes"."""
     classes = manifest.class_names or tuple(map(str, manifest.labels))
     shown = ", ".join(classes[:12]) + (f" and {len(classes) - 12:,} more" if len(classes) > 12 else "")
     return {

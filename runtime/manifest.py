@@ -11,7 +11,7 @@ from .metadata import FileSpec, Metadata, Rule, file_rules
 FP32, FP16, INT8 = "fp32", "fp16", "int8"  # possible precisions of the stored weights
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 
-MAX_TEMPERATURE = 1000.0  # far above any useful value, yet latents do not overflow float32
+MAX_TEMPERATURE = 1000.0  # limit far above any useful value; latents do not overflow float32 below it
 MAX_LATENT_DIM = 2**16
 MAX_LABELS = 2**16
 MAX_NAME_LENGTH = 100  # limit on the characters of a file name or a class name
@@ -72,15 +72,17 @@ class LearnedPrior(NamedTuple):
 class Manifest(Metadata):
     """The metadata of an artifact.
 
-    epoch: the training epoch after which the weights were saved. labels: the label values, by class index; empty
-    without classes. class_names: the names of the classes, by class index; may be empty. log_likelihood: by prior name,
-    the mean log density of held-out latents in nats; learned priors without a density are left out. learned_priors: by
-    prior name; all other priors are closed-form. graphs, operators, macs and quantisation_error have graph file names
-    as keys. operators: the sorted names of the graph's ONNX operators. macs: the graph's multiply-accumulates for one
-    image or latent. precision: how weights are stored, "fp32", "fp16" or "int8"; an int8 graph also computes in 8 bits,
-    and its quantisation_error is the root mean square change of its output on held-out images. sigma: for a Gaussian
-    loss, the learned standard deviation of p(x|z) in the range of `image`. quality: measured values, by metric name.
-    files: size and hash, by file name. notes: Markdown text for the end of the model card.
+    epoch: the training epoch after which the weights were saved. commands: the commands that made the artifact, empty
+    if aegen did not train the networks; then seed and epoch are 0, and recipe holds what their maker stated. labels:
+    the label values, by class index; empty without classes. class_names: the names of the classes, by class index; may
+    be empty. log_likelihood: by prior name, the mean log density of held-out latents in nats; learned priors without a
+    density are left out. learned_priors: by prior name; all other priors are closed-form. graphs, operators, macs and
+    quantisation_error have graph file names as keys. operators: the sorted names of the graph's ONNX operators. macs:
+    the graph's multiply-accumulates for one image or latent. precision: how weights are stored, "fp32", "fp16" or
+    "int8"; an int8 graph also computes in 8 bits, and its quantisation_error is the root mean square change of its
+    output on held-out images. sigma: for a Gaussian loss, the learned standard deviation of p(x|z) in the range of
+    `image`. quality: measured values, by metric name. files: size and hash, by file name. notes: Markdown text for the
+    end of the model card.
     """
 
     FORMAT = 2
@@ -118,6 +120,11 @@ class Manifest(Metadata):
     def total_bytes(self) -> int:
         """Total size in bytes of the artifact's files, except the manifest."""
         return sum(entry.bytes for entry in self.files.values())
+
+    @property
+    def is_trained_by_aegen(self) -> bool:
+        """Whether commands of aegen trained the networks, and not another program."""
+        return bool(self.commands)
 
     @property
     def precision_text(self) -> str:
@@ -203,5 +210,5 @@ def _is_printable(name: str) -> bool:
 
 
 def _is_plain_name(name: str) -> bool:
-    """Whether a name means a file directly in the artifact's folder on every operating system."""
+    """Whether a name is, on every operating system, the name of a file directly in the artifact's folder."""
     return _is_printable(name) and not set(name) & set('/\\:*?"<>|') and name not in (".", "..")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from aegen.data.datasets import load
-from aegen.export import artifact
+from aegen.export import pipeline
 from aegen.export.artifact import export
 from aegen.export.graphs import decoder, encoder, onnx_bytes
 from aegen.export.options import ExportOptions
@@ -44,8 +44,8 @@ def run(tmp_path, data):
 
 
 GREY, COLOUR = (8, 4), (4, 8, 3)
-# A choice of shapes and hyperparameters. Shape, network and range of pixels decide what is exported, and a VAE has one
-# more output; every pair of two of these values is here at least once. The loss does not change the graphs.
+# Models to export. The graphs depend on the image shape, the network, the range of pixels and the kind of model. Every
+# pair of values of two of these properties occurs at least once. The loss does not change the graphs.
 VARIANTS = {
     "grey-bce-sigmoid": (GREY, {"loss": "bce", "activation": "sigmoid"}),
     "colour-mse-sigmoid": (COLOUR, {"loss": "mse", "activation": "sigmoid"}),
@@ -147,7 +147,7 @@ def test_graphs_of_another_network_fail_the_parity_check():
 def test_an_export_that_differs_leaves_nothing_behind(run, data, tmp_path, monkeypatch):
     wrong = onnx_bytes(encoder(build(QUICK, (1, 6, 5)).eval(), (1, 6, 5)))
     monkeypatch.setattr(
-        artifact, "onnx_bytes", lambda graph: wrong if graph.file == "encoder.onnx" else onnx_bytes(graph)
+        pipeline, "onnx_bytes", lambda graph: wrong if graph.file == "encoder.onnx" else onnx_bytes(graph)
     )
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ParityError, match=r"encoder\.onnx"):
@@ -217,8 +217,8 @@ def test_a_process_that_dies_between_two_files_leaves_no_artifact(run, data, tmp
     if child == 0:
         try:
             signal.alarm(120)
-            artifact.model_card = lambda manifest: os._exit(9)
-            artifact.export(trained, dataset, tmp_path / "artifact", options=options)
+            pipeline.model_card = lambda manifest: os._exit(9)
+            export(trained, dataset, tmp_path / "artifact", options=options)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9

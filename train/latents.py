@@ -1,19 +1,28 @@
 """Encode images to latents with a trained encoder. Priors are fitted to these latents."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..data.images import LabelledImages
 from ..runtime.errors import ExecutionError
 from ..runtime.metadata import ImageSpec
-from .networks import EncoderDecoder
 from .pixels import scaled, unit_tensor
 
 BATCH = 1000
 JITTER = 1e-6  # added to the variance of each latent dimension, as a fraction of the mean variance
-MIN_CLASS_LATENTS = 2  # labels with fewer latents form no class, because a variance needs two
+MIN_CLASS_LATENTS = 2  # a label with fewer latents forms no class, because a variance needs two latents
+
+
+class Encoder(Protocol):
+    """Anything that encodes image tensors to latents."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W) in the network's pixel range -> latents (n, d)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class EncodedLatents:
 
 
 @torch.inference_mode()
-def encode(network: EncoderDecoder, images: LabelledImages, values: np.ndarray, image: ImageSpec) -> EncodedLatents:
+def encode(network: Encoder, images: LabelledImages, values: np.ndarray, image: ImageSpec) -> EncodedLatents:
     """Encode uint8 images to latents. Raises ExecutionError when a latent is not finite.
 
     values: the label of each class, int64 (k,). image: shape and pixel range of the network's input.
