@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_WIDTH = 65_536  # most units or channels of a layer; a larger number is probably a typo and would exhaust memory
+MAX_WIDTH = 65_536  # limit on units or channels of a layer; a larger number is probably a typo
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class FeatureExtractorRecipe(Hyperparameters):
     max_zoom: float = hyperparameter(0.12, "Largest random zoom, as a fraction of the size.", at_least=0, below=1)
     max_translation: float = hyperparameter(
         0.1, "Largest random translation, as a fraction of the side.", at_least=0, at_most=1
+    )
+    orientations: bool = hyperparameter(
+        False, "Whether the classes are quarter turns and mirrorings of the images, for images without labels."
     )
     seed: int = hyperparameter(
         0, "Seed of the initial weights, the order of the images and all random changes.", at_least=0, at_most=MAX_SEED

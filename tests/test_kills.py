@@ -25,13 +25,14 @@ def run_harness(folder, *arguments):
 
     Returns its exit code, its standard output and its standard error, which are kept in `folder`.
     """
-    importlib.import_module("torch._dynamo")  # before the fork, because other tests in this process need it too
+    # Import this before the fork, so that later tests in this process need not import it again.
+    importlib.import_module("torch._dynamo")
     child = os.fork()
     if child == 0:
         exit_code = 99
         try:
             signal.alarm(MAX_SECONDS)
-            gc.freeze()  # without it, collecting garbage would copy the memory that the processes share
+            gc.freeze()  # otherwise garbage collection would copy memory that both processes share
             for number, name in enumerate(("stdout", "stderr"), 1):
                 os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
                 setattr(sys, name, os.fdopen(number, "w", closefd=False))
@@ -57,6 +58,7 @@ def run_harness(folder, *arguments):
     [
         ("train", ("--points", "12", "--seed", "0")),
         ("train-prior,distill,refine,train-features", ("--points", "2", "--seed", "1")),
+        ("create", ("--points", "8", "--seed", "2")),
     ],
 )
 def test_killed_commands_continue_to_the_same_bytes(tmp_path, commands, options):

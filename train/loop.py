@@ -5,7 +5,9 @@ step of the stage's algorithm.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Generic, TypeVar
 
 from tqdm import tqdm
@@ -16,6 +18,22 @@ from .interrupts import uninterrupted
 from .updates import Updates
 
 Result = TypeVar("Result")  # what an evaluation measures, such as `Epoch` or `Progress`
+Watcher = Callable[[str, int], None]  # arguments: title of the training, number of further steps done
+
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Within the block, call `watcher` after each step of each training, instead of showing a bar for each training.
+
+    A resumed training begins with a call for all the steps that were done before.
+    """
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 class Training(ABC, Generic[Result]):
@@ -77,13 +95,18 @@ def run(
     """
     if resume is not None:
         training.load_state_dict(resume)
-    steps, hidden = training.updates.steps, None if processes.is_first() else True
+    steps, watcher = training.updates.steps, _watcher.get()
+    hidden = None if processes.is_first() and watcher is None else True
+    if watcher is not None:
+        watcher(training.title, training.step)
     with tqdm(
         total=steps, initial=training.step, desc=training.title, unit=" steps", leave=False, disable=hidden
     ) as bar:
         while not training.is_finished():
             training.update()
             bar.update()
+            if watcher is not None:
+                watcher(training.title, 1)
             if training.step % training.interval == 0 or training.step == steps:
                 result = training.evaluate()
                 if processes.is_first():

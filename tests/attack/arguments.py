@@ -62,7 +62,7 @@ INVALID = {
     "seed": (2**64, 2**128),
     "start": (2**62, 2**63, 2**64, -1),
 }
-MAX_VALUES = {"steps": 100, "threads": 300}  # larger values could exhaust memory or time: 3 is used instead
+MAX_VALUES = {"steps": 100, "threads": 300}  # larger values, which could exhaust memory or time, are replaced by 3
 
 
 def value(trial, name):

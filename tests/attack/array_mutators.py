@@ -20,7 +20,7 @@ SHAPES = (
     "(True,)", "('3',)", "(3L,)", "(" + "1, " * 65 + ")", "(" + "1, " * 31 + ")", "(0, 99999999999999)", "[3]",
     "None", "(1e3,)", "(1_0,)", "(٣,)",
 )  # fmt: skip
-ZIP_FIELDS = (  # for each kind of zip header: its signature, then (offset, size) of each field in bytes
+ZIP_FIELDS = (  # kinds of zip headers: signature, then (offset, size) in bytes of each field
     (b"PK\x01\x02", ((8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (42, 4))),
     (b"PK\x03\x04", ((6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2))),
     (b"PK\x05\x06", ((8, 2), (10, 2), (12, 4), (16, 4), (20, 2))),
@@ -105,7 +105,8 @@ class Members:
     def mutate(self, random):
         """Change one random thing: a member's name or content, the list of members, or the compression method.
 
-        Or, instead, choose the name of a new or existing member, in which `content` then puts a decompression bomb.
+        Instead of such a change, it may choose the name of a new or existing member. `content` then puts a
+        decompression bomb into this member.
         """
         index = random.randrange(len(self.items)) if self.items else 0
         name, content = self.items[index] if self.items else ("x.npy", b"")

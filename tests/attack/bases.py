@@ -27,7 +27,7 @@ class Artifact:
 
     def copy(self):
         """Return a copy, which a trial may change without changing the original."""
-        return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # pickle is faster than deepcopy
+        return Artifact(pickle.loads(pickle.dumps(self.manifest)), dict(self.files))  # faster than deepcopy
 
     def seal(self, *names):
         """Write sizes and hashes of the named files, by default of all files, into the manifest."""
@@ -70,7 +70,7 @@ def with_flow(base):
     """
     artifact = base.copy()
     manifest, d = artifact.manifest, base.manifest["latent_dim"]
-    width = d + 1  # dimension of the prior's noise
+    width = d + 1  # dimension of the noise that the prior takes
     _add_class_statistics(artifact)
     golden, random = load_npz(artifact.files["golden.npz"]), np.random.default_rng(0)
     pairs = manifest["golden_pairs"]
@@ -197,7 +197,7 @@ def image_files():
         files[f"{tag}-16.png"] = _saved(deep, "PNG")
         files[f"{tag}-key.png"] = _saved(modes["P"], "PNG", transparency=3)
         rotated = Image.Exif()
-        rotated[0x0112] = 6  # the EXIF orientation that means: rotated by 90 degrees
+        rotated[0x0112] = 6  # EXIF orientation 6 stands for a rotation by 90 degrees
         files[f"{tag}-rotated.jpg"] = _saved(modes["RGB"], "JPEG", exif=rotated)
         files[f"{tag}-grey.jpg"] = _saved(modes["L"], "JPEG")
         files[f"{tag}-progressive.jpg"] = _saved(modes["RGB"], "JPEG", progressive=True)

@@ -76,7 +76,7 @@ OPTIONS = {
     "--method": ("linear", "slerp", "norm-corrected", *TEXTS), "--resize": (), "--json": (), "--unknown": TEXTS,
     "-h": (), "--version": (),
 }  # fmt: skip
-COMMANDS = {  # for each command: its number of input files, and the options that it takes
+COMMANDS = {  # command -> its number of input files, and its options
     "sample": (0, "-n --start --columns --scale --threads --seed --prior --label --temperature --dtype"),
     "reconstruct": (1, "--columns --scale --threads --resize --dtype"),
     "denoise": (1, "--noise --seed --columns --scale --threads --resize --dtype"),
@@ -90,7 +90,7 @@ COMMANDS = {  # for each command: its number of input files, and the options tha
     "verify": (0, "--json"),
 }
 WRITING = ("sample", "reconstruct", "denoise", "interpolate", "traverse", "manifold", "encode", "decode")
-MAX_SECONDS = 60  # time limit of a command's process, if the fuzzer has not stopped the trial before
+MAX_SECONDS = 60  # time limit of a command's process in seconds
 LONG_COUNTS = range(100, 2**40 + 1)  # values of -n and --steps that are valid but would take too long
 
 
@@ -216,7 +216,7 @@ def _check(trial, words, code, out, err):
 
 def _check_output_file(trial, file):
     """Check that the file that a command wrote can be read, and that an array in it has a valid dtype and values."""
-    if not os.path.isfile(file):  # false, not an error, if the name is too long
+    if not os.path.isfile(file):  # isfile returns False if the name is too long
         return
     if file.suffix == ".npy":
         array = np.load(file, allow_pickle=False)

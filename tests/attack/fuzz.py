@@ -171,7 +171,7 @@ class Runner:
         warnings.simplefilter("always")  # show every warning, not only the first of each kind
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
-        for reader in module.WARM:  # warm-up: loads modules and allocates memory that no trial should be blamed for
+        for reader in module.WARM:  # warm-up: loads modules and allocates memory that must not count for a trial
             self._run(oracle.Trial("warm", 0, reader, self.folder))
         self.baseline = self.memory.read()[0]
 
@@ -269,7 +269,7 @@ def main():
     unknown = set((options.reader or "").split(",")) - {"", *module.TRIALS_PER_THOUSAND}
     if unknown:
         parser.error(f"readers are {', '.join(module.TRIALS_PER_THOUSAND)}")
-    with oracle.scratch() as options.folder:  # not made by the workers: if killed, they could not remove it
+    with oracle.scratch() as options.folder:  # made here, because a killed worker could not remove it
         result = run(options, module)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     sys.exit(0 if result["passed"] else 1)

@@ -71,7 +71,7 @@ def _node(random, model):
 
 
 def other_operator(random, model):
-    """Make a random operator any standard operator; sometimes also remove its attributes or change its domain."""
+    """Turn a random operator into another standard operator. Sometimes remove its attributes or change its domain."""
     node = _node(random, model)
     node.op_type = random.choice(STANDARD)
     if random.random() < 0.3:
@@ -265,7 +265,7 @@ def external_data(random, model):
     ):
         if random.random() < 0.8:
             tensor.external_data.add(key=key, value=value)
-    if random.random() < 0.3:  # also use it in an attribute, which a check of initializers alone would miss
+    if random.random() < 0.3:  # use the tensor in an attribute too, which a check of initializers alone would miss
         node = model.graph.node.add(op_type="Constant", output=["elsewhere"])
         node.attribute.append(helper.make_attribute("value", tensor))
 

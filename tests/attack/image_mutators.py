@@ -88,7 +88,7 @@ def _change(random, parts, bomb):
 
 
 def _head(random, parts, index, bomb):
-    """Change the width, height, bit depth or another field of the PNG header, the chunk at index 0."""
+    """Change a random field of the PNG header, which is the chunk at index 0, such as the width or the bit depth."""
     head, field = bytearray(parts[0][1]), random.randrange(7)
     if len(head) != 13:
         return

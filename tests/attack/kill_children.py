@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kill_points import KillPoints
 
-TIME_LIMIT = 120.0  # in seconds; a run that takes longer is killed, as it must be hanging
+TIME_LIMIT = 120.0  # in seconds; a run that takes longer must be hanging, and is killed
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 LAST_POINT = "after the last change"
 
@@ -116,7 +116,7 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
     from aegen.train import flow_prior, moment_matching
 
     flow_prior.INTERVAL, moment_matching.INTERVAL = 20, 4
-    if command[0] in ("export", "train-features"):
+    if command[0] in ("export", "train-features", "create"):
         cache_graphs(graphs_folder)
     try:
         cli.main(command)
@@ -127,9 +127,9 @@ def run_command(command: list[str], graphs_folder: Path) -> int:
 
 def cache_graphs(folder: Path) -> None:
     """Store every ONNX file that this process exports in a folder, and read it from there when it is needed again."""
-    from aegen.export import artifact, feature_extractor
+    from aegen.export import feature_extractor, pipeline
 
-    make = artifact.onnx_bytes
+    make = pipeline.onnx_bytes
 
     def cached(graph):
         state = {name: value.numpy().tobytes() for name, value in graph.module.state_dict().items()}
@@ -140,7 +140,7 @@ def cache_graphs(folder: Path) -> None:
             file.write_bytes(make(graph))
         return file.read_bytes()
 
-    artifact.onnx_bytes = feature_extractor.onnx_bytes = cached
+    pipeline.onnx_bytes = feature_extractor.onnx_bytes = cached
 
 
 def import_early(*, exports: bool) -> None:
@@ -149,7 +149,7 @@ def import_early(*, exports: bool) -> None:
     exports: whether to import also the modules that export graphs.
     """
     modules = ["torch", "torch._dynamo", "aegen.train.autoencoder", "aegen.train.refinement"]
-    commands = ("train", "train_prior", "refine", "train_features", "export", "verify")
+    commands = ("train", "train_prior", "refine", "train_features", "export", "verify", "create", "create_work")
     modules += [f"aegen.cli.{name}" for name in commands]
     for module in (*modules, *(("onnxscript", "aegen.export.artifact") if exports else ())):
         importlib.import_module(module)

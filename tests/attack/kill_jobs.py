@@ -16,6 +16,7 @@ REFINE = (
 FEATURES = "train-features --data data.npz -o features --channels 2 --features 4 --epochs 3 --batch-size 32 --threads 1"
 EXPORT = "export run -o made --components 1 --evaluations 1 --licence CC0"
 OVERWRITE = "export run -o made --components 2 --evaluations 1 --licence CC0 --overwrite"
+CREATE = "create --resume made"
 PREPARATION = (TRAIN, PRIOR, EXPORT)  # commands that are run, in this order, to prepare folders for the jobs
 # For each job: how many of the commands in PREPARATION, counted from the first, are run before the job.
 PREPARED = {
@@ -26,6 +27,7 @@ PREPARED = {
     "train-features": 0,
     "export": 2,
     "export --overwrite": 3,
+    "create": 0,
 }
 
 
@@ -80,6 +82,7 @@ def make_jobs(scratch: Path, wanted: list[str], run: Callable[[Path, list[str]],
         Job("train-features", FEATURES.split(), "features", stages[0], feature_files, resume_features),
         Job("export", EXPORT.split(), "made", stages[2], ("made/manifest.json",), ("verify", "made"), artifact=True),
         Job("export --overwrite", OVERWRITE.split(), "made", stages[3], artifact=True),
+        Job("create", CREATE.split(), "made", with_plan(stages[0], wanted), artifact=True),
     ]
     return [job for job in jobs if job.name in wanted]
 
@@ -96,3 +99,36 @@ def make_data(folder: Path) -> None:
         line[...] = random.integers(180, 256)
     folder.mkdir(parents=True)
     np.savez(folder / "data.npz", images=images, labels=labels)
+
+
+def with_plan(data_folder: Path, wanted: list[str]) -> Path:
+    """Make a folder in which `create` can continue with a fixed plan, but only if the job `create` is wanted."""
+    folder = data_folder.with_name("create")
+    if "create" in wanted:
+        from aegen.cli.create_run import CreateRun, Request, save
+        from aegen.images.read_options import ReadOptions
+        from aegen.recipes.feature_extractor import FeatureExtractorRecipe
+        from aegen.recipes.learned_priors import FlowRecipe
+        from aegen.recipes.plan import Plan
+        from aegen.recipes.refinement import RefinementRecipe
+        from aegen.recipes.stage_seconds import StepSeconds
+        from aegen.recipes.training import Recipe
+
+        plan = Plan(
+            threads=1,
+            autoencoder=Recipe(kind="vae", widths=(8,), latent_dim=2, epochs=2, learning_rate=0.02),
+            prior=FlowRecipe(width=8, blocks=1, steps=40, batch_size=16),
+            refinement=RefinementRecipe(steps=8, batch_size=8, flow_steps=2, classifiers=1, classifier_epochs=1),
+            features=FeatureExtractorRecipe(channels=2, features=4, epochs=2, batch_size=32),
+            components=1,
+            evaluated_images=15,
+            seconds=dict.fromkeys(
+                ("features", "autoencoder", "prior", "classifiers", "refinement", "export", "measure"), 1.0
+            ),
+            steps=StepSeconds(0.1, 0.1, 0.1, 0.1),
+            reasons=(),
+        )
+        request = Request(str(data_folder / "data.npz"), ReadOptions(), 60.0, False, 1, None, "CC0")
+        (folder / "made-run").mkdir(parents=True)
+        save(CreateRun(request, plan), folder / "made-run")
+    return folder

@@ -28,16 +28,16 @@ from kill_children import SIGNALS, Children, import_early
 from kill_jobs import PREPARED, Job, make_jobs
 from kill_points import TEMPORARY
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # torch reads them when imported
-    os.environ.setdefault(variable, "1")  # one thread, because a forked child has none of its parent's other threads
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # torch reads these when it is imported
+    os.environ.setdefault(variable, "1")  # one thread, because a forked child lacks its parent's other threads
 
 SECOND_KILL = 0.2  # fraction of killed runs that are killed again when they are continued
-SECOND_KILL_POINTS = 15  # a second kill is at a random kill point with a number below this one
+SECOND_KILL_POINTS = 15  # a second kill is at a random kill point whose number is below this
 Files = dict[str, str]
 
 
 class Harness:
-    """Kills jobs (see kill_jobs.py), continues them, counts the kills, and lists results that are lost or differ."""
+    """Kills jobs (see kill_jobs.py), continues them, counts the kills, and lists results that were lost or differ."""
 
     def __init__(self, scratch: Path, seed: int) -> None:
         self.scratch, self.random, self.children = scratch, random.Random(seed), Children(scratch)
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     wanted = list(PREPARED) if options.only is None else options.only.split(",")
-    import_early(exports=any(name.startswith("export") or name == "train-features" for name in wanted))
+    import_early(exports=any(name.startswith("export") or name in ("train-features", "create") for name in wanted))
     with tempfile.TemporaryDirectory() as scratch:
         harness = Harness(Path(scratch).resolve(), options.seed)
         jobs = make_jobs(harness.scratch, wanted, harness.must_run)

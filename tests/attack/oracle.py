@@ -21,7 +21,7 @@ MAX_MESSAGE = 1000  # maximum length of an error message in characters
 MAX_ECHO = 200  # maximum number of consecutive characters of the input that a message may repeat
 MAX_MEMORY_MB = 600  # maximum MB that an accepted input, or all inputs of a worker together, may add
 MAX_REFUSED_MB = 200  # maximum MB that a refused input may add
-MIN_NOTICED_MB = 50  # a trial that adds fewer MB is not blamed if its worker exceeds MAX_MEMORY_MB in total
+MIN_NOTICED_MB = 50  # a trial that adds fewer MB is not reported if its worker exceeds MAX_MEMORY_MB in total
 MAX_NOTICES = 12  # maximum number of lines that a successful command may write to standard error
 FOREIGN_SIGNS = (
     b"Traceback",

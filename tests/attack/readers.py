@@ -135,7 +135,7 @@ def graphs(trial, fixtures):
     name = random.choice([name for name in artifact.files if name.endswith(".onnx")])
     artifact.files[name] = graph_mutators.mutated(random, artifact.files[name])
     trial.remember(artifact.files[name])
-    if random.random() < 0.05:  # rarely, also change an input or output in the manifest
+    if random.random() < 0.05:  # sometimes change an input or output in the manifest too
         tensor = random.choice(artifact.manifest["graphs"][name][random.choice(("inputs", "outputs"))])
         key = random.choice(list(tensor))
         tensor[key] = mutators.similar(random, tensor[key])
@@ -264,7 +264,7 @@ TRIALS_PER_THOUSAND = {
     "manifest": 190, "latents": 130, "golden": 50, "graphs": 200, "image": 110, "array": 90, "idx": 50, "stdin": 45,
     "dataset": 30, "api": 62, "command": 40, "process": 3,
 }  # fmt: skip
-# Each worker process runs one trial of each of these readers before it measures memory.
+# Each worker process runs one trial of each of these readers as a warm-up, before memory is measured.
 WARM = tuple(reader for reader in TRIALS_PER_THOUSAND if reader != "process")
 
 

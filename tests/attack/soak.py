@@ -27,7 +27,7 @@ from pathlib import Path
 
 TINY = Path(__file__).parents[1] / "tiny" / "grey"
 THREADS = 3  # number of threads that use the model while the main thread forks
-MAX_SECONDS = 30.0  # limit for a child process, which needs far less even on a busy machine
+MAX_SECONDS = 30.0  # time limit of a child process in seconds, far more than it needs even on a busy machine
 SAMPLES = 700  # number of samples in a call: enough to be divided among the threads of a model
 FRESH_INTERVAL = 4.0  # seconds between two starts of a new Python process
 WARM_UP = 0.2  # fraction of the run after which memory is first measured, to compute its growth

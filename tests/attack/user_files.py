@@ -206,7 +206,7 @@ def _image_folder(trial, fixtures, folder):
     folder.mkdir()
     tags = random.choice(("s", "s", "s", "c", "c", "sc"))
     files = {name: content for name, content in fixtures.images.items() if name[0] in tags}
-    if random.random() < 0.8:  # usually leave out the rotated images, so that all images have one size
+    if random.random() < 0.8:  # usually without rotated images, so that all images have one size
         files = {name: content for name, content in files.items() if "rotated" not in name}
     groups = random.choice((("",), ("0", "1"), ("0", "10", "9"), ("a", "b", ""), ("x" * 250, "名"), ("train", "test")))
     for group, number in itertools.product(groups, range(random.choice((1, 8, 8)))):

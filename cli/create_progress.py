@@ -1,0 +1,67 @@
+"""The progress of `aegen create`: one bar over all stages with the time that is left, or a line for each stage."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..recipes.budget import duration
+from .messages import is_quiet, on_terminal, say
+from .stopping import raise_pending_signal
+
+if TYPE_CHECKING:
+    from ..recipes.stage_seconds import StepSeconds
+
+
+class CreateProgress:
+    """Shows how far a run has come. Each stage is weighted by the seconds that the plan expects of it.
+
+    stages: title and expected seconds of each stage. steps: expected seconds of a training step. bar: click's progress
+    bar, or None if standard error is no terminal.
+    """
+
+    def __init__(self, stages: Sequence[tuple[str, float]], steps: "StepSeconds", bar: Any) -> None:
+        self.stages, self.bar = stages, bar
+        self.index = -1
+        self.seconds = 0.0  # expected seconds of what the current stage has done
+        self.step_seconds = {
+            "autoencoder": steps.autoencoder,
+            "flow": steps.prior,
+            "classifier": steps.classifier,
+            "refinement": steps.refinement,
+        }
+
+    def begin(self, title: str) -> None:
+        """Show that a stage begins. Stages that were left out count as done."""
+        while self.stages[self.index][0] != title or self.index < 0:
+            self.index += 1
+        self.seconds = 0.0
+        if self.bar is None:
+            say(f"{self.index + 1}/{len(self.stages)} {title}: about {duration(self.stages[self.index][1])} ...")
+        self._show()
+
+    def watch(self, title: str, steps: int) -> None:
+        """Count training steps of the current stage. title: of the training, such as `flow`."""
+        raise_pending_signal()
+        self.seconds += steps * self.step_seconds.get(title, 0.0)
+        self._show()
+
+    def _show(self) -> None:
+        if self.bar is not None:
+            title, expected = self.stages[self.index]
+            before = sum(seconds for _, seconds in self.stages[: self.index])
+            self.bar.update(int(before + min(self.seconds, expected)) - self.bar.pos, title)
+
+
+@contextmanager
+def create_progress(stages: Sequence[tuple[str, float]], steps: "StepSeconds") -> Iterator[CreateProgress]:
+    """Yield the progress of a run, and remove its bar at the end. The arguments are those of CreateProgress."""
+    if is_quiet() or not on_terminal():
+        yield CreateProgress(stages, steps, None)
+        return
+    total = int(sum(seconds for _, seconds in stages))
+    with click.progressbar(length=max(total, 1), file=sys.stderr, item_show_func=lambda title: title) as bar:
+        yield CreateProgress(stages, steps, bar)
+        bar.update(total - bar.pos)

@@ -1,0 +1,283 @@
+"""The rules by which `aegen create` chooses network, sizes and numbers of steps from images, machine and budget.
+
+Every number is a constant here, with its reason. The rules are pure functions, and their result is a `Plan`.
+`mnist.md` is the page beside this module with what was tried on MNIST.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .budget import divided
+from .feature_extractor import FeatureExtractorRecipe
+from .learned_priors import FlowRecipe
+from .refinement import RefinementRecipe
+from .stage_seconds import (
+    CLASSIFIER_BATCH,
+    EXPORT_SECONDS,
+    Facts,
+    StepSeconds,
+    encoding_seconds,
+    epoch_seconds,
+    epoch_steps,
+    export_seconds,
+    measure_seconds,
+    passing_seconds,
+)
+from .training import Recipe
+
+# The rest of the budget is a reserve, because the speed of a machine varies.
+PLANNED_FRACTION = 0.95
+# The fraction of the training time for each stage. Time that a stage cannot use goes to the others. Refinement closes
+# most of the gap to real images (mnist.md: 22.5 to 7.6), and a convolutional autoencoder needs more time than a fully
+# connected one.
+CONV_FRACTIONS = {"autoencoder": 0.45, "prior": 0.10, "classifiers": 0.15, "refinement": 0.30}
+MLP_FRACTIONS = {"autoencoder": 0.30, "prior": 0.10, "classifiers": 0.25, "refinement": 0.35}
+FEATURES_FRACTION = 0.08  # fraction of the training time for a feature extractor, if one must be trained
+
+# A convolutional network that gets fewer steps loses to a smaller one. One epoch of MNIST, 391 steps, leaves blur; the
+# best of mnist.md have 4,700 and more.
+MIN_CONV_STEPS = 2_000
+MIN_AUTOENCODER_STEPS, MIN_PRIOR_STEPS, MIN_REFINEMENT_STEPS = 200, 400, 40  # lower limits for small budgets
+MAX_AUTOENCODER_STEPS, MAX_EPOCHS = 20_000, 300  # by then, the loss of held-out images no longer falls
+PRIOR_PASSES, FEW_PRIOR_STEPS, MAX_PRIOR_STEPS = 100, 3_000, 12_000  # in mnist.md, no gain after 8,500 steps, 87 passes
+MAX_REFINEMENT_STEPS, MAX_FAST_REFINEMENT_STEPS = 2_500, 1_000  # the numbers of mnist and of mnist-fast
+CLASSIFIERS = 3  # samples adapt to the errors of a single classifier (mnist.md: distance 8.0 with 1, 7.6 with 3)
+# Limits on the training steps of each classifier. In mnist.md, a classifier has 1,563 steps (4 epochs).
+MIN_CLASSIFIER_STEPS, MAX_CLASSIFIER_STEPS = 400, 1_600
+MAX_FEATURES_EPOCHS, MAX_FEATURES_STEPS = 40, 6_000  # limits; features-mnist has 15 epochs, 5,865 steps
+
+# Images in a step: mnist has 128, mnist-fast 256. Small sets have fewer, so that an epoch has 40 steps or more: icons
+# lost all colour in 12 epochs with 128 images in a step, and kept it with 32.
+BATCHES, EPOCH_STEPS = (16, 32, 64, 128), 40
+MLP_BATCH, MLP_BATCH_IMAGES = 256, 20_000  # batch size of fully connected networks, for sets of at least so many images
+
+# Numbers of latent dimensions: (for the light network, for the convolutional one). Those for grey images are the
+# numbers of mnist-fast and mnist.
+GREY_LATENTS, COLOUR_LATENTS, LARGE_LATENTS = (24, 32), (48, 64), (64, 96)
+LARGE_VALUES = 4_096  # images with more values count as large, such as 48x48 in colour
+FEW_IMAGES, FEW_IMAGES_LATENTS = 1_000, 24  # few images get few latent dimensions, which suffice for a prior
+BETA = 0.01  # weight of the KL: latents without gaps, reconstructions nearly as good (mnist.md)
+MLP_WIDTHS = (512, 256)  # of mnist-fast
+CONV_CHANNELS = (32, 16)  # channels of the larger network, as in mnist
+FAST_FLOW, FAST_EVALUATIONS = {"width": 128, "blocks": 2}, 3  # of mnist-fast
+# Without second moments samples are more varied; a small class loss keeps them clear (mnist.md: 6.8 to 4.7)
+MATCH_SECOND_MOMENTS, CLASS_LOSS_WEIGHT = False, 0.1
+MIXTURE_COMPONENTS, COMPONENT_IMAGES = 20, 50  # maximum number of mixture components; minimum number of images for each
+
+FEATURES_CHANNELS = 16  # as many as the classifiers have, so that one measured time serves both
+# Maximum budget in seconds -> maximum number of samples to measure.
+EVALUATED_IMAGES = {300: 1_000, 900: 3_000, math.inf: 10_000}
+# Maximum number of test images -> number of features of the extractor. A covariance of more features needs more images.
+FEATURES = {1_000: 32, 3_000: 64, math.inf: 128}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The seconds of the whole command, and how many of them had passed when the plan was made."""
+
+    seconds: float
+    spent: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that `aegen create` chooses before the first stage begins.
+
+    threads: number of CPU threads, on which the result depends. features: None if no feature extractor is trained.
+    components: of the Gaussian mixture. evaluated_images: number of samples that are measured. seconds: expected
+    seconds of each stage. steps: measured seconds of a step of each. reasons: sentences for the user.
+    """
+
+    threads: int
+    autoencoder: Recipe
+    prior: FlowRecipe
+    refinement: RefinementRecipe
+    features: FeatureExtractorRecipe | None
+    components: int
+    evaluated_images: int
+    seconds: dict[str, float]
+    steps: StepSeconds
+    reasons: tuple[str, ...]
+
+
+def candidates(facts: Facts, *, fast: bool) -> tuple[Recipe, ...]:
+    """The autoencoders to choose from, the largest first. They have one epoch; `make_plan` sets the number."""
+    latent_dim, images = _latent_dim(facts, fast=fast), facts.training_images
+    conv = tuple(_autoencoder("conv", latent_dim, _batch(images), channels=channels) for channels in CONV_CHANNELS)
+    mlp = _autoencoder("mlp", latent_dim, _mlp_batch(images), widths=MLP_WIDTHS)
+    if facts.values > LARGE_VALUES:  # a fully connected network would have too many weights for such images
+        return conv[-1:] if fast else conv
+    return (mlp,) if fast else (*conv, mlp)
+
+
+def is_affordable(autoencoder: Recipe, step_seconds: float, facts: Facts, budget: Budget) -> bool:
+    """Whether a convolutional autoencoder would get at least MIN_CONV_STEPS steps. A fully connected one always is.
+
+    step_seconds: measured seconds of one of its steps. facts: of the images.
+    """
+    epoch = epoch_steps(facts.training_images, autoencoder.batch_size) * step_seconds
+    # Prior, refinement and export encode the images, which takes an epoch together.
+    seconds = PLANNED_FRACTION * budget.seconds - budget.spent - EXPORT_SECONDS - epoch
+    if not facts.has_features:
+        seconds *= 1 - FEATURES_FRACTION
+    enough = _fractions(autoencoder)["autoencoder"] * seconds >= MIN_CONV_STEPS * step_seconds
+    return autoencoder.network == "mlp" or enough
+
+
+def prior_recipe(*, fast: bool) -> FlowRecipe:
+    """The flow prior; `make_plan` sets the number of steps."""
+    return FlowRecipe(**FAST_FLOW) if fast else FlowRecipe()
+
+
+def classifier_recipe() -> FeatureExtractorRecipe:
+    """The classifier with which the time of a step is measured: those of refinement and the extractor are alike."""
+    return FeatureExtractorRecipe(channels=FEATURES_CHANNELS, batch_size=CLASSIFIER_BATCH)
+
+
+def refinement_recipe(*, fast: bool) -> RefinementRecipe:
+    """The refinement; `make_plan` sets the numbers of steps."""
+    if fast:
+        return RefinementRecipe(classifiers=CLASSIFIERS, flow_steps=FAST_EVALUATIONS)
+    return RefinementRecipe(
+        classifiers=CLASSIFIERS, match_second_moments=MATCH_SECOND_MOMENTS, class_loss_weight=CLASS_LOSS_WEIGHT
+    )
+
+
+def make_plan(
+    facts: Facts, autoencoder: Recipe, steps: StepSeconds, budget: Budget, *, fast: bool, threads: int
+) -> Plan:
+    """The plan for images, with the chosen autoencoder and the measured times of its steps.
+
+    A budget that is too small gets the smallest plan, which takes longer.
+    """
+    images, evaluated = facts.training_images, _evaluated_images(facts, budget)
+    encoding = encoding_seconds(facts, autoencoder, steps)
+    seconds = {
+        "export": export_seconds(facts, steps, fast=fast) + encoding,
+        "measure": measure_seconds(facts, evaluated, steps),
+    }
+    seconds |= {"prior": encoding, "classifiers": CLASSIFIERS * passing_seconds(images, steps), "refinement": encoding}
+    available = max(PLANNED_FRACTION * budget.seconds - budget.spent - sum(seconds.values()), 0)
+    features = None
+    if not facts.has_features:
+        features = _features(facts, FEATURES_FRACTION * available / steps.classifier)
+        seconds["features"] = epoch_steps(images, features.batch_size) * features.epochs * steps.classifier
+        available = max(available - seconds["features"], 0)
+    granted = divided(available, _fractions(autoencoder), _limits(facts, autoencoder, steps, fast=fast))
+    epoch = epoch_seconds(images, autoencoder, steps)
+    least = math.ceil(MIN_AUTOENCODER_STEPS / epoch_steps(images, autoencoder.batch_size))
+    autoencoder = dataclasses.replace(autoencoder, epochs=max(int(granted["autoencoder"] / epoch), least))
+    prior_steps = max(int(granted["prior"] / steps.prior), MIN_PRIOR_STEPS)
+    refinement = _refinement(facts, granted, steps, fast=fast)
+    classifiers = refinement.classifiers * refinement.classifier_epochs * epoch_steps(images, CLASSIFIER_BATCH)
+    seconds["autoencoder"] = autoencoder.epochs * epoch
+    seconds["prior"] += prior_steps * steps.prior
+    seconds["classifiers"] += classifiers * steps.classifier
+    seconds["refinement"] += refinement.steps * steps.refinement
+    return Plan(
+        threads=threads,
+        autoencoder=autoencoder,
+        prior=dataclasses.replace(prior_recipe(fast=fast), steps=prior_steps),
+        refinement=refinement,
+        features=features,
+        components=min(MIXTURE_COMPONENTS, max(1, images // COMPONENT_IMAGES)),
+        evaluated_images=evaluated,
+        seconds=seconds,
+        steps=steps,
+        reasons=tuple(_reasons(facts, autoencoder, steps, fast=fast)),
+    )
+
+
+def _autoencoder(network: str, latent_dim: int, batch_size: int, **sizes: object) -> Recipe:
+    settings: dict[str, object] = {"kind": "vae", "beta": BETA, "epochs": 1, **sizes}
+    return Recipe(network=network, latent_dim=latent_dim, batch_size=batch_size, **settings)  # type: ignore[arg-type]
+
+
+def _latent_dim(facts: Facts, *, fast: bool) -> int:
+    """Number of latent dimensions for images of this shape and number."""
+    light, other = GREY_LATENTS if facts.shape[0] == 1 else COLOUR_LATENTS
+    if facts.values > LARGE_VALUES:
+        light, other = LARGE_LATENTS
+    size = light if fast else other
+    return min(size, FEW_IMAGES_LATENTS) if facts.training_images < FEW_IMAGES else size
+
+
+def _batch(images: int) -> int:
+    """The largest batch size in BATCHES with which an epoch has at least EPOCH_STEPS steps, or else the smallest."""
+    return max((size for size in BATCHES if images >= EPOCH_STEPS * size), default=BATCHES[0])
+
+
+def _mlp_batch(images: int) -> int:
+    """The batch of a fully connected network."""
+    return MLP_BATCH if images >= MLP_BATCH_IMAGES else _batch(images)
+
+
+def _fractions(autoencoder: Recipe) -> dict[str, float]:
+    """How the time for training is divided among the stages. The fractions add up to 1."""
+    return CONV_FRACTIONS if autoencoder.network == "conv" else MLP_FRACTIONS
+
+
+def _limits(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: bool) -> dict[str, float]:
+    """The most seconds that each stage can use."""
+    images = facts.training_images
+    epochs = min(MAX_EPOCHS, math.ceil(MAX_AUTOENCODER_STEPS / epoch_steps(images, autoencoder.batch_size)))
+    passes = PRIOR_PASSES * images // prior_recipe(fast=fast).batch_size
+    return {
+        "autoencoder": (epochs + 0.5) * epoch_seconds(images, autoencoder, steps),
+        "prior": min(max(passes, FEW_PRIOR_STEPS), MAX_PRIOR_STEPS) * steps.prior,
+        "classifiers": CLASSIFIERS * MAX_CLASSIFIER_STEPS * steps.classifier,
+        "refinement": (MAX_FAST_REFINEMENT_STEPS if fast else MAX_REFINEMENT_STEPS) * steps.refinement,
+    }
+
+
+def _refinement(facts: Facts, granted: dict[str, float], steps: StepSeconds, *, fast: bool) -> RefinementRecipe:
+    """The refinement for the seconds that its classifiers and its own steps are granted."""
+    epoch = epoch_steps(facts.training_images, CLASSIFIER_BATCH)
+    in_all = granted["classifiers"] / steps.classifier
+    classifiers = min(max(int(in_all / max(MIN_CLASSIFIER_STEPS, epoch)), 1), CLASSIFIERS)
+    return dataclasses.replace(
+        refinement_recipe(fast=fast),
+        steps=max(int(granted["refinement"] / steps.refinement), MIN_REFINEMENT_STEPS),
+        classifiers=classifiers,
+        classifier_epochs=min(max(int(in_all / classifiers / epoch), 1), MAX_EPOCHS),
+    )
+
+
+def _features(facts: Facts, training_steps: float) -> FeatureExtractorRecipe:
+    """The feature extractor for a number of training steps."""
+    features = next(count for most, count in FEATURES.items() if facts.test_images <= most)
+    recipe = dataclasses.replace(classifier_recipe(), features=features, orientations=not facts.num_classes)
+    epoch = epoch_steps(facts.training_images, recipe.batch_size)
+    epochs = int(min(training_steps, MAX_FEATURES_STEPS) / epoch)
+    return dataclasses.replace(recipe, epochs=min(max(epochs, 1), MAX_FEATURES_EPOCHS))
+
+
+def _evaluated_images(facts: Facts, budget: Budget) -> int:
+    """How many samples are measured. As many test images, and as many training images in their place, are needed."""
+    most = next(count for seconds, count in EVALUATED_IMAGES.items() if budget.seconds <= seconds)
+    return min(most, facts.test_images, facts.training_images // 2)
+
+
+def _reasons(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: bool) -> Iterator[str]:
+    """Sentences that explain the plan."""
+    batch, network = autoencoder.batch_size, autoencoder.network
+    size = f"{autoencoder.channels} channels" if network == "conv" else f"widths {autoencoder.widths}"
+    speed = f"{batch / steps.autoencoder:,.0f} images a second"
+    done = autoencoder.epochs * epoch_steps(facts.training_images, batch)
+    reason = f"the largest that gets {MIN_CONV_STEPS:,} optimiser steps"
+    if fast:
+        reason = "the light one"
+    elif network == "mlp":
+        reason = f"no convolutional one gets {MIN_CONV_STEPS:,} optimiser steps"
+    elif done < MIN_CONV_STEPS:
+        reason = "the smallest for images of this size"
+    yield f"network {network}, {size}: {reason}; it trains at {speed} here"
+    few = "" if facts.training_images >= FEW_IMAGES else f", as there are fewer than {FEW_IMAGES:,} images"
+    yield f"{autoencoder.latent_dim} latent dimensions{few}; batches of {batch}, so that an epoch has enough steps"
+    yield f"{autoencoder.epochs} epochs of the autoencoder are {done:,} optimiser steps" + (
+        ": few, expect blur" if done < MIN_CONV_STEPS else ""
+    )
+    if not facts.num_classes:
+        yield "no labels: refinement uses clusters of latents instead of classes"
