@@ -53,6 +53,7 @@ SECTIONS = {
         "doctor": "Check this installation, and show the facts for a bug report.",
     },
     "Make a model": {
+        "create": "Make a generator of your images, within a budget of time.",
         "train": "Train an autoencoder.",
         "train-prior": "Train a prior for the latents of an autoencoder.",
         "distill": "Make a flow prior faster: one evaluation instead of many.",
@@ -117,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # for any error, the user sees one line and no traceback
         if sys.flags.dev_mode:
             raise
-        _print_error(click.ClickException(_one_line(error)))
+        mixed_up = _mixed_up(error, sys.argv[1:] if arguments is None else arguments)
+        _print_error(click.ClickException(mixed_up or _one_line(error)))
         if isinstance(error, OSError):
             _drop_output()
         exit_code = 1
@@ -129,7 +131,7 @@ def _show(error: click.ClickException, arguments: Sequence[str] | None) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a group of commands without the name of a command
         error.show()
         return
-    message = _shortened(_message(error), arguments)
+    message = _shortened(_message(error, sys.argv[1:] if arguments is None else arguments), arguments)
     if isinstance(error, click.UsageError):
         _print_error(click.UsageError(message, error.ctx))
     else:
@@ -150,13 +152,20 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _message(error: click.ClickException) -> str:
-    """The message of an error, which for an unknown option suggests the option that was probably meant."""
-    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        from .suggestions import no_such_option
+def _message(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """The message of an error. For a mistake in the arguments it suggests what was probably meant."""
+    message = error.format_message()
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    from .parsed_arguments import parse_again
+    from .suggestions import no_such_argument, no_such_option, no_whole_number
 
+    if isinstance(error, click.NoSuchOption):
         return no_such_option(error.option_name, error.ctx)
-    return error.format_message()
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        return no_whole_number(message)
+    found = parse_again(cli, arguments)
+    return message if found is None else no_such_argument(message, found)
 
 
 def _shortened(message: str, arguments: Sequence[str] | None) -> str:
@@ -191,3 +200,16 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory. {text}"
     return f"unexpected {type(error).__name__}: {text} (`python -X dev -m aegen ...` shows where)"
+
+
+def _mixed_up(error: Exception, arguments: Sequence[str]) -> str | None:
+    """A sentence about an argument of another kind than the command takes; None if there is none.
+
+    error: what the command raised. Only errors about input can have this cause.
+    """
+    from ..runtime.errors import ArtifactError, InputError, NotFoundError
+    from .mixed_up import mixed_up
+    from .parsed_arguments import parse_again
+
+    found = parse_again(cli, arguments) if isinstance(error, InputError | NotFoundError | ArtifactError) else None
+    return None if found is None else mixed_up(found)

@@ -55,7 +55,7 @@ def data_facts(data: str, dataset: "Dataset") -> dict[str, Any]:
 
 
 def _classes(dataset: "Dataset") -> list[dict[str, Any]]:
-    """For each class its label, its name or None, and how many images of it each part of the set has."""
+    """For each class its label, its name or None, and the number of its images in each part of the data set."""
     import numpy as np
 
     parts = {"training_images": dataset.train, "validation_images": dataset.validation, "test_images": dataset.test}

@@ -1,16 +1,19 @@
 """Data sets that a user names on the command line, and the options for reading their images."""
 
 import functools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from .messages import note
-from .options import Command, usage
+from .options import Command, resize_option, usage
 
 if TYPE_CHECKING:
     from ..data.datasets import Dataset
     from ..images.read_options import ReadOptions
+    from ..images.reading import ImageSet
+    from ..runtime.autoencoder import Autoencoder
 
 
 def _read_size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -27,7 +30,7 @@ _size = click.option(
     "--size",
     metavar="N|WxH",
     callback=_read_size,
-    help="Crop images to this aspect ratio, and scale them to this size.",
+    help="Crop images to this aspect ratio, and scale them to this size.  [default: the size that they have]",
 )
 _colour = click.option(
     "--colour/--grey",
@@ -40,6 +43,7 @@ _background = click.option(
     metavar="COLOUR",
     help="What transparent pixels become, such as white or #ff8800.  [default: black, or white behind dark drawings]",
 )
+_invert = click.option("--invert", is_flag=True, help="Exchange black and white of the images first.")
 _skip_bad = click.option("--skip-bad", is_flag=True, help="Leave out image files that cannot be read.")
 
 
@@ -53,11 +57,56 @@ def read_options(command: Command) -> Command:
 
 
 def input_options(command: Command) -> Command:
-    """Decorator that adds --background and --skip-bad, for commands that read images in the size of a model's images.
+    """Decorator that adds --resize, --invert, --background and --skip-bad, for commands that give images to a model.
 
-    The command's function receives them as the parameter `reading`, a ReadOptions.
+    The command's function receives them as the parameter `inputs`, a ModelInputs.
     """
-    return _background(_skip_bad(_with_reading(command, "background", "skip_bad")))
+
+    @functools.wraps(command)
+    def wrapped(*, resize: bool, invert: bool, reading: "ReadOptions", **parameters: Any) -> Any:
+        return command(inputs=ModelInputs(reading, resize, invert), **parameters)
+
+    with_reading = _with_reading(cast(Command, wrapped), "background", "skip_bad")
+    return resize_option(_invert(_background(_skip_bad(with_reading))))
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """How images are read for a model.
+
+    reading: options for image files. resize: scale images of another size. invert: exchange black and white.
+    """
+
+    reading: "ReadOptions"
+    resize: bool
+    invert: bool
+
+    @property
+    def in_use(self) -> list[str]:
+        """The options that differ from their defaults, such as --resize."""
+        return [word for word in self.words if word.startswith("--")]
+
+    @property
+    def words(self) -> list[str]:
+        """The words on the command line that stand for these options."""
+        flags = {"--resize": self.resize, "--invert": self.invert}
+        return [*(name for name, value in flags.items() if value), *self.reading.words]
+
+    def read(self, model: "Autoencoder", *sources: str) -> "ImageSet":
+        """Read images in the size of a model's images, and print notes on how they were understood.
+
+        Raises the errors of `read_inputs` in data/inputs.py.
+        """
+        from ..data.inputs import read_inputs
+        from ..evaluation.inversion import are_inverted, inverted
+
+        shape = model.manifest.image.shape
+        image_set = read_inputs(*sources, shape=shape, resize=self.resize, options=self.reading, note=note)
+        if self.invert:
+            return replace(image_set, images=inverted(image_set.images))
+        if are_inverted(model, image_set.images):
+            note(f"{sources[0]}: {model.name} knows such images with black and white exchanged; --invert does that.")
+        return image_set
 
 
 def _with_reading(command: Command, *names: str) -> Command:

@@ -16,7 +16,6 @@ from .options import (
     json_option,
     model_options,
     refuse_json_beside_arrays,
-    resize_option,
     seed_option,
     wants_arrays,
 )
@@ -25,8 +24,8 @@ from .reconstruct import MeanError, Rows, write_below
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..images.read_options import ReadOptions
     from ..runtime.manifest import Manifest
+    from .data_sets import ModelInputs
 
 DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
 
@@ -43,7 +42,6 @@ DENOISER = "mnist-dae"  # the shipped model that was trained to denoise
 @seed_option("Seed of that noise.", default=0)
 @grid_options
 @model_options
-@resize_option
 @input_options
 @dtype_option
 @json_option
@@ -57,8 +55,7 @@ def command(
     captions: bool,
     model: str | None,
     threads: int | None,
-    resize: bool,
-    reading: "ReadOptions",
+    inputs: "ModelInputs",
     dtype: str,
     as_json: bool,
 ) -> None:
@@ -74,7 +71,6 @@ def command(
     aegen denoise scans/ --resize -o cleaned/
     aegen denoise 't10k-images-idx3-ubyte.gz[0:16]' --noise 0.5 -o triples.png
     """
-    from ..data.inputs import read_inputs
     from ..images.grid import fitting_row
     from ..runtime.autoencoder import load
 
@@ -84,7 +80,7 @@ def command(
     image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model or DENOISER, threads=threads)
     _note_other_models(loaded.manifest)
-    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
+    image_set = inputs.read(loaded, *images)
     originals, count = image_set.images, len(image_set.images)
     before, after = MeanError(), MeanError()
 

@@ -9,6 +9,7 @@ import click
 
 from ..recipes.distillation import DistillationRecipe
 from .messages import say
+from .next_steps import after_distill, say_next
 from .options import threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .resumable import refuse_unfinished, run_resumable
@@ -54,6 +55,7 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
         recipe = dataclasses.replace(recipe, evaluations=trained.refinement.flow_steps)
     if resume and prior.distillation is not None and not training.exists():
         say(f"{target}: distillation is finished; its held-out error is {prior.loss:.4f}.")
+        say_next(*after_distill(run))
         return
     if resume:
         recipe, state = read_training(training, prior)
@@ -67,6 +69,7 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
             priors.save(distilled, target)
             training.unlink(missing_ok=True)
     say(f"{target}: held-out error {distilled.loss:.4f} at step {distilled.step:,}")
+    say_next(*after_distill(run))
 
 
 def _distill(

@@ -76,5 +76,5 @@ def _listed(values: dict[str, Any], separator: str) -> str:
 
 
 def _size(count: int | None, otherwise: str = "") -> str:
-    """A number of bytes in MB. otherwise: the text for None."""
+    """A number of bytes as text in MB. otherwise: the text to return if the number is None."""
     return otherwise if count is None else f"{count / 1e6:,.0f} MB"

@@ -7,16 +7,17 @@ import click
 
 from .data_sets import input_options
 from .json_output import print_json
-from .messages import done, note, parts, plural, say, with_progress
-from .options import images_argument, json_option, model_options, output_option, resize_option, usage
+from .messages import done, parts, plural, say, with_progress
+from .next_steps import after_encode, say_next
+from .options import images_argument, json_option, model_options, output_option, usage
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..images.quantisation import Quantisation
-    from ..images.read_options import ReadOptions
     from ..images.reading import ImageSet
     from ..runtime.autoencoder import Autoencoder
+    from .data_sets import ModelInputs
 
 
 @click.command
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 @click.option(
     "--bits",
     type=click.IntRange(2, 16),
-    help="Store each number of a latent as an integer of so many bits, in an .npz. 8 bits change images very little.",
+    help="Store each number of a latent as an integer of so many bits, in an .npz. 8 bits change images very little.  "
+    "[default: float32]",
 )
 @model_options
-@resize_option
 @input_options
 @json_option
 def command(
@@ -37,8 +38,7 @@ def command(
     bits: int | None,
     model: str | None,
     threads: int | None,
-    resize: bool,
-    reading: "ReadOptions",
+    inputs: "ModelInputs",
     as_json: bool,
 ) -> None:
     """Turn images into latents.
@@ -56,18 +56,18 @@ def command(
     aegen encode t10k-images-idx3-ubyte.gz -o latents.npy
     aegen encode t10k-images-idx3-ubyte.gz --bits 8 -o small.npz
     """
-    from ..data.inputs import read_inputs
     from ..images.latents import write_latents
     from ..runtime.autoencoder import load
 
     _refuse_early(output, bits, as_json)
     loaded = load(model, threads=threads)
-    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
+    image_set = inputs.read(loaded, *images)
     count = len(image_set.images)
     if bits is None:
         chunks = with_progress((loaded.encode(part) for part in parts(image_set.images)), count)
         write_latents(output, chunks, count, names=image_set.names)
         done(output, f"{plural(count, 'latent')} of {plural(loaded.latent_dim, 'dimension')}")
+        _say_next(output, model)
         return
     numbers = _write_quantised(output, loaded, image_set, bits)
     done(output, f"{plural(count, 'latent')} of {plural(loaded.latent_dim, 'dimension')} in {bits} bits")
@@ -76,8 +76,15 @@ def command(
         f"and {numbers['ratio_to_float32']:.1f} times less than latents as float32; PSNR of reconstructions "
         f"{numbers['psnr_before']:.2f} dB before and {numbers['psnr_after']:.2f} dB after quantisation"
     )
+    _say_next(output, model)
     if as_json:
         print_json({"output": output, "images": count, "latent_dim": loaded.latent_dim, "bits": bits, **numbers})
+
+
+def _say_next(output: str, model: str | None) -> None:
+    """Print the next steps if the latents are in a file."""
+    if output != "-":
+        say_next(*after_encode(output, model))
 
 
 def _refuse_early(output: str, bits: int | None, as_json: bool) -> None:

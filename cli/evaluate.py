@@ -83,7 +83,11 @@ class _MetricsInHelp(click.Command):
     is_flag=True,
     help="Add the classification accuracy score; needs torch and some minutes.",
 )
-@click.option("--nearest", metavar="FILE.png", help="Write samples above the nearest of all training images.")
+@click.option(
+    "--nearest",
+    metavar="FILE.png",
+    help="Write samples above the nearest of all training images.  [default: none are written]",
+)
 @json_option
 @threads_option
 def command(

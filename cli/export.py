@@ -1,20 +1,24 @@
 """`aegen export`: make an artifact of a training run."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .messages import say
-from .options import folder_output
+from .messages import progress_bars, say
+from .next_steps import after_export, say_next
+from .options import folder_output, threads_option
+
+if TYPE_CHECKING:
+    from ..data.datasets import Dataset
 
 
 @click.command
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @folder_output("target")
-@click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@click.option("--data", metavar="NAME|PATH", help="The training data, if it has moved.  [default: where it was]")
 @click.option("--name", metavar="NAME", help="The artifact's name.  [default: its folder's]")
-@click.option("--licence", metavar="TEXT", help="Licence of the training data, if aegen does not know it.")
+@click.option("--licence", metavar="TEXT", help="Licence of the training data.  [default: what aegen knows of it]")
 @click.option(
     "--prior",
     metavar="NAME",
@@ -40,13 +44,14 @@ from .options import folder_output
     "--notes",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE.md",
-    help="Text that ends the model card.",
+    help="Text that ends the model card.  [default: none]",
 )
 @click.option(
     "--temperature", type=click.FloatRange(0), default=1.0, show_default=True, help="Default temperature of sampling."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing artifact.")
-def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
+@threads_option
+def command(run: Path, target: Path, data: str | None, threads: int | None, **options: Any) -> None:
     """Make an artifact of a training run.
 
     RUN is the folder of a run, whose best epoch is exported, or one of its .pt files. The outputs of the
@@ -60,19 +65,39 @@ def command(run: Path, target: Path, data: str | None, **options: Any) -> None:
     from ..data.datasets import load
     from ..export.artifact import export
     from ..export.options import ExportOptions
-    from ..train import checkpoint, priors
+    from ..train import checkpoint, priors, processes
 
     trained = checkpoint.read(run)
     prior_file = priors.beside(run)
     if options["evaluations"] and not prior_file.exists():
         raise click.UsageError(f"--evaluations is for a run with a learned prior: found no {prior_file}.")
-    manifest = export(
-        trained,
-        load(trained.source(data), trained.reading),
-        target,
-        learned=priors.read(prior_file, trained) if prior_file.exists() else None,
-        options=ExportOptions(**options),
-        report=lambda step: say(f"{step} ..."),
-    )
+    learned = priors.read(prior_file, trained) if prior_file.exists() else None
+    source = trained.source(data)
+    dataset = load(source, trained.reading)
+    processes.set_up(threads)
+    with progress_bars() as show:
+
+        def report(step: str, done: int = 0, total: int = 0) -> None:
+            """Print the name of a step as it begins, and show how far it has come if it is long."""
+            if total:
+                show(step, done, total)
+            else:
+                say(f"{step} ...")
+
+        chosen = ExportOptions(**options, threads=threads)
+        manifest = export(trained, dataset, target, learned=learned, options=chosen, report=report)
     worst = max(manifest.parity.largest_difference.values())
     say(f"{target}: {manifest.total_bytes:,} bytes, largest difference from torch {worst:.2g}")
+    say_next(*after_export(target, data or trained.data, measurable=_is_measurable(dataset)))
+
+
+def _is_measurable(dataset: "Dataset") -> bool:
+    """Whether a feature extractor for these images ships with aegen, so that `aegen evaluate` needs no other."""
+    from ..evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
+    from ..runtime.errors import AegenError
+
+    try:
+        extractor = FeatureExtractor(find_feature_extractor(None, dataset.facts.name))
+    except AegenError:
+        return False
+    return extractor.record.data.sha256 == dataset.facts.sha256

@@ -12,7 +12,12 @@ from .options import json_option, usage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_output = click.option("-o", "--output", metavar="OUTPUT", help="Where to write the figure: .png, .svg or .pdf.")
+_output = click.option(
+    "-o",
+    "--output",
+    metavar="OUTPUT",
+    help="Where to write: the figure (.png, .svg or .pdf).  [required unless --json]",
+)
 
 
 def figure_options(command: Command) -> Command:

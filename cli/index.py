@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from .data_sets import input_options
-from .messages import done, note, parts, plural, with_progress
-from .options import folder_output, images_argument, model_options, resize_option
+from .messages import done, parts, plural, with_progress
+from .next_steps import after_index, say_next
+from .options import folder_output, images_argument, model_options
 
 if TYPE_CHECKING:
-    from ..images.read_options import ReadOptions
+    from .data_sets import ModelInputs
 
 
 @click.command
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     help="Store no images. `aegen similar` then shows them decoded from their latents.",
 )
 @model_options
-@resize_option
 @input_options
 def command(
     images: tuple[str, ...],
@@ -30,8 +30,7 @@ def command(
     no_images: bool,
     model: str | None,
     threads: int | None,
-    resize: bool,
-    reading: "ReadOptions",
+    inputs: "ModelInputs",
 ) -> None:
     """Store the latents of images, in which `aegen similar` finds the nearest ones.
 
@@ -43,14 +42,14 @@ def command(
     aegen index train-images-idx3-ubyte.gz -o index
     aegen index photos/ --resize --no-images -o photos-index
     """
-    from ..data.inputs import read_inputs
     from ..runtime.autoencoder import load
     from ..search import write_index
 
     loaded = load(model, threads=threads)
-    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
+    image_set = inputs.read(loaded, *images)
     count = len(image_set.images)
     latents = with_progress((loaded.encode(part) for part in parts(image_set.images)), count)
     stored = None if no_images else image_set.images
     size = write_index(output, loaded, latents, count, images=stored, names=image_set.names)
     done(str(output), f"{plural(count, 'latent')} of {plural(loaded.latent_dim, 'dimension')}, {size / 1e6:,.1f} MB")
+    say_next(*after_index(output, images[0], model, inputs))

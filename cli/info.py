@@ -9,6 +9,7 @@ from .data_facts import show_data
 from .data_sets import load_data, read_options
 from .facts import print_facts
 from .json_output import print_json
+from .next_steps import after_data, say_next
 from .options import chosen_model, json_option, model_argument
 
 if TYPE_CHECKING:
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 @click.command
 @model_argument
 @click.option(
-    "--data", metavar="NAME|PATH", help="Show images as `aegen train --data` reads them, in place of a model."
+    "--data",
+    metavar="NAME|PATH",
+    help="Show images as `aegen train --data` reads them, in place of a model.  [default: a model is shown]",
 )
-@click.option("-o", "--output", metavar="OUTPUT", help="Where to write: a grid of some images of each class of --data.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUTPUT",
+    help="Where to write: a grid of some images of each class of --data.  [default: no grid is written]",
+)
 @read_options
 @json_option
 def command(
@@ -48,6 +56,7 @@ def command(
         if argument is not None:
             raise click.UsageError("Give a model, or images with --data.")
         show_data(data, load_data(data, reading, remarks=False), output, as_json=as_json)
+        say_next(*after_data(data, reading.words))
         return
     if output is not None or reading != DEFAULT_OPTIONS:
         raise click.UsageError("-o and the options for reading images need --data.")
@@ -105,7 +114,7 @@ def _rows(manifest: "Manifest", path: "Path") -> dict[str, str]:
         "licence": data.licence,
         "parity": f"{max(parity.largest_difference.values()):.1e} at most, batch {', '.join(map(str, parity.batches))}",
         **{name.replace("_", " "): f"{value:.6g}" for name, value in manifest.quality.items()},
-        "made by": "\n".join(manifest.commands),
+        "made by": "\n".join(manifest.commands) or "another program than aegen",
         "made with": ", ".join(f"{package} {version}" for package, version in manifest.versions.items()),
     }
 

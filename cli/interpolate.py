@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .data_sets import input_options
 from .grid_texts import grid_facts
-from .messages import PART_ROWS, done, note, plural, with_progress
-from .options import dtype_option, is_grid, model_options, resize_option, seed_option, strip_options, wants_arrays
+from .messages import PART_ROWS, done, plural, with_progress
+from .options import dtype_option, is_grid, model_options, seed_option, strip_options, wants_arrays
 from .paths import write_frames, write_paths
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..runtime.autoencoder import Autoencoder
+    from .data_sets import ModelInputs
 
 DEFAULT_PATHS, DEFAULT_MORPHS = 8, 1  # number of paths or morphs between sampled images
 MORPH_CORNERS = 4
@@ -45,11 +47,12 @@ MORPH_CORNERS = 4
     "labels",
     metavar="LABEL",
     multiple=True,
-    help="Without A and B: the class of the images, by number or name. Two or four times: the class of each end.",
+    help="Without A and B: the class of the images, by number or name. Two or four times: the class of each end.  "
+    "[default: any]",
 )
 @strip_options()
 @model_options
-@resize_option
+@input_options
 @dtype_option
 def command(
     ends: tuple[str, ...],
@@ -62,7 +65,7 @@ def command(
     scale: int | None,
     model: str | None,
     threads: int | None,
-    resize: bool,
+    inputs: "ModelInputs",
     dtype: str,
 ) -> None:
     """Interpolate from the images of A to those of B, among four images, or between sampled images.
@@ -80,17 +83,15 @@ def command(
     aegen interpolate 'digits.npy[0:8]' 'digits.npy[8:16]' -o paths.png
     aegen interpolate --label 3 --label 8 --steps 30 --seed 0 -o classes.gif
     """
-    from ..images.reading import read_images
     from ..runtime.autoencoder import load
 
-    _require_fitting(ends, labels, {"-n": count, "--seed": seed, "--label": labels or None}, resize)
+    _require_fitting(ends, labels, {"-n": count, "--seed": seed, "--label": labels or None}, inputs)
     dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
     corners = len(ends) or max(2, len(labels))
     wanted = _Interpolation(loaded, corners, steps, method, dtype)
     if ends:
-        shape = loaded.manifest.image.shape
-        sets = [read_images(source, shape=shape, resize=resize, note=note).images for source in ends]
+        sets = [inputs.read(loaded, source).images for source in ends]
         count, chunks = len(sets[0]), wanted.between_images(sets)
         facts: dict[str, object] = {"method": method}
         remark = ""
@@ -109,7 +110,9 @@ def command(
         done(output, f"{plural(count, 'path')} of {steps} images{remark}")
 
 
-def _require_fitting(ends: Sequence[str], labels: Sequence[str], of_samples: dict[str, Any], resize: bool) -> None:
+def _require_fitting(
+    ends: Sequence[str], labels: Sequence[str], of_samples: dict[str, Any], inputs: "ModelInputs"
+) -> None:
     """Raise UsageError for a number of ends or labels that makes no path or morph, and for options that do not fit.
 
     of_samples: the options, by flag, that are only for paths between sampled images; None if not given.
@@ -118,7 +121,7 @@ def _require_fitting(ends: Sequence[str], labels: Sequence[str], of_samples: dic
         raise click.UsageError("Give A and B, or A, B, C and D, or none of them.")
     if len(labels) not in (0, 1, 2, MORPH_CORNERS):
         raise click.UsageError("Give --label once, or for both ends of a path, or for the four corners of a morph.")
-    misplaced = [flag for flag, value in of_samples.items() if value is not None] if ends else ["--resize"] * resize
+    misplaced = [flag for flag, value in of_samples.items() if value is not None] if ends else inputs.in_use
     if misplaced:
         raise click.UsageError(f"{misplaced[0]} is for paths {'without' if ends else 'between'} A and B.")
 

@@ -99,7 +99,7 @@ def progress_bars(*, hidden: bool = False) -> Iterator["Report"]:
     hidden: show no bar, because something else shows the progress.
     """
     began = time.monotonic()
-    hidden = hidden or is_quiet() or not _on_terminal()
+    hidden = hidden or is_quiet() or not on_terminal()
     with ExitStack() as open_bar:
         bar: Any = None  # click's type of a progress bar is private
 
@@ -119,6 +119,6 @@ def progress_bars(*, hidden: bool = False) -> Iterator["Report"]:
         yield report
 
 
-def _on_terminal() -> bool:
+def on_terminal() -> bool:
     """Whether standard error is a terminal. Python sets `sys.stderr` to None when the caller has closed it."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -105,31 +105,31 @@ def output_option(command: Command) -> Command:
 def folder_output(name: str, *, required: bool = True) -> Callable[[Command], Command]:
     """Decorator that adds the option --output, for commands that write a folder.
 
-    name: the parameter of the command's function that receives the path.
+    name: the parameter of the command's function that receives the path. required: whether it must be given; if not,
+    then the command can resume a run.
     """
-    path = click.Path(path_type=Path)
-    return click.option(
-        "-o", "--output", name, required=required, type=path, metavar="OUTPUT", help="Where to write: a new folder."
-    )
+    path, text = click.Path(path_type=Path), "Where to write: a new folder."
+    text += "" if required else "  [required unless --resume]"
+    return click.option("-o", "--output", name, required=required, type=path, metavar="OUTPUT", help=text)
 
 
-def strip_options(*, required: bool = True) -> Callable[[Command], Command]:
+def strip_options(*, without: str | None = None) -> Callable[[Command], Command]:
     """Decorator that adds --output and --scale, for commands that choose the number of grid columns themselves.
 
-    required: whether the option --output must be given.
+    without: what happens without the option --output, for its help; None if it must be given.
     """
-    return lambda command: _image_output(required=required)(_scale(command))
+    return lambda command: _image_output(without)(_scale(command))
 
 
-def _image_output(*, required: bool = True) -> Callable[[Command], Command]:
-    """Decorator that adds the option --output, for commands that write images."""
+def _image_output(without: str | None = None) -> Callable[[Command], Command]:
+    """Decorator that adds the option --output, for commands that write images. without: see `strip_options`."""
     return click.option(
         "-o",
         "--output",
-        required=required,
+        required=without is None,
         metavar="OUTPUT",
         help="Where to write: a grid (.png, .jpg, .webp), an animation (.gif), arrays (.npy, .npz), a folder of PNG "
-        "files (no suffix), or - for .npy on standard output.",
+        f"files (no suffix), or - for .npy on standard output.{'' if without is None else f'  [{without}]'}",
     )
 
 

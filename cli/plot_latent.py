@@ -20,10 +20,22 @@ if TYPE_CHECKING:
 
 @click.command
 @model_argument
-@click.option("--data", metavar="NAME|PATH", help="Images whose latents are shown: the test images of a data set.")
+@click.option(
+    "--data",
+    metavar="NAME|PATH",
+    help="Images whose latents are shown: the test images of a data set.  [required unless --latents]",
+)
 @read_options
-@click.option("--latents", metavar="FILE", help="Latents to show in place of images: .npy or .npz, numbered from 0.")
-@click.option("--labels", metavar="FILE", help="Labels of --latents: .npy, .npz, IDX, or a text with one in each line.")
+@click.option(
+    "--latents",
+    metavar="FILE",
+    help="Latents to show in place of images: .npy or .npz, numbered from 0.  [default: those of --data]",
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Labels of --latents: .npy, .npz, IDX, or a text with one in each line.  [default: none]",
+)
 @click.option(
     "--method",
     type=click.Choice(["dimensions", "pca", "tsne"]),

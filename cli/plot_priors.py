@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command
 @model_argument
-@click.option("--data", metavar="NAME|PATH", help="Real images. Without them, no distances are shown.")
+@click.option("--data", metavar="NAME|PATH", help="Real images, to which distances are shown.  [default: none]")
 @read_options
 @split_option
 @features_option

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("models", metavar="[MODEL[:PRIOR]]...", nargs=-1)
-@click.option("--data", metavar="NAME|PATH", help="Real images.")
+@click.option("--data", metavar="NAME|PATH", help="Real images.  [required unless --scores]")
 @click.option(
-    "--scores", metavar="FILE", multiple=True, help="JSON of `aegen evaluate` or `aegen compare`, in place of --data."
+    "--scores",
+    metavar="FILE",
+    multiple=True,
+    help="JSON of `aegen evaluate` or `aegen compare`, in place of --data.  [default: measured]",
 )
 @read_options
 @split_option

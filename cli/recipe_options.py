@@ -13,11 +13,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 MAX_SHOWN_LIMIT = 10_000
 
 
-def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) -> Callable[[Command], Command]:
+def recipe_options(*recipes: type[Hyperparameters], alternative: str = "") -> Callable[[Command], Command]:
     """Decorator that adds an option for every hyperparameter. One option serves all recipes that have it.
 
     An option that is not given is None, and the recipe then uses its default. The recipe checks the value. If a
     hyperparameter is not the same in all recipes, the option's help describes it once for each recipe that has it.
+    alternative: what else than the default of the recipe may be the default of an option, for the help.
     """
     by_name: dict[str, dict[str, Hyperparameter]] = {}  # keys: hyperparameter's name, then recipe's stage
     for recipe in recipes:
@@ -26,7 +27,7 @@ def recipe_options(*recipes: type[Hyperparameters], show_defaults: bool = True) 
 
     def add(command: Command) -> Command:
         for name, by_stage in reversed(by_name.items()):
-            texts = {stage: _help(each, show_default=show_defaults) for stage, each in by_stage.items()}
+            texts = {stage: _help(each, alternative) for stage, each in by_stage.items()}
             same = len(texts) == len(recipes) and len({*texts.values()}) == 1
             text = next(iter(texts.values())) if same else "  ".join(f"{stage}: {texts[stage]}" for stage in texts)
             settings = _settings(next(iter(by_stage.values())))
@@ -63,11 +64,11 @@ def _numbers(number: Callable[[str], Any]) -> Callable[..., Any]:
     return read
 
 
-def _help(each: Hyperparameter, *, show_default: bool) -> str:
+def _help(each: Hyperparameter, alternative: str) -> str:
     """The help of an option: meaning, default and range. Upper limits above MAX_SHOWN_LIMIT are not shown."""
     limits = each.limits
     if limits.at_most > MAX_SHOWN_LIMIT:
         limits = dataclasses.replace(limits, at_most=math.inf)
     shown_range = "" if limits.choices else str(limits)
-    facts = "; ".join(fact for fact in (f"default: {each.default_text}" if show_default else "", shown_range) if fact)
-    return f"{each.meaning}  [{facts}]" if facts else each.meaning
+    default = f"default: {each.default_text}{f', or {alternative}' if alternative else ''}"
+    return f"{each.meaning}  [{'; '.join(fact for fact in (default, shown_range) if fact)}]"

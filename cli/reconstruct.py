@@ -10,7 +10,7 @@ import click
 from .data_sets import input_options
 from .grid_texts import grid_facts
 from .json_output import print_json
-from .messages import done, note, parts, plural, with_progress
+from .messages import done, parts, plural, with_progress
 from .options import (
     dtype_option,
     grid_options,
@@ -18,21 +18,19 @@ from .options import (
     json_option,
     model_options,
     refuse_json_beside_arrays,
-    resize_option,
     wants_arrays,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..images.read_options import ReadOptions
+    from .data_sets import ModelInputs
 
 
 @click.command
 @images_argument
 @grid_options
 @model_options
-@resize_option
 @input_options
 @dtype_option
 @json_option
@@ -44,8 +42,7 @@ def command(
     captions: bool,
     model: str | None,
     threads: int | None,
-    resize: bool,
-    reading: "ReadOptions",
+    inputs: "ModelInputs",
     dtype: str,
     as_json: bool,
 ) -> None:
@@ -63,14 +60,13 @@ def command(
     aegen reconstruct 't10k-images-idx3-ubyte.gz[0:16]' -o pairs.png
     aegen reconstruct scans/ --resize -o cleaned/
     """
-    from ..data.inputs import read_inputs
     from ..images.grid import fitting_row
     from ..runtime.autoencoder import load
 
     refuse_json_beside_arrays(output, as_json)
     image_dtype = dtype if wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
-    image_set = read_inputs(*images, shape=loaded.manifest.image.shape, resize=resize, options=reading, note=note)
+    image_set = inputs.read(loaded, *images)
     originals, count, error = image_set.images, len(image_set.images), MeanError()
 
     def reconstructions() -> "Iterator[np.ndarray]":

@@ -39,7 +39,9 @@ LABEL_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 )
 @click.option("--prior", metavar="NAME", help="Distribution of the latents (see `aegen info`).  [default: the model's]")
 @click.option(
-    "--label", metavar="LABEL", help="Only this class, by name or number; 0-9 or 1,4,7 gives -n images of each."
+    "--label",
+    metavar="LABEL",
+    help="Only this class, by name or number; 0-9 or 1,4,7 gives -n images of each.  [default: all classes]",
 )
 @click.option(
     "--temperature",

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .data_sets import input_options
 from .grid_texts import grid_facts, legible_texts
 from .json_output import print_json
 from .messages import done, note, parts, plural, with_progress
-from .options import is_grid, json_option, model_options, resize_option, strip_options, wants_arrays
+from .options import is_grid, json_option, model_options, strip_options, wants_arrays
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..runtime.autoencoder import Autoencoder
     from ..search import Index
+    from .data_sets import ModelInputs
 
 MAX_NAME_WIDTH = 50  # letters of a file name in the table, so that its lines fit 80 columns
 QUERY_PART = 256  # queries that are searched between two updates of the progress bar
@@ -32,9 +34,9 @@ QUERY_PART = 256  # queries that are searched between two updates of the progres
     help="Where to search: a folder that `aegen index` wrote, or latents (.npy, .npz), or images.",
 )
 @click.option("-k", "count", type=click.IntRange(1), default=10, show_default=True, help="Hits for each query.")
-@strip_options(required=False)
+@strip_options(without="default: no images are written")
 @model_options
-@resize_option
+@input_options
 @json_option
 def command(
     queries: tuple[str, ...],
@@ -44,7 +46,7 @@ def command(
     scale: int | None,
     model: str | None,
     threads: int | None,
-    resize: bool,
+    inputs: "ModelInputs",
     as_json: bool,
 ) -> None:
     """Find the images whose latents are nearest to those of other images.
@@ -62,7 +64,6 @@ def command(
     aegen similar 't10k-images-idx3-ubyte.gz[0:4]' --index index -o similar.png
     aegen similar photo.png --index photos/ --resize -k 3
     """
-    from ..images.reading import read_images
     from ..runtime.autoencoder import load
     from ..search import Index
     from ..search.index import is_index
@@ -72,8 +73,8 @@ def command(
     arrays = output is not None and wants_arrays(output)
     loaded = load(model or _model_of_index(source), threads=threads)
     opened = Index.open(source, loaded) if is_index(source) else None
-    query_set = read_images(*queries, shape=loaded.manifest.image.shape, resize=resize, note=note)
-    index = opened or _index_of(source, loaded, resize)
+    query_set = inputs.read(loaded, *queries)
+    index = opened or _index_of(source, loaded, inputs)
     if count > len(index):
         note(f"{source} has only {plural(len(index), 'latent')}, so each query has as many hits.")
     hits = _search(loaded, index, query_set.images, query_set.names, min(count, len(index)))
@@ -110,13 +111,12 @@ def _model_of_index(source: str) -> str | None:
     return name if name in shipped() else None
 
 
-def _index_of(source: str, model: "Autoencoder", resize: bool) -> "Index":
+def _index_of(source: str, model: "Autoencoder", inputs: "ModelInputs") -> "Index":
     """Make an index in memory of the latents or images that `source` names."""
     import numpy as np
 
     from ..files.paths import is_folder, split_slice
     from ..images.latents import read_latents
-    from ..images.reading import read_images
     from ..runtime.errors import InputError, ShapeError
     from ..search import Index
 
@@ -128,7 +128,7 @@ def _index_of(source: str, model: "Autoencoder", resize: bool) -> "Index":
         except InputError as error:  # the file holds no latents, so perhaps images
             is_array = isinstance(error, ShapeError)
     try:
-        image_set = read_images(source, shape=model.manifest.image.shape, resize=resize, note=note)
+        image_set = inputs.read(model, source)
     except ShapeError as error:
         raise ShapeError(f"{error}, or latents (n, {model.latent_dim})" if is_array else str(error)) from error
     images = image_set.images

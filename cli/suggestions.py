@@ -2,9 +2,14 @@
 
 import difflib
 import re
+from pathlib import Path
 
 import click
 
+from .parsed_arguments import ParsedArguments
+
+DATA_SUFFIXES = (".npz", ".npy", ".gz", ".zip", ".tar", ".csv", ".parquet")  # of files that images are read from
+MAX_LISTED = 6  # a group with fewer commands lists them all in a message
 MIN_SIMILARITY = 0.65  # smallest similarity, from 0 to 1, of a mistyped name and the name that is suggested
 
 COMMANDS = {  # other names for each command
@@ -101,7 +106,26 @@ def no_such_command(name: str, known: list[str]) -> str:
     """Error message for an unknown command, with the command that was probably meant. known: names of all commands."""
     meant = {other: command for command in known for other in COMMANDS.get(command, "").split()}
     command = _closest(name, meant | {command: command for command in known})
-    return f"No such command '{name}'." + (f" Did you mean '{command}'?" if command else "")
+    return f"No such command '{name}'." + (f" Did you mean '{command}'?" if command else _for_path(name, known))
+
+
+def no_such_argument(message: str, parsed: ParsedArguments) -> str:
+    """Add to a message the option that was probably meant by an argument that a command does not take.
+
+    message: the message about the argument, or about an option that is missing. parsed: the command's arguments.
+    """
+    option = _option_for(parsed.rest[0], parsed) if parsed.rest else None
+    return f"{message.rstrip('.')}. Did you mean '{option}'?" if option else message
+
+
+def no_whole_number(message: str) -> str:
+    """Say what is wrong with a text that click found to be no number, and suggest `1000` for `1,000`."""
+    match = re.search("('?)(\\S+)\\1 is not a valid integer(?: range)?\\.$", message)
+    if match is None:
+        return message
+    digits = re.fullmatch(r"(-?[0-9]{1,3})((?:[,.' ][0-9]{3})+)", match[2])
+    suggestion = f" Did you mean {digits[1]}{re.sub('[^0-9]', '', digits[2])}?" if digits else ""
+    return f"{message[: match.start()]}'{match[2]}' is no whole number.{suggestion}"
 
 
 def no_such_option(name: str, ctx: click.Context) -> str:
@@ -111,6 +135,32 @@ def no_such_option(name: str, ctx: click.Context) -> str:
     """
     suggestion = _for_short(name, ctx) if name[1:2] != "-" else _closest(name[2:].replace("_", "-"), _answers(ctx))
     return f"No such option '{name}'. {suggestion or ''}".rstrip()
+
+
+def _for_path(name: str, known: list[str]) -> str:
+    """A sentence for a path where a command is expected, and one that lists the commands of a small group."""
+    if len(known) < MAX_LISTED:
+        return f" Choose one of {', '.join(known)}."
+    if "info" in known and ("/" in name or "." in name) and Path(name).exists():
+        return f" A command comes first, such as `aegen info --data {name}`."
+    return ""
+
+
+def _option_for(argument: str, parsed: ParsedArguments) -> str | None:
+    """The option with which an argument was probably meant to be given; None if it is not clear."""
+    from ..data.downloads import KNOWN
+    from ..runtime.artifact import shipped
+
+    exists = Path(argument).exists()
+    if argument.isdecimal():
+        flag = "-n"
+    elif "argument" not in parsed.values and (argument in shipped() or (Path(argument) / "manifest.json").exists()):
+        flag = "--model"
+    elif argument in KNOWN or exists or Path(argument).suffix.lower() in DATA_SUFFIXES:
+        flag = "--data" if parsed.takes("--data") and not parsed.has("--data") else "-o"
+    else:
+        flag = "-o"
+    return f"{flag} {argument}" if parsed.takes(flag) and not parsed.has(flag) else None
 
 
 def _for_short(name: str, ctx: click.Context) -> str | None:

@@ -10,6 +10,7 @@ from ..images.read_options import DEFAULT_OPTIONS
 from ..recipes.training import Recipe, named_recipe
 from .data_sets import read_options
 from .messages import be_quiet, note, plural, say
+from .next_steps import after_interrupted_train, after_train, say_next
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .stopping import INTERRUPTED, raise_pending_signal
@@ -24,13 +25,15 @@ DEFAULT_RECIPE = "ae"
 
 
 @click.command
-@click.option("--data", metavar="NAME|PATH", help="Images to train on.")
+@click.option("--data", metavar="NAME|PATH", help="Images to train on.  [required unless --resume]")
 @folder_output("run", required=False)
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue an unfinished run.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue an unfinished run.  [default: a new run]"
+)
 @read_options
 @threads_option
 @click.option("--recipe", metavar="NAME|FILE", help=f"ae, dae, vae, conv, or a TOML file.  [default: {DEFAULT_RECIPE}]")
-@recipe_options(Recipe, show_defaults=False)
+@recipe_options(Recipe, alternative="the recipe's")
 def command(
     data: str | None,
     run: Path | None,
@@ -82,15 +85,19 @@ def _train(
     from ..data.datasets import load
     from ..data.downloads import KNOWN
     from ..files.paths import is_pipe
+    from ..recipes.advice import few_steps
+    from ..recipes.settled import settled
     from ..train import checkpoint, processes
     from ..train.autoencoder import train
 
     if not processes.is_first():
         be_quiet()
     dataset = load(data, reading)
+    recipe = settled(recipe, len(dataset.train), dataset.shape)
     facts, progress = dataset.facts, _Progress(recipe, dataset.facts.training_images)
     say(f"{facts.name}: {plural(facts.training_images, 'training image')}, {facts.validation_images:,} held out")
-    for remark in dataset.remarks:
+    too_few = few_steps(recipe, facts.training_images)
+    for remark in (*dataset.remarks, *([too_few] if too_few else [])):
         note(remark)
     if resume is not None:
         progress.history += resume.history
@@ -102,12 +109,11 @@ def _train(
         if not progress.history:
             raise
         interrupted = True
-        last = progress.history[-1].epoch
-        say(f"Interrupted: {run} keeps the run up to epoch {last}; `aegen train --resume` continues from it.")
+        say(f"Interrupted: {run} keeps the run up to epoch {progress.history[-1].epoch}.")
     if resume is not None and resume.epoch >= recipe.epochs:
         say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done before; nothing is left to train.")
-    if processes.is_first():
-        progress.say_next_steps(run)
+    progress.say_best(run)
+    say_next(*(after_interrupted_train if interrupted else after_train)(run, source))
     if interrupted:
         click.get_current_context().exit(INTERRUPTED)
 
@@ -132,15 +138,7 @@ class _Progress:
         )
         raise_pending_signal()
 
-    def say_next_steps(self, run: Path) -> None:
-        """Print the best epoch, and on standard output the commands that export and use the run."""
-        import shlex
-
+    def say_best(self, run: Path) -> None:
+        """Print the best epoch, which is what other commands take of the run."""
         best = min(self.history, key=lambda epoch: epoch.validation_loss)
-        say(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}. Next:")
-        artifact = f"{run.resolve().name}-artifact"
-        for next_command in (
-            ["aegen", "export", str(run), "-o", artifact],
-            ["aegen", "sample", "--model", f"./{artifact}", "-n", "64", "-o", "grid.png"],
-        ):
-            click.echo("  " + shlex.join(next_command))
+        say(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}")

@@ -9,6 +9,7 @@ import click
 from ..recipes.feature_extractor import FeatureExtractorRecipe
 from .data_sets import load_data, read_options
 from .messages import say
+from .next_steps import after_train_features, say_next
 from .options import folder_output, threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .resumable import refuse_unfinished, run_resumable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.option("--data", required=True, metavar="NAME|PATH", help="Labelled images, as for `aegen train`.")
+@click.option("--data", required=True, metavar="NAME|PATH", help="Images, as for `aegen train`, mostly with labels.")
 @folder_output("target")
 @click.option("--resume", is_flag=True, help="Continue an unfinished training.")
 @read_options
@@ -45,6 +46,7 @@ def command(
     with usage():
         recipe, state = FeatureExtractorRecipe(**overrides), None
 
+    from ..data.orientations import with_orientations
     from ..evaluation.feature_extractor import FeatureExtractor
     from ..export.feature_extractor import export_feature_extractor
     from ..files.atomic import require_parent
@@ -58,6 +60,7 @@ def command(
         FeatureExtractor(target)  # raises an error if the folder holds something else
         unfinished.unlink(missing_ok=True)
         say(f"{target}: training is finished.")
+        say_next(*after_train_features(target, data))
         return
     if exists_nonempty(target):
         found, remedy = "something there already", "Choose another."
@@ -65,17 +68,21 @@ def command(
     if not resume:
         refuse_unfinished(unfinished)
     dataset = load_data(data, reading)
-    for part, images in (("training", dataset.train), ("test", dataset.test)):
-        if images.labels is None:
-            raise InputError(f"{data}: {part} images", found="no labels", expected="labelled images")
     clear_partial_files(target.parent, (unfinished.name,), resumed=True)
     if resume:
         recipe, state = read_training(unfinished, dataset)
+    if recipe.orientations:
+        dataset = with_orientations(dataset)
+    for part, images in (("training", dataset.train), ("test", dataset.test)):
+        if images.labels is None:
+            remedy = "`--orientations True` needs no labels."
+            raise InputError(f"{data}: {part} images", found="no labels", expected="labelled images", remedy=remedy)
     network = _train(recipe, dataset, state, unfinished, threads)
     facts = export_feature_extractor(network, recipe, dataset, target)
     unfinished.unlink(missing_ok=True)
     part = "test" if facts.data.test_images else "validation"
     say(f"{target}: accuracy {100 * facts.accuracy:.2f} % on the {part} images")
+    say_next(*after_train_features(target, data))
 
 
 def _train(

@@ -8,6 +8,7 @@ import click
 
 from ..recipes.learned_priors import DEFAULT_LEARNED_PRIOR, LEARNED_PRIORS
 from .messages import say
+from .next_steps import after_train_prior, say_next
 from .options import threads_option, usage
 from .recipe_options import chosen_hyperparameters, recipe_options
 from .resumable import refuse_unfinished, run_resumable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--prior", type=click.Choice([*LEARNED_PRIORS]), help=f"Kind of prior.  [default: {DEFAULT_LEARNED_PRIOR}]"
 )
-@click.option("--data", metavar="NAME|PATH", help="The training data, if it is no longer where it was.")
+@click.option("--data", metavar="NAME|PATH", help="The training data, if it has moved.  [default: where it was]")
 @click.option("--resume", is_flag=True, help="Continue an unfinished training of the prior.")
 @threads_option
 @recipe_options(*LEARNED_PRIORS.values())
@@ -58,6 +59,7 @@ def command(
     if resume and target.exists() and not training.exists():
         finished = priors.read(target, trained)
         say(f"{target}: training is finished; its best validation was at step {finished.step:,}.")
+        say_next(*after_train_prior(run, data))
         return
     if resume:
         recipe, state = priors.read_training(training, trained)
@@ -70,6 +72,7 @@ def command(
             priors.save(learned, target)
             training.unlink(missing_ok=True)
     say(f"{target}: held-out loss {learned.loss:.4f} at step {learned.step:,}")
+    say_next(*after_train_prior(run, data))
 
 
 def _recipe(prior: str, overrides: dict[str, Any]) -> "LearnedPriorRecipe":

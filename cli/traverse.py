@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .data_sets import input_options
 from .grid_texts import grid_facts
 from .json_output import print_json
-from .messages import PART_ROWS, done, note, plural, with_progress
+from .messages import PART_ROWS, done, plural, with_progress
 from .options import (
     captions_option,
     dtype_option,
@@ -14,7 +15,6 @@ from .options import (
     json_option,
     model_options,
     refuse_json_beside_arrays,
-    resize_option,
     seed_option,
     strip_options,
     wants_arrays,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..runtime.autoencoder import Autoencoder
+    from .data_sets import ModelInputs
 
 DEFAULT_ROWS = 10  # number of latent dimensions shown
 ACTIVITY_PART = 8  # latent dimensions measured between two updates of the progress bar
@@ -35,7 +36,7 @@ ACTIVITY_PART = 8  # latent dimensions measured between two updates of the progr
 @click.option(
     "-n", "count", type=click.IntRange(1), help="How many latent dimensions, the most active first.  [default: 10]"
 )
-@click.option("--dims", metavar="N,N,...", help="Which latent dimensions, in place of the most active; from 0 on.")
+@click.option("--dims", metavar="N,N,...", help="Which latent dimensions, from 0 on.  [default: the most active]")
 @click.option(
     "--steps", type=click.IntRange(2), default=11, show_default=True, help="Images for each latent dimension."
 )
@@ -47,11 +48,11 @@ ACTIVITY_PART = 8  # latent dimensions measured between two updates of the progr
     show_default=True,
     help="How far a latent dimension moves up and down, in standard deviations.",
 )
-@seed_option("Start from the sample that the model gives for this seed.")
-@strip_options(required=False)
+@seed_option("Start from the sample of this seed.  [default: from IMAGE or the mean latent]")
+@strip_options(without="required unless --json")
 @captions_option
 @model_options
-@resize_option
+@input_options
 @dtype_option
 @json_option
 def command(
@@ -66,7 +67,7 @@ def command(
     captions: bool,
     model: str | None,
     threads: int | None,
-    resize: bool,
+    inputs: "ModelInputs",
     dtype: str,
     as_json: bool,
 ) -> None:
@@ -93,7 +94,7 @@ def command(
     dtype = dtype if output is not None and wants_arrays(output) else "uint8"
     loaded = load(model, threads=threads)
     chosen = None if dims is None else chosen_dimensions(dims, loaded.latent_dim)
-    start = _start(loaded, image, seed, resize)
+    start = _start(loaded, image, seed, inputs)
     if chosen is None or as_json:
         ranked = _by_activity(loaded)
         chosen = chosen or [dimension for dimension, _ in ranked[: count or DEFAULT_ROWS]]
@@ -115,15 +116,15 @@ def command(
         print_json([{"dimension": i, "activity": activity} for i, activity in ranked])
 
 
-def _start(model: "Autoencoder", image: str | None, seed: int | None, resize: bool) -> "np.ndarray | None":
+def _start(model: "Autoencoder", image: str | None, seed: int | None, inputs: "ModelInputs") -> "np.ndarray | None":
     """The latent to start from, float32 (d,): of the only image of an argument, or of a seed; None if neither is given.
 
-    Raises UsageError if the argument holds more than one image.
+    Raises UsageError if the argument holds more than one image, or for options for reading it if it is missing.
     """
-    from ..images.reading import read_images
-
+    if image is None and inputs.in_use:
+        raise click.UsageError(f"{inputs.in_use[0]} is for IMAGE.")
     if image is not None:
-        images = read_images(image, shape=model.manifest.image.shape, resize=resize, note=note).images
+        images = inputs.read(model, image).images
         if len(images) != 1:
             raise click.UsageError(f"IMAGE holds {len(images):,} images: choose one with a slice such as [0].")
         return model.encode(images[0])

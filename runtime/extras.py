@@ -1,6 +1,7 @@
 """The extras of this package: groups of optional dependencies, which `pip install "aegen[NAME]"` adds."""
 
 from .errors import MissingExtraError
+from .installers import install_command
 from .requirements import installed_version, requirements
 
 
@@ -15,5 +16,5 @@ def require_extra(name: str, purpose: str) -> None:
         raise MissingExtraError(
             f"aegen needs more packages to {purpose}",
             found=f"no {', no '.join(missing)}",
-            remedy=f"Install them with: pip install 'aegen[{name}]'",
+            remedy=f"Install them with: {install_command(f'aegen[{name}]')}",
         )
