@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .images.display import show
     from .runtime import AegenError, Autoencoder, load
 
-# Also in pyproject.toml; importlib.metadata, which could read it from there, takes long to import.
+# The version is also in pyproject.toml. Reading it with importlib.metadata would take long.
 __version__ = "0.1.0"
 __all__ = ["AegenError", "Autoencoder", "__version__", "load", "show"]
 

@@ -1,4 +1,4 @@
-"""Compare the installed build of aegen with an older one: speed, start, memory, and quality of the samples.
+"""Compare the installed build of aegen with an older one: speed, start-up time, memory, and quality of samples.
 
 Prints tables on standard error, and one JSON document on standard output: all values, and under "bars" the goals of
 build_bars.py, each with its value and whether it passed. The wheel of the older build is installed in a temporary
@@ -46,20 +46,20 @@ import aegen
 for images in aegen.load(sys.argv[1]).iter_sample(int(sys.argv[2]), seed=0, dtype="uint8"):
     pass
 """
-Round = dict[str, dict[str, Any]]  # by name of what was measured: "wall" and "cpu" seconds, and "sha256" of the pixels
+Round = dict[str, dict[str, Any]]  # name of a measurement -> "wall" and "cpu" seconds, "sha256" of pixels
 
-# This process imports neither numpy nor aegen: the peak memory that Linux reports for a child process is at least the
-# memory of its parent when the child was started.
+# This process must import neither numpy nor aegen, because their memory would count for the child processes: the peak
+# memory that Linux reports for a child is at least the memory of its parent when the child was started.
 
 
 class Build:
-    """A build of aegen: the installed one, or one in a folder that comes before it on Python's path."""
+    """A build of aegen: the installed one, or one in a folder that comes first on Python's path."""
 
     def __init__(self, folder: Path | None = None) -> None:
         path = {} if folder is None else {"PYTHONPATH": str(folder)}
         self.environment = {**os.environ, **path, "AEGEN_MODEL": "", "ORT_DISABLE_TELEMETRY": "1"}
         self.script = str(Path(sys.executable).with_name("aegen") if folder is None else folder / "bin" / "aegen")
-        worker = [sys.executable, "-P", str(Path(__file__).with_name("build_worker.py"))]  # -P: import no other script
+        worker = [sys.executable, "-P", str(Path(__file__).with_name("build_worker.py"))]  # -P: not from this folder
         self._worker = subprocess.Popen(worker, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, function: str, **arguments: Any) -> Any:
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def processor() -> str:
-    """Name of the processor, and how many CPUs this process may use."""
+    """The name of the processor, and the number of CPUs that this process may use."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     return f"{name}, {len(os.sched_getaffinity(0))} CPUs"
@@ -150,7 +150,7 @@ def timed_process(arguments: list[str], environment: dict[str, str]) -> dict[str
 def first_sample(builds: dict[str, Build], model: str, rounds: int) -> dict[str, Any]:
     """Time `load` and the first sample in new processes that have imported numpy, onnxruntime, Pillow and aegen."""
     measured: list[Round] = []
-    for number in range(rounds + 1):  # the first round is not counted
+    for number in range(rounds + 1):  # the first round is for warm-up and is not counted
         measured.append({})
         for name in in_turn(number):
             process = [sys.executable, "-P", "-c", FIRST_SAMPLE, model]
@@ -161,7 +161,7 @@ def first_sample(builds: dict[str, Build], model: str, rounds: int) -> dict[str,
 
 
 def to_disk(build: Build, n: int, folder: Path) -> dict[str, Any]:
-    """Time a process that writes n samples of DISK_MODEL to a file, and one that keeps none of them."""
+    """Time a process that writes n samples of DISK_MODEL to a file, and a process that discards as many samples."""
     file = folder / "samples.npy"
     sample = [build.script, "sample", "--model", DISK_MODEL, "-n", str(n), "--seed", "0", "--dtype", "uint8", "-o"]
     commands = {"file": [*sample, str(file)], "nothing": [sys.executable, "-P", "-c", ITERATION, DISK_MODEL, str(n)]}
@@ -216,7 +216,7 @@ def in_turn(number: int) -> tuple[str, ...]:
 
 
 def medians(rounds: list[Round]) -> dict[str, Any]:
-    """Median of each value over the rounds, by name of what was measured, and how often pixels changed in a round."""
+    """Median of each value over the rounds, by name of the measurement, and in how many rounds pixels differed."""
     changed, result = 0, {}
     for name in rounds[0]:
         values = {key: [one[name][key] for one in rounds] for key in rounds[0][name]}

@@ -1,4 +1,4 @@
-"""The goals that this build of aegen must reach beside an older one. against_build.py measures the values."""
+"""The goals that this build of aegen must reach, compared with an older build. against_build.py measures them."""
 
 import functools
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from operator import ge, getitem, le
 from typing import Any
 
-BULK = 65_536  # images in a call
+BULK = 65_536  # number of images in a large call
 
-Results = dict[str, Any]  # what against_build.py prints
+Results = dict[str, Any]  # the JSON document that against_build.py prints
 Value = Callable[[Results], float]  # finds a value in the results; raises KeyError if it was not measured
 
 
@@ -22,7 +22,7 @@ class Bar:
     limit: float
 
     def is_measured(self, results: Results) -> bool:
-        """Whether the results have the value."""
+        """Whether the results contain the value of this goal."""
         try:
             self.value(results)
         except KeyError:
@@ -37,7 +37,7 @@ class Bar:
 
 
 def speedup(model: str, n: int) -> Value:
-    """How many times as many samples a second this build computes with n in a call: the worst number of threads."""
+    """Speed of this build divided by that of the older one, for n samples in a call; the lowest over thread counts."""
 
     def find(results: Results) -> float:
         by_call: dict[tuple[str, int], list[float]] = {}
@@ -67,7 +67,7 @@ def distance_ratio(model: str) -> Value:
 def error_ratio(model: str) -> Value:
     """The reconstruction error of this build divided by that of the older one, to three decimal places.
 
-    Builds differ in the last bits of a pixel, which changes the error by a hundred-thousandth.
+    The ratio is rounded, because pixels of the builds differ in their last bits.
     """
 
     def find(results: Results) -> float:
@@ -78,7 +78,7 @@ def error_ratio(model: str) -> Value:
 
 
 def at(*keys: str) -> Value:
-    """The value under a row of keys."""
+    """Make the function that finds the value under these nested keys in the results."""
     return lambda results: functools.reduce(getitem, keys, results)
 
 

@@ -1,8 +1,8 @@
-"""A process of one build of aegen, which runs functions for against_build.py and times them.
+"""A process that imports one build of aegen. It runs functions for against_build.py, and times them.
 
 It reads requests from standard input, one JSON object in each line: the name of a function of FUNCTIONS under
 "function", and its arguments. It answers each with one line of JSON on standard output. The functions from
-`reference_set` on need this build of aegen; those before use only what every build offers.
+`reference_set` on need this build of aegen. The functions before it work with every build.
 """
 
 import functools
@@ -26,7 +26,7 @@ SAMPLE_METRICS = ("frechet_distance", "recall", "coverage")
 
 @functools.cache
 def loaded(model: str, threads: int | None) -> aegen.Autoencoder:
-    """Load a model once. threads: None for the default."""
+    """Load a model; further calls return the same object. threads: None for the default."""
     return aegen.load(model, threads=threads)
 
 
@@ -36,15 +36,15 @@ def versions() -> dict[str, str]:
 
 
 def sampling_time(model: str, n: int, threads: int, seconds: float) -> dict[str, Any]:
-    """Time calls of `sample` for n images, after an untimed call. Returns the seconds of a call, and the pixels' hash.
+    """Time calls of `sample` for n images, after an untimed call. Returns seconds per call and a hash of the pixels.
 
-    seconds: the call is repeated for about this long. Under "cpu" is the processor time of all threads.
+    seconds: the call is repeated for about this long. In the result, "cpu" is the processor time of all threads.
     """
     sample = functools.partial(loaded(model, threads).sample, seed=0, dtype="uint8")
     sample(min(n, WARM_UP_IMAGES))
     wall, cpu, calls = time.perf_counter(), time.process_time(), 0
     while calls == 0 or time.perf_counter() - wall < seconds:
-        images = sample(n)  # uint8 (n, H, W[, 3])
+        images = sample(n)  # images, uint8 (n, H, W[, 3])
         calls += 1
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {"wall": wall / calls, "cpu": cpu / calls, "sha256": sha256(images)}
@@ -62,7 +62,7 @@ def sha256(pixels: np.ndarray) -> str:
 
 
 def write_samples(model: str, n: int, seed: int, file: str) -> None:
-    """Write n samples, uint8 (n, H, W[, 3]), and about n more with labels, equally many of each, to an npz file."""
+    """Write n samples, uint8 (n, H, W[, 3]), to an npz file, and about n with labels, equally many of each label."""
     artifact = loaded(model, None)
     classes = artifact.manifest.labels
     labelled = [artifact.sample(n // len(classes), seed=seed, label=label, dtype="uint8") for label in classes]
@@ -97,7 +97,7 @@ def reference_scores(data: str, n: int, file: str) -> dict[str, float]:
 
 
 def sample_scores(data: str, n: int, file: str) -> dict[str, float]:
-    """Score samples that `write_samples` wrote."""
+    """Score the samples in a file that `write_samples` wrote. Returns the scores by name of the metric."""
     real, arrays = reference_set(data, n), np.load(file)
     by_class = score(arrays["labelled_samples"], arrays["labels"], real, ("class_accuracy",))
     return {**score(arrays["samples"], None, real, SAMPLE_METRICS), **by_class}

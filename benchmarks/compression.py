@@ -1,4 +1,4 @@
-"""Compare latents with image codecs at low rates: the first 100 test images of a data set, as bytes an image and PSNR.
+"""Compare latents with image codecs at low rates, by bytes per image and PSNR, on 100 test images of a data set.
 
 The codecs compress the images as one sheet of 10 x 10 tiles, so that a hundred images share one header. PNG and WebP
 are also used without loss. WebP, JPEG and AVIF are used at their lowest rate, at the quality whose rate is nearest to
@@ -33,8 +33,8 @@ from aegen.images.writing import write_images
 from PIL import Image
 
 COLUMNS, COUNT = 10, 100
-LOW_QUALITIES = range(40)  # of these the lowest and the nearest rate are searched
-HIGHER_QUALITY = 40  # shows what a codec does with more bytes
+LOW_QUALITIES = range(40)  # quality settings among which the lowest and the nearest rate are searched
+HIGHER_QUALITY = 40  # quality setting for the result at a higher rate
 LOSSLESS: dict[str, dict[str, Any]] = {
     "PNG": {"format": "PNG", "optimize": True},
     "WebP": {"format": "WEBP", "lossless": True, "quality": 100, "method": 6},
@@ -48,9 +48,9 @@ LOSSY: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """One way to store the images: bytes an image on the sheet and alone (None for latents), and PSNR in decibels.
+    """The result of one way to store the images: bytes per image on the sheet and alone, and PSNR in decibels.
 
-    images: the decoded images, uint8 (100, H, W).
+    Bytes alone are None for latents. images: the decoded images, uint8 (100, H, W).
     """
 
     method: str
@@ -97,7 +97,7 @@ def latent_result(model: str, bits: int, images: np.ndarray) -> Result:
 
 
 def lossy_results(images: np.ndarray, codec: str, keywords: dict[str, Any], rate: float) -> Iterator[Result]:
-    """A codec's results at the rate nearest to `rate` bytes an image, at its lowest rate, and at a higher one."""
+    """A codec's results at the rate nearest to `rate` bytes per image, at its lowest rate, and at a higher rate."""
     sizes = {quality: len(encoded(sheet(images), {**keywords, "quality": quality})) for quality in LOW_QUALITIES}
     lowest = min(sizes, key=sizes.__getitem__)
     nearest = min(sizes, key=lambda quality: (abs(sizes[quality] / len(images) - rate), quality))
@@ -106,7 +106,7 @@ def lossy_results(images: np.ndarray, codec: str, keywords: dict[str, Any], rate
 
 
 def coded(images: np.ndarray, codec: str, setting: str, keywords: dict[str, Any]) -> Result:
-    """Compress images (n, H, W) as one sheet and one by one, and decode the sheet."""
+    """Compress images (n, H, W) as one sheet and as single files, and decode the sheet."""
     content = encoded(sheet(images), keywords)
     with Image.open(io.BytesIO(content)) as image:
         decoded = tiles(np.asarray(image.convert("L")), images.shape)
@@ -122,7 +122,7 @@ def encoded(image: np.ndarray, keywords: dict[str, Any]) -> bytes:
 
 
 def sheet(images: np.ndarray) -> np.ndarray:
-    """One image (10 H, W * 10) that shows the images (100, H, W) row by row, without gaps."""
+    """One image (10 H, 10 W) that shows the images (100, H, W) row by row, without gaps."""
     n, height, width = images.shape
     return images.reshape(-1, COLUMNS, height, width).swapaxes(1, 2).reshape(n // COLUMNS * height, COLUMNS * width)
 
@@ -139,7 +139,7 @@ def psnr(images: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def quality_text(result: Result) -> str:
-    """The PSNR as text; images without any error have none."""
+    """The PSNR of a result as text, which says so if the decoded images are exact."""
     return "no error" if result.psnr >= peak_signal_to_noise(0) else f"{result.psnr:.1f} dB"
 
 

@@ -8,8 +8,8 @@ Prints JSON:
 * mixture: the Gaussian mixtures that both fit to the same latents of training images: the numbers of their components,
   and the mean log density of the latents of all validation images, in nats
 
-Both train a run with the same options, and export their own, because one may not read the runs of the other. They take
-turns. Options after `--` go to `aegen train`.
+Each checkout trains a run with the same options and exports this run, because it may be unable to read the runs of the
+other. The checkouts take turns. Options after `--` go to `aegen train`.
 
     python benchmarks/export.py ../other-checkout --data mnist
     python benchmarks/export.py ../other-checkout --data mnist -- --kind vae --network conv --epochs 1
@@ -32,7 +32,7 @@ import numpy as np
 from aegen.data.datasets import load
 
 BUILDS = ("this", "other")
-TRAINING = ("--epochs", "1")  # options of `aegen train` unless others are given
+TRAINING = ("--epochs", "1")  # options of `aegen train`, unless the command line gives others
 
 FIT = """
 import json, sys
@@ -58,7 +58,7 @@ def main() -> None:
         folders = {name: Path(temporary, name) for name in BUILDS}
         for name, checkout in zip(BUILDS, (Path(aegen.__file__).parent, options.other.resolve()), strict=True):
             folders[name].mkdir()
-            (folders[name] / "aegen").symlink_to(checkout)  # so that `import aegen` imports this checkout
+            (folders[name] / "aegen").symlink_to(checkout)  # makes `import aegen` import this checkout
             python(folders[name], "-m", "aegen", "train", "--data", data, *options.training, "-o", "run")
         times: dict[str, list[dict[str, float]]] = {name: [] for name in BUILDS}
         for _ in range(options.rounds):
@@ -97,7 +97,7 @@ def timed_export(folder: Path, data: str) -> dict[str, float]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment in which Python imports the build of a folder."""
+    """Environment variables with which Python imports the build that is in a folder."""
     return {**os.environ, "PYTHONPATH": str(folder), "ORT_DISABLE_TELEMETRY": "1"}
 
 

@@ -1,4 +1,4 @@
-"""Run a command as a process of its own, and measure its time and memory. Needs Linux or macOS."""
+"""Run a command in a new process, and measure the time and memory of the process. Needs Linux or macOS."""
 
 import os
 import subprocess
@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-RSS_BYTES = 1 if sys.platform == "darwin" else 1024  # unit of the system's peak memory: macOS counts in bytes
+RSS_BYTES = 1 if sys.platform == "darwin" else 1024  # bytes in the unit of ru_maxrss; macOS counts bytes
 
 
 class Measured(NamedTuple):
-    """The resources of a process. wall, cpu: seconds, the latter of user and system. peak_mb: peak memory in MB."""
+    """The resources of a process. wall: seconds by the clock. cpu: processor seconds. peak_mb: peak memory in MB."""
 
     wall: float
     cpu: float
@@ -21,7 +21,7 @@ class Measured(NamedTuple):
 
 
 def run_measured(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
-    """Run a command to its end. Exits with its messages if it fails.
+    """Run a command to its end. If it fails, this program exits with the command's messages.
 
     environment: by default that of this process, without onnxruntime's telemetry. The memory of this process counts as
     the child's, so this process should not import large libraries.
@@ -30,7 +30,7 @@ def run_measured(command: Sequence[str], environment: Mapping[str, str] | None =
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=messages, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)  # also gives the peak memory of this process alone
+        _, status, usage = os.wait4(process.pid, 0)  # also returns the peak memory of this process alone
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)

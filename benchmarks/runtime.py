@@ -48,7 +48,7 @@ from aegen.train.networks import build
 from threadpoolctl import threadpool_limits
 
 CHUNKS = (128, 512, 2048)  # batch sizes to try with each other library; the fastest is reported
-BEST_OF = ("onnxruntime", "torch", "torch.compile")  # aegen should be as fast as the fastest of these
+BEST_OF = ("onnxruntime", "torch", "torch.compile")  # aegen is compared with the fastest of these
 CALLERS, SHARED_LATENTS = 4, 8192  # number of threads that share one model; latents that each decodes per call
 
 Run = Callable[[np.ndarray], object]
@@ -136,7 +136,7 @@ def measure(name: str, encode: bool, n: int, threads: int, seconds: float) -> di
     latents = model.sample_latents(n, seed=0)  # (n, d)
     floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # both are images (n, H, W[, 3])
     processor = ProcessorTimer(lambda: model.encode(floats) if encode else model.decode(latents))
-    calls: dict[tuple[str, int], Call] = {  # keys: library and batch size, or 0 if no batch size is set
+    calls: dict[tuple[str, int], Call] = {  # keys: (library, batch size), where 0 stands for no batch size
         ("aegen", 0): processor.run,
         ("aegen uint8", 0): lambda: model.encode(levels) if encode else model.decode(latents, dtype="uint8"),
     }

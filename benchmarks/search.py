@@ -30,8 +30,8 @@ from aegen.runtime.threads import allowed_threads
 from aegen.search import Index
 from threadpoolctl import threadpool_limits
 
-BLAS_THRESHOLD = 20  # number of queries from which faiss multiplies matrices, in older versions of faiss
-GAP_ROUNDING = 1e-3  # distances of faiss may differ by this much
+BLAS_THRESHOLD = 20  # from this many queries on, older versions of faiss multiply matrices
+GAP_ROUNDING = 1e-3  # distances by faiss may differ from exact ones by this much
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def measured(options: argparse.Namespace, file: Path) -> dict[str, Any]:
 
 
 def ratio(medians: dict[str, float], first: str, second: str) -> float:
-    """The time of the first method as a multiple of that of the second."""
+    """The median time of the method `first`, divided by that of the method `second`."""
     return round(medians[first] / medians[second], 3)
 
 

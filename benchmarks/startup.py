@@ -71,14 +71,15 @@ def medians_of(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def measures(measured: Measured) -> tuple[float, float, float]:
-    """The MEASURES of a process."""
+    """The values of a process that MEASURES names, in this order: times in milliseconds, memory in MB."""
     return measured.wall * 1e3, measured.cpu * 1e3, measured.peak_mb
 
 
 def report(medians: dict[str, list[float]], first: list[float]) -> dict[str, object]:
-    """The medians and their ratios, as they are printed. medians: the MEASURES of each command, by its name.
+    """The medians and their ratios, as values for JSON. medians: the MEASURES of each command, by the command's name.
 
-    first: milliseconds and processor milliseconds of the first sample of a process that has imported all modules.
+    first: milliseconds by the clock and of the processor for the first sample of a process that has imported all
+    modules.
     """
     sample, help_page = medians["aegen sample -n 64"], medians["aegen --help"]
     ratios = {

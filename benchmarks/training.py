@@ -29,7 +29,7 @@ from aegen.data.datasets import load
 
 BUILDS = ("this", "other")
 REPORT_STEPS = 500  # training steps between two reports of `aegen train-prior`
-Speeds = list[dict[str, float]]  # for each interval: wall-clock seconds and processor seconds
+Speeds = list[dict[str, float]]  # for each interval: "wall" (clock) and "cpu" (processor) seconds
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
                 folder = Path(temporary, name)
                 folder.mkdir(exist_ok=True)
                 if not (folder / "aegen").exists():
-                    (folder / "aegen").symlink_to(checkout)  # so that `import aegen` imports this checkout
+                    (folder / "aegen").symlink_to(checkout)  # makes `import aegen` import this checkout
                 run = f"run{round_number}"
                 intervals[name]["autoencoder"] += timed(folder, "epoch ", *train, "-o", run)
                 intervals[name]["flow"] += timed(folder, "step ", "train-prior", run, "--steps", str(options.steps))
@@ -99,7 +99,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def summary(times: dict[str, Speeds], work: int) -> dict[str, Any]:
-    """Speeds of both builds, and their ratio. work: how many images or steps an interval has."""
+    """The speeds of both builds, and their ratio. work: number of images or steps in an interval."""
     result = {}
     for kind in ("wall", "cpu"):
         speed = {name: work / statistics.median(one[kind] for one in times[name]) for name in BUILDS}

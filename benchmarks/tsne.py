@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def trust(latents: np.ndarray, points: np.ndarray) -> float:
-    """Trustworthiness of points (n, 2) that show latents (n, d): 1 if all 5 nearest points are also near latents."""
+    """Trustworthiness of points (n, 2) that show latents (n, d): 1 if near points (5 neighbours) are near latents."""
     from sklearn.manifold import trustworthiness
 
     return float(trustworthiness(latents, points, n_neighbors=5))

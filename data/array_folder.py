@@ -30,7 +30,7 @@ def array_paths(folder: Path) -> list[Path]:
 
 
 def read_array_folder(folder: Path) -> UnsplitDataset:
-    """Read images and labels from array files whose names say which part and content they hold.
+    """Read images and labels from array files. The file names state the part of the data set and the content.
 
     Raises InputError for files of several sets, for a file with several arrays, and the errors of `read_named_arrays`.
     """

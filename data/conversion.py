@@ -10,7 +10,7 @@ from ..images.read_options import ReadOptions
 from .images import LabelledImages, UnsplitDataset
 
 CHANNEL_TOLERANCE = 8  # levels by which the channels of a grey image that was saved as colour may differ, as in JPEG
-CHUNK_IMAGES = 1024  # images that are converted at a time
+CHUNK_IMAGES = 1024  # number of images converted at a time
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in ITU-R BT.601
 
 

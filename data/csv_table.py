@@ -143,7 +143,7 @@ def _values(lines: Iterator[str], columns: _Columns, source_name: str) -> tuple[
         except ValueError as error:
             found = f"no numbers, or rows of different lengths, after line {first_line:,}: {error}"
             raise InputError(source_name, found=found, expected="a number for each pixel") from error
-        with np.errstate(invalid="ignore"):  # NaN has no whole number
+        with np.errstate(invalid="ignore"):  # NaN cannot be converted to an integer
             whole = values.astype(np.uint8)
         pixels.append(whole if np.array_equal(whole, values) else values.astype(np.float32))
         labels += [] if texts is None else [texts]
@@ -161,7 +161,7 @@ def _whole_numbers(lines: list[str], columns: _Columns) -> Values | None:
     try:
         with warnings.catch_warnings(action="error", category=DeprecationWarning):
             numbers = np.fromstring(columns.delimiter.join(lines), np.int64, sep=columns.delimiter)
-    except (ValueError, DeprecationWarning):  # numpy's way of saying that the text holds something else
+    except (ValueError, DeprecationWarning):  # numpy warns like this if the text holds anything but numbers
         return None
     if numbers.size != len(lines) * (delimiters + 1):
         return None

@@ -14,7 +14,7 @@ HDF5_HEAD = b"\x89HDF"
 CIFAR_ROW_BYTES = (3073, 3074, 27648)  # bytes of an image with its label in CIFAR-10, CIFAR-100, and STL-10's images
 HEAD_BYTES = 16
 PAGE = "The page data.md of the documentation shows how, in five lines."
-MAX_CHECKED_FILES = 100  # a folder's files are checked up to this number
+MAX_CHECKED_FILES = 100  # at most this many files of a folder are checked
 
 
 def refuse_foreign(path: Path) -> None:

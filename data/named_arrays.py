@@ -77,7 +77,7 @@ def read_named_arrays(arrays: list[NamedArray], source_name: str) -> UnsplitData
 
 
 def _chosen(arrays: list[NamedArray], source_name: str) -> dict[Key, NamedArray]:
-    """Choose the array of each part and content by the arrays' names."""
+    """For each part (such as "train") and content ("images" or "labels"), choose an array by the arrays' names."""
     by_name = {array.name: array for array in arrays}
     if len(arrays) == 1 and not looks_like_labels(arrays[0].name):
         return {("train", "images"): arrays[0]}

@@ -23,7 +23,7 @@ CONTENT_OF_WORD = {word: content for content, words in CONTENT_WORDS.items() for
 
 @dataclass(frozen=True)
 class NameParts:
-    """What the words of a name state. part, content: None if no word states it. set_name: the other words."""
+    """What the words of a file or array name mean. part, content: None if no word states it. set_name: other words."""
 
     part: Part | None
     content: Content | None

@@ -18,7 +18,7 @@ from .image_folder import part_folders, read_image_folder, sub_folders_of
 from .images import UnsplitDataset
 from .tables import PARQUET_MAGIC, is_table, read_tables, tables_in
 
-MAX_DEPTH = 3  # images are looked for in folders up to so many levels below the one that the user names
+MAX_DEPTH = 3  # images are searched for in folders up to this many levels below the user's folder
 MAX_LISTED = 10  # maximum number of folders in one message
 MAX_SEARCHED = 200  # a folder with more sub-folders is not searched, because they are classes
 ARRAY_SUFFIXES = (".npz", ".npy")

@@ -12,10 +12,10 @@ CRITICAL_Z = 1.96  # critical value of the two-sided z-test at the 5 % level
 
 @dataclass(frozen=True)
 class BinDifference:
-    """How much two sets of points differ in how often they fall into each bin.
+    """How much two sets of points differ in the fraction of points in each bin.
 
-    ndb: fraction of bins with proportions that differ at the 5 % level (NDB / K); about 0.05 if both sets have the same
-    distribution. js_divergence: Jensen-Shannon divergence of the two histograms, in nats.
+    ndb: fraction of bins whose fractions of points differ at the 5 % level (NDB / K); about 0.05 if both sets have the
+    same distribution. js_divergence: Jensen-Shannon divergence of the two histograms, in nats.
     """
 
     ndb: float

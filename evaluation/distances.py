@@ -55,7 +55,7 @@ def _squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
     """Unbiased estimate of the squared maximum mean discrepancy between features a (n, f) and b (n, f)."""
     n = len(a)
 
-    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # x (n, f), y (n, f) -> (n, n)
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # x and y (n, f) -> (n, n)
         base: np.ndarray = x @ y.T
         base /= x.shape[1]
         base += 1

@@ -22,8 +22,8 @@ from ..runtime.workers import Workers
 from .progress import Progress, no_progress
 
 RECORD, GRAPH, CARD = "features.json", "features.onnx", "README.md"
-BATCH_SIZE = 100  # images per onnxruntime call; larger batches would have activations that do not fit the CPU cache
-PART_IMAGES = 40 * BATCH_SIZE  # images between two reports of the progress
+BATCH_SIZE = 100  # images per onnxruntime call, so few that their activations fit into the CPU cache
+PART_IMAGES = 40 * BATCH_SIZE  # number of images between two calls of `progress`
 PREFIX = "features-"
 
 

@@ -36,7 +36,7 @@ class ScoredImages:
 
     @cached_property
     def bin_difference(self) -> BinDifference:
-        """Difference between scored images and test images in how often they fall into each bin."""
+        """Difference between scored images and test images in the fraction of images in each bin."""
         reference = self.reference
         return bin_difference(as_points(reference.test_images), as_points(self.images), reference.bin_centres)
 
@@ -48,7 +48,7 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class MetricInputs:
-    """Everything that metrics are computed from. A field is None if the model does not provide it.
+    """The data that metrics are computed from. A field is None if it does not apply to the model.
 
     samples: as many samples as there are test images. reconstructions: reconstructions of the test images, in the same
     order. labelled_samples: equally many samples of every class. grey_likelihood: likelihood bounds of the test images.

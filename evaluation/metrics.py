@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .likelihood import LikelihoodBound
     from .metric_inputs import ScoredImages
 
-Direction = Literal["lower", "higher", "zero"]  # which values are better; "zero": values near 0
+Direction = Literal["lower", "higher", "zero"]  # which values are better: lower ones, higher ones, or those near 0
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Metric:
 
     name: key in JSON; it is the title in lower case, with underscores. title: name everywhere else. meaning: what the
     metric says, in one sentence for a learner. source: author and year of the publication, or "" if there is none.
-    needs: name of the field of MetricInputs that `compute` takes. unit: of the value, or "" if it has none. compared:
-    whether a comparison of models has a column for the metric.
+    needs: name of the field of MetricInputs that `compute` takes. unit: the unit of the value, or "" if it has none.
+    compared: whether a comparison of models has a column for the metric.
     """
 
     name: str

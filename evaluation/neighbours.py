@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PART_ROWS = 1000  # rows whose distances are computed at once; limits the memory that is needed
+PART_ROWS = 1000  # number of rows whose distances are computed at a time, which limits memory
 MIN_CELL_IMAGES = 20  # cells of feature space with fewer test or generated images are ignored
 
 
@@ -125,7 +125,7 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np
 
     Yields the slice that selects these rows of a, and their distances, float32 (rows, m).
     """
-    # Centred features have smaller norms, so the subtraction below loses less precision.
+    # Subtract the mean first: smaller norms lose less precision when they are subtracted below.
     centre = b.mean(0)
     x, y = (np.ascontiguousarray(part - centre, np.float32) for part in (a, b))
     squared_norms = np.einsum("nf,nf->n", y, y)

@@ -1,9 +1,9 @@
-"""How long measurements tell their callers how far they have come."""
+"""The type of the functions by which long measurements report their progress."""
 
 from collections.abc import Callable
 
-Progress = Callable[[str, int, int], None]  # receives the name of a step, how much of it is done, and the total
+Progress = Callable[[str, int, int], None]  # arguments: name of the step, amount done, total amount
 
 
 def no_progress(step: str, done: int, total: int) -> None:
-    """Do nothing: the default for callers that do not want to know."""
+    """Ignore a progress report. This is the default of parameters of the type Progress."""

@@ -13,10 +13,10 @@ from .progress import Progress, no_progress
 
 MIN_IMAGES = 50  # smallest number of test images in a reference set; statistics of fewer are unreliable
 MAX_TRAINING_RATIO = 4  # for n generated images, at most 4 n training images are searched for copies
-MAX_REAL_SETS = 5  # at most this many sets of n training images are scored, to see how much scores vary by chance
-MAX_REAL_IMAGES = 10_000  # with several such sets, they have at most this many images together
+MAX_REAL_SETS = 5  # limit on the sets of n training images that are scored, to see how scores vary by chance
+MAX_REAL_IMAGES = 10_000  # limit on the images of all these sets together, unless there is only one set
 MAX_BINNED = 20_000  # k-means finds the bin centres from at most this many training images
-BINS, CELLS = 100, 10  # number of k-means clusters of images for the metric NDB, and of features for C_T
+BINS, CELLS = 100, 10  # numbers of k-means clusters: images, for the metric NDB; features, for memorisation
 TEST_SEED = 1  # seed of the random choice of test images
 
 LabelledArrays = tuple[np.ndarray, np.ndarray | None]  # images uint8 (n, H, W[, 3]), and labels int64 (n,) or None
@@ -27,11 +27,12 @@ class ReferenceSet:
     """Real images and their features.
 
     test_images, test_labels, test_features: the n test images uint8 (n, H, W[, 3]), their labels int64 (n,) or None,
-    and their features. real_sets: one to five sets of n training images with their labels; each set is scored as if it
-    was generated. training_features: features of t <= 4 n other training images, float32 (t, f); generated images are
-    compared with these to find copies. training_rows: indices of the t images among the training images, int64 (t,).
-    bin_centres: cluster centres of the pixels of training images, float32 (100, H * W [* 3]), in [0, 1]. cell_centres:
-    cluster centres of training_features, float32 (10, f). remarks: sentences for the user, such as that n is small.
+    and their features. real_sets: one to five sets of n training images with their labels. For comparison with a model,
+    each set is scored as if its images were generated. training_features: features of t <= 4 n other training images,
+    float32 (t, f); generated images are compared with these to find copies. training_rows: indices of the t images
+    among the training images, int64 (t,). bin_centres: cluster centres of the pixels of training images, float32 (100,
+    H * W [* 3]), in [0, 1]. cell_centres: cluster centres of training_features, float32 (10, f). remarks: sentences for
+    the user, such as that n is small.
     """
 
     extractor: FeatureExtractor
@@ -50,7 +51,7 @@ class ReferenceSet:
 
     @property
     def real_images(self) -> np.ndarray:
-        """The training images of the first of the real sets, uint8 (n, H, W[, 3])."""
+        """The images of the first set in `real_sets`, uint8 (n, H, W[, 3])."""
         return self.real_sets[0][0]
 
     @property
@@ -72,7 +73,7 @@ def reference_set(
     n is reduced to at most the number of test images, and to at most half the number of training images, because n
     training images are scored as if generated and at least n others are needed to search for copies. The n test images
     are chosen at random, because the order of a file may mean something: the first half of MNIST's test images was
-    written by other people than the second half. All random choices are the same each time. progress: called while
+    written by other people than the second half. All random choices are the same in every call. progress: called while
     features are extracted. Raises InputError when the reduced n is below 50.
     """
     requested, n = n, min(n, len(test[0]), len(training[0]) // 2)
@@ -116,9 +117,10 @@ def _rows(images: LabelledArrays, rows: np.ndarray) -> LabelledArrays:
 
 
 def _remarks(requested: int, n: int, test: int, training: int, features: int) -> Iterator[str]:
-    """Yield sentences that say why n images are fewer than requested, and what cannot be measured with so few.
+    """Yield sentences for the user: why only n images are scored, and what cannot be measured with so few.
 
-    test, training: number of images in the data set. features: number of features of an image.
+    requested: number of images asked for. test, training: numbers of test and training images in the data set.
+    features: number of features of an image.
     """
     if n < requested:
         reason = f"there are {test:,} real images to score against"

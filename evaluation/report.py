@@ -16,16 +16,17 @@ from .metrics import METRICS, Direction
 from .progress import Progress, no_progress
 from .reference import ReferenceSet, random_rows
 
-MAX_LIKELIHOOD_IMAGES = 1000  # at most this many test images get a likelihood bound, because each needs many latents
+MAX_LIKELIHOOD_IMAGES = 1000  # limit on the test images with a likelihood bound, which takes long
 
 
 @dataclass(frozen=True)
 class Score:
     """The value of one metric.
 
-    reference: the metric's value for real training images, as many as there are samples: the mean over all real sets.
-    None if the metric does not apply to them. reference_std: the standard deviation over the real sets, which says how
-    much the value of real images varies by chance; None for a single set. better: which values are better.
+    reference: the metric's value for real training images in place of samples, equally many; the mean over all sets of
+    such images. None if the metric does not apply to real images. reference_std: the standard deviation over the real
+    sets, which says how much the value of real images varies by chance; None for a single set. better: which values are
+    better.
     """
 
     value: float
@@ -34,7 +35,7 @@ class Score:
     reference_std: float | None = None
 
 
-Scores = dict[str, Score]  # the keys are names of metrics, in the order of METRICS
+Scores = dict[str, Score]  # keys: names of metrics, in the order of METRICS
 
 
 @dataclass(frozen=True)
@@ -189,9 +190,9 @@ class Evaluator:
 
 
 def _score(value: float, references: Sequence[float], better: Direction) -> Score:
-    """The score of one metric. references: the values of the sets of real images; empty if the metric has none.
+    """The score of one metric. references: the metric's value for each set of real images, or no values.
 
-    A NaN is left out, because a metric may be undefined for some sets only; the mean of no other values is NaN.
+    NaN values are left out, because a metric may be undefined for some sets. If all are NaN, so is their mean.
     """
     if not references:
         return Score(value, None, better)

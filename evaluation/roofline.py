@@ -4,7 +4,7 @@ Arithmetic takes at least as long as a matrix product with as many multiply-accu
 takes at least as long as copying as many bytes. What is left of a method's time is overhead: calls of onnxruntime and
 of Python, random numbers, and functions such as a sigmoid. All times are processor times, which other programs on the
 machine hardly change.
-Source: Williams et al. 2009
+Source: S. Williams et al., Roofline: An Insightful Visual Performance Model, 2009.
 """
 
 import math
@@ -23,9 +23,9 @@ from ..runtime.manifest import FP16
 from ..runtime.session import open_session
 from ..runtime.workers import Workers
 
-MATRIX_SIDE = 256  # side of the square matrices that are multiplied, small enough for the cache of a core
-COPY_BYTES = 4_000_000  # size of an array that is copied, about the results of an operator
-REPEATS = 3  # products and copies of each thread in a measurement
+MATRIX_SIDE = 256  # side of the multiplied matrices, which fit into the cache of a core
+COPY_BYTES = 4_000_000  # size of the array that is copied, about that of an operator's results
+REPEATS = 3  # how many products and copies each thread makes in a measurement
 FLOAT_BYTES = 4
 
 Limit = Literal["arithmetic", "bandwidth", "overhead"]
@@ -35,8 +35,8 @@ Limit = Literal["arithmetic", "bandwidth", "overhead"]
 class Work:
     """What a call computes, reads and writes.
 
-    macs: multiply-accumulates. bytes: size of the weights, and twice the size of the activations: an operator writes
-    them and another one reads them.
+    macs: multiply-accumulates. bytes: size of the weights plus twice the size of the activations, because one operator
+    writes an activation and another one reads it.
     """
 
     macs: int
@@ -48,8 +48,10 @@ class Work:
 
 @dataclass(frozen=True)
 class GraphCost:
-    """The cost of a graph. macs: multiply-accumulates of a row. activation_bytes: size of all operators' results for a
-    row. weight_bytes: size of the weights that a run reads.
+    """The cost of running a graph.
+
+    macs: multiply-accumulates for one row of the batch. activation_bytes: size of all operators' results for one row.
+    weight_bytes: size of the weights that a run reads.
     """
 
     macs: int
@@ -81,10 +83,11 @@ def graph_costs(artifact: Artifact) -> dict[str, GraphCost]:
 
 @dataclass(frozen=True)
 class Roofline:
-    """How much of a method's processor time its arithmetic, and its reading and writing, would take at the peak.
+    """Fractions of a method's processor time that arithmetic and memory traffic would take at the machine's peak.
 
-    arithmetic, bandwidth: these two fractions of the processor time. `arithmetic` may exceed 1 for 8-bit integers,
-    because the peak is that of float32. peak_macs_per_second, peak_bytes_per_second: the peak of all threads together.
+    arithmetic, bandwidth: the fraction for arithmetic, and that for reading and writing memory. `arithmetic` may exceed
+    1 for 8-bit integers, because the peak is measured with float32. peak_macs_per_second, peak_bytes_per_second: the
+    peak of all threads together.
     """
 
     arithmetic: float
@@ -94,12 +97,12 @@ class Roofline:
 
     @property
     def overhead(self) -> float:
-        """The fraction of the time that neither of the two explains; at least 0."""
+        """The fraction of the time that neither arithmetic nor bandwidth explains; at least 0."""
         return max(0.0, 1 - self.arithmetic - self.bandwidth)
 
     @property
     def limit(self) -> Limit:
-        """What takes most of the time."""
+        """The largest of the three fractions: "arithmetic", "bandwidth" or "overhead"."""
         parts: dict[Limit, float] = {
             "arithmetic": self.arithmetic,
             "bandwidth": self.bandwidth,
@@ -111,7 +114,7 @@ class Roofline:
 class Peak:
     """The machine's peak: how fast it multiplies and copies with a number of threads that all work at once.
 
-    The shortest times of all calls of `measure` count. Before the first call, both speeds are 0.
+    `measure` may be called several times; the shortest times count. Before the first call, both speeds are 0.
     """
 
     def __init__(self, threads: int) -> None:
@@ -119,7 +122,7 @@ class Peak:
         self._matrix = np.ones((MATRIX_SIDE, MATRIX_SIDE), np.float32)
         self._arrays = [(np.zeros(COPY_BYTES, np.uint8), np.zeros(COPY_BYTES, np.uint8)) for _ in range(threads)]
         self._pool, self._start = ThreadPoolExecutor(threads), Barrier(threads)
-        self._shortest = [(math.inf, math.inf)] * threads  # for each thread, seconds of a product and of a copy
+        self._shortest = [(math.inf, math.inf)] * threads  # per thread: seconds of a product, of a copy
 
     @property
     def macs_per_second(self) -> float:
@@ -132,19 +135,19 @@ class Peak:
         return sum(2 * COPY_BYTES / copy for _, copy in self._shortest)
 
     def measure(self) -> None:
-        """Multiply and copy on all threads, and keep the shortest times."""
+        """Time matrix products and copies on all threads, and keep the shortest times."""
         times = self._pool.map(self._times, range(len(self._arrays)))
         self._shortest = [
             (min(old[0], new[0]), min(old[1], new[1])) for old, new in zip(self._shortest, times, strict=True)
         ]
 
     def roofline(self, work: Work, cpu_seconds: float) -> Roofline:
-        """The roofline of a method that does `work` in a processor time of `cpu_seconds`, that of all threads."""
+        """The roofline of a method that does `work`. cpu_seconds: its processor time, summed over all threads."""
         macs, size, seconds = self.macs_per_second, self.bytes_per_second, cpu_seconds / len(self._arrays)
         return Roofline(work.macs / macs / seconds, work.bytes / size / seconds, macs, size)
 
     def _times(self, thread: int) -> tuple[float, float]:
-        """The shortest times of a product and of a copy on one thread, while the other threads do the same."""
+        """The shortest seconds of a matrix product and of a copy on one thread, while the other threads do the same."""
         source, target = self._arrays[thread]
         self._start.wait()
         product = min(_seconds(self._multiply) for _ in range(REPEATS))
@@ -163,9 +166,9 @@ def _seconds(call: Callable[[], None]) -> float:
 def product_graph() -> bytes:
     """An ONNX file that multiplies two float32 matrices `a` and `b`.
 
-    The numbers are those of the fields in https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+    The field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
     """
-    float32 = _field(1, _field(1, 1))  # a type: a tensor whose elements have the type 1
+    float32 = _field(1, _field(1, 1))  # the ONNX type "tensor of float32"
     a, b, c = (_field(1, name) + _field(2, float32) for name in ("a", "b", "c"))
     node = _field(1, "a") + _field(1, "b") + _field(2, "c") + _field(4, "MatMul")
     graph = _field(1, node) + _field(2, "product") + _field(11, a) + _field(11, b) + _field(12, c)

@@ -11,8 +11,8 @@ from ..runtime.pixels import unit_pixels
 WINDOW_SIDE = 7  # width and height in pixels of the windows over which SSIM computes means and variances
 SSIM_CONSTANTS = (0.01**2, 0.03**2)  # c1 and c2, which keep the denominators of SSIM away from 0, for pixels in [0, 1]
 FOREGROUND = 0.5  # a pixel of the original counts as foreground if its value in [0, 1] is at least this
-MIN_MSE = 1e-12  # smaller mean squared errors count as this, because the PSNR of 0 would be infinite
-PART_IMAGES = 500  # images are compared in batches of this size, to limit memory
+MIN_MSE = 1e-12  # lower limit on mean squared errors, because the PSNR of 0 would be infinite
+PART_IMAGES = 500  # number of images compared at a time, which limits memory
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def structural_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     x, y = a.astype(np.float64), b.astype(np.float64)
     side = min(WINDOW_SIDE, *x.shape[1:3])
     mean_x, mean_y = _window_means(x, side), _window_means(y, side)
-    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # turns a population variance into a sample variance
+    unbiased = side**2 / (side**2 - 1) if side > 1 else 1.0  # factor from population to sample variance
     variance_x = unbiased * (_window_means(x * x, side) - mean_x**2)
     variance_y = unbiased * (_window_means(y * y, side) - mean_y**2)
     covariance = unbiased * (_window_means(x * y, side) - mean_x * mean_y)

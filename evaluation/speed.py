@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 64, 1024, 16_384)  # images per call of a method, if a call is short enough
 MIN_ROUNDS = 5
-MAX_WARM_UP = 0.05  # seconds; a call that takes longer fills the CPU cache itself
-CALLS_PER_METHOD = 2 * (MIN_ROUNDS + 2)  # of a long call and its baseline together: two before the rounds, one in each
+MAX_WARM_UP = 0.05  # in seconds; shorter calls are run once untimed, to fill the CPU cache
+# Number of calls of a long method and of its baseline together: each is called twice before the rounds and once in
+# each.
+CALLS_PER_METHOD = 2 * (MIN_ROUNDS + 2)
 INTERPOLATION_STEPS = 8
-BASELINE_ROWS = 512  # onnxruntime alone gets batches of this size, with which it is fastest
-MIN_SECONDS = 0.002  # shorter calls are repeated for about this long and timed together: the clock is coarse
+BASELINE_ROWS = 512  # batch size with which onnxruntime alone is fastest
+MIN_SECONDS = 0.002  # shorter calls are repeated and timed together for this long, because the clock is coarse
 
 Call = Callable[[], object]
 
@@ -39,8 +41,8 @@ class Speed:
     """The speed of one method at one batch size.
 
     batch: images per call. seconds: median time of a call. onnxruntime_ratio: median ratio of the method's time to the
-    time that onnxruntime alone takes to run the same graphs on tensors prepared in advance. The outputs are discarded.
-    roofline: how the work of the graphs compares with the machine's peak.
+    time that onnxruntime alone takes to run the same graphs on tensors prepared in advance. onnxruntime's outputs are
+    discarded. roofline: how the work of the graphs compares with the machine's peak.
     """
 
     method: str
@@ -55,7 +57,7 @@ class Speed:
         return self.batch / self.seconds
 
     def json_object(self) -> dict[str, Any]:
-        """The values as JSON has them, those of the roofline included."""
+        """The speed as values for JSON, with the fields of the roofline beside the others."""
         values = dataclasses.asdict(self)
         values |= values.pop("roofline")
         return {**values, "overhead": self.roofline.overhead, "limit": self.roofline.limit}
@@ -85,10 +87,10 @@ def speeds(
 ) -> Iterator[Speed]:
     """Measure every method of an artifact's model at every batch size. Yields each result as soon as it is known.
 
-    The input images are samples of the model. batches: images per call; with None, those of BATCHES as far as the time
-    allows, see `affordable_batch`. seconds: about how long to measure one method at one batch size. report: called
-    before each measurement with the name of this step, the number of measurements done, and their total number. Raises
-    the same errors as `aegen.load`.
+    The input images are samples of the model. batches: images per call; with None, the numbers in BATCHES, as far as
+    the time allows. seconds: about how long to measure one method at one batch size. report: called before each
+    measurement with the name of this step, the number of measurements done, and their total number. Raises the same
+    errors as `aegen.load`.
     """
     artifact, count = Artifact.open(path), chosen_threads(threads)
     model = Autoencoder(path, threads=count)
@@ -120,11 +122,11 @@ def speeds(
 def _largest_batch(
     batch: int, methods: Callable[[int], Mapping[str, MethodCalls]], image_seconds: float, seconds: float
 ) -> int:
-    """The largest number of images per call that can be measured in the time: `batch`, a smaller power of two, or 0.
+    """The largest number of images per call that can be measured in the time.
 
-    methods: returns the calls for a number of images. image_seconds: time of the slowest method for an image in smaller
-    batches. This is usually more than in larger ones, so each method is called once, if that takes no more than half of
-    the time.
+    The result is `batch`, or a smaller power of two, or 0. methods: a function that returns the calls for a number of
+    images. image_seconds: time of the slowest method for each image, measured with smaller batches. In large batches an
+    image usually takes less time, so each method is first timed once, unless that would take too long.
     """
     tried = affordable_batch(batch, image_seconds, seconds, calls=2)
     if tried == 0:
@@ -134,9 +136,9 @@ def _largest_batch(
 
 
 def affordable_batch(batch: int, image_seconds: float, seconds: float, calls: int = CALLS_PER_METHOD) -> int:
-    """The largest batch with which `calls` calls take at most `seconds`: `batch`, a smaller power of two, or 0.
+    """The largest number of images per call with which `calls` calls take at most `seconds`.
 
-    image_seconds: time for one image of a batch.
+    The result is `batch`, or a smaller power of two, or 0. image_seconds: time that a call takes for each image.
     """
     most = seconds / (calls * image_seconds)
     if most >= batch:
@@ -145,13 +147,13 @@ def affordable_batch(batch: int, image_seconds: float, seconds: float, calls: in
 
 
 class ProcessorTimer:
-    """Measures the shortest processor time of a call, in seconds: that of all threads of this process together."""
+    """Measures the shortest processor time of a call, in seconds, summed over all threads of this process."""
 
     def __init__(self, call: Call) -> None:
         self.seconds, self._call = math.inf, call
 
     def run(self) -> None:
-        """Call once."""
+        """Call the function once, and keep its processor time if it is the shortest."""
         start = time.process_time()
         self._call()
         self.seconds = min(self.seconds, time.process_time() - start)
@@ -201,8 +203,8 @@ def _methods(
     sessions: onnxruntime's sessions, by file name of the graph. work: the work of a graph for a number of rows.
     """
     manifest = model.manifest
-    latents = model.sample_latents(n, seed=0)  # shape (n, d)
-    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # each of shape (n, H, W[, 3])
+    latents = model.sample_latents(n, seed=0)  # latents (n, d)
+    floats, levels = model.decode(latents), model.decode(latents, dtype="uint8")  # images (n, H, W[, 3])
     encode = _baseline(sessions[ENCODER], image=to_tensor(levels, manifest.image))
     decode = sample = _baseline(sessions[DECODER], latent=latents)
     encode_work, decode_work = work(ENCODER, n), work(DECODER, n)

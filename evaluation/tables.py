@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .metrics import METRICS, Direction
 from .report import Report, Score
 
-TEXT_WIDTH = 80  # characters in a line of a text table, as narrow as a terminal may be
+TEXT_WIDTH = 80  # width of text tables in characters: that of a narrow terminal
 BETTER: dict[Direction, str] = {
     "lower": "lower is better",
     "higher": "higher is better",
@@ -38,7 +38,7 @@ def report_text(report: Report) -> str:
 
 
 def counts(report: Report) -> tuple[str, ...]:
-    """Two lines that say how many images were compared, and what the reference values are."""
+    """Two lines of text: how many images were compared, and which real images give the reference values."""
     n, sets = report.samples, report.reference_sets
     real = (
         f"mean of {sets} sets of {n:,} training images, ± the standard deviation"
@@ -75,8 +75,8 @@ def comparison(reports: Sequence[Report]) -> list[tuple[str, ...]]:
 def as_text(rows: Sequence[tuple[str, ...]], *, width: int = TEXT_WIDTH) -> str:
     """Format rows as a text table; the first two columns are left-aligned, the others right-aligned.
 
-    Titles are broken at spaces. A table wider than `width` characters continues below, with its first two columns
-    again.
+    Titles are broken at spaces. A table wider than `width` characters is split: the remaining columns follow below,
+    beside the first two columns again.
     """
     words = [title.split() for title in rows[0]]
     height = max(map(len, words))

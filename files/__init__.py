@@ -1,1 +1,1 @@
-"""Open input files, and write output files completely or not at all. Only the standard library is used."""
+"""Open input files, and write output files either completely or not at all. Only the standard library is used."""

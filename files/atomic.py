@@ -16,8 +16,9 @@ from .locks import FolderLock
 from .output_errors import checked_output, output_error, output_errors, write_errors
 from .temporary import exists_nonempty, remove, remove_abandoned_folders, temporary_path, unfinished_paths
 
-WRITEBACK_BYTES = 1 << 24  # after this many new bytes the system is asked to write them to the disk
-OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # these mean that the new name is taken
+WRITEBACK_BYTES = 1 << 24  # after this many new bytes, the system is asked to write them to the disk
+# Renaming a folder fails with one of these error numbers if something exists under the new name.
+OCCUPIED_ERRORS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -76,7 +77,7 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         while lock is None:
             unfinished_paths.add(partial)
             with output_errors(path):
-                partial.mkdir()  # inside `try`, so that it is removed even if a signal arrives right after
+                partial.mkdir()  # inside `try`, so that the folder is removed even after a signal
                 with contextlib.suppress(FileNotFoundError):
                     lock = FolderLock(partial, wait=True)
             if not partial.is_dir():  # another process removed the folder as abandoned before this process locked it
@@ -129,7 +130,7 @@ def require_parent(path: str | Path) -> Path:
 
 
 class _OutputFile(io.FileIO):
-    """A file that raises OutputErrors instead of OSErrors. They name the final output, not the temporary file."""
+    """A file that raises OutputErrors instead of OSErrors. The errors name the final output, not the temporary file."""
 
     def __init__(self, path: Path, mode: str, output: str) -> None:
         self._output, self._waiting_bytes = output, 0
@@ -151,11 +152,11 @@ class _OutputFile(io.FileIO):
     def _begin_writeback(self) -> None:
         """Ask the system to begin to write the latest bytes to the disk, without waiting until that is done.
 
-        Otherwise it keeps up to gigabytes in memory until `synchronise`, which then waits for the disk while the
-        processor has nothing to do.
+        Otherwise the system may keep gigabytes in memory until `synchronise`, which then waits for the disk while the
+        processor is idle.
         """
-        if hasattr(os, "posix_fadvise"):  # not on every system
-            with contextlib.suppress(OSError):  # raised for pipes and devices
+        if hasattr(os, "posix_fadvise"):  # some systems lack it
+            with contextlib.suppress(OSError):  # raised if the output is a pipe or a device
                 start = self.tell() - self._waiting_bytes
                 os.posix_fadvise(self.fileno(), start, self._waiting_bytes, os.POSIX_FADV_DONTNEED)
         self._waiting_bytes = 0
@@ -181,7 +182,7 @@ def _move_folder(partial: Path, target: Path, path: str | Path, overwrite: bool)
 
 
 def _replace(partial: Path, target: Path) -> None:
-    """Put a finished folder where a target exists.
+    """Replace an existing target by a finished folder.
 
     The two are exchanged atomically. If the system cannot do that, the target is renamed first, and removed at the end.
     """

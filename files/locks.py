@@ -22,7 +22,7 @@ class FolderLock:
         self._descriptor: int | None = None
         try:
             import fcntl
-        except ImportError:  # Windows has no fcntl
+        except ImportError:  # Windows has no module fcntl, so nothing is locked
             return
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -35,7 +35,7 @@ class FolderLock:
             pass
 
     def release(self) -> None:
-        """Release the lock, if it is held."""
+        """Release the lock if this object holds it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

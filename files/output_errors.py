@@ -30,7 +30,7 @@ NAME_ERRORS = {
 def output_errors(output: object) -> Iterator[None]:
     """Turn an OSError within the block into an OutputError that names the output.
 
-    BrokenPipeError is raised unchanged: it means that the program that reads from a pipe has ended, which is no error.
+    BrokenPipeError is raised unchanged, because it is no fault: the program that reads from the pipe has ended.
     """
     try:
         yield

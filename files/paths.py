@@ -15,10 +15,10 @@ TYPE_ERRORS = (*ABSENCE_ERRORS, errno.ELOOP)  # error numbers that mean that a p
 
 
 def path_mode(path: str | Path, absence_errors: Collection[int] = ABSENCE_ERRORS) -> int | None:
-    """The `st_mode` of a path, with symbolic links followed, or None if that fails with one of `absence_errors`.
+    """The `st_mode` of a path, with symbolic links followed, or None if the path does not exist.
 
-    Raises InputError for other errors: a name that the system rejects, a parent folder that this user may not search,
-    or a cycle of symbolic links.
+    absence_errors: the error numbers that mean that the path does not exist. Raises InputError for other errors: a name
+    that the system rejects, a parent folder that this user may not search, or a cycle of symbolic links.
     """
     try:
         return Path(path).stat().st_mode
@@ -46,7 +46,7 @@ def is_file(path: str | Path) -> bool:
 
 
 def is_pipe(path: str) -> bool:
-    """Whether a path is standard input, a pipe or a device. None of these can be read twice."""
+    """Whether a path is standard input, a pipe or a device. Such an input can be read only once."""
     mode = None if path in STANDARD_INPUT else path_mode(path)
     return path in STANDARD_INPUT or (mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode))
 

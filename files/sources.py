@@ -19,7 +19,7 @@ from ..runtime.errors import InputError, NotFoundError, OutputError
 from .paths import STANDARD_INPUT, path_mode, reason
 
 MAX_PIPE_BYTES = 2**32
-MAX_MEMORY_BYTES = 2**23  # a pipe with fewer bytes is copied into memory, a longer one into a temporary file
+MAX_MEMORY_BYTES = 2**23  # a pipe with at most this many bytes is copied into memory, a larger one into a file
 MAX_TEXT_BYTES = 2**20  # largest size of a text file, such as a recipe
 CHUNK_BYTES = 2**20  # number of bytes read at a time when a pipe is copied
 SIGNATURE_BYTES = 16  # number of bytes at the start of a file from which its format is recognised

@@ -20,10 +20,10 @@ def temporary_path(target: Path, suffix: str = "partial") -> Path:
 
 
 def remove_abandoned_folders(target: Path, suffix: str) -> None:
-    """Remove the temporary folders of `target` that no process has locked, because their process was killed.
+    """Remove the temporary folders of `target` that no process has locked: the processes that made them were killed.
 
-    suffix: the last part of their names. Folders that cannot be opened are kept. Where locks are not supported, all
-    folders are kept.
+    suffix: the last part of the folders' names. Folders that cannot be opened are kept. Where locks are not supported,
+    all folders are kept.
     """
     pattern = _pattern(target.name, suffix)
     try:
@@ -48,7 +48,7 @@ def clear_partial_files(
     """Remove the temporary files that a killed process left in a folder.
 
     names: the final names of these files, without the temporary parts. Raises OutputError with `remedy` if the folder
-    holds anything but such temporary files, unless `resumed` is on.
+    holds anything but such temporary files, unless `resumed` is true.
     """
     with output_errors(folder):
         entries = set(folder.iterdir()) if folder.is_dir() else set()

@@ -14,8 +14,8 @@ from ..runtime.errors import AegenError, InputError, OutputError
 from .paths import is_file, reason
 from .sources import read_head
 
-MAX_UNPACKED_BYTES = 2**35  # most bytes that the files of an archive may have together
-MAX_MEMBERS = 5_000_000  # most files of an archive
+MAX_UNPACKED_BYTES = 2**35  # limit on the bytes of all files of an archive together
+MAX_MEMBERS = 5_000_000  # limit on the number of files of an archive
 HEAD_BYTES = 262  # bytes at the start of a file from which a zip or tar archive is recognised
 IGNORED_FOLDERS = ("__MACOSX",)  # folders that macOS adds to archives
 TAR_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -24,13 +24,16 @@ DAMAGE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzm
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold: the number of its files, and of their bytes together."""
+    """Limits on an archive: the number of its files, and their total size in bytes."""
 
     members: int = MAX_MEMBERS
     bytes: int = MAX_UNPACKED_BYTES
 
     def check(self, members: int, total: int, source_name: str) -> None:
-        """Raise InputError if so many files with so many bytes are too many. source_name: the archive's name."""
+        """Raise InputError if an archive exceeds a limit.
+
+        members: the number of its files. total: their size in bytes. source_name: the archive's name.
+        """
         if members > self.members or total > self.bytes:
             found = f"more than {self.members:,} files" if members > self.members else f"more than {self.bytes:,} bytes"
             remedy = "Unpack it, and give its folder."
@@ -41,7 +44,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def is_archive(path: str | Path) -> bool:
-    """Whether there is a zip or tar file at the path, compressed or not; an `.npz`, which is a zip, is none."""
+    """Whether there is a zip or tar file at the path, compressed or not. A zip of arrays (`.npz`) does not count."""
     if not is_file(path):
         return False
     head = read_head(path, HEAD_BYTES)
@@ -52,7 +55,7 @@ def is_archive(path: str | Path) -> bool:
         return False
     try:
         return tarfile.is_tarfile(path)
-    except (OSError, *DAMAGE_ERRORS):  # a compressed file that holds something else, or is damaged
+    except (OSError, *DAMAGE_ERRORS):  # the file holds something else, or is damaged
         return str(path).lower().endswith(TAR_SUFFIXES)
 
 
@@ -70,7 +73,7 @@ def _is_npz(path: str | Path) -> bool:
 
 @contextmanager
 def unpacked(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Path]:
-    """Unpack an archive into a temporary folder, which is deleted in the end. Yields the folder.
+    """Unpack an archive into a temporary folder, which is deleted when the block ends. Yields the folder.
 
     Only regular files are unpacked; links, hidden files, and files whose name leads out of the folder are left out.
     Errors that are raised while the folder is in use name the archive in place of the folder. Raises InputError when
@@ -81,7 +84,7 @@ def unpacked(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Path]:
             _unpack(path, Path(name), limits)
         except DAMAGE_ERRORS as error:
             raise InputError(f"{path} is damaged", found=error, expected="a whole archive") from error
-        except RuntimeError as error:  # zipfile raises it for encrypted files
+        except RuntimeError as error:  # zipfile raises RuntimeError for encrypted files
             raise InputError(str(path), found=error, expected="an archive without a password") from error
         except OSError as error:
             remedy = "Set TMPDIR to a folder on a disk with more space."
@@ -93,7 +96,7 @@ def unpacked(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path, limits: Limits) -> None:
-    """Unpack an archive into an existing folder. The sizes that it states are checked before each file is written."""
+    """Unpack an archive into an existing folder. Before files are written, the sizes that it states are checked."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir() and _is_wanted(entry.filename)]
@@ -112,7 +115,7 @@ def _unpack(path: Path, folder: Path, limits: Limits) -> None:
 
 
 def _is_wanted(name: str) -> bool:
-    """Whether a file of an archive is unpacked, by its name within the archive."""
+    """Whether a file of an archive is unpacked. name: its name within the archive."""
     path = PurePosixPath(name)
     if path.is_absolute() or any(letter in name for letter in "\\:\0"):
         return False

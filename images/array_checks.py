@@ -1,4 +1,4 @@
-"""Check the shape and dtype of an array of images. Its values are not needed, so a file's header is enough."""
+"""Check the shape and dtype of an array of images. The checks need no values, so a file's header is enough."""
 
 import numpy as np
 

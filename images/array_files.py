@@ -1,4 +1,4 @@
-"""Read `.npy` and `.npz` files by one interface: the names, shapes, dtypes and rows of the arrays in a file."""
+"""Read `.npy` and `.npz` files by one interface, which gives names, shapes, dtypes and rows of the arrays in a file."""
 
 from functools import cached_property
 from typing import Protocol
@@ -71,9 +71,9 @@ class NpzFile:
 def array_name(names: tuple[str, ...], preferred: str, source_name: str) -> str:
     """Choose which array of a file to read, and return its name.
 
-    The array called `preferred` is chosen if there is one. Otherwise the file must hold exactly one array, not counting
-    the array called "names", which holds the file names of images. Raises InputError if it holds none or several.
-    names: the names of the file's arrays. source_name: the file's name in error messages.
+    The array called `preferred` is chosen if there is one. Otherwise the file must hold exactly one array besides the
+    array called "names", which holds the file names of images. Raises InputError if the file holds no such array, or
+    several. names: the names of the file's arrays. source_name: the file's name in error messages.
     """
     if preferred in names:
         return preferred

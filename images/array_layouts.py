@@ -9,8 +9,8 @@ from ..runtime.arrays import forget
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.pixels import TOLERANCE
 
-CHECKED_IMAGES = 256  # the kind of values is recognised from so many images at the start of an array
-PART_VALUES = 2**24  # arrays are converted in parts of about so many values
+CHECKED_IMAGES = 256  # number of images at the start of an array from which the kind of its values is recognised
+PART_VALUES = 2**24  # arrays are converted in parts of about this many values
 EXPECTED_AXES = "(n, H, W) or (n, pixels) grey, (n, H, W, 3) or (n, 3, H, W) colour"
 
 
@@ -40,7 +40,10 @@ def arranged(array: np.ndarray, source_name: str) -> np.ndarray:
 
 
 def row_remarks(axes: tuple[int, ...], source_name: str) -> list[str]:
-    """A sentence for the user if an array of this shape has the pixels of an image in one row; else no sentence."""
+    """A sentence for the user if an array has all pixels of an image in one row; otherwise no sentence.
+
+    axes: the array's shape.
+    """
     if len(axes) != 2:
         return []
     side = arranged_axes(axes, source_name)[1]
@@ -48,12 +51,15 @@ def row_remarks(axes: tuple[int, ...], source_name: str) -> list[str]:
 
 
 def arranged_axes(axes: tuple[int, ...], source_name: str) -> tuple[int, ...]:
-    """The shape of `arranged` for an array of shape `axes`, without its values. Raises the same errors."""
+    """The shape of the result of `arranged` for an array of shape `axes`, computed without the array's values.
+
+    Raises the errors of `arranged`.
+    """
     return arranged(np.broadcast_to(np.uint8(0), axes), source_name).shape
 
 
 def _square(axes: tuple[int, ...], source_name: str) -> tuple[int, int]:
-    """The (H, W) of square images whose pixels are in one row. axes: (n, pixels)."""
+    """The size (H, W) of square images whose pixels are stored in one row. axes: the array's shape, (n, pixels)."""
     side = math.isqrt(axes[1])
     if side * side == axes[1]:
         return side, side
@@ -68,7 +74,7 @@ def _square(axes: tuple[int, ...], source_name: str) -> tuple[int, int]:
 
 
 def grey_numbers(images: np.ndarray, source_name: str, note: Callable[[str], None] | None = None) -> np.ndarray:
-    """Turn images of whole numbers into uint8: booleans and 0 or 1 become black or white, 0 to 255 are grey levels.
+    """Turn images of whole numbers into uint8. Booleans and 0 or 1 become black or white; 0 to 255 are grey levels.
 
     images: any shape (n, ...), any number type. Floats in [0, 1] are returned as they are; floats that are whole
     numbers up to 255 are grey levels. note: receives a sentence when numbers of 0 and 1 are read as black and white,
@@ -116,7 +122,7 @@ def _parts(images: np.ndarray) -> Iterator[tuple[np.ndarray, slice]]:
 
 
 def _range_error(images: np.ndarray, source_name: str) -> InputError:
-    """The error for numbers outside of 0 to 255."""
+    """The error for images whose numbers are outside of 0 to 255."""
     low, high = images.min(), images.max()
     found = f"{images.dtype} from {low:g} to {high:g}"
     remedy = f"Scale them: ((images - {low:g}) / {high - low:g}) are floats in [0, 1]." if high > low else None
@@ -127,5 +133,5 @@ def _range_error(images: np.ndarray, source_name: str) -> InputError:
 
 
 def is_square(pixels: int) -> bool:
-    """Whether so many pixels make a square image."""
+    """Whether a square image can have this number of pixels."""
     return pixels > 0 and math.isqrt(pixels) ** 2 == pixels

@@ -1,4 +1,4 @@
-"""Write an array to a `.npy` or `.npz` file in chunks of rows, so that it is never in memory as a whole."""
+"""Write an array to a `.npy` or `.npz` file in chunks of rows, so that the whole array is never in memory."""
 
 import math
 import sys
@@ -37,8 +37,8 @@ def write_arrays(
 def write_npy(output: str, chunks: Iterable[np.ndarray], count: int) -> None:
     """Write an array of `count` rows, given in chunks (n, ...), to a `.npy` file, or to standard output if it is `-`.
 
-    Raises OutputError when the output cannot be written or the disk has too little space for the whole array, which is
-    checked before the first chunk is written; InputError when standard output is closed.
+    Raises OutputError when the output cannot be written or the disk has too little space for the whole array;
+    InputError when standard output is closed. The space is checked before the first chunk is written.
     """
     if output == STANDARD_OUTPUT:
         with output_errors("standard output"):

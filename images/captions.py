@@ -14,9 +14,9 @@ from .grid import GAP_LEVEL, Grid, Margins
 
 TEXT_LEVEL = 232  # grey level of texts; almost white, for contrast with the dark grey of the gaps
 MIN_FONT_PIXELS, MAX_FONT_PIXELS = 11, 16
-IMAGE_PIXELS_PER_FONT_PIXEL = 4  # the font is a fourth as high as the images, within the limits above
-SHORT_TITLE_PIXELS = 60  # titles are not broken into lines that are shorter together, in pixels
-MAX_CAPTION_PIXELS = 120  # images stand further apart if captions are wider than they are, up to this width
+IMAGE_PIXELS_PER_FONT_PIXEL = 4  # the font is a fourth as high as the images, from MIN_FONT_PIXELS to MAX_FONT_PIXELS
+SHORT_TITLE_PIXELS = 60  # two lines of a title are joined if the result is at most this wide, in pixels
+MAX_CAPTION_PIXELS = 120  # cells become as wide as their captions, up to this width
 ELLIPSIS, UNKNOWN = "…", "?"
 NO_GLYPH = "\uffff"  # a code point that no font has a glyph for
 
@@ -59,7 +59,7 @@ class GridTexts:
         )
 
     def _below(self, count: int, columns: int, gap: int) -> Iterator[int]:
-        """Yield the height of the strip below each row: that of its captions, and a gap below each group of rows."""
+        """Yield the height of the strip below each row, which holds captions, and a gap after each group of rows."""
         for row, start in enumerate(range(0, count, columns)):
             has_captions = any(self._captions[start : start + columns])
             ends_group = len(self._titles) > 1 and (row + 1) % len(self._titles) == 0 and start + columns < count
@@ -103,12 +103,12 @@ class GridTexts:
     def _lines(self, title: str, height: int) -> list[str]:
         """Break a title into short lines that fit into `height` pixels.
 
-        It is broken at its line breaks, or between words if it has none.
+        A title is broken at its line breaks, or between words if it has no line breaks.
         """
         max_lines, has_breaks = max(height // self._line_height, 1), "\n" in title
         lines = [legible(line) for line in (title.splitlines() if has_breaks else title.split())]
         while len(lines) > 1:
-            # Join the two neighbours that make the shortest line together.
+            # Join the two adjacent lines that make the shortest line together.
             pairs = [" ".join(pair) for pair in itertools.pairwise(lines)]
             shortest = min(range(len(pairs)), key=lambda i: self._width(pairs[i]))
             is_short = not has_breaks and self._width(pairs[shortest]) <= SHORT_TITLE_PIXELS
@@ -118,7 +118,7 @@ class GridTexts:
         return lines
 
     def _text_image(self, lines: Sequence[str], shape: tuple[int, ...], align: str) -> np.ndarray:
-        """Lines of text in the middle of an image, uint8 `shape`. align: "center" or "right"."""
+        """An image, uint8 of this shape, with lines of text in its middle. align: "center" or "right"."""
         image = Image.new("L", (shape[1], shape[0]), GAP_LEVEL)
         pen = ImageDraw.Draw(image)
         top = (shape[0] - len(lines) * self._line_height) / 2
@@ -152,10 +152,10 @@ def _has_glyph(letter: str) -> bool:
 
 @functools.cache
 def _font(pixels: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font at a size in pixels, which is the same on all machines."""
+    """Pillow's own font at a size in pixels. The font is the same on all machines."""
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(pixels))
 
 
 def _as_colour(text_image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Give a grey image (H, W) the number of axes of `box`, (H, W) or (H, W, 3)."""
+    """Add an axis of size 1 to a grey image (H, W) if the array `box` has three axes, to copy it there."""
     return text_image if box.ndim == 2 else text_image[..., None]

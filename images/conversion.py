@@ -21,10 +21,10 @@ STRIP_PIXELS = 1_000_000  # images are converted in horizontal strips of about t
 class Conversion:
     """What decoded images are converted to.
 
-    colour: True converts to colour, False to grey; None keeps what the file has. size: (width, height) to scale to, or
-    None. crop: whether an image is cropped around its centre to the aspect ratio of `size`, instead of being distorted.
-    bits: number of bits that the values of a 16-bit grey image really use; the upper 8 of these bits are kept. 16-bit
-    colour values keep their high byte. background: (red, green, blue) of transparent pixels.
+    colour: True converts to colour, False to grey; None keeps the colour or grey of the file. size: (width, height) to
+    scale to, or None. crop: True crops an image around its centre to the aspect ratio of `size`; False distorts the
+    image. bits: number of bits that the values of a 16-bit grey image really use; the upper 8 of these bits are kept.
+    16-bit colour values keep their high byte. background: (red, green, blue) of transparent pixels.
     """
 
     colour: bool | None = None
@@ -45,7 +45,8 @@ def converted(image: Image.Image, conversion: Conversion) -> Image.Image:
     factor_x = factor_y = 1
     if size is not None and image.width * image.height > MIN_REDUCED_PIXELS:
         factor_x, factor_y = max(1, int(right - left) // (4 * size[0])), max(1, int(bottom - top) // (4 * size[1]))
-    # The size is not rounded: a pixel in the last column or row of the reduced image may be the mean of fewer pixels.
+    # Width and height are fractions: a pixel in the last column or row of the reduced image may be a mean of fewer
+    # pixels.
     width, height = image.width / factor_x, image.height / factor_y
     reduced = Image.new(mode, (math.ceil(width), math.ceil(height)))
     for strip, first_row in strips(image, factor_y):
@@ -59,7 +60,7 @@ def converted(image: Image.Image, conversion: Conversion) -> Image.Image:
 def cropped_box(size: tuple[int, int], target: tuple[int, int] | None) -> tuple[float, float, float, float]:
     """The largest box (left, top, right, bottom) at the centre of an image that has the aspect ratio of `target`.
 
-    size, target: (width, height). The whole image if `target` is None.
+    size, target: (width, height). The result is the whole image if `target` is None.
     """
     if target is None:
         return 0, 0, *size
@@ -77,7 +78,7 @@ def strips(image: Image.Image, factor: int) -> Iterator[tuple[Image.Image, int]]
 
 def _eight_bit(strip: Image.Image, mode: str, conversion: Conversion) -> Image.Image:
     """Convert a strip to the Pillow mode `mode`, "L" or "RGB"; transparent pixels get the colour of the background."""
-    if strip.mode.startswith("I;16"):  # not converted by Pillow, which clips values above 255 instead of scaling them
+    if strip.mode.startswith("I;16"):  # converted here, because Pillow clips values above 255 instead of scaling them
         levels = np.asarray(strip)  # uint16, shape (rows, W)
         grey = np.minimum(levels >> (conversion.bits - 8), 255).astype(np.uint8)
         if (transparent := strip.info.get("transparency")) is not None:

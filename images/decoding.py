@@ -1,4 +1,4 @@
-"""Decode one image file, and read what its header states."""
+"""Decode one image file, and read its header: size, bits, transparency."""
 
 import struct
 import warnings
@@ -15,14 +15,14 @@ from ..runtime.errors import InputError
 from .conversion import MIN_REDUCED_PIXELS, Conversion, converted, strips
 from .formats import IMAGE_FORMATS, PILLOW_NAMES
 
-MAX_PIXELS = 100_000_000  # most pixels of an image file that is scaled to another size when it is read
-MAX_KEPT_PIXELS = 64_000_000  # most pixels of an image file that is read in its own size
-MAX_BUFFERED_PIXELS = 25_000_000  # most pixels of WebP and progressive JPEG files, whose decoders need more memory
+MAX_PIXELS = 100_000_000  # limit on the pixels of an image file that is scaled to another size when it is read
+MAX_KEPT_PIXELS = 64_000_000  # limit on the pixels of an image file that is read in its own size
+MAX_BUFFERED_PIXELS = 25_000_000  # limit for WebP and progressive JPEG files, whose decoders need more memory
 MAX_LEVEL = 255
 MAX_REASON_LETTERS = 120  # an error message quotes at most this many letters of Pillow's own message
 ORIENTATION = 0x0112  # number of the EXIF tag that holds the orientation
 TIFF_BITS = 258  # number of the TIFF tag that holds the bits of each channel
-TRANSPOSES = {  # for each EXIF orientation but 1, which is upright: the operation that turns the image upright
+TRANSPOSES = {  # EXIF orientation -> operation that turns the image upright; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -90,11 +90,11 @@ def decode(stream: BinaryIO, source_name: str, conversion: Conversion) -> np.nda
     with _open(stream, source_name, reduced=size is not None) as image:
         sixteen_bit = _sixteen_bit(image, stream)
         if size is not None and image.format == "JPEG" and image.width * image.height > MIN_REDUCED_PIXELS:
-            image.draft(None, (4 * max(size), 4 * max(size)))  # lets Pillow decode at 1/2, 1/4 or 1/8 of the size
+            image.draft(None, (4 * max(size), 4 * max(size)))  # lets Pillow decode a JPEG at 1/2, 1/4 or 1/8 size
         _load(image, source_name, stream, sixteen_bit)
         orientation = _orientation(image)
         stored_size = size[::-1] if size is not None and orientation in SIDEWAYS else size
-        with _damage_errors(source_name):  # conversion finds damage that decoding does not, such as a short palette
+        with _damage_errors(source_name):  # converting finds more damage than decoding, such as a short palette
             if colour is None:
                 colour = _is_colour(image, sixteen_bit, stream)
             stored = converted(image, replace(conversion, colour=colour, size=stored_size))
@@ -123,10 +123,10 @@ def largest_level(stream: BinaryIO, source_name: str) -> tuple[int, bool]:
 
 
 def visible_level(stream: BinaryIO, source_name: str) -> tuple[float, float]:
-    """The sum of the grey levels of the pixels of an image, 0 to 255 each, and the number of pixels that it is of.
+    """The sum of the grey levels, 0 to 255, of an image's visible pixels, and the number of visible pixels.
 
-    Each pixel counts by its opacity, 0 to 1. Both sums are 0 if no pixel of the image is transparent, or if it has
-    16-bit grey levels. Raises InputError when the file is damaged.
+    Each pixel counts by its opacity, 0 to 1, in both results. Both are 0 if no pixel of the image is transparent, or if
+    the image has 16-bit grey levels. Raises InputError when the file is damaged.
     """
     with _open(stream, source_name, reduced=True) as image:
         _load(image, source_name, stream, _sixteen_bit(image, stream))
@@ -186,7 +186,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _check_tiff(image: Image.Image, source_name: str) -> None:
-    """Raise InputError for a TIFF with several pages, or with levels of more than 16 bits, which Pillow would cut."""
+    """Raise InputError for a TIFF with several pages, or with levels of more than 16 bits, which Pillow would clip."""
     with _damage_errors(source_name):
         pages = getattr(image, "n_frames", 1)
     if pages > 1:
@@ -198,7 +198,7 @@ def _check_tiff(image: Image.Image, source_name: str) -> None:
 
 
 def _may_be_transparent(image: Image.Image) -> bool:
-    has_no_palette = image.mode == "P" and image.palette is None  # of a damaged file; Pillow asserts that there is one
+    has_no_palette = image.mode == "P" and image.palette is None  # in a damaged file; Pillow assumes a palette
     return "transparency" in image.info or (not has_no_palette and image.has_transparency_data)
 
 
@@ -228,7 +228,7 @@ def _load(image: Image.Image, source_name: str, stream: BinaryIO, sixteen_bit: S
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation of an image, 1 to 8, or 1 (upright) if it is missing or damaged."""
     try:
-        # The method of the base class is called, because the PNG class overrides it and would decode the whole image.
+        # Image.getexif is called, because PngImageFile overrides it with a method that decodes the whole image.
         orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
     except DAMAGE_ERRORS:
         return 1
@@ -238,7 +238,7 @@ def _orientation(image: Image.Image) -> int:
 def _sixteen_bit(image: Image.Image, stream: BinaryIO) -> SixteenBit:
     bits = _png_bits(stream)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        with suppress(TypeError, ValueError):  # raised for a damaged tag
+        with suppress(TypeError, ValueError):  # raised for a damaged TIFF tag
             bits = max(map(int, image.tag_v2.get(TIFF_BITS, (8,))))
     if bits != 16:
         return "no"
@@ -269,6 +269,6 @@ def _is_colour(image: Image.Image, sixteen_bit: SixteenBit, stream: BinaryIO) ->
         palette = image.getpalette("RGB") or []
         used = [i for i, count in enumerate(image.histogram()[:256]) if count]
         return any(len(set(palette[3 * i : 3 * i + 3])) > 1 for i in used)
-    if sixteen_bit != "no" and _png_is_grey(stream):  # Pillow opens grey with alpha in a mode for colour
+    if sixteen_bit != "no" and _png_is_grey(stream):  # grey with alpha, which Pillow opens as colour
         return False
     return image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;16")

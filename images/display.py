@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def show(images: ArrayLike, *, columns: int | None = None, scale: int | None = None) -> "Image":
-    """Arrange images in a grid, a Pillow image, which a notebook displays and `save("grid.png")` writes to a file.
+    """Arrange images in a grid. Returns a Pillow image: a notebook displays it, and `save("grid.png")` writes it.
 
-    images: (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]; one image; or paths of images, such as
-    `latent_walk` returns, (n, steps, H, W[, 3]), of which each is a row. An array whose last axis has 3 values is in
-    colour. columns: images in a row, by default what fits. scale: each pixel becomes scale x scale pixels, by default
-    so large that people can see the images.
+    images: (n, H, W) grey or (n, H, W, 3) colour, uint8 or float in [0, 1]; one image; or paths of images (n, steps, H,
+    W[, 3]), such as `latent_walk` returns; the grid shows each path as a row. An array whose last axis has 3 values is
+    in colour. columns: images in a row, by default as many as fit. scale: each pixel becomes scale x scale pixels, by
+    default so large that people can see the images.
     Raises ShapeError for another shape, InputError for values of another dtype or range, for no images, and for columns
     or a scale below 1.
     """

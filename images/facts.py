@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
 
-PREFIX = "aegen:"  # begins the keyword of every text in a PNG file that aegen wrote
+PREFIX = "aegen:"  # start of the PNG keyword of every fact
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG file
 MAX_FACTS, MAX_FACT_LETTERS = 100, 1000  # limits on what is read from a file, which may come from anyone
 
 
 def png_text(facts: Mapping[str, str]) -> "PngInfo":
     """Texts for Pillow's encoder: each fact under its name after PREFIX, such as `aegen:seed`."""
-    from PIL.PngImagePlugin import PngInfo  # only here, because other formats do not need it
+    from PIL.PngImagePlugin import PngInfo  # imported only here, because only PNG files need it
 
     text = PngInfo()
     for name, fact in facts.items():
@@ -24,7 +24,7 @@ def png_text(facts: Mapping[str, str]) -> "PngInfo":
 
 
 def read_facts(path: str | Path) -> dict[str, str]:
-    """Read the facts that aegen stored in a PNG file, by name, without decoding its pixels; empty if it has none.
+    """Read the facts that aegen stored in a PNG file, by name, or nothing if there are none. No pixels are decoded.
 
     Characters that cannot be printed are shown as escape sequences, and long facts are cut. Raises InputError if the
     file cannot be read, is no PNG file or is damaged.
@@ -42,7 +42,7 @@ def read_facts(path: str | Path) -> dict[str, str]:
                 raise InputError(str(path), found="another format", expected="a PNG file")
             stream.seek(0)
             try:
-                # Unlike Image.open, this sets no limit on the size of the image, of which only the header is read.
+                # PngImageFile reads only the header. Image.open would refuse large images.
                 texts = PngImageFile(stream).info
             except DAMAGE_ERRORS as error:
                 raise InputError(f"{path} is damaged", found=error, expected="a PNG file") from error

@@ -11,7 +11,7 @@ from ..files.sources import FileFormat, Source
 from .array_files import ArrayFile, NpyFile, NpzFile
 from .idx import GZIP_SIGNATURE, IDX_SIGNATURES, IdxFile
 
-MAX_IMAGE_BYTES = 2**29  # an image file that comes through a pipe is refused if it is larger
+MAX_IMAGE_BYTES = 2**29  # limit on the bytes of an image file that comes through a pipe
 
 
 @dataclass(frozen=True)

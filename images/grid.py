@@ -15,10 +15,10 @@ GAP_PIXELS = 2  # width of the gaps between images, in pixels before scaling
 GAP_LEVEL = 56  # grey level of the gaps; dark grey is visible beside black and beside white images
 MAX_CANVAS_BYTES = 2**31  # largest size of an image before encoding, or of all frames of an animation together
 SIZE_REMEDY = "Take fewer images, a smaller scale or other columns; an .npy holds any number."
-MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 56, 320  # limits on an image's longer side that `fitting_scale` keeps, in pixels
-MAX_GRID_SIDE = 640  # limit on the sides of a grid that `fitting_scale` keeps if it can, in pixels
+MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 56, 320  # limits of `fitting_scale` on an image's longer side, in pixels
+MAX_GRID_SIDE = 640  # limit of `fitting_scale` on the sides of a grid, in pixels
 MAX_ROW_IMAGES, MAX_ROW_WIDTH = 16, 1000  # limits of `fitting_row`: images in a row, and its width in pixels
-MAX_STRETCH = 1.5  # `fitting_columns` makes rows up to this much longer than those of a square grid
+MAX_STRETCH = 1.5  # `fitting_columns` makes rows up to this many times as long as in a square grid
 
 
 class Margins(NamedTuple):
@@ -80,14 +80,14 @@ class Grid:
             self._filled += 1
 
     def caption_box(self, index: int) -> np.ndarray:
-        """A view of the canvas, the strip below image `index`: (h, cell width) or (h, cell width, 3)."""
+        """The strip of the canvas below image `index`, as a view: (h, cell width) or (h, cell width, 3)."""
         top, left = self._corner(index)
         top, below = top + self._height, self._below[index // self._columns]
         box: np.ndarray = self.canvas[top : top + below, left : left + self._cell_width]
         return box
 
     def title_box(self, row: int) -> np.ndarray:
-        """A view of the canvas left of a row of images: (H * scale, margins.left) or (H * scale, margins.left, 3)."""
+        """The canvas left of a row of images, as a view: (H * scale, margins.left) or (H * scale, margins.left, 3)."""
         top, _ = self._corner(row * self._columns)
         box: np.ndarray = self.canvas[top : top + self._height, : self._margins.left]
         return box
@@ -109,9 +109,10 @@ def fitting_columns(count: int, shape: tuple[int, ...]) -> int:
 
 
 def fitting_row(count: int, shape: tuple[int, ...]) -> int:
-    """Choose the number of columns of a grid of `stacked` sets of `count` images of a shape (H, W) or (H, W, 3).
+    """Choose the number of columns of a grid that `stacked` arranges, for sets of `count` images.
 
-    All images of a set are in one row if they fit, else the rows are about equally long.
+    All images of a set are in one row if they fit; otherwise the rows are about equally long. shape: the shape of an
+    image, (H, W) or (H, W, 3).
     """
     shown_width = shape[1] * math.ceil(MIN_IMAGE_SIDE / max(shape[:2]))
     longest = max(min(MAX_ROW_WIDTH // shown_width, MAX_ROW_IMAGES), 1)
@@ -121,8 +122,8 @@ def fitting_row(count: int, shape: tuple[int, ...]) -> int:
 def fitting_scale(count: int, shape: tuple[int, ...], columns: int | None = None) -> int:
     """Choose the scale of a grid of `count` images of a shape (H, W) or (H, W, 3), so that people can see them.
 
-    It is the largest scale at which the sides of the grid have at most MAX_GRID_SIDE pixels, and the longer side of
-    each image at most MAX_IMAGE_SIDE. If images would then have fewer than MIN_IMAGE_SIDE pixels, the grid is larger.
+    The result is the largest scale at which no side of the grid exceeds MAX_GRID_SIDE pixels, and no side of an image
+    MAX_IMAGE_SIDE. If the longer side of an image would be shorter than MIN_IMAGE_SIDE, the scale is increased.
     """
     columns = min(columns or fitting_columns(count, shape), count)
     rows = math.ceil(count / columns)
@@ -150,8 +151,8 @@ def stacked(columns: int, *layers: np.ndarray) -> np.ndarray:
     row for each set. Then the next images of the first set follow, and so on.
 
     layers: the sets, all with n images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. Returns the images of all
-    sets in one array, uint8 (m, H, W) or (m, H, W, 3). If n is not a multiple of `columns`, images of the colour of the
-    gaps complete the last row of each set.
+    sets in one array, uint8 (m, H, W) or (m, H, W, 3). If n is not a multiple of `columns`, empty images in the colour
+    of the gaps complete the last row of each set.
     """
     padding = -len(layers[0]) % columns
     rows = []

@@ -38,7 +38,7 @@ MAX_RATIO = 1032  # highest ratio of decompressed to compressed bytes that defla
 # The header of a compressed IDX file can announce more values than the file holds. If the selected rows have more than
 # MAX_TRUSTED_BYTES, the file is decompressed twice: first to count its bytes, then to store them in memory.
 MAX_TRUSTED_BYTES = 2**26
-CHUNK_BYTES = 2**22  # bytes read at a time
+CHUNK_BYTES = 2**22  # number of bytes read at a time
 REMEDY = "Download or copy it again."
 
 
@@ -55,7 +55,7 @@ class IdxFile:
         return idx_header(self._source.stream, self._source.name)
 
     def rows(self, name: str, window: slice = ALL_ROWS) -> np.ndarray:
-        """Read the rows (n, ...) that the slice `window` selects. Nothing after them is decompressed."""
+        """Read the rows (n, ...) that the slice `window` selects. Nothing after these rows is decompressed."""
         return read_idx(self._source.stream, self._source.name, window)
 
 
@@ -105,7 +105,8 @@ def _read(stream: BinaryIO, source_name: str, window: slice) -> np.ndarray:
         found = f"{stored} bytes of {'compressed ' if compressed else ''}data"
         expected = f"{header.total_bytes} for {shape}"
         raise InputError(source_name, found=found, expected=expected, remedy=REMEDY)
-    # The header may announce values that do not exist. If they are many, count them before memory is allocated.
+    # The header may announce more values than the file has. If it announces many, count the values before allocating
+    # memory.
     if compressed and (last - first) * row_bytes > MAX_TRUSTED_BYTES:
         _require_values(_skip(plain, last * row_bytes), last, header, source_name)
         plain = _from_start(stream, compressed)
@@ -152,7 +153,7 @@ def _header(stream: BinaryIO, source_name: str) -> _Header:
 
 
 def _require_values(present: int, rows: int, header: _Header, source_name: str) -> None:
-    """Raise InputError if `present`, the number of bytes of values that were found, is too small for `rows` rows."""
+    """Raise InputError if the `present` bytes of values that the file has are too few for `rows` rows."""
     if present < rows * header.row_bytes:
         expected = f"{header.total_bytes} for {header.shape}"
         raise InputError(source_name, found=f"{present} bytes of data", expected=expected, remedy=REMEDY)

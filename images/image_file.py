@@ -9,7 +9,7 @@ from typing import BinaryIO
 from ..files.paths import reason
 from ..runtime.errors import InputError
 
-Note = Callable[[str], None]  # a function that is called with a sentence to show to the user
+Note = Callable[[str], None]  # a function that shows a sentence to the user
 
 
 @dataclass(frozen=True)

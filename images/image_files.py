@@ -23,7 +23,7 @@ Errors = dict[str, InputError]  # the error of each bad file, by the file's sour
 
 @dataclass(frozen=True)
 class DecodedFiles:
-    """Images, uint8 (n, H, W) or (n, H, W, 3), and for each the index of its file among the files that were given."""
+    """Images, uint8 (n, H, W) or (n, H, W, 3), and the index of each image's file among all files, int64 (n,)."""
 
     images: np.ndarray
     kept: np.ndarray
@@ -40,13 +40,13 @@ def read_image_files(
     """Read images from several files: uint8 (n, H, W) grey, or (n, H, W, 3) if any file has colour.
 
     shape: the (C, H, W) of the result: images must have the size H x W, and are converted to grey if C is 1 and to
-    colour if C is 3. None only requires that all images have the same size. resize: scale images of any size to H x W.
-    options: a size, to which images are cropped and scaled; a background; whether files that cannot be decoded are left
-    out. note: a function that is called with a sentence for the user, such as when the values of 16-bit grey images
-    turn out to use fewer than 16 bits. The largest value in all 16-bit grey files then sets the number of bits for all
-    these files. Raises ShapeError that names the files of a wrong size. Raises InputError that names the files that
-    cannot be decoded. Also raises InputError that names a 16-bit colour file if the values in all 16-bit colour files
-    are so small that too few levels would remain in 8 bits.
+    colour if C is 3. With None, images may have any size, but all the same. resize: scale images of any size to H x W.
+    options: the size to which images are cropped and scaled, the background of transparent images, and whether files
+    that cannot be decoded are left out. note: a function that is called with a sentence for the user, such as when the
+    values of 16-bit grey images turn out to use fewer than 16 bits. The largest value in all 16-bit grey files then
+    sets the number of bits for all these files. Raises ShapeError that names the files of a wrong size. Raises
+    InputError that names the files that cannot be decoded. Also raises InputError that names a 16-bit colour file if
+    the values in all 16-bit colour files are so small that too few levels would remain in 8 bits.
     """
     size = (shape[2], shape[1]) if shape is not None and resize else options.size
     headers, errors = _read_headers(files, reduced=size is not None)
@@ -76,10 +76,11 @@ def read_image_files(
 def _decoded(
     files: Sequence[ImageFile], conversion: Conversion, shape: Shape | None, errors: Errors, *, skip_bad: bool
 ) -> DecodedFiles | None:
-    """Decode files whose headers can be read. Returns None if there is not one image.
+    """Decode the files whose headers can be read. Returns None if no file can be decoded.
 
-    shape: the required (C, H, W), or None. errors: gets the errors of the files that cannot be decoded. skip_bad:
-    whether to go on after such a file. Raises the errors of files whose size is not that of the others.
+    shape: the required (C, H, W), or None. errors: the errors of files that cannot be decoded are added to this dict.
+    skip_bad: whether to go on after such a file. Raises one error for all files whose size differs from that of the
+    others.
     """
     images: np.ndarray | None = None
     kept: list[int] = []
@@ -94,7 +95,8 @@ def _decoded(
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)
             first = file
-        # If the file stores its EXIF orientation after the pixels, width and height may be exchanged only now.
+        # Check the size again: if the file stores its EXIF orientation after the pixels, width and height may be
+        # exchanged.
         if pixels.shape[:2] != images.shape[1:3]:
             sizes = pixels.shape[1::-1], images.shape[2:0:-1]
             mismatches[file.source_name] = _size_error(file, *sizes, first, shape)
@@ -107,9 +109,10 @@ def _decoded(
 
 
 def _note_losses(errors: Errors, constant: int, count: int, note: Note | None) -> None:
-    """Call `note` with sentences on files that were left out, and on images that lost what was visible in them.
+    """Call `note` with sentences on files that were left out, and on images whose content vanished into the background.
 
-    constant: number of images with transparent pixels that are of one colour now. count: number of all files.
+    constant: number of images with transparent pixels that have a single colour on the background. count: number of all
+    files.
     """
     if note is None:
         return
@@ -139,7 +142,7 @@ def _read_headers(files: Sequence[ImageFile], *, reduced: bool) -> tuple[dict[st
 def _size_mismatches(files: Sequence[ImageFile], headers: dict[str, ImageHeader], shape: Shape | None) -> Errors:
     """Errors for the files of a wrong size, by source name.
 
-    The right size is that of `shape`, or without a shape that of the first file whose header can be read.
+    The right size is the size of `shape`. If that is None, it is the size of the first file whose header can be read.
     """
     first = next((file for file in files if file.source_name in headers), None)
     if first is None:
@@ -210,7 +213,7 @@ def _combined_error(errors: Errors, count: int) -> InputError:
 
 
 def _listed(errors: Errors) -> str:
-    """The names of the first bad files in natural order, and how many more there are."""
+    """A text with the names of the first bad files, in natural order, and the number of further bad files."""
     ordered = sorted(errors, key=natural_order)
     names = [Path(source_name).name for source_name in ordered[:MAX_LISTED_FILES]]
     if sum(map(len, names)) > MAX_LISTED_FILES * MAX_LISTED_LETTERS:

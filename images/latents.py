@@ -23,8 +23,8 @@ from .names import LATENTS, NAMES
 from .outputs import latents_format
 from .quantisation import MAX_BITS, MIN_BITS, Quantisation, packed_bytes
 
-QUANTISED, BITS, SCALE, OFFSET = "quantised_latents", "bits", "scale", "offset"  # arrays of an `.npz`
-PART_ROWS = 2**14  # latents that are unpacked at once, to limit memory
+QUANTISED, BITS, SCALE, OFFSET = "quantised_latents", "bits", "scale", "offset"  # array names
+PART_ROWS = 2**14  # number of latents unpacked at a time, which limits memory
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def write_quantised_latents(
 
 
 def _latent_set(file: ArrayFile, latents: np.ndarray, window: slice, source: str) -> LatentSet:
-    """The latents (n, d) and names that a slice selects. Raises InputError when it selects none."""
+    """The latents (n, d) and the names that the slice `window` selects. Raises InputError when it selects none."""
     names = _read_names(file, source, len(latents))
     if len(latents[window]) == 0:
         raise InputError(source, found="no latents", expected="at least one")
@@ -97,8 +97,8 @@ def _latent_set(file: ArrayFile, latents: np.ndarray, window: slice, source: str
 def _read_quantised(file: ArrayFile, where: str, latent_dim: int | None) -> np.ndarray:
     """Read quantised latents, as float32 (n, d). where: the file's name for error messages.
 
-    Raises ShapeError or InputError when the arrays do not fit together, which is checked before the integers are read,
-    or when a latent is not finite.
+    Raises ShapeError or InputError when the arrays do not fit together, or when a latent is not finite. The shapes are
+    checked before the integers are read.
     """
     shapes = {name: file.header(name)[0] for name in (QUANTISED, BITS, SCALE, OFFSET)}
     dtypes = {name: file.header(name)[1] for name in shapes}

@@ -1,10 +1,10 @@
-"""The names of arrays in `.npz` files, and the names of output files, which are made from those of input files."""
+"""The names of arrays in `.npz` files, and the names of output files, which are made from the names of input files."""
 
 from collections.abc import Sequence
 
 from ..runtime.errors import InputError
 
-IMAGES, LATENTS, NAMES = "images", "latents", "names"  # arrays in an `.npz`; `names` holds image file names
+IMAGES, LATENTS, NAMES = "images", "latents", "names"  # array names; "names" holds image file names
 SUFFIX = ".png"
 MAX_NAME_BYTES = 255  # the longest file name that most file systems allow
 
@@ -16,7 +16,7 @@ def png_names(names: Sequence[str]) -> list[str]:
     is too long.
     """
     files: list[str] = []
-    originals: dict[str, str] = {}  # the input name for each output name, which is in lower case here
+    originals: dict[str, str] = {}  # output name in lower case -> input name
     for name in names:
         stem = name.rpartition(".")[0] or name
         file = stem + SUFFIX

@@ -8,7 +8,7 @@ from ..files.output_errors import checked_output
 from ..runtime.errors import InputError
 
 STANDARD_OUTPUT = "-"
-JPEG_QUALITY = 95  # Pillow's quality of JPEG files; at most 100
+JPEG_QUALITY = 95  # Pillow's quality setting for JPEG files, from 1 to 100
 
 
 class OutputFormat(NamedTuple):
@@ -26,7 +26,7 @@ class OutputFormat(NamedTuple):
 
     @property
     def holds_arrays(self) -> bool:
-        """Whether the format stores arrays, which keep floats unchanged, and not images of 8 bits."""
+        """Whether the format stores arrays, in which floats stay unchanged, instead of 8-bit images."""
         return self.kind in ("npy", "npz")
 
 

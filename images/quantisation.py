@@ -40,12 +40,12 @@ class Quantisation:
         integers = np.clip(integers, 0, 2**self.bits - 1).astype(np.uint16)
         if self.bits == 8:
             return np.asarray(integers, np.uint8)
-        each = integers[..., None] >> np.arange(self.bits, dtype=np.uint16) & 1  # (n, d, bits)
+        each = integers[..., None] >> np.arange(self.bits, dtype=np.uint16) & 1  # single bits, (n, d, bits)
         packed: np.ndarray = np.packbits(each.astype(np.uint8).reshape(len(latents), -1), axis=1, bitorder="little")
         return packed
 
     def latents(self, packed: np.ndarray) -> np.ndarray:
-        """The latents, float32 (n, d), of packed integers, uint8 (n, row_bytes)."""
+        """Convert packed integers, uint8 (n, row_bytes), back to latents, float32 (n, d)."""
         integers = packed.astype(np.uint16)
         if self.bits != 8:
             used = len(self.scale) * self.bits

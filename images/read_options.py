@@ -12,11 +12,12 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 class ReadOptions:
     """How images are read.
 
-    size: (width, height) that every image gets: it is cropped around its centre to this aspect ratio, then scaled. None
-    keeps the sizes, which must then agree. background: what transparent pixels become, a colour name such as "white" or
-    "#rrggbb"; None is black, or white if what is visible would vanish on black. colour: True makes all images colour,
-    False makes them grey; None makes them grey if no image has colour. skip_bad: leave out image files that cannot be
-    decoded, instead of refusing the whole set. Raises InputError for a size or a background that is none.
+    size: (width, height) that every image gets, by a crop around its centre to this aspect ratio and scaling. With
+    None, images keep their sizes, which must be equal. background: what transparent pixels become, a colour name such
+    as "white" or "#rrggbb"; None chooses black, or white if the visible pixels are so dark that they would vanish on
+    black. colour: True makes all images colour, False makes them grey; None makes them grey if no image has colour.
+    skip_bad: leave out image files that cannot be decoded, instead of refusing the whole set. Raises InputError for an
+    invalid size or background.
     """
 
     size: tuple[int, int] | None = None
@@ -31,6 +32,16 @@ class ReadOptions:
         if self.background is not None:
             rgb(self.background)
 
+    @property
+    def words(self) -> list[str]:
+        """The command-line arguments that give these options; empty if all options have their defaults."""
+        words = [] if self.size is None else ["--size", "x".join(map(str, self.size))]
+        if self.colour is not None:
+            words.append("--colour" if self.colour else "--grey")
+        if self.background is not None:
+            words += ["--background", self.background]
+        return [*words, *(["--skip-bad"] if self.skip_bad else [])]
+
 
 DEFAULT_OPTIONS = ReadOptions()
 
@@ -42,7 +53,7 @@ def luma(colour: tuple[int, int, int]) -> int:
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """The (red, green, blue) of a colour, each 0 to 255. Raises InputError if it is none."""
+    """The (red, green, blue) of a colour, each 0 to 255. Raises InputError if the text names no colour."""
     from PIL import ImageColor
 
     try:

@@ -52,10 +52,10 @@ def read_images(
     input, each with or without a slice. Folders are read in natural order: `2.png` before `10.png`.
     shape: the required (C, H, W); image files are converted to grey if C is 1 and to colour if C is 3. None allows any
     shape, and image files then give colour images if any of them has colour. resize: scale images of another size to
-    H x W instead of refusing them. options: how image files are read; their size only counts without `resize`. note: a
-    function that is called with a sentence to show to the user, such as when 16-bit images turn out to use fewer bits.
-    Sizes are checked before anything is decoded or decompressed. Raises NotFoundError when there is nothing at a path,
-    ShapeError when images have another shape, InputError when a source cannot be read or holds no images.
+    H x W instead of refusing them. options: how image files are read; `options.size` is ignored if `resize` is true.
+    note: a function that is called with a sentence to show to the user, such as when 16-bit images turn out to use
+    fewer bits. Sizes are checked before anything is decoded or decompressed. Raises NotFoundError when there is nothing
+    at a path, ShapeError when images have another shape, InputError when a source cannot be read or holds no images.
     """
     parts: list[np.ndarray | list[ImageFile]] = []
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def _read_source(
         if isinstance(opened.format, ArrayFormat):
             images = _read_arrays(opened, opened.format, window, shape=shape, resize=resize, note=note)
             return images if shape is None or len(images) == 0 else resized(images, shape)
-        if not is_pipe(path):  # the file is closed now and reopened for decoding, so few files are open at once
+        if not is_pipe(path):  # closed now and reopened for decoding, so that few files are open at once
             return [ImageFile.at(Path(path))][window]
         stack.enter_context(local_stack.pop_all())
         return [ImageFile(opened.name, stream=opened.stream)][window]

@@ -1,4 +1,4 @@
-"""Choose what all image files of one set share: the number of bits of 16-bit levels, and the background."""
+"""Choose the settings that all image files of a set share: the number of bits of 16-bit levels, and the background."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,17 +7,18 @@ from .decoding import ImageHeader, largest_level, visible_level
 from .image_file import ImageFile, Note
 from .read_options import BLACK, WHITE, ReadOptions, rgb
 
-MAX_SAMPLED_FILES = 200  # the background is chosen from so many of the files with transparent pixels
-DARK_LEVEL = 64  # visible pixels that are darker on average, 0 to 255, get a white background
+MAX_SAMPLED_FILES = 200  # the background is chosen by at most this many files with transparent pixels
+DARK_LEVEL = 64  # mean grey level, 0 to 255, of visible pixels below which the background is white
 RECORDED_BITS = (8, 10, 12, 14, 16)  # possible numbers of bits that the values in a 16-bit grey file really use
 
 
 def chosen_background(
     files: Sequence[ImageFile], headers: Mapping[str, ImageHeader], options: ReadOptions, note: Note | None
 ) -> tuple[int, int, int]:
-    """The (red, green, blue) that transparent pixels get: that of the options, or else black or white.
+    """The colour (red, green, blue) of transparent pixels: the background of the options, or else black or white.
 
-    It is white if the visible pixels of a sample of the files are so dark on average that they would vanish on black.
+    The colour is white if the visible pixels, in a sample of the files, are so dark on average that they would vanish
+    on black.
     """
     if options.background is not None:
         return rgb(options.background)

@@ -21,7 +21,7 @@ from .outputs import PNG, STANDARD_OUTPUT, OutputFormat, output_format
 if TYPE_CHECKING:
     from .captions import GridTexts
 
-MIN_FILE_BYTES = 4096  # disk space that even a tiny file takes on most file systems
+MIN_FILE_BYTES = 4096  # bytes of disk space that even a tiny file takes on most file systems
 Layout = Callable[[np.ndarray], np.ndarray]
 Captions = Sequence[str] | Callable[[np.ndarray], Sequence[str]]
 
@@ -50,8 +50,8 @@ def write_images(
     default that of `fitting_scale`.
     layout: a function that turns all images (n, ...) into the images (m, ...) that a grid shows. names: the file name
     of each image; PNG files in a folder are named after them, and an `.npz` stores them.
-    captions: a short text for each image of a grid, after the layout, which is shown below it; or a function that makes
-    these texts from all images before the layout. row_titles: texts to the
+    captions: a short text for each image that a grid shows, which is written below the image; or a function that makes
+    these texts from all images before `layout` is applied. row_titles: texts to the
     left of the rows of a grid, repeated from the first one when there are more rows. facts: texts that a `.png` holds,
     by name, such as the model and the seed; `read_facts` reads them. there_and_back: let an animation show all images
     in reverse order before it repeats.
@@ -112,7 +112,7 @@ class _GridWriter:
         """The texts of the grid, or None if it has none. size: (height, width) of the images after scaling."""
         if not self.captions and not self.row_titles:
             return None
-        from .captions import GridTexts  # only here, because grids without texts need no font
+        from .captions import GridTexts  # imported only here, because grids without texts need no font
 
         return GridTexts(self.captions, self.row_titles, count=self.count, columns=columns, size=size, gap=gap)
 
@@ -130,7 +130,7 @@ def _write_folder(output: str, chunks: Iterable[np.ndarray], count: int, names: 
 
 
 def _checked(chunks: Iterable[np.ndarray], count: int, scale: int | None, max_side: int) -> Iterator[np.ndarray]:
-    """Yield the chunks (n, H, W) or (n, H, W, 3) unchanged, after a check of the image size in the first chunk.
+    """Yield the chunks (n, H, W) or (n, H, W, 3) unchanged. Before the first chunk, check the size of its images.
 
     scale: factor on the sides of the images; None means that of `fitting_scale` for a single image. Raises OutputError
     if the sides of an image times the scale exceed `max_side` pixels, or if all images together are too large.

@@ -1,4 +1,4 @@
-"""Figures from arrays, drawn by matplotlib: latents, training curves, priors, quality. Needs the extra `plot`."""
+"""Figures from arrays, drawn by matplotlib, of latents, training curves, priors and quality. Needs the extra `plot`."""
 
 from ..runtime.threads import limit_spinning
 

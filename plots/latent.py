@@ -19,17 +19,17 @@ from .thumbnails import thumbnails
 
 MAX_LEGEND = 60  # a legend of more classes would be larger than the plot
 MAX_LEGEND_ROWS = 20
-THUMBNAIL_GAP = 2  # pixels between two images
-NAME_SIZE, NAME_GAP = 8, 4  # size of the names of single points in points, and pixels between two of them
-SIZE = (7.2, 5.8)  # inches
-LAYERS = 20  # parts of the points, one drawn above the other, each with all classes
-# Factors on the areas of markers, with which all look equally large.
+THUMBNAIL_GAP = 2  # pixels between two thumbnails
+NAME_SIZE, NAME_GAP = 8, 4  # font size in points of the names beside points; pixels between two names
+SIZE = (7.2, 5.8)  # width and height in inches
+LAYERS = 20  # points are drawn in this many layers, each with points of all classes
+# Marker -> factor on its area. With these factors, all markers look equally large.
 AREAS = {"o": 1.0, "s": 0.9, "^": 1.15, "D": 0.75, "v": 1.15, "P": 1.2, "X": 1.2, "<": 1.15, "*": 1.7, ">": 1.15}
 
 
 @dataclass(frozen=True)
 class LatentScatter:
-    """Latents as points of a plane, and all that the figure says about them.
+    """The data of the figure: latents as points of a plane, with their classes, names and images.
 
     projection: the points (n, 2) and what their axes mean. classes: the names of the k classes, empty without labels.
     class_indices: the class of each point, int64 (n,); zeros without labels. names: a text for each point, such as its
@@ -92,7 +92,8 @@ def json_object(data: LatentScatter) -> dict[str, Any]:
 def figure(data: LatentScatter, *, size: tuple[float, float] = SIZE, legend_below: bool = False) -> Figure:
     """Show the points: each class with its own colour and marker, its name in a legend beside the plot, or below it.
 
-    With images or names, those that do not overlap are shown in place of dots. size: width and height in inches.
+    Images or names, if there are any, are shown in place of dots, as far as they do not overlap. size: width and height
+    in inches.
     """
     with figure_style():
         result = Figure(figsize=size, layout="constrained")
@@ -107,10 +108,10 @@ def figure(data: LatentScatter, *, size: tuple[float, float] = SIZE, legend_belo
         _dots(axes, data)
         if 1 < len(data.classes) <= MAX_LEGEND:
             _legend(result, data, below=legend_below)
-        result.draw_without_rendering()  # computes the layout, and with it the position of each point in pixels
+        result.draw_without_rendering()  # computes the layout, and so the position of each point in pixels
         result.set_layout_engine("none")
         axes.autoscale(False)
-        axes.set_aspect("auto")  # the scales are equal now, and stay so
+        axes.set_aspect("auto")  # keep the scales, which are equal now
         if data.images is not None:
             _images(axes, data, data.images)
         elif data.names:
@@ -119,7 +120,7 @@ def figure(data: LatentScatter, *, size: tuple[float, float] = SIZE, legend_belo
 
 
 def _dots(axes: Axes, data: LatentScatter) -> None:
-    """A dot for each point, in random order of the classes, so that no class covers the others."""
+    """Draw a dot for each point, in an order in which the classes are mixed, so that no class covers the others."""
     points, n = data.projection.points, len(data.projection.points)
     if data.images is not None:  # invisible dots let matplotlib choose the limits of the axes
         axes.scatter(*points.T, alpha=0)
@@ -136,7 +137,7 @@ def _dots(axes: Axes, data: LatentScatter) -> None:
 
 
 def _legend(result: Figure, data: LatentScatter, *, below: bool) -> None:
-    """The names of the classes in the order of their labels, on the right of the plot or below it."""
+    """Show the names of the classes in the order of their labels, on the right of the plot or below it."""
     handles = []
     for index, name in enumerate(data.classes):
         colour, marker = class_style(index)
@@ -151,12 +152,12 @@ def _legend(result: Figure, data: LatentScatter, *, below: bool) -> None:
 
 
 def class_style(index: int) -> tuple[str, str]:
-    """Colour and marker of a class. The first 100 classes have different pairs."""
+    """The colour and the marker of a class. The first 100 classes have different combinations."""
     return COLOURS[index % len(COLOURS)], MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
 
 
 def _images(axes: Axes, data: LatentScatter, images: np.ndarray) -> None:
-    """Show the images that do not overlap, on one canvas of the size of the plot."""
+    """Show as many images as do not overlap, in place of their points."""
     pixels = axes.transData.transform(data.projection.points)
     window = axes.get_window_extent()
     small = thumbnails(images[:1])
@@ -175,7 +176,7 @@ def _images(axes: Axes, data: LatentScatter, images: np.ndarray) -> None:
 
 
 def _names(axes: Axes, data: LatentScatter) -> None:
-    """Write the names that do not overlap in place of their dots."""
+    """Show as many names as do not overlap, in place of their dots."""
     pixels = axes.transData.transform(data.projection.points)
     sizes = np.array([text_size(name, NAME_SIZE) for name in data.names])
     for row in separate(pixels, sizes[:, 0] + NAME_GAP, sizes[0, 1]):

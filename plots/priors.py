@@ -1,4 +1,4 @@
-"""Figure: samples from every prior of a model in rows, and how far the samples of each are from real images."""
+"""Figure: a row of samples for each prior of a model, with the distance of the prior's samples to real images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,21 +15,22 @@ from ..runtime.autoencoder import Autoencoder
 from .style import DPI, FAINT, figure_style
 
 COLUMNS = 12
-MAX_REAL = 48  # real images that are kept for the last row
-MIN_PIXELS = 56  # side of an image in the figure, at least
+MAX_REAL = 48  # maximum number of real images in the last row
+MIN_PIXELS = 56  # minimum side of an image in the figure
 GAP = 3  # pixels between two images
 REAL = "real images"
-Report = Callable[[str, int, int], None]  # receives the name of a step, how much of it is done, and the total
-# Inches: the space for the names of priors, for distances, above the rows, and between rows.
+Report = Callable[[str, int, int], None]  # arguments: name of a step, amount done, total amount
+# Space in inches: for the names of priors, for their distances, above all rows, and between two rows.
 LEFT, RIGHT, TOP, BETWEEN = 1.15, 0.75, 0.62, 0.09
 
 
 @dataclass(frozen=True)
 class PriorDistances:
-    """Frechet distances to real images. by_prior: of samples of each prior. reference: of real training images.
+    """Frechet distances to real images. by_prior: those of samples, by prior. reference: that of training images.
 
-    count: number of samples, of real training images and of the images that both are compared with. data, split: names
-    of the data set and of its split with the latter. real_images: some training images, uint8 (m, H, W[, 3]).
+    count: number of samples, number of real training images, and number of images that both are compared with. data,
+    split: names of the data set and of its split that both are compared with. real_images: some training images, uint8
+    (m, H, W[, 3]).
     """
 
     by_prior: Mapping[str, float]
@@ -51,7 +52,7 @@ class PriorRow:
 
 @dataclass(frozen=True)
 class PriorSamples:
-    """The rows of the figure. default: the prior that the model samples by default. distances: None without data."""
+    """The rows of the figure. default: the model's default prior. distances: None without real images."""
 
     model: str
     default: str
@@ -72,7 +73,7 @@ def prior_distances(
     """Measure how far samples of each prior, and real training images, are from the test images of a reference set.
 
     The distances are those of `aegen evaluate`. data, split: names of the data set and of the split with the test
-    images. report: called with the name of a prior, the number of its samples so far, and the number of all.
+    images. report: called with the name of a prior, the number of its samples so far, and their total number.
     """
     by_prior = {
         prior: sample_distance(model, prior, reference, seed=seed, report=partial(report, prior))
@@ -85,7 +86,10 @@ def prior_distances(
 def sample_distance(
     model: Autoencoder, prior: str, reference: ReferenceSet, *, seed: int, report: Callable[[int, int], None]
 ) -> float:
-    """Frechet distance of samples of one prior. report: called with the number of samples so far, and of all."""
+    """Frechet distance of samples of one prior.
+
+    report: called with the number of samples so far, and their total number.
+    """
     features: list[np.ndarray] = []
     for chunk in model.iter_sample(len(reference), seed=seed, prior=prior, dtype="uint8"):
         features.append(reference.extractor.extract(chunk).features)
@@ -94,7 +98,7 @@ def sample_distance(
 
 
 def reference_distance(reference: ReferenceSet) -> float:
-    """Frechet distance of real training images, the mean over all sets of them."""
+    """Frechet distance of real training images to the test images: the mean over all sets in `reference.real_sets`."""
     extract, test = reference.extractor.extract, reference.test_features.features
     sets = [frechet_distance(extract(images).features, test) for images, _ in reference.real_sets]
     return sum(sets) / len(sets)
@@ -105,8 +109,8 @@ def prior_samples(
 ) -> PriorSamples:
     """Sample `columns` images of every prior, at the temperature of the model.
 
-    With distances, the rows go from the farthest prior to the nearest, and real images are the last row. Without, the
-    rows are in the order of `model.priors`.
+    With distances, the rows go from the farthest prior to the nearest, and real images are the last row. Without
+    distances, the rows are in the order of `model.priors`.
     """
     known = {} if distances is None else distances.by_prior
     rows = [
@@ -160,7 +164,7 @@ def figure(data: PriorSamples) -> Figure:
 
 
 def _strip(images: np.ndarray) -> np.ndarray:
-    """Images (k, H, W[, 3]) side by side on white, magnified by a whole number, uint8 (h, w, 3)."""
+    """Put images (k, H, W[, 3]) side by side on white, enlarged by a whole number. Returns uint8 (h, w, 3)."""
     scale = max(1, round(MIN_PIXELS / max(images.shape[1:3])))
     large = images.repeat(scale, 1).repeat(scale, 2)
     coloured = large if large.ndim == 4 else large[..., None].repeat(3, -1)
@@ -172,7 +176,7 @@ def _texts(result: Figure, row: PriorRow, is_default: bool, sides: tuple[float, 
     """Write the name of the prior on the left of a row, and its distance on the right.
 
     is_default: whether the prior is the model's default. sides: where the name ends, and where the distance begins, as
-    fractions of the figure's width. middle: the height of both, as a fraction of the figure's height.
+    fractions of the figure's width. middle: the vertical position of both texts, as a fraction of the figure's height.
     """
     left, right = sides
     weight = "bold" if row.title == REAL else "normal"
@@ -185,7 +189,7 @@ def _texts(result: Figure, row: PriorRow, is_default: bool, sides: tuple[float, 
 
 
 def _explanation(data: PriorSamples) -> str:
-    """The line below the title: what the numbers are, and the seed."""
+    """The text below the title, which says what the numbers mean and which seed was used."""
     if data.distances is None:
         return f"seed {data.seed}"
     count, split = f"{data.distances.count:,}", f"{data.distances.split} images of {data.distances.data}"

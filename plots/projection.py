@@ -1,4 +1,4 @@
-"""Project latents to two dimensions: two of their own, their principal components, or t-SNE."""
+"""Project latents to two dimensions: to two latent dimensions, to two principal components, or by t-SNE."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,8 +8,8 @@ import numpy as np
 from ..runtime.errors import InputError
 
 Method = Literal["dimensions", "pca", "tsne"]
-MAX_BARNES_HUT = 5000  # for more latents t-SNE uses the FFT
-THREADS = 2  # threads of t-SNE; a fixed number, because another one gives another figure
+MAX_BARNES_HUT = 5000  # for more latents, t-SNE uses an FFT in place of the Barnes-Hut algorithm
+THREADS = 2  # threads of t-SNE; fixed, because another number gives another figure
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Projection:
 def project(latents: np.ndarray, method: Method | None = None, *, seed: int = 0) -> Projection:
     """Project latents (n, d) to points (n, 2).
 
-    method: "dimensions" takes the two dimensions in which the latents vary most, "pca" the two principal components,
-    and "tsne" keeps neighbours together, and little else. None chooses "dimensions" if d is 2, else "pca". seed: for
-    t-SNE. Raises InputError if d or n is too small, or if all latents are equal.
+    method: "dimensions" takes the two latent dimensions that vary most; "pca" takes the two principal components;
+    "tsne" keeps neighbours together, but no distances. None chooses "dimensions" if d is 2, else "pca". seed: the seed
+    of t-SNE. Raises InputError if d or n is too small, or if all latents are equal.
     """
     n, d = latents.shape
     if d < 2:
@@ -43,7 +43,7 @@ def project(latents: np.ndarray, method: Method | None = None, *, seed: int = 0)
 
 
 def _dimensions(latents: np.ndarray) -> Projection:
-    """The two dimensions of the largest variance, in their own order."""
+    """The two latent dimensions of the largest variance; the one with the lower index is horizontal."""
     first, second = np.sort(np.argsort(-latents.var(0), kind="stable")[:2])
     return Projection(latents[:, [first, second]], "dimensions", (_dimension(first), _dimension(second)))
 
@@ -53,9 +53,9 @@ def _dimension(index: int) -> str:
 
 
 def _principal_components(latents: np.ndarray) -> Projection:
-    """The coordinates along the two directions of the largest variance, and the fraction of the variance of each."""
+    """The coordinates along the first two principal components. The axes state the fraction of the variance of each."""
     centred = latents - latents.mean(0)
-    variances, directions = np.linalg.eigh(centred.T @ centred)  # in ascending order
+    variances, directions = np.linalg.eigh(centred.T @ centred)  # eigenvalues in ascending order
     if variances[-1] <= 0:
         raise InputError("latents", found="equal latents", expected="different ones")
     directions = directions[:, [-1, -2]]
@@ -67,10 +67,10 @@ def _principal_components(latents: np.ndarray) -> Projection:
 
 
 def _t_sne(latents: np.ndarray, seed: int) -> Projection:
-    """t-SNE by openTSNE. benchmarks/tsne.py measures other libraries beside it."""
+    """t-SNE by openTSNE. The script benchmarks/tsne.py compares openTSNE with other libraries."""
     from openTSNE import TSNE
 
-    perplexity = min(30.0, (len(latents) - 1) / 3)  # 30 is the default; it must be smaller than the number of latents
+    perplexity = min(30.0, (len(latents) - 1) / 3)  # 30 is usual; must be below the number of latents
     gradient = "fft" if len(latents) > MAX_BARNES_HUT else "bh"
     tsne = TSNE(perplexity=perplexity, random_state=seed % 2**32, n_jobs=THREADS, negative_gradient_method=gradient)
     points = np.asarray(tsne.fit(latents), np.float64)

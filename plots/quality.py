@@ -1,4 +1,4 @@
-"""Figure: how far samples of models and priors are from real images, beside the time that an image takes."""
+"""Figure: for models and priors, the distance of samples to real images against the time to sample an image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,15 +20,15 @@ from ..runtime.records import from_json, read_json
 from .spacing import label_positions
 from .style import COLOURS, DPI, FAINT, INK, MARKERS, figure_style, text_size
 
-SIZE = (7.6, 5.4)  # inches
-SECONDS = 2.0  # the measurement of speed takes at least this long, for all models together
-LABEL_SIZE = 8  # points
-LABEL_GAP = 13  # pixels
+SIZE = (7.6, 5.4)  # width and height in inches
+SECONDS = 2.0  # minimum time for measuring the speed of all models together
+LABEL_SIZE = 8  # font size in points
+LABEL_GAP = 13  # pixels between a point and its label
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Frechet distances to real images. by_prior: of samples, by (model, prior). reference: of real training images.
+    """Frechet distances to real images. by_prior: of samples, by (model, prior). reference: of training images.
 
     count: number of samples, and of the real images that they are compared with. data, split: names of the data set and
     of its split with these images.
@@ -53,9 +53,10 @@ class QualityPoint:
 
 @dataclass(frozen=True)
 class Quality:
-    """The points of the figure. batch, threads: images in a call, and threads that worked on it, in the measurement.
+    """The data of the figure: its points, and how they were measured.
 
-    reference, count, data, split: see `Distances`.
+    reference, count, data, split: as in `Distances`. batch: number of images in a measured call. threads: number of
+    threads that worked on a call.
     """
 
     points: tuple[QualityPoint, ...]
@@ -69,7 +70,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class _Scores:
-    """What this figure needs of the JSON that `aegen evaluate` and `aegen compare` print for a model and a prior."""
+    """The part of the JSON printed by `aegen evaluate` and `aegen compare` that this figure needs."""
 
     model: str
     prior: str
@@ -82,7 +83,8 @@ class _Scores:
 def read_distances(files: Sequence[str | Path]) -> Distances:
     """Read Frechet distances from JSON files that `aegen evaluate` and `aegen compare` printed.
 
-    Raises NotFoundError or InputError when a file is missing, is another one, or compares with other images.
+    Raises NotFoundError when a file is missing, InputError when a file holds no such JSON, or when its distances are to
+    other images than those of another file.
     """
     by_prior, first, reference = {}, None, None
     for file in map(str, files):
@@ -115,13 +117,13 @@ def quality(
     """Measure how long samples take, and put the times beside the distances.
 
     models: the models by name. batch: images in a call. threads: the number that `models` were loaded with, for the
-    texts of the figure. report: called with the name of this step, the number of calls so far, and of all.
+    texts of the figure. report: called with the name of this step, the number of calls so far, and their total number.
     """
     calls = [
         partial(models[model].sample, batch, seed=0, prior=prior, dtype="uint8") for model, prior in distances.by_prior
     ]
     report("measure the speed", 0, len(calls))
-    # The shortest time, because other programs on the machine can only make a time longer.
+    # Take the shortest time, because other programs on the machine can only make a time longer.
     times = [min(seconds) / batch * 1e6 for seconds in interleaved(calls, SECONDS)]
     points = [
         QualityPoint(model, prior, distance, microseconds)
@@ -132,7 +134,7 @@ def quality(
 
 
 def json_object(data: Quality) -> dict[str, Any]:
-    """The data of the figure as values for JSON."""
+    """The data of the figure as values that can be written as JSON."""
     return asdict(data)
 
 
@@ -171,7 +173,7 @@ def figure(data: Quality) -> Figure:
 
 
 def _labels(axes: Axes, data: Quality) -> None:
-    """Write the name of the prior beside each point, and what the line of the reference is."""
+    """Write the name of the prior beside each point, and "real images" beside the line of the reference."""
     window = axes.get_window_extent()
     corner = np.array([window.x0, window.y0])
     positions = np.array([(point.microseconds, point.frechet_distance) for point in data.points])
@@ -183,7 +185,7 @@ def _labels(axes: Axes, data: Quality) -> None:
         axes.annotate(
             text,
             (1, data.reference),
-            (-2, -3),  # below the line, because the points are above it
+            (-2, -3),  # the text is below the line, because the points are above the line
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
             ha="right",

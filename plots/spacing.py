@@ -1,16 +1,16 @@
-"""Choose what fits into a figure without overlaps."""
+"""Choose the labels and images that fit into a figure without overlaps."""
 
 import numpy as np
 
-# Where a label may be, from the middle of its point: right, left, above, below, and between these.
+# Directions from a point to its label: right, left, above, below, and the four diagonals between these.
 DIRECTIONS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)], np.float64)
 
 
 def separate(points: np.ndarray, width: float | np.ndarray, height: float) -> np.ndarray:
-    """Choose points whose boxes do not overlap, by their order: a point is left out if an earlier one is in its way.
+    """Choose points whose boxes do not overlap: a point is left out if its box overlaps that of an earlier point.
 
-    points: centres of boxes in pixels (n, 2). width, height: size of the boxes in pixels; the width may differ, (n,).
-    Returns the indices of the chosen points, int64 (m,).
+    points: centres of boxes in pixels (n, 2). width, height: size of the boxes in pixels; the width may be an array
+    (n,). Returns the indices of the chosen points, int64 (m,).
     """
     widths = np.broadcast_to(np.asarray(width, np.float64), len(points))
     chosen = np.empty(len(points), np.int64)

@@ -1,6 +1,6 @@
 """The look that all figures share, and the bytes of a figure.
 
-No figure uses pyplot, so none is shown on a display, and figures may be made in several threads.
+Figures are made without pyplot. Therefore no window is opened, and several threads may make figures.
 """
 
 import io
@@ -25,8 +25,8 @@ COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", ">")
-INK, FAINT = "#222222", "#6b6b6b"  # colours of text, and of lines and text that matter less
-DPI = 150  # pixels of a PNG for each inch
+INK, FAINT = "#222222", "#6b6b6b"  # colour of main text; colour of lines and of less important text
+DPI = 150  # pixels per inch in PNG files
 
 STYLE = {
     "font.size": 10,
@@ -41,16 +41,16 @@ STYLE = {
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
     "text.color": INK,
-    "text.parse_math": False,  # a $ in the name of a class is a $
+    "text.parse_math": False,  # show a $ in a class name as it is
     "xtick.color": FAINT,
     "ytick.color": FAINT,
     "legend.frameon": False,
     "savefig.dpi": DPI,
     "figure.dpi": DPI,
-    "svg.hashsalt": "aegen",  # without it, identifiers in an SVG are random
+    "svg.hashsalt": "aegen",  # without this salt, identifiers in an SVG are random
 }
 
-# What else would change the bytes from one run to the next: the date, and the version of matplotlib.
+# Leave out dates and the version of matplotlib, so that equal figures give equal bytes.
 METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
@@ -86,13 +86,13 @@ def figure_bytes(figure: Figure, suffix: str) -> bytes:
 
 
 def text_size(text: str, points: float) -> tuple[float, float]:
-    """Width and height of a line of text in pixels, at DPI. points: the size of its letters."""
+    """Width and height of a line of text in pixels, at DPI. points: the font size."""
     width = TextPath((0, 0), text, size=points).get_extents().width if text.strip() else 0.0
     return width * DPI / 72, 1.25 * points * DPI / 72
 
 
 def svg_text(figure: Figure) -> str:
-    """A figure as an SVG element for an HTML page, without the declarations that only a file of its own has."""
+    """A figure as an SVG element for an HTML page, without the XML declarations of an SVG file."""
     text = figure_bytes(figure, ".svg").decode()
     return text[text.index("<svg") :]
 

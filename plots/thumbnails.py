@@ -6,15 +6,15 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-MIN_SIDE, MAX_SIDE = 22, 48  # pixels; smaller images are magnified, larger ones reduced
-FRAME = 2  # pixels of the coloured frame
+MIN_SIDE, MAX_SIDE = 22, 48  # in pixels; smaller images are enlarged, larger ones reduced
+FRAME = 2  # width of the coloured frame in pixels
 
 
 def thumbnails(images: np.ndarray, colours: Sequence[str] | None = None) -> np.ndarray:
     """Images (n, H, W[, 3]), uint8 -> small images with transparency, uint8 (n, h, w, 4), with h and w up to MAX_SIDE.
 
-    colours: a colour for each image. Grey images on a dark or a bright ground are shown in their colour on a
-    transparent ground, so that a plot has a bright ground everywhere. Other images get a frame of their colour.
+    colours: a colour for each image. Grey images with a dark or a bright background become coloured shapes on a
+    transparent background. Other images get a coloured frame.
     """
     colours = colours or ["black"] * len(images)
     resized = np.stack([_resized(image) for image in images])
@@ -32,7 +32,7 @@ def thumbnails(images: np.ndarray, colours: Sequence[str] | None = None) -> np.n
 
 
 def _resized(image: np.ndarray) -> np.ndarray:
-    """An image (H, W[, 3]) of a size that a plot can show: magnified by a whole number, or reduced."""
+    """Enlarge an image (H, W[, 3]) by a whole number, or reduce it, to sides from MIN_SIDE to MAX_SIDE."""
     side = max(image.shape[:2])
     if side < MIN_SIDE:
         factor = -(-MIN_SIDE // side)

@@ -13,16 +13,16 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from ..recipes.history import MIN_ACTIVE_VARIANCE, Epoch
 from .style import COLOURS, FAINT, figure_style
 
-SIZE, VAE_SIZE = (8.0, 3.4), (8.0, 6.0)  # inches; a VAE has a second row of plots
+SIZE, VAE_SIZE = (8.0, 3.4), (8.0, 6.0)  # in inches; a VAE has a second row of plots
 TRAIN, VALIDATION = COLOURS[0], COLOURS[2]
-MAX_BARS = 40  # latent dimensions that are shown one by one
-MIN_KL = 1e-3  # nats; smaller values of KL are at the lower end of the logarithmic axis
-LOG_RATIO = 20  # the KL of latent dimensions is shown on a logarithmic axis if it differs by a larger factor
+MAX_BARS = 40  # maximum number of latent dimensions with a bar of their own
+MIN_KL = 1e-3  # in nats; smaller KLs are shown as this value, because an axis may be logarithmic
+LOG_RATIO = 20  # the axis is logarithmic if the largest KL exceeds the smallest by more than this factor
 
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """The losses of a run, arrays of E epochs.
+    """The losses of a training run of E epochs.
 
     epochs: numbers of the epochs, int64 (E,). train_reconstruction, reconstruction, train_penalty, penalty: mean losses
     of training and of validation images, float64 (E,); a penalty is the KL in nats for a VAE, otherwise half the
@@ -43,12 +43,12 @@ class TrainingCurves:
 
     @property
     def is_vae(self) -> bool:
-        """Whether the penalty is a KL."""
+        """Whether the run trains a VAE, whose penalty is the KL."""
         return bool(self.kl_per_dimension.shape[1])
 
 
 def training_curves(history: Sequence[Epoch], *, title: str = "") -> TrainingCurves:
-    """Compute the data of the figure from the epochs of a run, of which there is at least one.
+    """Compute the data of the figure from the epochs of a run. There must be at least one epoch.
 
     A latent dimension is active if the variance of its posterior mean over the validation images exceeds
     MIN_ACTIVE_VARIANCE.
@@ -68,7 +68,7 @@ def training_curves(history: Sequence[Epoch], *, title: str = "") -> TrainingCur
 
 
 def json_object(data: TrainingCurves) -> dict[str, Any]:
-    """The data of the figure as values for JSON."""
+    """The data of the figure as values that can be written as JSON."""
     values = ((field.name, getattr(data, field.name)) for field in dataclasses.fields(data))
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values}
 
@@ -95,8 +95,8 @@ def figure(data: TrainingCurves) -> Figure:
 
 
 def _losses(axes: Axes, data: TrainingCurves, title: str, train: np.ndarray, validation: np.ndarray) -> None:
-    """Two curves by epoch: training images and validation images."""
-    marker = "o" if len(data.epochs) < 3 else ""  # a line of one epoch would be invisible
+    """Draw the mean loss of training images and of validation images by epoch, as two curves."""
+    marker = "o" if len(data.epochs) < 3 else ""  # markers, because a line of one epoch is invisible
     axes.set_title(title, size=10, weight="normal")
     axes.plot(data.epochs, train, color=TRAIN, marker=marker, label="training images")
     axes.plot(data.epochs, validation, color=VALIDATION, marker=marker, linestyle="--", label="validation images")
@@ -104,9 +104,9 @@ def _losses(axes: Axes, data: TrainingCurves, title: str, train: np.ndarray, val
 
 
 def _kl_curves(axes: Axes, data: TrainingCurves) -> None:
-    """The KL of each latent dimension by epoch."""
+    """Draw the KL of each latent dimension by epoch, as one curve for each dimension."""
     axes.set_title("KL of each latent dimension, nats", size=10, weight="normal")
-    for dimension in np.argsort(data.active, kind="stable"):  # the active ones last, above the others
+    for dimension in np.argsort(data.active, kind="stable"):  # active ones last, so that they are on top
         colour, width = (TRAIN, 1.2) if data.active[dimension] else (FAINT, 0.8)
         values = np.maximum(data.kl_per_dimension[:, dimension], MIN_KL)
         axes.plot(data.epochs, values, color=colour, linewidth=width, alpha=0.8)
@@ -121,7 +121,7 @@ def _kl_curves(axes: Axes, data: TrainingCurves) -> None:
 
 
 def _kl_bars(axes: Axes, data: TrainingCurves) -> None:
-    """The KL of each latent dimension in the best epoch, the largest first."""
+    """Draw the KL of each latent dimension in the best epoch as bars, the largest first."""
     kl = data.kl_per_dimension[data.epochs == data.best][0]
     order = np.argsort(-kl, kind="stable")[:MAX_BARS]
     active, d = data.active[order], len(kl)
@@ -133,12 +133,12 @@ def _kl_bars(axes: Axes, data: TrainingCurves) -> None:
     size = 8 if len(order) <= 20 else 6
     axes.set_xticks(positions, [str(dimension) for dimension in order], size=size, rotation=90 if d > 10 else 0)
     axes.set(xlabel="latent dimension", ylabel="KL, nats")
-    axes.set_ylim(top=1.2 * float(kl.max()) or 1)  # room for the legend
+    axes.set_ylim(top=1.2 * float(kl.max()) or 1)  # leave room for the legend
     axes.legend(loc="upper right", ncols=2)
 
 
 def _epoch_axis(axes: Axes, data: TrainingCurves) -> None:
-    """An axis of epochs, with a line at the best one."""
+    """Make the horizontal axis show epochs, with a line at the best epoch."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.axvline(data.best, color=FAINT, linewidth=1, linestyle=":")

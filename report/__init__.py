@@ -1,1 +1,1 @@
-"""One HTML page about a model: what it is, what it samples, how good and how fast it is. Needs the extra `plot`."""
+"""An HTML page about a model: its facts, samples, quality and speed. Needs the extra `plot`."""

@@ -1,6 +1,6 @@
-"""What a page consists of: sections, which hold texts, images, tables and figures. The template shows each kind.
+"""The parts of a page: sections, which hold texts, images, tables and figures. The template renders each kind.
 
-Texts are plain. A part between backticks is shown as source code. Nothing here is HTML, except the SVG of a Figure.
+Texts are plain text, not HTML; a part between backticks is shown as source code. Only a Figure holds markup: its SVG.
 """
 
 import base64
@@ -12,16 +12,16 @@ import numpy as np
 from ..images.encoding import image_bytes
 from ..images.grid import tile
 
-SMALL_SIDE = 48  # images of at most this many pixels on a side are enlarged with visible pixels
-ROW_WIDTH = 640  # width of a row of images on a wide screen, in CSS pixels, at most
+SMALL_SIDE = 48  # images with sides of at most this many pixels are enlarged with sharp pixels
+ROW_WIDTH = 640  # maximum width of a row of images on a wide screen, in CSS pixels
 
 
 @dataclass(frozen=True)
 class EmbeddedImage:
     """One image file in a page.
 
-    data: the bytes of a PNG. width, height: in CSS pixels on a wide screen. pixelated: whether it is enlarged with
-    visible pixels. alt: what the image shows, for people who do not see it.
+    data: the bytes of a PNG. width, height: size in CSS pixels on a wide screen. pixelated: whether to enlarge the
+    image with sharp pixels. alt: alternative text, which says what the image shows.
     """
 
     data: bytes
@@ -41,8 +41,8 @@ def embedded(
 ) -> EmbeddedImage:
     """Show images (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1], as one image.
 
-    columns: images in a row, by default as many as fit a square. width: the largest width in CSS pixels; the image is
-    enlarged by a whole number if it fits. gaps: False for a single image without a border.
+    columns: images in a row; by default, the result is about a square. width: the largest width in CSS pixels; small
+    images are enlarged by a whole number within it. gaps: False for a single image without a border.
     """
     canvas = tile(images, columns=columns) if gaps else images[0]
     scale = max(1, width // canvas.shape[1])
@@ -52,7 +52,7 @@ def embedded(
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. warning: whether it must not be overlooked."""
+    """A paragraph. warning: whether to highlight it as a warning."""
 
     text: str
     warning: bool = False
@@ -60,7 +60,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Absent:
-    """A paragraph that says why a section, or a part of it, is not shown."""
+    """A paragraph that says why a section, or a part of a section, is not shown."""
 
     reason: str
 
@@ -83,7 +83,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Tile:
-    """A small image, or some below each other, with a caption."""
+    """A small image, or several below each other, with a caption."""
 
     image: EmbeddedImage
     caption: str
@@ -91,14 +91,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Small images side by side, in as many columns as fit."""
+    """Small images with captions, side by side, in as many columns as fit."""
 
     tiles: Sequence[Tile]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table. caption: one sentence. The first cell of a row names it. text_columns: indices of columns of text.
+    """A table. caption: one sentence. The first cell of a row is its title. text_columns: indices of columns of text.
 
     All other columns after the first hold numbers and are aligned to the right.
     """
@@ -111,7 +111,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts in several columns: the name and the text of each. caption: what they are."""
+    """A list of facts, (name, text) each, in several columns. caption: the title of the list."""
 
     caption: str
     facts: Sequence[tuple[str, str]]
@@ -119,7 +119,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing. svg: an SVG element. alt: what it shows, for people who do not see it. caption: one sentence."""
+    """A drawing. svg: an SVG element. alt: alternative text, which says what it shows. caption: one sentence."""
 
     svg: str
     alt: str
@@ -128,7 +128,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of text that are shown as they are, such as commands. caption: what they are."""
+    """Lines of text that are shown unchanged, such as commands. caption: their title."""
 
     caption: str
     lines: Sequence[str]
@@ -139,7 +139,7 @@ Block = Text | Absent | Rows | Tiles | Table | Facts | Figure | Lines
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. id: the target of links to it. intro: one or two sentences for a reader who is new to it."""
+    """A part of the page. id: its HTML id, the target of links. intro: one or two sentences that explain it."""
 
     id: str
     title: str
@@ -148,7 +148,7 @@ class Section:
 
     @property
     def is_absent(self) -> bool:
-        """Whether the section only says why it shows nothing."""
+        """Whether the section shows only the reasons why its content is absent."""
         return all(isinstance(block, Absent) for block in self.blocks)
 
 

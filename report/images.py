@@ -22,16 +22,16 @@ from .blocks import Absent, Block, Row, Rows, Section, Table, Text, Tile, Tiles,
 from .subject import Subject
 from .wording import PRIOR_MEANINGS, image_subjects, object_name, plural
 
-COLUMNS = 10  # images in a row
-RECONSTRUCTIONS, NEAREST = 12, 12  # number of images that are shown
-TILE_WIDTH = 112  # width of a small image in CSS pixels, at most
+COLUMNS = 10  # number of images in a row
+RECONSTRUCTIONS, NEAREST = 12, 12  # number of images in these two sections
+TILE_WIDTH = 112  # maximum width of a small image in CSS pixels
 PATHS = 4
-COMPARED = 200  # samples and test images whose distances to training images are compared
+COMPARED = 200  # number of samples, and of test images, that are compared with training images
 PART_VALUES = 2**24  # training images are compared in parts of about this many pixel values
 
 
 def samples_section(subject: Subject) -> Section:
-    """A row of samples of every prior, with its distance to real images where it can be measured."""
+    """The section with a row of samples of each prior, and their distance to real images if that can be measured."""
     intro = (
         "A decoder makes an image of any latent, but only latents like those of real images give good ones. A prior is "
         "a distribution that latents are sampled from. The same decoder made all rows; only the prior differs."
@@ -49,7 +49,8 @@ def samples_section(subject: Subject) -> Section:
 def _distances(subject: Subject) -> PriorDistances | None:
     """The Frechet distance of every prior to real images; None if it cannot be measured.
 
-    The distance of the default prior and the reference are those of the metrics.
+    The distances of the default prior and of real training images are copied from the metrics, so that the page does
+    not show two values for each.
     """
     report, reference, default = subject.scores, subject.reference, subject.manifest.default_prior
     if report is None or reference is None:
@@ -80,7 +81,7 @@ def _prior_row(subject: Subject, row: PriorRow, samples: PriorSamples) -> Row:
 
 
 def _priors(subject: Subject, samples: PriorSamples) -> Table:
-    """The table of all priors: what each is, its log-likelihood and its distance."""
+    """The table of all priors: a description, the log-likelihood and the distance to real images of each."""
     manifest, measured = subject.manifest, samples.distances
     rows = []
     for row in samples.rows:
@@ -100,7 +101,7 @@ def _priors(subject: Subject, samples: PriorSamples) -> Table:
 
 
 def reconstructions_section(subject: Subject) -> Section:
-    """Images above their reconstructions, from the best to the worst, with the error of each."""
+    """The section with images above their reconstructions, from the best to the worst, with the error of each."""
     title = "Reconstructions"
     intro = "An image is encoded to its latent and decoded again. What the latent does not hold is lost."
     if subject.dataset is None:
@@ -132,7 +133,7 @@ def reconstructions_section(subject: Subject) -> Section:
 
 
 def interpolation_section(subject: Subject) -> Section:
-    """Paths between images and, with a learned prior, walks between samples."""
+    """The section with paths between images and, if there is a learned prior, walks between samples."""
     model = subject.model
     intro = (
         "The latents on the way from one image to another are decoded. If the latent space is smooth, one image turns "
@@ -158,7 +159,7 @@ def interpolation_section(subject: Subject) -> Section:
 
 
 def _path_rows(name: str, paths: np.ndarray, shows: str) -> list[Row]:
-    """A row for each path (steps, H, W[, 3])."""
+    """One row of the page for each path of images (steps, H, W[, 3])."""
     return [
         Row(f"{name} {i}", "", embedded(path, f"{name} {i}: {len(path)} images, in which {shows}", columns=COLUMNS))
         for i, path in enumerate(paths, start=1)
@@ -166,10 +167,10 @@ def _path_rows(name: str, paths: np.ndarray, shows: str) -> list[Row]:
 
 
 def _different(subject: Subject, count: int) -> np.ndarray:
-    """The first `count` images or, with labels, images of as many classes as possible. Returns uint8 (m, H, W[, 3])."""
+    """Choose up to `count` images, uint8 (m, H, W[, 3]), from as many classes as possible if there are labels."""
     if subject.labels is None:
         return subject.images[:count]
-    ranks = np.zeros(len(subject.labels), np.int64)  # how many images of the same class come before an image
+    ranks = np.zeros(len(subject.labels), np.int64)  # for each image, the number of earlier images of its class
     for label in np.unique(subject.labels):
         rows = subject.labels == label
         ranks[rows] = np.arange(rows.sum())
@@ -178,7 +179,7 @@ def _different(subject: Subject, count: int) -> np.ndarray:
 
 
 def nearest_section(subject: Subject) -> Section:
-    """Samples beside the most similar training images, and how similar test images are to training images."""
+    """The section with samples beside the most similar training images. Test images are compared with them too."""
     title = "Nearest training images"
     intro = (
         "A model could sample well because it remembers its training images. Below each sample is the training image "
@@ -226,5 +227,5 @@ def _nearest(queries: Sequence[np.ndarray], training: np.ndarray) -> tuple[np.nd
 
 
 def _lowered(sentence: str) -> str:
-    """A sentence as the rest of another sentence: its first letter small."""
+    """A sentence with its first letter in lower case, so that it can be the end of another sentence."""
     return sentence[:1].lower() + sentence[1:]

@@ -1,4 +1,4 @@
-"""Sections about the latent space: where images lie in it, and what its dimensions mean."""
+"""Sections about the latent space: the latents of images in a plot, and what each latent dimension changes."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ from .blocks import Absent, Block, Figure, Row, Rows, Section, Text, embedded
 from .subject import Subject
 from .wording import listed, plural
 
-STEPS, DIMENSIONS, EXTENT = 9, 8, 3.0  # images in a row of a traversal, rows, and standard deviations to each side
+STEPS, DIMENSIONS, EXTENT = 9, 8, 3.0  # images in a row; number of rows; standard deviations to each side
 INACTIVE = 0.01  # dimensions that change pixels by less than this, on average, are inactive
-FIGURE_INCHES = (4.2, 4.6)  # narrow, so that its letters can be read on a phone
+FIGURE_INCHES = (4.2, 4.6)  # narrow, so that its text can be read on a phone
 COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", "#e4e4e4": "var(--line)", "#ffffff": "var(--card)"}
 
 
 def scatter_section(subject: Subject) -> Section:
-    """The latents of real images as points of a plane, coloured by class."""
+    """The section with the latents of real images as points of a plane, coloured by class."""
     title = "The latent space"
     intro = (
         "Each point is the latent of an image. Images that are alike for the encoder are near each other; gaps are "
@@ -44,7 +44,7 @@ def _scatter_figure(subject: Subject, scatter: LatentScatter) -> Figure:
 
 
 def _svg(scatter: LatentScatter) -> str:
-    """The scatter plot as SVG, whose colours of text and lines are those of the page."""
+    """The scatter plot as SVG. Its text and lines have the colours of the page, also in dark mode."""
     text = svg_text(figure(scatter, size=FIGURE_INCHES, legend_below=True))
     for colour, variable in COLOURS.items():
         text = text.replace(colour, variable)
@@ -52,7 +52,7 @@ def _svg(scatter: LatentScatter) -> str:
 
 
 def traversals_section(subject: Subject) -> Section:
-    """A row for each of the most active latent dimensions: what changes when it alone moves."""
+    """The section with a row of images for each of the most active latent dimensions; only this dimension changes."""
     title = "What latent dimensions mean"
     intro = (
         "In each row one latent dimension moves, and all others stay at the mean of the training images: from "

@@ -15,7 +15,7 @@ BATCHES, SECONDS = (1, 64), 0.2
 
 
 def metrics_section(subject: Subject) -> Section:
-    """Every metric that applies, beside what real images score, and in one sentence what it says."""
+    """The section with all metrics that apply: value, value of real images, and a sentence on what the metric says."""
     title = "How good it is"
     intro = (
         "Each measure of samples has a reference: what real training images score in place of samples. A model is as "
@@ -52,14 +52,14 @@ def metrics_section(subject: Subject) -> Section:
 
 
 def _reference(score: Score) -> str:
-    """The score of real images, with its standard deviation if it is known."""
+    """The reference value of a score, which real images get, with its standard deviation if it is known."""
     if score.reference is None:
         return "-"
     return _number(score.reference) + ("" if score.reference_std is None else f" ± {_number(score.reference_std)}")
 
 
 def _recorded(subject: Subject) -> Table:
-    """What was measured at export, and is written in the manifest."""
+    """The table of the values that were measured at export. The manifest holds them."""
     data, quality = subject.manifest.data, subject.manifest.quality
     images = (
         f"{data.test_images:,} test images" if data.test_images else f"{data.validation_images:,} validation images"
@@ -69,7 +69,7 @@ def _recorded(subject: Subject) -> Table:
 
 
 def speed_section(subject: Subject) -> Section:
-    """How long each method takes on this machine, for one image and for a batch."""
+    """The section with the time that each method takes on this machine, for one image and for a batch."""
     title, intro = "Speed on this machine", "The median time of many calls; the numbers change from run to run."
     if not subject.speed:
         return Section("speed", title, intro, [Absent("Not measured, as the command that made this page asked.")])
@@ -93,7 +93,7 @@ def _time(seconds: float) -> str:
 
 
 def parity_section(subject: Subject) -> Section:
-    """Whether the networks compute on this machine what they computed at export."""
+    """The section that says whether the networks compute on this machine what they computed at export."""
     intro = (
         "The artifact holds inputs and the outputs that the trained networks gave for them. The networks ran again on "
         "this machine, and every file was compared with its hash."

@@ -1,6 +1,7 @@
 """The page: its sections in order, and its HTML.
 
-The HTML is one file that needs nothing else: the style is inside, images are `data:` URIs, and there are no scripts.
+The HTML is one file that needs no other files: it contains the style sheet, images are `data:` URIs, and there are no
+scripts.
 """
 
 from collections.abc import Callable
@@ -29,14 +30,14 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     provenance_section,
 )
 GRID_IMAGES, GRID_COLUMNS, GRID_WIDTH = 36, 6, 420
-MAX_WORD = 30  # longer words of source may be broken on narrow screens
+MAX_WORD = 30  # longer words of source code may be broken at hyphens, on narrow screens
 
 
 def page(subject: Subject, progress: Callable[[str, int, int], None] = lambda step, done, total: None) -> Page:
     """Compute everything that the page shows.
 
-    progress: is called before each section, and at the end, with a text, the number of finished sections and that of
-    all sections.
+    progress: called before each section and at the end, with the name of this step, the number of finished sections,
+    and the number of all sections.
     """
     sections = []
     for index, section in enumerate(SECTIONS):
@@ -62,11 +63,11 @@ def html(page: Page) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """Split a text at its backticks: plain text and source in turn."""
+    """Split a text at its backticks. The parts are plain text and source code in turn."""
     return text.split("`")
 
 
 def _words(text: str) -> Markup:
-    """Escape source, and mark its words so that they are not broken at hyphens, unless they are long."""
+    """Escape source code, and mark its short words, so that browsers do not break them at hyphens."""
     short = Markup("<span>{}</span>")
     return Markup(" ").join(short.format(word) if len(word) <= MAX_WORD else escape(word) for word in text.split(" "))

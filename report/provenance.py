@@ -1,4 +1,4 @@
-"""What the model was made from, and what this report was made with."""
+"""The origin of the model (commands, data, versions, hashes), and how this report was made."""
 
 import hashlib
 from importlib.metadata import version
@@ -9,11 +9,11 @@ from .blocks import Block, Facts, Lines, Section, Table
 from .subject import Subject
 from .wording import classes, image_size, kind_name, plural
 
-HERE = ("aegen", "onnxruntime", "numpy")  # packages whose versions on this machine are shown
+HERE = ("aegen", "onnxruntime", "numpy")  # packages whose installed versions the page states
 
 
 def key_facts(subject: Subject) -> list[tuple[str, str]]:
-    """The most important facts, for the top of the page: the name and the text of each."""
+    """The most important facts about the model, for the top of the page: (name, text) each."""
     manifest = subject.manifest
     channels, height, width = manifest.image.shape
     values, data = channels * height * width, manifest.data
@@ -35,17 +35,20 @@ def key_facts(subject: Subject) -> list[tuple[str, str]]:
 
 
 def provenance_section(subject: Subject) -> Section:
-    """Commands, data, hyperparameters, versions and hashes."""
+    """The section with the commands, data, hyperparameters, versions and hashes that the model was made with."""
     manifest = subject.manifest
     data, recipe, here = manifest.data, manifest.recipe, {name: version(name) for name in HERE}
     intro = "With the same data, these commands make the model again. The hashes say whether a copy is this model."
+    if not manifest.is_trained_by_aegen:
+        intro = "Another program than aegen trained the networks. The hashes say whether a copy is this model."
     facts = [
         ("data", f"{data.name}: {data.training_images:,} training and {data.validation_images:,} validation images"),
         ("source of the data", data.source),
         ("licence of the data", data.licence),
         ("SHA-256 of the data", data.sha256),
-        ("epoch", f"{manifest.epoch} of {recipe.get('epochs', '-')}"),
     ]
+    if manifest.is_trained_by_aegen:
+        facts.append(("epoch", f"{manifest.epoch} of {recipe.get('epochs', '-')}"))
     names = sorted({*manifest.versions, *here})
     versions = [[name, manifest.versions.get(name, "-"), here.get(name, "-")] for name in names]
     digest = hashlib.sha256((subject.model.path / MANIFEST).read_bytes()).hexdigest()
@@ -53,7 +56,7 @@ def provenance_section(subject: Subject) -> Section:
     files = [[MANIFEST, f"{size:,}", digest]]
     files += [[name, f"{spec.bytes:,}", spec.sha256] for name, spec in sorted(manifest.files.items())]
     blocks: list[Block] = [
-        Lines("The commands that made the model.", manifest.commands),
+        *([Lines("The commands that made the model.", manifest.commands)] if manifest.commands else []),
         Facts("The data and the training.", facts),
         Facts("The hyperparameters of the autoencoder.", [(name, _plain(value)) for name, value in recipe.items()]),
         Table("Versions of software.", ["package", "at export", "for this page"], versions, text_columns=(1, 2)),

@@ -1,4 +1,4 @@
-"""What a report is about: a model, the images that it is shown and measured with, and what the user asked for."""
+"""The subject of a report: a model, the images to show and measure it with, and the options of the user."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from ..runtime.autoencoder import Autoencoder
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.manifest import Manifest
 
-IMPORTANCE_SAMPLES = 10  # latents for each image in a VAE's likelihood bound; more would take minutes
+IMPORTANCE_SAMPLES = 10  # number of latents for each image in a VAE's likelihood bound; more would take minutes
 NO_DATA = (
     "Not shown, because no images were given. `aegen report {model} --data DATA -o report.html` adds this section, "
     "where DATA is a data set such as {data}."
@@ -23,11 +23,11 @@ NO_DATA = (
 
 @dataclass(frozen=True)
 class Subject:
-    """The model of a report, and what it is shown with.
+    """The model of a report, and the images and settings for showing and measuring it.
 
     dataset: real images, or None. extractor: the feature extractor that measures images of this kind, or None.
-    count: number of test images to use, and of samples to measure; fewer if there are fewer test images. seed: of all
-    samples. speed: whether to measure the speed of the model.
+    count: number of test images to use, and number of samples to measure; fewer if there are fewer test images. seed:
+    the seed of all samples. speed: whether to measure the speed of the model.
     Raises ShapeError if the images of the data set do not have the shape of the model's images.
     """
 
@@ -51,12 +51,12 @@ class Subject:
 
     @property
     def no_data(self) -> str:
-        """Why a section that needs real images is absent."""
+        """A sentence that says why sections that need real images are absent."""
         return NO_DATA.format(model=self.model.name, data=f"`{self.manifest.data.name}`")
 
     @cached_property
     def tests(self) -> LabelledImages:
-        """The test images that are used, chosen at random but always the same, with labels if they have any.
+        """The test images that the report uses, with labels if they have any. Their random choice is always the same.
 
         Raises InputError without data.
         """
@@ -65,7 +65,7 @@ class Subject:
 
     @property
     def images(self) -> np.ndarray:
-        """The test images that are used, uint8 (n, H, W[, 3]). Raises InputError without data."""
+        """The test images that the report uses, uint8 (n, H, W[, 3]). Raises InputError without data."""
         return self.tests.images
 
     @property
@@ -80,7 +80,7 @@ class Subject:
 
     @property
     def split(self) -> str:
-        """Which images `images` are: test images, or validation images if the data set has no test images."""
+        """The kind of `images`: "test images", or "validation images" if the data set has no test images."""
         return "test images" if self._data.facts.test_images else "validation images"
 
     @property
@@ -95,7 +95,7 @@ class Subject:
 
     @cached_property
     def reference(self) -> ReferenceSet | None:
-        """The images and features that samples are measured against; None without data or feature extractor.
+        """The images and features that samples are compared with; None without data or without a feature extractor.
 
         Raises InputError if there are too few images.
         """
@@ -106,7 +106,7 @@ class Subject:
 
     @property
     def unmeasured(self) -> str:
-        """Why samples are not measured: no data, no feature extractor, too few images; empty if they are measured."""
+        """A sentence that says why samples are not measured, such as a lack of data; empty if they are measured."""
         if self.dataset is None:
             return self.no_data
         if self.extractor is None:
@@ -122,7 +122,7 @@ class Subject:
 
     @cached_property
     def scores(self) -> Report | None:
-        """The scores of the model with its default prior, and those of real images; None if it is not measured."""
+        """The scores of the model with its default prior, and those of real images; None if they are not measured."""
         if self.unmeasured or self.reference is None:
             return None
         split = self.split.removesuffix(" images")

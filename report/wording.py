@@ -1,4 +1,4 @@
-"""Words for the facts of a manifest: kinds, priors, shapes and sizes."""
+"""Texts that describe a manifest: kinds of models, priors, shapes and sizes."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ PRIOR_MEANINGS = {
 
 
 def lead(manifest: Manifest) -> str:
-    """Three sentences that say what the model is, for a reader who knows no such model."""
+    """Three sentences that say what the model is, for readers who do not know autoencoders."""
     channels, height, width = manifest.image.shape
     colour, values = "grey" if channels == 1 else "colour", channels * height * width
     kind = kind_name(manifest)
@@ -56,7 +56,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def listed(words: Sequence[str], limit: int = 20) -> str:
-    """Words with commas between them. Only the first `limit` are shown."""
+    """A list of words as text, with commas. Only the first `limit` words are shown."""
     more = len(words) - limit
     return ", ".join(words[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
@@ -67,6 +67,6 @@ def classes(manifest: Manifest) -> str:
 
 
 def object_name(label: int, class_names: Sequence[str]) -> str:
-    """What an image of a label shows, for alternative texts: `class 7`, or the name of its class."""
+    """A phrase for alternative texts that says what images with a label show: `class 7`, or the name of the class."""
     title = class_title(label, class_names)
     return f"class {title}" if title == str(label) else title

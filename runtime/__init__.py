@@ -1,4 +1,4 @@
-"""The part of aegen that loads and runs exported models. It needs no other packages than numpy and onnxruntime.
+"""The part of aegen that loads and runs exported models. Besides Python, this part needs only numpy and onnxruntime.
 
 The public names are imported on first use, so that a command that only prints the metadata of an artifact does not load
 onnxruntime.
@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .forks import no_fork
 
-# Type checkers take a variable of this name as True. It is not imported from typing, to avoid the time of that import.
+# Type checkers treat a variable of this name as True. Importing the variable from typing would take longer.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

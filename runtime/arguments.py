@@ -12,7 +12,7 @@ from .manifest import MAX_TEMPERATURE
 Label = int | str | Sequence[int] | Sequence[str] | np.ndarray
 MAX_LISTED = 30  # an error message lists at most this many class names and label values
 MAX_COUNT = 2**40  # largest number of images in one call; far more than anyone needs
-MAX_EXTENT = 1000.0  # largest argument `extent`; images are meaningless long before
+MAX_EXTENT = 1000.0  # largest argument `extent`; images are already meaningless at far smaller values
 MAX_START = 2**53  # largest argument `start`; a float64 holds every integer up to it exactly
 
 
@@ -50,7 +50,7 @@ def checked_steps(steps: int) -> int:
 def checked_dimensions(dimensions: Sequence[int] | None, latent_dim: int) -> list[int]:
     """Check the numbers of latent dimensions, each from 0 to latent_dim - 1, and return them; None stands for all.
 
-    Raises InputError if there are none, or if one of them is no such number.
+    Raises InputError if the list is empty, or if an item is not an integer from 0 to latent_dim - 1.
     """
     if dimensions is None:
         return list(range(latent_dim))
@@ -134,7 +134,7 @@ def as_latents(latents: ArrayLike, latent_dim: int) -> tuple[np.ndarray, bool]:
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:
-    """Convert an array of any shape to contiguous float32. It is copied only if needed.
+    """Convert an array of any shape to contiguous float32. The array is copied only if it is not that already.
 
     Values that are too large for float32 become infinite.
     """

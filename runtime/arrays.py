@@ -31,7 +31,7 @@ MAX_INFLATED_BYTES = 2**31  # largest array that is read from an archive, becaus
 MAX_SPARSE_BYTES = 2**28  # largest array whose compression ratio is above SPARSE_RATIO
 SPARSE_RATIO = 100
 MAX_RATIO = 1032  # one byte of deflated data can inflate to at most this many bytes
-PIECE_BYTES = 2**22  # bytes read at a time
+PIECE_BYTES = 2**22  # number of bytes read at a time from a stream
 END_RECORD_BYTES = 22  # size of the end-of-central-directory record of a zip archive, without a comment
 MAX_COMMENT_BYTES = 65_535  # longest comment that can follow the end record of a zip archive
 STORED, DEFLATED = 0, 8  # numbers of two compression methods of zip; stored is uncompressed
@@ -39,7 +39,8 @@ ENCRYPTED = 1  # flag bit that marks an encrypted entry of a zip archive
 DTYPE_KINDS = "biufUS"  # letters of the accepted dtypes: booleans, integers, floats, text of fixed length
 MAX_DIRECTORY_BYTES = 2**22  # largest list of files in an archive, with about 100 bytes for each file
 NPY_MAGIC = b"\x93NUMPY"
-HEADER_PATTERNS = {  # for each item of a `.npy` header, which is a Python dict with keys in any order
+# A `.npy` header is the text of a Python dict. These patterns match the items with the three keys that it must have.
+HEADER_PATTERNS = {
     "descr": re.compile(r"""['"]descr['"]\s*:\s*['"]([<>|=]?[a-zA-Z]\d{0,9})['"]"""),
     "fortran_order": re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)"""),
     "shape": re.compile(r"""['"]shape['"]\s*:\s*\(([\d,\sL]*)\)"""),
@@ -84,7 +85,10 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
-    """Like `map_npy`, for an array of any shape in an open file. where: the file's name, for error messages."""
+    """Memory-map the array in an open `.npy` file, of any shape, as `map_npy` does.
+
+    where: the file's name, for error messages.
+    """
     shape, fortran, dtype = _header(stream, where)
     offset, needed = stream.tell(), math.prod(shape) * dtype.itemsize
     _check_size(stream.seek(0, io.SEEK_END) - offset, needed, shape, dtype, where)
@@ -94,7 +98,7 @@ def map_npy_stream(stream: BinaryIO, where: str) -> np.ndarray:
 
 
 def forget(array: np.ndarray) -> None:
-    """Release the memory of all pages that a memory map has read. They are read from disk again when needed.
+    """Release the memory of all pages that a memory map has read. The pages are read from disk again when needed.
 
     array: a memory map of any shape; an array in memory is left as it is.
     """
@@ -124,7 +128,7 @@ def read_npz(stream: BinaryIO, where: str, names: Iterable[str] | None = None) -
     """Read arrays of any shapes from an `.npz` stream, and return them by name. names: by default all of them.
 
     Raises InputError if an array is missing, damaged, compressed by another method than deflate, or larger than
-    MAX_INFLATED_BYTES, or than MAX_SPARSE_BYTES if it is very strongly compressed.
+    MAX_INFLATED_BYTES. For arrays that are compressed by more than SPARSE_RATIO, the limit is MAX_SPARSE_BYTES.
     """
     with _opened(stream, where) as archive:
         members = _members(archive, where)
@@ -164,7 +168,7 @@ def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of an uncompressed `.npz` of arrays of any shapes. It has no dates: equal arrays give equal bytes."""
+    """The bytes of an uncompressed `.npz` of arrays of any shapes. Equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -204,7 +208,7 @@ def _directory_bytes(stream: BinaryIO) -> int:
 def _opened(stream: BinaryIO, where: str) -> "zipfile.ZipFile":
     """Open a zip archive. Raises InputError if the stream is no zip archive, or if its list of files is too long."""
     module = import_late("zipfile")
-    # zipfile needs this module to decode names. `import_late` makes forks in other threads wait for the import.
+    # zipfile needs the module cp437 to decode names. While `import_late` imports it, other threads cannot fork.
     import_late("encodings.cp437")
     if (listed := _directory_bytes(stream)) > MAX_DIRECTORY_BYTES:
         found, expected = f"a list of members of {listed:,} bytes", f"at most {MAX_DIRECTORY_BYTES:,}"
@@ -234,7 +238,7 @@ def _from_member(
     where: str,
     read: Callable[[IO[bytes], int, str], Result],
 ) -> Result:
-    """Open one array in a zip archive, and return the result of `read(stream, size, source)` for it.
+    """Open one array in a zip archive, and return what the function `read(stream, size, source)` makes of it.
 
     members: the entries of the archive, from `_members`. name: the array's name. read: a function of the decompressed
     stream, of the size in bytes that the archive states for it, and of a name for error messages. Raises InputError if
@@ -288,7 +292,7 @@ def _header(stream: IO[bytes], where: str) -> Header:
         found = f"a header of {length} bytes"
         raise InputError(f"{where} is no readable .npy file", found=found, expected=f"at most {MAX_HEADER_BYTES}")
     values: dict[str, str] = {}
-    rest = text  # the part of the header that no pattern has matched yet
+    rest = text  # the part of the header's text that no pattern has matched yet
     for key, pattern in HEADER_PATTERNS.items():
         if match := pattern.search(rest):
             values[key] = match[1]

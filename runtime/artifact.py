@@ -29,7 +29,7 @@ class Artifact(NamedTuple):
     contents: Mapping[str, bytes]
 
     def __repr__(self) -> str:
-        return f"Artifact({str(self.path)!r})"  # without the bytes of the files
+        return f"Artifact({str(self.path)!r})"  # the bytes of the files are left out
 
     @classmethod
     def open(cls, path: str | Path) -> "Artifact":
@@ -49,7 +49,8 @@ class Artifact(NamedTuple):
                 previous, manifest = manifest, read_manifest(folder)
                 if manifest == previous:
                     raise
-                # The manifest has changed: another artifact replaced this one while it was read. Read the new one.
+                # The manifest has changed, because another artifact replaced this one while it was read. Read the new
+                # artifact.
 
     def read(self, name: str) -> bytes:
         """The bytes of one file of the artifact. Raises ArtifactError if the artifact has no file of this name."""
@@ -102,7 +103,7 @@ def noise_dim(graph: Graph, where: str) -> int:
 
 def _check_operators(names: tuple[str, ...], where: str) -> None:
     """Raise ArtifactError if `names` has an ONNX operator that the runtime does not accept."""
-    # Imported only here, because the module imports numpy, which commands that only read manifests do not need.
+    # Imported only here: this module imports numpy, and commands that only read manifests should start without numpy.
     from .graphs.operators import ACCEPTED
 
     unknown = sorted(set(names) - ACCEPTED)
@@ -113,7 +114,7 @@ def _check_operators(names: tuple[str, ...], where: str) -> None:
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an artifact folder, without opening the folder's other files.
 
-    Raises NotFoundError if it cannot be opened, ArtifactError if it is damaged.
+    Raises NotFoundError if the manifest cannot be opened, ArtifactError if it is damaged.
     """
     return Manifest.read(folder / MANIFEST)
 

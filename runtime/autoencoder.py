@@ -63,7 +63,7 @@ class Autoencoder(LatentSpace):
         )
 
     def _repr_html_(self) -> str:
-        """A card with the sample grid of the artifact, which a notebook shows in place of the repr."""
+        """The HTML card with the artifact's sample grid that a notebook shows instead of the repr."""
         with no_fork():
             from .card import html_card
         return html_card(self.manifest, self._artifact.contents.get(PREVIEW))
@@ -222,7 +222,8 @@ class Autoencoder(LatentSpace):
             raise InputError(f"posterior of {self.name}", found=f"kind {self.manifest.kind}", expected="kind vae")
         batch, single = as_batch(images, self.manifest.image.shape)
 
-        def mean_and_logvar(images: np.ndarray, results: np.ndarray) -> None:  # (m, H, W[, 3]) -> (m, 2, d)
+        # images: (m, H, W[, 3]). results: (m, 2, d).
+        def mean_and_logvar(images: np.ndarray, results: np.ndarray) -> None:
             image = to_tensor(images, self.manifest.image)
             np.stack(self._networks[ENCODER].outputs(("latent", "logvar"), {"image": image}), 1, out=results)
 
@@ -289,8 +290,8 @@ class Autoencoder(LatentSpace):
 def _network(artifact: Artifact, file: str) -> Network:
     """Make the network that runs one ONNX file of an artifact.
 
-    This is no method, so that the network holds no reference to the Autoencoder: such a reference cycle would keep the
-    onnxruntime sessions of a deleted Autoencoder alive.
+    This is a function and not a method, so that the network holds no reference to the Autoencoder. Such a reference
+    cycle would keep the onnxruntime sessions of a deleted Autoencoder alive.
     """
     manifest = artifact.manifest
     return Network(lambda: artifact.read(file), str(artifact.path / file), manifest.graphs[file], manifest.image.range)

@@ -20,7 +20,7 @@ PLAIN_BUILD = "onnxruntime"  # the build that `pip install aegen` installs
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps aegen from working as it should, and its remedy. Both fields are sentences."""
+    """A fault of the installation that keeps aegen from working as it should, and its remedy, as two sentences."""
 
     problem: str
     remedy: str
@@ -46,7 +46,7 @@ def installed_builds() -> list[Build]:
     for distribution in metadata.distributions():
         top_level = distribution.read_text("top_level.txt")
         if top_level is not None and MODULE not in top_level.split():
-            continue  # saves reading the list of files
+            continue  # this distribution has another module, so its list of files need not be read
         sizes = {path: size for path, size in _recorded_sizes(distribution) if path.startswith(f"{MODULE}/")}
         if f"{MODULE}/__init__.py" in sizes:
             folder = Path(str(distribution.locate_file(MODULE)))
@@ -57,7 +57,7 @@ def installed_builds() -> list[Build]:
 
 
 def module_folder() -> Path | None:
-    """The folder that `import onnxruntime` would import, or None if there is none with an `__init__.py`."""
+    """The folder that `import onnxruntime` would import, or None if no such folder has an `__init__.py`."""
     spec = importlib.util.find_spec(MODULE)
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
@@ -94,7 +94,7 @@ def _problems_of_one(build: Build, folder: Path | None) -> Iterator[Problem]:
 
 
 def _recorded_sizes(distribution: metadata.Distribution) -> Iterator[tuple[str, str]]:
-    """The path of each file that was installed, and its size in bytes, or "" if it was not recorded.
+    """The path of each file that was installed, and its recorded size in bytes as text; "" if no size was recorded.
 
     `Distribution.files` is not used, because from Python 3.12 on it leaves out files that are missing.
     """

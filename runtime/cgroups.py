@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")  # files that hold the limit: in cgroup v2, in v1
-MAX_MEMORY = 2**60  # bytes; a cgroup v1 group without a limit reports a larger number
+MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")  # files that hold the memory limit: in cgroup v2, in v1
+MAX_MEMORY = 2**60  # in bytes; larger numbers mean no limit: a cgroup v1 group without a limit reports such a number
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
@@ -22,8 +22,9 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 def memory_limit(root: Path = Path("/")) -> int | None:
     """Memory in bytes that this process's Linux control groups allow, or None if none of them sets a limit.
 
-    As for the CPU quota, the smallest limit of all visible groups counts. Limits are read from `memory.max` (cgroup v2)
-    or `memory.limit_in_bytes` (v1). root: the folder that holds `proc` and `sys`; tests pass a temporary folder.
+    The result is the smallest limit of the process's own group and of all parent groups that are visible. Limits are
+    read from `memory.max` (cgroup v2) or `memory.limit_in_bytes` (v1). root: the folder that holds `proc` and `sys`;
+    tests pass a temporary folder.
     """
     texts = [_text(folder / name) for folder in _groups(root, "memory") for name in MEMORY_FILES]
     limits = [int(text) for text in map(str.strip, texts) if text.isascii() and text.isdigit() and len(text) < 20]
@@ -31,7 +32,7 @@ def memory_limit(root: Path = Path("/")) -> int | None:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of the control groups that may limit this process: its own and their parents.
+    """Folders of the control groups that may limit this process: its own groups and their parent groups.
 
     controller: the name of the resource, "cpu" or "memory".
     """
@@ -85,7 +86,7 @@ def _quota(folder: Path) -> float | None:
         *_text(folder / "cpu.cfs_period_us").split(),
     ]
     if len(numbers) != 2 or not all(text.isascii() and text.isdigit() for text in numbers) or int(numbers[1]) == 0:
-        return None  # without a limit, cgroup v2 has "max" instead of a number, and v1 has -1
+        return None  # no limit: cgroup v2 states "max" instead of a number, and v1 states -1
     return int(numbers[0]) / int(numbers[1])
 
 

@@ -1,4 +1,4 @@
-"""The closed-form priors, such as Gaussians, mixtures and kernel densities: those with a formula for their density.
+"""The closed-form priors, whose density has a formula: Gaussians, Gaussian mixtures and kernel densities.
 
 The table PRIORS lists, for each prior, the arrays of `latents.npz` that it needs and the functions that make it. It is
 the only list of closed-form priors in the runtime.
@@ -71,7 +71,7 @@ def _class_diagonal(arrays: Arrays, c: int) -> Prior:
 
 
 def _independent(mean: np.ndarray, std: np.ndarray) -> Prior:
-    """A Gaussian with independent dimensions. mean, std: (d,); a std of 0 becomes the smallest normal float32."""
+    """A Gaussian with independent dimensions. mean, std: (d,); the smallest normal float32 replaces a std of 0."""
     return Gaussian(mean, np.diag(np.maximum(std, np.finfo(np.float32).tiny)))
 
 
@@ -101,7 +101,7 @@ def _kde(arrays: Arrays) -> Prior:
 
 
 def _class_kde(arrays: Arrays, c: int) -> Prior:
-    """A kernel density of the latents of the class with index c. Raises KeyError if no latent of it is stored."""
+    """A kernel density of the latents of the class with index c. Raises KeyError if none of them is stored."""
     rows = np.flatnonzero(arrays["kde_classes"] == c)
     if not len(rows):
         raise KeyError(f"latents of class {c}")

@@ -38,12 +38,13 @@ VARIABLES = (
     "OMP_WAIT_POLICY",
     "GOMP_SPINCOUNT",
 )
-MIN_MEMORY = 128 << 20  # bytes; with less, the system may kill the process while it samples
-MIN_TEMPORARY = 64 << 20  # bytes; images that come through a pipe are copied to the temporary folder
+MIN_MEMORY = 128 << 20  # in bytes; with less memory, the system may kill the process while it samples
+MIN_TEMPORARY = 64 << 20  # in bytes; images that come through a pipe are copied to the temporary folder
 MIN_OPEN_FILES = 64
 MEMORY_LIMITS = ("physical_memory", "cgroup_memory", "address_space")  # keys of `Diagnosis.limits`
-PROBE_SECONDS = 120  # how long an import of onnxruntime may take
-# Imports onnxruntime in another process, because a broken build can end the process that imports it.
+PROBE_SECONDS = 120  # time limit for importing onnxruntime in another process
+# A program that imports onnxruntime. It runs in a process of its own, because importing a broken build can crash
+# Python.
 PROBE = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -63,7 +64,7 @@ class Diagnosis:
     reason for it, the number of CPUs of the machine and in the affinity mask, and the CPU quota of the control groups.
     limits: memory and free disk space in bytes, and the number of open files; None where there is no limit.
     environment: the names in VARIABLES that are set, with their values. models: the shipped models, each True if its
-    files and its outputs are right. problems: what is wrong, and what to do about it.
+    files and its outputs are right. problems: the faults that were found, each with its remedy.
     """
 
     versions: dict[str, str | None]
@@ -135,7 +136,7 @@ def _onnxruntime(builds: list[Build], folder: Path | None) -> tuple[dict[str, An
         "providers": None,
         "telemetry": _telemetry(),
     }
-    if folder is None or installed_version("numpy") is None:  # then another check reports what is missing
+    if folder is None or installed_version("numpy") is None:  # other checks report these faults
         return facts, []
     command = [sys.executable, "-I", "-c", PROBE, json.dumps(sys.path)]
     environment = {"ORT_DISABLE_TELEMETRY": "1", **os.environ}
@@ -181,7 +182,7 @@ def _threads() -> dict[str, Any]:
 def _limits() -> dict[str, Any]:
     try:
         folder, free = tempfile.gettempdir(), shutil.disk_usage(tempfile.gettempdir()).free
-    except OSError:  # no folder for temporary files can be written to
+    except OSError:  # there is no writable folder for temporary files
         folder, free = None, 0
     return {
         "physical_memory": _physical_memory(),
@@ -194,7 +195,7 @@ def _limits() -> dict[str, Any]:
 
 
 def _physical_memory() -> int | None:
-    """Memory of this machine in bytes, or None where the system does not tell."""
+    """Memory of this machine in bytes, or None if the operating system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -212,7 +213,7 @@ def _resource_limit(name: str) -> int | None:
 
 
 def _setting_problems(limits: dict[str, Any]) -> Iterator[Problem]:
-    """Limits that are too low, and environment variables with values that cannot be used."""
+    """The problems of limits that are too low, and of environment variables with values that cannot be used."""
     allowed = min((limits[name] for name in MEMORY_LIMITS if limits[name] is not None), default=MIN_MEMORY)
     if allowed < MIN_MEMORY:
         yield Problem(f"Only {allowed:,} bytes of memory are allowed.", f"Allow at least {MIN_MEMORY:,} bytes.")
@@ -234,8 +235,8 @@ def _setting_problems(limits: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _models(progress: Callable[[str, int, int], None]) -> tuple[dict[str, bool], list[Problem]]:
-    """For each shipped model, whether it passes its verification; and the problems of those that do not."""
-    from .autoencoder import load  # imports onnxruntime
+    """For each shipped model, whether it passes its verification. Also the problems of the models that do not pass."""
+    from .autoencoder import load  # imported here, because it imports onnxruntime, which may fail
 
     passed, problems, names = {}, [], shipped()
     for done, name in enumerate(names, start=1):
@@ -260,7 +261,7 @@ def _without_home(value: Any) -> Any:
         return [_without_home(item) for item in value]
     try:
         home = str(Path.home())
-    except RuntimeError:  # the home folder is unknown
+    except RuntimeError:  # raised if the home folder is unknown
         return value
     if not isinstance(value, str) or home == Path(home).anchor:
         return value

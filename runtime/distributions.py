@@ -16,7 +16,7 @@ from .noise import Noise
 
 BaseNoise = tuple[np.ndarray, ...]  # arrays (n, ...) of random numbers, from which n latents are made
 LOG_2PI = math.log(2 * math.pi)
-CHUNK = 1024  # densities are computed for this many latents at a time, to limit memory
+CHUNK = 1024  # densities are computed for this many latents at a time, which limits memory
 
 
 class Prior(Protocol):
@@ -84,7 +84,7 @@ class Mixture(NamedTuple):
         return int(self.means.shape[1])
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """For each latent, a uniform number that chooses a Gaussian, (n,), and standard normals (n, d)."""
+        """Two arrays for n latents: uniform numbers (n,), which choose a component, and standard normals (n, d)."""
         return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
@@ -123,7 +123,7 @@ class Kernels(NamedTuple):
         return int(self.kept.shape[1])
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """For each latent, a uniform number that chooses a centre, (n,), and standard normals (n, d)."""
+        """Two arrays for n latents: uniform numbers (n,), which choose a centre, and standard normal numbers (n, d)."""
         return stream.uniforms(start, n), stream.normals(start, n, self.latent_dim)
 
     def latents(self, noise: BaseNoise, temperature: float) -> np.ndarray:
@@ -169,7 +169,7 @@ class ClassConditional(NamedTuple):
         return next(iter(self.priors.values())).latent_dim
 
     def noise(self, stream: Noise, start: int, n: int) -> BaseNoise:
-        """The random numbers and the class indices, each (n, ...), for indices start to start + n - 1 of a sequence.
+        """Random numbers (n, ...) and class indices (n,) for the latents at indices start to start + n - 1.
 
         The priors of all classes need the same random numbers, so the first of these priors makes them for all.
         """

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 Error = TypeVar("Error", bound="AegenError")
 MAX_ECHO = 200  # a message shows at most this many characters of a piece of user input
-TAIL = 36  # characters at the end of a shortened text that are kept
+TAIL = 36  # number of characters that are kept at the end of a shortened text
 
 
 def shortened(text: object, max_length: int = MAX_ECHO) -> str:

@@ -12,7 +12,7 @@ import time
 from _thread import RLock, get_ident
 from weakref import WeakSet
 
-TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
+TYPE_CHECKING = False  # type checkers treat this name as True; importing it from typing would take longer
 if TYPE_CHECKING:
     from typing import Protocol
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
             """Discard the locks, threads and sessions that this child process has inherited from its parent."""
 
 
-MAX_WAIT = 60.0  # seconds that a fork waits at most, in case two threads wait for each other
+MAX_WAIT = 60.0  # a fork waits at most this many seconds, in case two threads wait for each other
 POLL_INTERVAL = 0.001  # seconds between two checks whether a waiting fork may go ahead
 FORK_LOCKS = {
     "logging": "_lock",
     "concurrent.futures.thread": "_global_shutdown_lock",
-}  # standard library module that acquires a lock of its own before every fork -> name of that lock
+}  # keys: standard library modules that lock before every fork; values: the name of the lock in the module
 
 _abandoning: "WeakSet[Abandoning]" = WeakSet()
-_lock = RLock()  # protects _open_blocks; a forking thread holds it, so that no block begins during the fork
+_lock = RLock()  # protects _open_blocks; a forking thread holds the lock, so that no block begins during the fork
 _open_blocks: dict[int, int] = {}  # thread identifier -> number of `no_fork` blocks that this thread is in
 
 
@@ -43,8 +43,9 @@ def abandon_in_children(instance: "Abandoning") -> None:
 class no_fork:  # noqa: N801 - used as `with no_fork():`
     """Context manager: a fork by another thread waits until the `with` block ends, at most MAX_WAIT seconds.
 
-    It is used around imports on first use and around the opening of networks. Several threads may be in such blocks at
-    once. A block must not wait for a lock that a forking thread may hold, because that thread waits for the block.
+    Such a block encloses every import on first use, and every opening of a network. Several threads may be in such
+    blocks at once. A block must not wait for a lock that a forking thread may hold, because that thread waits for the
+    block.
     """
 
     def __enter__(self) -> None:
@@ -72,7 +73,7 @@ def _before_fork() -> None:
 def _wait_for_blocks() -> None:
     """Wait until no other thread is in a `no_fork` block, and return with `_lock` acquired.
 
-    After MAX_WAIT seconds it ignores the blocks that are still open, and returns anyway.
+    After MAX_WAIT seconds this function ignores the blocks that are still open, and returns anyway.
     """
     deadline = time.monotonic() + MAX_WAIT
     _lock.acquire()
@@ -95,7 +96,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 - a lock cannot be replaced in place
     try:
-        _lock.release()  # this thread acquired it before the fork
+        _lock.release()  # this thread acquired the lock before the fork
     except RuntimeError:
         _lock = RLock()
     for instance in list(_abandoning):

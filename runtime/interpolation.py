@@ -1,9 +1,9 @@
 """Paths between two latents: a straight line, slerp (an arc), or a line whose norm is corrected; grids between four.
 
-The straight line suits latents of unknown distribution. In d dimensions, samples of N(0, I) nearly always have about
-the length sqrt(d). In the middle of a straight line between two samples, latents are shorter, and the decoder was
-hardly ever trained on such short latents. On a slerp or norm-corrected path between two samples, all latents have about
-the length sqrt(d).
+A straight line suits latents of unknown distribution. In d dimensions, samples of N(0, I) nearly always have about the
+length sqrt(d). In the middle of a straight line between two samples, latents are shorter, and the decoder was hardly
+ever trained on such short latents. On a slerp or norm-corrected path between two samples, all latents have about the
+length sqrt(d).
 """
 
 from collections.abc import Callable
@@ -56,12 +56,12 @@ def path(method: str, start: np.ndarray, end: np.ndarray, steps: int) -> np.ndar
 def morph(method: str, corners: np.ndarray, steps: int) -> np.ndarray:
     """A square grid of latents between four corners, steps x steps.
 
-    One path leads down from the first corner to the third, another one from the second to the fourth. Each row of the
-    grid is the path between their latents. With straight lines this is bilinear interpolation. With the other methods
-    every row and both outer columns follow the method's curve, and latents of N(0, I) keep their length throughout.
-    method: a name in PATHS. corners: top left, top right, bottom left and bottom right, float (..., 4, d). Returns
-    float32 (..., steps, steps, d); the corners are in it bit for bit.
-    Source: slerp of the results of slerp, K. Shoemake, Animating Rotation with Quaternion Curves, 1985.
+    The left edge of the grid is the path from the first corner to the third, the right edge that from the second to the
+    fourth. Each row is the path from its latent on the left edge to its latent on the right edge. With straight lines
+    this is bilinear interpolation. With the other methods every row and both outer columns follow the method's curve,
+    and latents of N(0, I) keep their length throughout. method: a name in PATHS. corners: top left, top right, bottom
+    left and bottom right, float (..., 4, d). Returns float32 (..., steps, steps, d); the corners are in it bit for bit.
+    Source: nested slerp, K. Shoemake, Animating Rotation with Quaternion Curves, 1985.
     """
     left = path(method, corners[..., 0, :], corners[..., 2, :], steps)
     right = path(method, corners[..., 1, :], corners[..., 3, :], steps)

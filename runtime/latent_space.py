@@ -16,7 +16,7 @@ from .prior_set import PriorSet
 from .sampling import Sampler
 from .traversals import manifold, plane, standard_deviations, traversal
 
-ACTIVITY_SEED, ACTIVITY_LATENTS = 0, 16  # latents around which `activity` measures how much images change
+ACTIVITY_SEED, ACTIVITY_LATENTS = 0, 16  # seed and number of the latents around which `activity` measures changes
 
 
 class LatentSpace(ABC):
@@ -145,14 +145,14 @@ class LatentSpace(ABC):
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """Decode rows of latents in each of which one latent dimension moves, while all others stay.
+        """Decode rows of latents. In each row, one latent dimension changes, and all others stay fixed.
 
-        A row goes in equal steps from `extent` standard deviations below the dimension's value in `latent` to `extent`
-        above it. The standard deviations are those of the latents of the training images. If steps is odd, the middle
-        of every row is the decoded `latent`. latent: where to start, (d,), such as `encode(image)` or a row of
-        `sample_latents`; by default the mean latent of the training images. dimensions: a row for each of these k
-        numbers from 0 to d - 1, by default for all. `activity` tells which of them matter most. steps: number of images
-        in a row, at least 2. extent: a number above 0.
+        The dimension changes in equal steps, from `extent` standard deviations below its value in `latent` to `extent`
+        above this value. The standard deviations are those of the latents of the training images. If steps is odd, the
+        middle of every row is the decoded `latent`. latent: where to start, (d,), such as `encode(image)` or a row of
+        `sample_latents`; by default the mean latent of the training images. dimensions: k numbers from 0 to d - 1, one
+        for each row; by default all dimensions. The method `activity` says which dimensions matter most. steps: number
+        of images in a row, at least 2. extent: a number above 0.
         Returns (k, steps, H, W[, 3]), float32 in [0, 1] or uint8. Raises ShapeError unless latent has the shape (d,),
         InputError for another bad argument, ArtifactError if the artifact lacks mean and covariance of the latents.
         """
@@ -172,7 +172,7 @@ class LatentSpace(ABC):
         batch_size: int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> np.ndarray:
-        """Decode a square grid of latents on a plane through latent space: the latents of `manifold_latents`.
+        """Decode the latents of `manifold_latents`, which are a square grid on a plane through latent space.
 
         steps: number of images on each side, at least 2. dimensions: two different numbers from 0 to d - 1.
         Returns (steps, steps, H, W[, 3]), float32 in [0, 1] or uint8. Errors are those of `manifold_latents`.
@@ -200,9 +200,10 @@ class LatentSpace(ABC):
         return image_shape(self.manifest.image.shape)
 
     def _encoded(self, name: str, ends: Sequence[ArrayLike], batch_size: int | None) -> np.ndarray:
-        """Encode k ends of n images each, or of one image each. Returns float32 (n, k, d) or (k, d).
+        """Encode the k ends of paths or corners of grids. Returns float32 (n, k, d), or (k, d) for one path or grid.
 
-        name: the method's name, for error messages. Raises ShapeError if the ends differ in their number of images.
+        ends: k arrays, each with n images or with one image. name: the method's name, for error messages. Raises
+        ShapeError if the ends differ in their number of images.
         """
         latents = [self.encode(end, batch_size=batch_size) for end in ends]
         if len({latent.shape for latent in latents}) > 1:

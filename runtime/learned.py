@@ -20,8 +20,8 @@ class GraphPrior(NamedTuple):
 
     The graph maps `noise` [batch, k], and `label` [batch] if there are classes, to `latent` [batch, d]. A seed defines
     an endless sequence of latents. Up to float rounding, the latents do not depend on the batch size.
-    name: the prior's name, for error messages. noise_dim, latent_dim: k and d. class_indices: chooses the class of each
-    sample; None if the graph has no input `label`.
+    name: the prior's name, for error messages. noise_dim, latent_dim: k and d. class_indices: the function that chooses
+    the class of each sample; None if the graph has no input `label`.
     """
 
     name: str
@@ -69,15 +69,15 @@ class GraphPrior(NamedTuple):
 def by_fractions(fractions: np.ndarray) -> ClassIndices:
     """A function that chooses a class at random for each sample; `fractions` (c,) gives each class's probability.
 
-    The numbers of `Noise.strata` choose the classes. In each block of BLOCK samples, the class frequencies therefore
-    match `fractions` almost exactly.
+    Classes are chosen by the stratified numbers of `Noise.strata`. In each block of BLOCK samples, the class
+    frequencies therefore match `fractions` almost exactly.
     """
     cumulative = np.cumsum(fractions, dtype=np.float64)
     return lambda stream, start, n: choose(cumulative, stream.strata(start, n))
 
 
 def always(class_index: int) -> ClassIndices:
-    """A function that returns `class_index` as the class of every sample."""
+    """A function that gives every sample the class with this index."""
     return lambda stream, start, n: np.full(n, class_index, np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What the metadata of artifacts and of feature extractors have in common: fields, rules, and how files are read."""
+"""The common base of the metadata of artifacts and of feature extractors: fields, rules, and reading of files."""
 
 import json
 import re
@@ -17,7 +17,8 @@ MAX_IMAGE_VALUES = 2**24  # limit on channels * height * width of an image
 MAX_FILE_BYTES = 2**31  # limit on a file's size; an ONNX file cannot be larger
 SHA256 = re.compile("[0-9a-f]{64}")
 
-Rule = tuple[bool, str, object, object]  # whether the rule holds, the key, the value found, what is expected
+# A rule that metadata must satisfy: whether it holds, its key in the file, the value found, and the value expected.
+Rule = tuple[bool, str, object, object]
 
 
 class ImageSpec(NamedTuple):
@@ -37,7 +38,7 @@ class DataSpec:
     training_images, validation_images, test_images: numbers of images. Without test images, quality is measured on the
     validation images. labelled: whether the images have labels. shuffled: whether the training images were put into a
     fixed random order before the validation images were split off. sha256: the hash of the training and validation
-    images in their stored order. It serves to check whether another copy of the data is the same.
+    images in their stored order. With this hash, a user can check whether a copy of the data has the same images.
     """
 
     name: str
@@ -60,7 +61,7 @@ class FileSpec(NamedTuple):
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a folder with exported networks. A JSON file in the folder holds them.
+    """The metadata of a folder with exported networks, stored in a JSON file in this folder.
 
     format: version of the folder's format. recipe: the hyperparameters that the networks were trained with. versions:
     the versions of Python and of the packages that were used for the export, by name.
@@ -86,7 +87,8 @@ class Metadata:
                 text = stream.read(MAX_METADATA_BYTES + 1)
         except (OSError, ValueError) as error:
             missing = f"no {file.name}" if is_there(file.parent) else "no such folder"
-            found = missing if isinstance(error, FileNotFoundError) else str(error)
+            file_text = "a file" if isinstance(error, NotADirectoryError) else str(error)
+            found = missing if isinstance(error, FileNotFoundError) else file_text
             remedy = f"`{cls.COMMAND}` makes one."
             raise NotFoundError(str(file.parent), found=found, expected=cls.EXPECTED, remedy=remedy) from error
         if len(text) > MAX_METADATA_BYTES:
@@ -142,5 +144,5 @@ def is_there(path: Path) -> bool:
     """Whether a file or folder exists at a path. False if the path is too long or may not be read."""
     try:
         return path.exists()
-    except OSError:  # raised for a name that is too long, or a folder without permission
+    except OSError:  # raised for a name that is too long, or for a folder that may not be read
         return False

@@ -31,10 +31,10 @@ import numpy as np
 from .errors import InputError, shown
 from .philox import words
 
-NORMALS, UNIFORMS, STRATA = 0, 1, 2  # numbers of the three streams, which are the second half of Philox's key
+NORMALS, UNIFORMS, STRATA = 0, 1, 2  # numbers of the three streams; each is the second half of Philox's key
 MAX_SEED = 2**64 - 1
-MAX_SIMD_WORDS = 16  # no SIMD instruction of any processor handles more words
-CHUNK = 4096  # words that are transformed at a time, so that all intermediate arrays stay in the CPU cache
+MAX_SIMD_WORDS = 16  # one SIMD instruction of any processor handles at most this many words
+CHUNK = 4096  # number of words transformed at a time; all intermediate arrays then fit into the CPU cache
 # How many stratified numbers form a block. A block is small, so that the class frequencies among only a few thousand
 # images are already as intended.
 BLOCK = 1000
@@ -42,7 +42,7 @@ LOW_BITS = np.uint64(2**32 - 1)
 
 
 class Noise:
-    """The random numbers of a seed, by index. A number does not depend on which other numbers are read before it.
+    """The random numbers of a seed, by index. A number does not depend on the numbers that were read before it.
 
     seed: an integer from 0 to MAX_SEED, or None for a random seed. Raises InputError for anything else.
     """
@@ -52,7 +52,7 @@ class Noise:
         if seed is not None and not (is_integer and 0 <= seed <= MAX_SEED):
             raise InputError("seed", found=shown(seed), expected="a whole number from 0 to 2^64 - 1, or None")
         self._seed = int.from_bytes(os.urandom(8), "little") if seed is None else int(seed)
-        self._kept_block: tuple[int, np.ndarray, np.ndarray] | None = None  # last block: index, words, sorted words
+        self._kept_block: tuple[int, np.ndarray, np.ndarray] | None = None  # index, words, sorted words
 
     def normals(self, start: int, n: int, latent_dim: int) -> np.ndarray:
         """Standard normals at the indices start to start + n - 1, float32 (n, latent_dim)."""
@@ -86,11 +86,11 @@ class Noise:
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0)])
 
     def _block_part(self, index: int, start: int, stop: int) -> np.ndarray:
-        """The numbers `start` to `stop` - 1 of block number `index` of the strata, float64 (stop - start,)."""
-        kept = self._kept_block  # read only once, because another thread may replace it at any time
+        """The stratified numbers `start` to `stop` - 1 of the block with this index, float64 (stop - start,)."""
+        kept = self._kept_block  # read the attribute once, because another thread may change it at any time
         if kept is None or kept[0] != index:
             block = words(self._seed, STRATA, BLOCK * index, BLOCK)
-            if stop - start == 1:  # a shortcut: counting the smaller words takes a quarter of the time of sorting them
+            if stop - start == 1:  # for a single number, counting smaller words is 4 times as fast as sorting
                 word = block[start:stop]
                 single: np.ndarray = (np.count_nonzero(block < word) + _fractions(word)) / BLOCK
                 return single
@@ -119,7 +119,8 @@ def _box_muller(words: np.ndarray) -> np.ndarray:
         np.log(radius, out=radius)
         radius *= -2
         np.sqrt(radius, out=radius)
-        # A signed integer gives an angle from -pi to pi, which float32 holds more exactly than one up to 2 pi.
+        # Read as a signed integer, a word gives an angle from -pi to pi. Float32 holds it more exactly than one from 0
+        # to 2 pi.
         angle = low.view("<i4") + 0.5
         angle *= 2 * math.pi * 2.0**-32
         lengths, angles = radius.astype(np.float32), angle.astype(np.float32)

@@ -18,8 +18,10 @@ from .startup import import_late
 
 LANES = 4  # words that Philox computes for one value of its counter
 ROUNDS = 10
-MULTIPLIERS = np.array([[0xD2E7470EE14C6C93], [0xCA5A826395121157]], np.uint64)  # for the words 0 and 2 of a block
-KEY_STEPS = np.array([[0x9E3779B97F4A7C15], [0xBB67AE8584CAA73B]], np.uint64)  # are added to the key after each round
+# In each round, Philox4x64 multiplies the words 0 and 2 of a block by these two constants.
+MULTIPLIERS = np.array([[0xD2E7470EE14C6C93], [0xCA5A826395121157]], np.uint64)
+# After each round, Philox4x64 adds these constants to the two halves of the key.
+KEY_STEPS = np.array([[0x9E3779B97F4A7C15], [0xBB67AE8584CAA73B]], np.uint64)
 LOW_BITS = np.uint64(2**32 - 1)
 HALF = np.uint64(32)  # number of bits in half a word
 MULTIPLIERS_LOW, MULTIPLIERS_HIGH = MULTIPLIERS & LOW_BITS, MULTIPLIERS >> HALF
@@ -29,7 +31,7 @@ FIRST_CALLS, FIRST_WORDS = 16, 4096
 NO_WORDS = np.zeros(LANES, np.uint64)
 
 _calls = itertools.count()
-_local = threading.local()  # holds one generator of numpy for each thread
+_local = threading.local()  # its attribute `philox` is one numpy generator for each thread
 
 
 def words(seed: int, stream: int, start: int, n: int) -> np.ndarray:
@@ -57,7 +59,7 @@ def computed_words(seed: int, stream: int, counter: int, blocks: int) -> np.ndar
     even[0] = np.arange(blocks, dtype=np.uint64) + np.uint64(counter)
     for _ in range(ROUNDS):
         low, high = even & LOW_BITS, even >> HALF
-        # The upper 64 bits of a product of 128 bits, which is put together from products of 32-bit halves.
+        # Compute the upper 64 bits of the 128-bit products MULTIPLIERS * even from products of 32-bit halves.
         middle = MULTIPLIERS_HIGH * low + (MULTIPLIERS_LOW * low >> HALF)
         overflow = MULTIPLIERS_LOW * high + (middle & LOW_BITS) >> HALF
         upper = MULTIPLIERS_HIGH * high + (middle >> HALF) + overflow
@@ -67,8 +69,8 @@ def computed_words(seed: int, stream: int, counter: int, blocks: int) -> np.ndar
 
 
 def _numpy_words(seed: int, stream: int, counter: int, n: int) -> np.ndarray:
-    """The first n words from a counter on, uint64 (n,), by numpy.random. The parameters are those of `words`."""
-    # Set the state of a kept generator, because that takes a quarter of the time of making a new one.
+    """The first n words from a counter on, uint64 (n,), by numpy.random. seed, stream: see `words`."""
+    # Set the state of one generator for each thread, because making a new generator takes four times as long.
     try:
         philox = _local.philox
     except AttributeError:
@@ -80,7 +82,7 @@ def _numpy_words(seed: int, stream: int, counter: int, n: int) -> np.ndarray:
         "bit_generator": "Philox",
         "state": state,
         "buffer": NO_WORDS,
-        "buffer_pos": LANES,  # the buffer is used up
+        "buffer_pos": LANES,  # numpy's buffer of words that were computed but not yet returned is empty
         "has_uint32": 0,
         "uinteger": 0,
     }

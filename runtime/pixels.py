@@ -64,7 +64,7 @@ def as_array(name: str, values: ArrayLike) -> np.ndarray:
     """
     try:
         return np.asarray(values)
-    except (ValueError, TypeError, OverflowError) as error:  # for lists of unequal lengths or deep nesting
+    except (ValueError, TypeError, OverflowError) as error:  # raised for lists of unequal lengths or deep nesting
         found = "lists that make no array, or of different lengths"
         raise InputError(name, found=found, expected="an array, or lists of equal lengths") from error
 
@@ -86,7 +86,7 @@ def to_tensor(images: np.ndarray, image: ImageSpec) -> np.ndarray:
 def unit_pixels(images: np.ndarray, where: str = "float images") -> np.ndarray:
     """Convert images of any shape to float32 in [0, 1]. Floats up to TOLERANCE outside of [0, 1] are clipped.
 
-    where: what error messages call the images. Raises InputError if float images lie further outside of [0, 1], or are
+    where: name of the images in error messages. Raises InputError if float images lie further outside of [0, 1], or are
     not finite.
     """
     if images.dtype == np.uint8:
@@ -112,7 +112,7 @@ def _clipped(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _remedy(low: float, high: float) -> str:
-    """Advice for an error message: how to convert images whose values range from low to high to values in [0, 1]."""
+    """Advice for an error message: how to scale images with values from low to high to the range [0, 1]."""
     if low >= -0.5 - TOLERANCE and high <= 0.5 + TOLERANCE:
         return "Values in [-0.5, 0.5] become: images + 0.5"
     if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:

@@ -20,7 +20,7 @@ Classes = int | np.ndarray | None
 
 
 class PriorSet:
-    """The priors of an artifact. Each can sample from all classes, from one, or from a given class for each sample.
+    """The priors of an artifact. Each prior samples from all classes, from one, or from a given class for each sample.
 
     networks: the networks of the learned priors, by file name; each is opened when it is first run.
     """
@@ -29,7 +29,7 @@ class PriorSet:
         self._artifact, self._manifest, self._networks = artifact, artifact.manifest, networks
         self._where = str(artifact.path / LATENTS)
         self._statistics: dict[str, np.ndarray] = {}  # the arrays of `latents.npz` that were read, by name
-        self._all_classes: dict[str, GraphPrior] = {}  # learned priors of all classes, which need not be made again
+        self._all_classes: dict[str, GraphPrior] = {}  # cache: learned priors that sample all classes, by name
 
     def name(self, prior: str | None) -> str:
         """Check and return a prior's name; None means the default prior's. Raises InputError for an unknown name."""
@@ -109,10 +109,10 @@ class PriorSet:
         return learned
 
     def latents(self, prior: Prior, noise: BaseNoise, temperature: float) -> np.ndarray:
-        """The latents that a prior makes from noise, float32 (n, d). Raises ExecutionError if they are not finite."""
+        """The latents that a prior makes from noise, float32 (n, d). Raises ExecutionError unless they are finite."""
         if isinstance(prior, GraphPrior):
-            return prior.latents(noise, temperature)  # the network raises an error unless they are finite
-        with np.errstate(all="ignore"):  # no warning, as an overflow raises ExecutionError below
+            return prior.latents(noise, temperature)  # the network checks that its outputs are finite
+        with np.errstate(all="ignore"):  # no numpy warning: after an overflow, an ExecutionError is raised below
             latents = prior.latents(noise, temperature)
         if not np.isfinite(latents).all():
             raise ExecutionError(self._where, found="latents that are not finite", expected="those of real images")
@@ -151,9 +151,9 @@ class PriorSet:
         self._statistics = arrays
 
     def _read(self, statistics: Sequence[Statistic]) -> Mapping[str, np.ndarray]:
-        """The arrays of `latents.npz` by name, at least the given ones; each is read and checked on first use.
+        """The arrays of `latents.npz` that were read so far, by name, after the given ones were read and checked.
 
-        statistics: descriptions of arrays; those that the artifact does not have are left out.
+        statistics: descriptions of arrays; arrays that the artifact does not have are left out.
         """
         manifest = self._manifest
         declared = {tensor.name for tensor in manifest.latents}

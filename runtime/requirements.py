@@ -29,7 +29,7 @@ class Requirement:
 def requirements() -> Iterator[Requirement]:
     """The packages that aegen and its extras require, in the order of pyproject.toml, without aegen itself.
 
-    There are none if aegen has no metadata, because its folder was copied instead of installed.
+    Yields nothing if aegen has no metadata, because its folder was copied instead of installed.
     """
     for text in (metadata.requires("aegen") or []) if installed_version("aegen") else []:
         match = REQUIREMENT.match(text)

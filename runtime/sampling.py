@@ -1,4 +1,4 @@
-"""Sampling: a seed's random numbers are mapped to latents, then to images, in batches on several threads."""
+"""Sampling in batches on several threads: random numbers of a seed are mapped to latents, and latents to images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Sampler(NamedTuple):
         networks: Sequence[Network] = (),
         macs: int = 0,
     ) -> Iterator[Result]:
-        """Sample n latents in consecutive batches; iterate over `finish(latents, part)` of each batch, in order.
+        """Sample n latents in consecutive batches, and yield `finish(latents, part)` for each batch, in order.
 
         finish: a function of two arguments, which any thread may call: the m latents of a batch, float32 (m, d), and
         the slice of their positions among the n samples. networks: the networks that `finish` runs. macs: the
@@ -65,7 +65,7 @@ class Sampler(NamedTuple):
     def walks(
         self, n: int, start: int, steps: int, seed: int | None, label: int | str | None, temperature: float | None
     ) -> Iterator[np.ndarray]:
-        """Iterate over paths between samples of a learned prior; a path is latents, float32 (steps, d).
+        """Yield paths between samples of a learned prior. A path is an array of latents, float32 (steps, d).
 
         n, start: the paths are those at indices start to start + n - 1 of the seed's sequence. Raises InputError for a
         bad argument or if there is no learned prior, before anything is sampled.

@@ -33,7 +33,7 @@ except ImportError as error:
 
 CPU = "CPUExecutionProvider"
 LOG_FATAL = 4  # a log level at which onnxruntime prints no error messages; its exceptions contain them
-NO_FOLDER = str(Path(__file__) / "none")  # a path below a file, so that no such folder can exist
+NO_FOLDER = str(Path(__file__) / "none")  # no such folder can exist, because the path is below a file
 MAX_RUN_VALUES = 1 << 26  # limit on the values in one run, 268 MB of float32; larger batches take several runs
 MAX_ROUNDING = 1e-3  # how far pixels may lie outside the image range, as a fraction of that range
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -66,14 +66,14 @@ class Network:
         self._read, self._where = read, where
         self._outputs = {tensor.name: tensor for tensor in expected.outputs}
         self._expected, self._image_range = expected, image_range
-        self._max_rows = 1  # limit on the batch size of one run; computed when the network is opened
+        self._max_rows = 1  # limit on the batch size of one run, set when the network is opened
         self._lock = threading.Lock()
         self._session: InferenceSession | None = None
         self._is_claimed = False
         abandon_in_children(self)
 
     def claim_opening(self) -> bool:
-        """Return True to the first caller, which should then open the network, and False to all later callers.
+        """Return True to the first caller, who should then open the network, and False to all later callers.
 
         False is also returned if the network is open already. At most one background thread therefore opens it.
         """
@@ -146,7 +146,7 @@ class Network:
                     content = self._read()
                     cost = check_graph(content, self._where, self._expected)
                     self._max_rows = max(1, (MAX_RUN_VALUES - cost.fixed) // max(1, cost.values))
-                    with no_fork():  # onnxruntime holds locks meanwhile, which a forked child could never release
+                    with no_fork():  # opening takes locks of onnxruntime, which a forked child could never release
                         self._session = open_session(content, self._where)
                 session = self._session
         return session
@@ -171,14 +171,16 @@ def open_session(model: bytes, where: str, threads: int = 1) -> InferenceSession
     load the file.
     """
     options = SessionOptions()
-    # Set explicitly: by default onnxruntime pins one thread to each core of the host, which fails in containers.
+    # The number of threads is set, because by default onnxruntime pins a thread to each core of the host, which fails
+    # in containers.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Off, because onnxruntime would keep a memory plan per input shape: varying batch sizes would use up memory.
+    # Memory patterns are off: onnxruntime would keep a memory plan per input shape, and varying batch sizes would use
+    # up memory.
     options.enable_mem_pattern = False
-    # Off, because threads that spin while they wait keep cores busy between runs.
+    # Spinning is off, because threads that spin while they wait keep cores busy between runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = LOG_FATAL
     # In addition to `check_graph`, these settings and `read_config_from_model=0` keep a model from reading other files,

@@ -24,7 +24,7 @@ from .forks import no_fork
 
 _imports: collections.deque[Callable[[], object]] = (
     collections.deque()
-)  # postponed imports, which run when networks are opened
+)  # queue of functions that import modules; they are called when networks are opened
 
 
 class Openable(Protocol):
@@ -43,9 +43,9 @@ class Openable(Protocol):
 def open_in_background(networks: Iterable[Openable]) -> None:
     """Open each network on its own thread, and meanwhile call the functions that `import_while_opening` registered.
 
-    The functions run on the calling thread. Errors of opening are not raised here: a network's first run waits until
-    the network is open, and raises the error if it cannot be opened. If no thread can be started, the network opens in
-    its first run.
+    The functions run on the calling thread. If a network cannot be opened, its first run raises the error, not this
+    function. A first run waits until the network is open. If no thread can be started, the network opens in its first
+    run.
     """
     for network in networks:
         if network.claim_opening():
@@ -62,23 +62,23 @@ def open_in_background(networks: Iterable[Openable]) -> None:
 
 def _open(network: Openable) -> None:
     """Open one network. This is what each background thread runs."""
-    with contextlib.suppress(AegenError, MemoryError, OSError):  # the first run tries again, and raises the error
+    with contextlib.suppress(AegenError, MemoryError, OSError):  # its first run opens it again, and raises the error
         network.open()
 
 
 def import_while_opening(run_imports: Callable[[], object]) -> None:
     """Register a function that imports modules, to be called when networks begin to open in the background.
 
-    It is called at most once, by the first thread that calls `open_in_background`. It may never be called, so the
-    caller must still import what it uses; these imports cost nothing if the function has been called.
+    The function is called at most once, by the first thread that calls `open_in_background`. It may never be called, so
+    the caller must still import what it uses.
     """
     _imports.append(run_imports)
 
 
 def import_late(name: str) -> ModuleType:
-    """Import and return a module. Called where the module is first used, not at the top of a file.
+    """Import and return a module. Call this function where the module is first used, not at the top of a file.
 
-    If another thread wants to fork the process meanwhile, the fork waits until the import is done.
+    If another thread forks the process meanwhile, the fork waits until the import is done.
     """
     with no_fork():
         return importlib.import_module(name)

@@ -10,8 +10,8 @@ import numpy as np
 
 from .errors import ArtifactError
 
-Fault = tuple[str, str]  # for an error message: what was found, and what was expected
-Rule = Callable[[np.ndarray], Fault | None]  # checks the values of an array of any shape; None means valid
+Fault = tuple[str, str]  # what was found and what was expected, as texts for an error message
+Rule = Callable[[np.ndarray], Fault | None]  # checks the values of an array, and returns None if they are valid
 
 
 def _any_values(array: np.ndarray) -> Fault | None:

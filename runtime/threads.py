@@ -8,16 +8,16 @@ from .errors import MAX_ECHO, InputError
 VARIABLE = "AEGEN_THREADS"  # environment variable that sets the number of threads
 MAX_THREADS = 256
 MAX_DEFAULT_THREADS = 16  # limit on the default: typical batches are too small to keep more threads busy
-SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # both say how long threads of libgomp wait actively
-SPIN_COUNT = "10000"  # some ten microseconds, in place of milliseconds
+SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # either sets how long threads of libgomp spin (wait actively)
+SPIN_COUNT = "10000"  # iterations of spinning: tens of microseconds instead of milliseconds
 
 
 def chosen_threads(threads: int | None) -> int:
     """Return the number of threads to use.
 
-    It is the argument `threads`; if that is None, the value of the environment variable AEGEN_THREADS; if that is not
-    set either, the number of CPUs that this process may use, but at most MAX_DEFAULT_THREADS. Raises InputError if the
-    argument or the variable is not an integer from 1 to MAX_THREADS.
+    The number is the argument `threads`, if it is not None; else the value of the environment variable AEGEN_THREADS,
+    if it is set; else the number of CPUs that this process may use, but at most MAX_DEFAULT_THREADS. Raises InputError
+    if the argument or the variable is not an integer from 1 to MAX_THREADS.
     """
     text = os.environ.get(VARIABLE, "") if threads is None else _checked(threads)
     if not text:
@@ -29,18 +29,17 @@ def chosen_threads(threads: int | None) -> int:
 
 
 def limit_spinning() -> None:
-    """Let the threads of libgomp, which torch and scikit-learn bring, sleep after waiting actively for a short time.
+    """Let idle threads of libgomp, the OpenMP library of torch and scikit-learn, sleep after spinning for a short time.
 
-    By default they wait actively for milliseconds. If another program needs a core then, a thread that has work may
-    have to wait for a thread that has none. Must be called before torch or scikit-learn is imported. Variables that the
-    user has set are kept.
+    By default idle threads spin for milliseconds. On a busy machine, they then take cores from threads that have work.
+    Must be called before torch or scikit-learn is imported. Environment variables that the user has set are kept.
     """
     if not any(variable in os.environ for variable in SPIN_VARIABLES):
         os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
 
 
 def _checked(threads: int) -> str:
-    from .arguments import checked_count  # imports numpy, which `aegen doctor` must not need
+    from .arguments import checked_count  # imported late: it imports numpy, and `aegen doctor` must start without numpy
 
     return str(checked_count("threads", threads))
 

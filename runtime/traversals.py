@@ -1,7 +1,7 @@
 """Latents along single latent dimensions, and on a plane through latent space.
 
-Distances are in standard deviations of the latents of the training images. A Gaussian that was fitted to these latents
-states them.
+Distances are measured in standard deviations of the latents of the training images. The standard deviations are those
+of a Gaussian that was fitted to these latents.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from .arguments import checked_dimensions, checked_extent, checked_steps
 from .distributions import Gaussian
 from .errors import InputError
 
-Plane = tuple[np.ndarray, np.ndarray]  # a latent (d,), and two directions (2, d) of one standard deviation each
+Plane = tuple[np.ndarray, np.ndarray]  # a latent (d,) and two directions (2, d), each one standard deviation long
 
 
 def standard_deviations(gaussian: Gaussian) -> np.ndarray:
@@ -24,9 +24,9 @@ def standard_deviations(gaussian: Gaussian) -> np.ndarray:
 def traversal(
     latent: np.ndarray, deviations: np.ndarray, dimensions: Sequence[int], steps: int, extent: float
 ) -> np.ndarray:
-    """Rows of latents in which one latent dimension moves and all others stay, float32 (k, steps, d).
+    """Rows of latents in which one latent dimension changes and all others stay fixed, float32 (k, steps, d).
 
-    Row i moves dimension `dimensions[i]` in equal steps from `extent` standard deviations below its value in `latent`
+    Row i changes dimension `dimensions[i]` in equal steps from `extent` standard deviations below its value in `latent`
     to `extent` above it. If `steps` is odd, the middle of every row is `latent`, bit for bit.
     latent: where to start, float32 (d,). deviations: the standard deviation of each latent dimension, (d,).
     dimensions: k numbers from 0 to d - 1. Raises InputError for steps below 2, or an extent that is not above 0.
@@ -41,7 +41,7 @@ def traversal(
 
 def quantiles(steps: int) -> np.ndarray:
     """Quantiles of N(0, 1) at the middles of `steps` equally probable intervals, ascending, float64 (steps,)."""
-    from statistics import NormalDist  # only here, because sampling does not need this module, which loads slowly
+    from statistics import NormalDist  # imported only here: the module loads slowly, and sampling does not need it
 
     normal = NormalDist()
     return np.array([normal.inv_cdf((i + 0.5) / steps) for i in range(steps)])
@@ -62,7 +62,7 @@ def plane(gaussian: Gaussian, kind: str, dimensions: Sequence[int] | None) -> Pl
     mean = gaussian.mean.astype(np.float64)
     if dimensions is None and d > 2:
         factor = gaussian.factor.astype(np.float64)
-        variances, components = np.linalg.eigh(factor @ factor.T)  # in ascending order
+        variances, components = np.linalg.eigh(factor @ factor.T)  # eigenvalues in ascending order
         directions = (components * np.sqrt(np.maximum(variances, 0)))[:, [-1, -2]].T
         # A component and its negative are equally good, so choose the one whose largest number is positive.
         largest = directions[[0, 1], np.abs(directions).argmax(1)]

@@ -20,14 +20,14 @@ from .forks import abandon_in_children
 # The largest part has between MIN_ROWS and MAX_ROWS rows, depending on the MACs of a row: enough that the overhead of
 # Python is small, and few enough that the results fit into the CPU cache.
 MIN_ROWS, MAX_ROWS = 256, 768
-PART_MAX_MACS = 600_000_000  # maximum multiply-accumulates (MACs) of a part, unless MIN_ROWS rows need more
-PART_MIN_MACS = 16_000_000  # minimum MACs of a part: for less work, waking another thread is not worth it
+PART_MAX_MACS = 600_000_000  # maximum number of multiply-accumulates (MACs) of a part, unless MIN_ROWS rows have more
+PART_MIN_MACS = 16_000_000  # minimum number of MACs of a part; for less work, waking another thread does not pay
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-# Futures that a forked child has inherited. They are kept for ever, because onnxruntime takes a lock to free the memory
-# of a result, and a thread of the parent may have held this lock during the fork.
+# Futures that a forked child has inherited. They are never deleted: to free the memory of their results, onnxruntime
+# takes a lock, and a thread of the parent may have held this lock during the fork.
 _inherited: list[Future[Any]] = []
 
 
@@ -78,7 +78,7 @@ class Workers:
             yield from map(run, itertools.chain(first, remaining))
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # minus the calling thread, which works too
+            self._pool = ThreadPoolExecutor(self.threads - 1, "aegen")  # the calling thread works too
         pool, process = self._pool, os.getpid()
         waiting = collections.deque[tuple[Part, Future[Result]]]()
 
@@ -129,7 +129,7 @@ class Workers:
         macs, batch_size: see `cut`.
         """
         results = np.empty((len(rows), *shape), dtype)
-        if len(rows) == 1:  # a shortcut: a call for one image should take only microseconds longer than its graph
+        if len(rows) == 1:  # a fast path, so that a call for one image takes only microseconds longer than its graph
             if batch_size is not None:
                 checked_positive("batch_size", batch_size)
             run(rows, results)

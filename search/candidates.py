@@ -1,17 +1,18 @@
-"""The nearest latents so far of several queries, by exact distance."""
+"""Collect candidates for the nearest latents of several queries, and keep the nearest by exact distance."""
 
 import numpy as np
 
-PART_VALUES = 2**20  # values of differences that are in memory at once
-MIN_PENDING = 64  # candidates that are collected before they are sorted in, or twice k for each query if that is more
+PART_VALUES = 2**20  # limit on the number of differences that are in memory at a time
+MIN_PENDING = 64  # number of candidates to collect before they are merged; at least 2 k for each query
 
 
 class Candidates:
-    """The k nearest latents so far of each query, by squared distance in float64.
+    """The k nearest latents that were found so far for each query, by squared distance in float64.
 
     latents: float32 (n, d). queries: float32 (q, d). indices: int64 (q, k), squared: float64 (q, k), nearest first; of
     equally near latents the one with the lowest index is first. Until k candidates have been added, the rest of
-    `squared` is infinite. New candidates are collected, and sorted in when there are many, or by `merge`.
+    `squared` is infinite. New candidates are collected first, and merged into `indices` and `squared` when there are
+    many, or by `merge`.
     """
 
     def __init__(self, latents: np.ndarray, queries: np.ndarray, k: int) -> None:
@@ -22,9 +23,9 @@ class Candidates:
         self._pending_count, self._max_pending = 0, max(MIN_PENDING, 2 * self.squared.size)
 
     def add(self, query: np.ndarray, index: np.ndarray) -> bool:
-        """Add pairs of a query and a latent, given by their numbers, int64 (m,). Returns whether they were sorted in.
+        """Add candidates: pairs of a query and a latent. Returns whether they were merged into the results.
 
-        Each pair may be added once.
+        query, index: the numbers of the queries and of the latents, int64 (m,). A pair must not be added twice.
         """
         size = max(1, PART_VALUES // self._queries.shape[1])
         merged = False
@@ -39,7 +40,7 @@ class Candidates:
         return merged
 
     def merge(self) -> None:
-        """Sort the collected candidates in."""
+        """Merge the collected candidates into `indices` and `squared`."""
         queries, k = self.squared.shape
         known = np.repeat(np.arange(queries), k), self.indices.ravel(), self.squared.ravel()
         query, index, squared = (np.concatenate(values) for values in zip(known, *self._pending, strict=True))

@@ -1,10 +1,10 @@
 """Exact nearest rows of an array by Euclidean distance, one block of rows at a time.
 
-The search has two steps. The first computes for every latent x and query q the score x.(q - c) - |x - c|^2 / 2 in
-float32, where c is the mean of all latents. It is (constant of the query - |x - q|^2) / 2, so nearer latents have
-higher scores. The second computes distances in float64, from differences, but only for latents whose score is high
-enough. How high that is follows from a bound on the rounding errors of the first step, so no nearest latent is missed.
-Source of the bound: N. Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1.
+The search has two steps. The first step computes for every latent x and query q the score x.(q - c) - |x - c|^2 / 2 in
+float32, where c is the mean of all latents. The score equals (c_q - |x - q|^2) / 2 with a constant c_q for each query,
+so nearer latents have higher scores. The second step computes distances in float64, from differences, but only for
+latents whose score reaches a limit. The limit allows for the rounding errors of the first step, so no nearest latent is
+missed. Source of the bound: N. Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1.
 """
 
 import math
@@ -19,29 +19,29 @@ from ..runtime.errors import InputError
 from ..runtime.workers import slices
 from .candidates import Candidates
 
-GRANULE_ROWS = 1024  # the largest norm is known for each granule, which is this many consecutive latents
-BLOCK_SCORES = 2**19  # scores of several queries that are computed at once, so that they stay in a cache
-# Rows whose scores for a single query are computed at once. Each product waits for the threads of BLAS, and a product
-# with one query takes little time, so fewer and larger ones are faster.
+GRANULE_ROWS = 1024  # latents in a granule: consecutive latents whose largest norm is stored
+BLOCK_SCORES = 2**19  # number of scores computed at a time for several queries, so that they stay in the CPU cache
+# Number of latents whose scores are computed at a time for a single query. BLAS threads take long to start compared
+# with a product of latents and one query, so few large products are faster than many small ones.
 SINGLE_QUERY_ROWS = 2**20
-MAX_QUERIES = 256  # queries that are searched at the same time
-SAMPLE_ROWS = 2**13  # latents, evenly spaced, that give a first limit for the distances
-PART_ROWS = 2**14  # rows that are converted to float64 at once
+MAX_QUERIES = 256  # number of queries that are searched at a time
+SAMPLE_ROWS = 2**13  # number of evenly spaced latents that give a first limit for the scores
+PART_ROWS = 2**14  # number of rows converted to float64 at a time
 MAX_LATENT = 2.0**50  # largest absolute value of a latent; larger ones, squared, could overflow float32
 ROUNDOFF = 2.0**-24  # the largest relative error of rounding to float32
-ROUNDOFF_64 = 2.0**-53  # the same for float64
-TINY = float(np.finfo(np.float32).tiny)  # the largest error of a result that underflows
+ROUNDOFF_64 = 2.0**-53  # the largest relative error of rounding to float64
+TINY = float(np.finfo(np.float32).tiny)  # the largest absolute error of a float32 result that underflows
 
 
 class ExactSearch:
-    """Finds the nearest of n latents, float32 (n, d), which may be memory-mapped.
+    """Finds the nearest of n latents, float32 (n, d). The latents may be memory-mapped.
 
     mean: float64 (d,), any point near the latents; half_norms: float32 (n,), half the squared distance of each latent
     to `mean`. `mean_and_half_norms` computes both.
     """
 
     def __init__(self, latents: np.ndarray, mean: np.ndarray, half_norms: np.ndarray) -> None:
-        # Views as plain arrays: every slice of a numpy.memmap costs a microsecond more.
+        # Use views as plain arrays, because slicing a numpy.memmap takes a microsecond longer.
         self._latents, self._half_norms, self._mean = latents.view(np.ndarray), half_norms.view(np.ndarray), mean
         starts = np.arange(0, len(latents), GRANULE_ROWS)
         self._granule_maxima = np.maximum.reduceat(self._half_norms, starts).astype(np.float64)
@@ -77,7 +77,7 @@ class ExactSearch:
             hits = np.flatnonzero(values.max(1) >= needed)
             if len(hits):
                 high = values[hits] if len(hits) < len(values) else values
-                # One axis, because numpy finds the true values of an array with two axes much more slowly.
+                # Search a flat array, because numpy finds the true values of an array with two axes much more slowly.
                 query, row = np.divmod(np.flatnonzero(high >= needed[hits, None]), values.shape[1])
                 if nearest.add(hits[query], rows.start + row):
                     limits = np.maximum(limits, scores.at(nearest.squared[:, -1]))
@@ -85,7 +85,7 @@ class ExactSearch:
         return nearest.indices, nearest.squared
 
     def _blocks(self, queries: int) -> Iterator[tuple[slice, float]]:
-        """Yield the rows of each block of latents, and the largest half norm in the block."""
+        """Yield the rows of each block of latents as a slice, and the largest half norm in the block."""
         block_rows = SINGLE_QUERY_ROWS if queries == 1 else BLOCK_SCORES // queries
         granules = max(1, block_rows // GRANULE_ROWS)
         for start in range(0, len(self._granule_maxima), granules):
@@ -93,7 +93,7 @@ class ExactSearch:
             yield rows, float(self._granule_maxima[start : start + granules].max())
 
     def _first_limits(self, scores: "_Scores", k: int) -> np.ndarray:
-        """For each query, a score (q,) that its k nearest latents reach, found among SAMPLE_ROWS of the latents."""
+        """For each query, a score (q,) that its k nearest latents reach, computed from about SAMPLE_ROWS latents."""
         values = scores.of(self._sample, self._sample_half_norms)
         if k > values.shape[1]:
             return np.full(len(values), -np.inf)
@@ -102,7 +102,7 @@ class ExactSearch:
 
 
 class _Scores:
-    """The scores of latents for several queries, float32 (q, d), and the bound on their rounding errors."""
+    """Computes the scores of latents for queries, float32 (q, d), and a bound on the scores' rounding errors."""
 
     def __init__(self, queries: np.ndarray, mean: np.ndarray) -> None:
         exact, dim = queries - mean, queries.shape[1]
@@ -110,14 +110,15 @@ class _Scores:
         self._constants = np.square(exact).sum(1) + 2 * (exact @ mean)
         self._mean_norm = float(np.sqrt(mean @ mean))
         norms = np.sqrt(np.square(exact).sum(1))
-        # The error of a score is at most slope * (largest norm of a latent) + offset + what `below` adds.
+        # The rounding error of a score is at most slope * (largest norm of a latent) + offset + the terms that `below`
+        # adds.
         self._slopes = 1.1 * ROUNDOFF * (dim + 3) * norms
         self._error_64 = 16 * (dim + 4) * ROUNDOFF_64
         self._offsets = self._error_64 * (self._mean_norm + norms) ** 2 + (dim + 4) * TINY
         self._scores = np.empty((len(queries), 0), np.float32)
 
     def of(self, latents: np.ndarray, half_norms: np.ndarray) -> np.ndarray:
-        """Scores of latents (n, d) with these half norms (n,): float32 (q, n), which the next call overwrites."""
+        """Scores, float32 (q, n), of latents (n, d) with these half norms (n,). The next call overwrites the result."""
         shape = len(self._shifted), len(latents)
         if self._scores.shape != shape:
             self._scores = np.empty(shape, np.float32)
@@ -126,16 +127,16 @@ class _Scores:
         return self._scores
 
     def at(self, squared: np.ndarray) -> np.ndarray:
-        """For each query, the exact score of a latent at a squared distance (q,): float64 (q,)."""
+        """For each query, the exact score of a latent at this squared distance: (q,) -> float64 (q,)."""
         scores: np.ndarray = (self._constants - squared) / 2
         return scores
 
     def below(self, limits: np.ndarray, half_norm: float) -> np.ndarray:
-        """The computed score that every latent reaches whose exact score is at least `limits` (q,): float32 (q,).
+        """Limits for computed scores, float32 (q,), that no latent misses whose exact score reaches `limits` (q,).
 
-        half_norm: the largest half norm of these latents.
+        half_norm: the largest half norm of the latents.
         """
-        # An upper bound on the norms of these latents; the factor covers the rounding errors of the bound itself.
+        # An upper bound on the norms of the latents. The factor 1.01 covers the rounding errors of the bound itself.
         norm = 1.01 * (self._mean_norm + math.sqrt(2 * half_norm))
         errors = self._slopes * norm + self._offsets
         errors += 3.3 * ROUNDOFF * half_norm + self._error_64 * norm**2
@@ -165,5 +166,5 @@ def mean_and_half_norms(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def check_size(latents: np.ndarray, name: str) -> None:
     """Raise InputError about the argument `name` unless all values of latents (n, d) are at most MAX_LATENT in size."""
     largest = float(np.abs(latents).max(initial=0))
-    if not largest <= MAX_LATENT:  # also if it is NaN
+    if not largest <= MAX_LATENT:  # also true for NaN
         raise InputError(name, found=f"a value of size {largest:g}", expected="finite values below 10^15")

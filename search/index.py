@@ -1,4 +1,4 @@
-"""An index: the latents of many images, in a folder, in which the nearest latents are found.
+"""An index: a folder with the latents of many images, in which the nearest latents of a query are found.
 
 The folder holds `index.json` and plain arrays, which are memory-mapped and never unpickled:
 
@@ -85,7 +85,7 @@ class Index:
 
     @classmethod
     def build(cls, model: "Autoencoder", images: ArrayLike, *, names: Sequence[str] = ()) -> "Index":
-        """Encode images, and make an index of them in memory. `write_index` makes one on a disk instead.
+        """Encode images, and make an index of them in memory. To make an index on a disk, use `write_index`.
 
         images: (n, H, W) or (n, H, W, 3), uint8 or float in [0, 1]. names: the file name of each image. Raises
         ShapeError for images of another shape than the model's.
@@ -148,7 +148,7 @@ class Index:
 
 
 def model_identity(model: "Autoencoder") -> tuple[str, str]:
-    """The name of a model, and the SHA-256 of its encoder, on which latents depend."""
+    """The name of a model, and the SHA-256 of its encoder. Only latents of the same encoder can be compared."""
     return model.name, model.manifest.files[ENCODER].sha256
 
 

@@ -21,7 +21,7 @@ from .index import FACTS, FORMAT, HALF_NORMS, IMAGES, LATENTS, MEAN, NAMES, Inde
 if TYPE_CHECKING:
     from ..runtime.autoencoder import Autoencoder
 
-PART_ROWS = 4096  # images that are converted at once
+PART_ROWS = 4096  # number of images converted at a time
 
 
 def write_index(

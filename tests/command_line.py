@@ -12,12 +12,12 @@ from subprocess import CompletedProcess
 import pytest
 from aegen.cli import main
 
-# Python ignores these categories by default, except in __main__.
+# Categories of warnings that Python ignores by default, except those raised in __main__.
 IGNORED_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 def run_here(arguments: list[str], folder: Path, env: Mapping[str, str]) -> CompletedProcess[str]:
-    """Run `aegen` with these arguments in this process, and return the same result as if it ran in a new process.
+    """Run `aegen` with these arguments in this process, and return the result that a new process would give.
 
     folder: the working directory. env: variables that are added to the environment. Standard input is empty. The
     result includes the output of compiled libraries, which write to the file descriptors, and the warnings that Python

@@ -1,4 +1,4 @@
-"""Checks what commands print for programs against docs/command-output.schema.json."""
+"""Checks the JSON that commands print against docs/command-output.schema.json."""
 
 import json
 
@@ -25,7 +25,7 @@ def check_output(output: str, command: str) -> None:
 
 
 def _strict(schema):
-    """The same schema, but objects with other keys than those that it names are invalid."""
+    """Return a copy of a JSON schema in which objects are invalid if they have keys that the schema does not name."""
     if isinstance(schema, list):
         return [_strict(item) for item in schema]
     if not isinstance(schema, dict):

@@ -50,18 +50,17 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_collection() -> None:
-    """Collect no garbage while all tests are imported: it would search millions of objects and find nothing."""
+    """Turn garbage collection off while tests are imported: it would search millions of objects and find nothing."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
     """Make tests that train or export networks faster.
 
-    A training that is given no number of threads uses one, because each pytest worker has one core. torch's exporter
-    reads its table of operators and its list of composite operators once and not for each network: they are the same
-    each time, and reading them takes longer than exporting a small network, but torch has no public way to keep them.
-    If a version of torch lacks the private functions that are replaced here, exports are only slower. The garbage
-    collector ignores all objects of the imported modules.
+    By default a training uses one thread, because each pytest worker has one core. torch's exporter reads two tables of
+    operators for each network, which takes longer than exporting a small network. Here both are read once and kept, by
+    replacing private functions of torch, because torch has no public way. If a version of torch lacks these functions,
+    exports are slower. The garbage collector ignores all objects of the imported modules.
     """
     if "aegen.train.processes" in sys.modules:
         sys.modules["aegen.train.processes"].allowed_threads = lambda: 1
@@ -78,7 +77,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """In CI, let a skipped test fail, except on a system other than Linux that lacks something the test needs."""
+    """In CI, a skipped test fails, except on systems other than Linux that lack something the test needs."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and "CI" in os.environ:
         reason = report.longrepr[2].removeprefix("Skipped: ")
@@ -155,7 +154,7 @@ def bars():
 def cli(tmp_path):
     """`cli("sample", "-n", 4, ...)` runs `aegen` in this process and in `tmp_path`, and returns a CompletedProcess.
 
-    `env` adds variables to the environment. See `cli_process` for commands that need a process of their own.
+    `env` adds variables to the environment. Commands that need a process of their own use `cli_process` instead.
     """
 
     def run(*arguments, env=None):

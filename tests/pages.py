@@ -31,7 +31,7 @@ BLOCK = re.compile(
 )
 SHELL_SYNTAX = re.compile(r"[|&;<>$*?~`\\]")
 
-# Lines that are not run with their page, and why.
+# Lines of pages that are not run -> the reason.
 NOT_RUN = {
     "pip install aegen": "the tests have no connection to a package index",
     'pip install "aegen[train]"': "the tests have no connection to a package index",

@@ -1,4 +1,4 @@
-"""Compare the promises of the tests, which are their names and parameters, before and after a change.
+"""Compare the names and parameters of all tests, which are their promises, before and after a change.
 
     python tests/promises.py BEFORE [AFTER]
 
@@ -69,7 +69,7 @@ def differences(before: Counter[str], after: Counter[str]) -> tuple[list[str], l
 
 
 def lines(these: Counter[str], others: Counter[str]) -> list[str]:
-    """List the tests that are in `these` but not in `others`, one line each.
+    """Describe the tests that are in `these` but not in `others`, in one line each.
 
     If `others` has no test of the same function, all tests of that function share one line, which gives their number.
     """

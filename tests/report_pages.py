@@ -18,13 +18,14 @@ from PIL import Image
 
 SIDE, LATENT_DIM = 64, 4
 TINY = Path(__file__).parent / "tiny"
-VOID = {"img", "meta", "link", "br"}  # elements without an end tag
+VOID = {"img", "meta", "link", "br"}  # HTML elements that have no end tag
 
 
 def colour_model(folder: Path) -> Path:
     """Make an artifact of 64x64 colour images, without labels and without a learned prior, in a new folder.
 
-    It is the tiny colour model with other networks: linear ones, whose latents are the weights of four colour waves.
+    The artifact is that of the tiny colour model with other networks. They are linear, and a latent holds the weights
+    of four colour waves.
     """
     shutil.copytree(TINY / "colour", folder)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -81,8 +82,8 @@ class Section:
 class Page(HTMLParser):
     """A parsed page. Fails if an element is not closed by its own end tag.
 
-    sections: by id, in order; "" holds what is in no section. headings: level and text. addresses: all values of href
-    and src. tags: the names of all elements.
+    sections: by id, in order; the section "" holds everything outside of sections. headings: level and text. addresses:
+    all values of href and src. tags: the names of all elements.
     """
 
     def __init__(self, html: str) -> None:

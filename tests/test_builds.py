@@ -15,7 +15,7 @@ FILES = {"onnxruntime/__init__.py": "", "onnxruntime/capi/binding.so": "binary"}
 
 
 def write_build(site, name, version="1.30.0", files=FILES, requires=()):
-    """Install a distribution in the folder `site`. files: their content, by path. requires: its requirements."""
+    """Install a distribution in the folder `site`. files: content of its files by path. requires: its requirements."""
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     for path, content in files.items():
@@ -29,7 +29,7 @@ def write_build(site, name, version="1.30.0", files=FILES, requires=()):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """The only folder in which Python looks for packages."""
+    """A temporary folder, which is the only one in which Python looks for packages."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder)])
@@ -67,7 +67,7 @@ def test_two_builds_are_a_problem_and_both_are_named(site):
 
 def test_a_build_whose_module_was_removed_is_a_problem(site):
     write_build(site, "onnxruntime-gpu")
-    (site / "onnxruntime/__init__.py").unlink()  # the folder is left, as after uninstalling another build
+    (site / "onnxruntime/__init__.py").unlink()  # keep the empty folder, as uninstalling another build does
     importlib.invalidate_caches()
     assert module_folder() is None
     assert problems() == ["onnxruntime-gpu is installed, but its module onnxruntime is missing."]
@@ -152,7 +152,7 @@ def test_without_a_working_build_the_error_says_what_to_do(tmp_path, state):
     code, words = "sys.modules['onnxruntime'] = None", "found import of onnxruntime halted"
     if state != "missing":
         (tmp_path / "onnxruntime").mkdir()
-    if state == "empty":  # the folder that is left when a build is uninstalled; Python imports it as an empty package
+    if state == "empty":  # uninstalling a build leaves a folder, which Python imports as an empty package
         code = "import numpy, aegen; sys.path[1:] = [path for path in sys.path[1:] if 'site-packages' not in path]"
         words = "found cannot import name"
     if state == "broken":

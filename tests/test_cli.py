@@ -74,7 +74,7 @@ def test_sample_writes_every_output_format(cli, tmp_path):
 def test_reconstruct_shows_originals_above_reconstructions(cli, digits, tmp_path):
     assert cli("reconstruct", f"{digits}[0:20]", "--scale", "1", "-o", "pairs.png").returncode == 0
     grid = np.asarray(Image.open(tmp_path / "pairs.png"))
-    grid = grid[:, -(10 * 30 + 2) :]  # right of the row titles
+    grid = grid[:, -(10 * 30 + 2) :]  # cut the row titles off
     cli("reconstruct", f"{digits}[0:20]", "-o", "alone.npy")
     alone = np.load(tmp_path / "alone.npy")
     assert alone.shape == (20, 28, 28)

@@ -1,4 +1,4 @@
-"""Completion in bash and zsh: commands, options, shipped models and other names, and else paths."""
+"""Completion in bash and zsh gives commands, options, models and other names where they fit, and otherwise paths."""
 
 import os
 import pty
@@ -99,7 +99,7 @@ def test_the_shell_completes_what_is_typed(shell, tmp_path):
 
 
 def completed(shell: str, lines: list[str], folder: Path) -> list[str]:
-    """Type lines in an interactive shell in a folder, and return what its completion has made of each."""
+    """Type lines and Tab in an interactive shell in a folder. Returns each line as the shell has completed it."""
     command, set_up = SET_UP[shell]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PS1": "$ ", "TERM": "dumb", "HOME": str(folder), "HISTFILE": ""}

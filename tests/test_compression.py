@@ -18,7 +18,7 @@ LATENTS = np.random.default_rng(0).standard_normal((50, 7), np.float32) * np.flo
 
 
 def numbers(archive, rows, bits):
-    """Read the integers of a file by its documentation: the lowest bit of the first integer comes first."""
+    """Unpack the integers of a file as the documentation describes: the lowest bit of the first integer comes first."""
     row = int.from_bytes(archive["quantised_latents"][rows].tobytes(), "little")
     return [row >> (bits * i) & (2**bits - 1) for i in range(len(archive["scale"]))]
 

@@ -21,7 +21,7 @@ MODEL = TINY / "grey"
 
 @pytest.fixture
 def mixed(tmp_path):
-    """A folder of two classes with images of several sizes, one of them damaged, as grey drawings saved in colour."""
+    """A folder of two classes: grey drawings, saved in colour, of several sizes; one file is damaged."""
     for i in range(24):
         folder = tmp_path / "mixed" / ("ant", "bee")[LABELS[i]]
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def test_info_of_unlabelled_images_names_no_classes(cli, tmp_path):
 
 
 def sources(folder) -> dict[str, object]:
-    """The same 24 images in everything that a model's images are read from, by the name of the form."""
+    """The same 24 images in every form from which images for a model are read, by the name of the form."""
     files = folder / "files"
     for i, image in enumerate(IMAGES):
         path = files / str(LABELS[i]) / f"{i:02}.png"

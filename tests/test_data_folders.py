@@ -1,4 +1,4 @@
-"""Folders and archives are read in every layout that sets are published in: parts, classes, and folders above them."""
+"""Folders and archives are read in every layout in which data sets are published, with their parts and classes."""
 
 import gzip
 import io
@@ -32,7 +32,7 @@ def write_idx(folder: Path) -> None:
 
 
 def write_images(folder: Path, rows, names=("ant", "bee", "cat")) -> None:
-    """Write images with the given rows as PNG files into one sub-folder for each class."""
+    """Write some of IMAGES as PNG files into one sub-folder for each class. rows: indices of the images."""
     for i in rows:
         path = folder / names[LABELS[i]] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

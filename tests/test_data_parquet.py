@@ -30,7 +30,7 @@ def png(image) -> bytes:
 
 
 def write_parquet(path, rows, *, image="struct", labels="names", metadata=True) -> None:
-    """Write images as Hugging Face does. labels: "names" for numbers with names in the schema, "texts" or "none"."""
+    """Write images as Hugging Face does. labels: "names" (numbers with names in the schema), "texts", or "none"."""
 
     encoded = [png(IMAGES[i]) for i in rows]
     columns = {"image": pa.array(encoded, pa.binary())}

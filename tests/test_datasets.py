@@ -89,7 +89,7 @@ def test_arrays_are_read_with_and_without_labels(tmp_path):
     np.savez(tmp_path / "a.npz", images=TRAIN, labels=np.arange(60))
     np.save(tmp_path / "b.npy", TRAIN / 255)
     with_labels, without = load(str(tmp_path / "a.npz")), load(str(tmp_path / "b.npy"))
-    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # label i belongs to TRAIN[i]
+    assert np.array_equal(with_labels.train.images, TRAIN[with_labels.train.labels])  # the label of image TRAIN[i] is i
     assert sorted([*with_labels.train.labels, *with_labels.validation.labels]) == list(range(60))
     assert without.train.labels is None
     assert np.array_equal(with_labels.train.images, without.train.images)
@@ -226,7 +226,7 @@ def test_a_folder_without_permission_is_named(without_privileges, mode, content)
     else:
         for i in range(12):
             Image.fromarray(TRAIN[i]).save(inner / f"{i}.png")
-    load("set")  # imports all modules that loading needs, while permissions still allow it
+    load("set")  # import all modules that loading needs, before permissions are removed
     inner.chmod(mode)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)

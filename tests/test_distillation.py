@@ -1,4 +1,4 @@
-"""A distilled flow makes of each noise the latent that the flow makes, in one evaluation."""
+"""A distilled flow maps noise to the latents that the flow gives, but in one evaluation of its network."""
 
 import dataclasses
 
@@ -61,7 +61,7 @@ def noise_and_classes(n):
 def test_one_evaluation_gives_the_latents_that_the_flow_gives(flow, distilled):
     noise, classes = noise_and_classes(4000)
     expected = flow.transport(noise, classes, QUICK.evaluations)
-    # The flow moves the noise, differently for each class.
+    # The flow is far from the identity, and differs between the classes.
     assert ((expected - noise) ** 2).mean() > 0.2
     assert ((expected[classes == 0].mean(0) - expected[classes == 1].mean(0)) ** 2).sum() > 0.2
     error = ((distilled.network(noise, classes) - expected) ** 2).mean().item()
@@ -151,7 +151,7 @@ def test_only_the_large_products_of_a_distilled_flow_get_8_bits(flow):
     nodes = onnx.load_from_string(contents[PRIOR]).graph.node
     assert (
         len([node for node in nodes if node.op_type == "QuantizeLinear"]) == 2
-    )  # the input and the output of one product
+    )  # for the input and for the output of the one matrix product in 8 bits
     assert 0 < errors[PRIOR] < 0.05
 
 

@@ -53,7 +53,7 @@ def reader(tmp_path):
 
 @pytest.fixture
 def bad_files(reader):
-    """The files that the page about errors names, in the folder of `reader`."""
+    """Write the damaged files that the page about errors names into the folder of `reader`."""
     images = np.arange(4 * 28 * 28).reshape(4, 28, 28)
     np.save(reader.folder / "small.npy", np.zeros((4, 20, 20), np.uint8))
     np.save(reader.folder / "levels.npy", images % 201 * 0.75)
@@ -78,7 +78,7 @@ def bad_files(reader):
 
 @pytest.fixture
 def foreign_files(reader):
-    """The files that the page about data converts, and a folder of images."""
+    """Write the files that the page about data converts, and a folder of images, into the folder of `reader`."""
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (20, 3, 32, 32), np.uint8), np.arange(20, dtype=np.uint8) % 10
     for i in range(1, 6):
@@ -126,14 +126,14 @@ print(*(page.name for page in sorted(docs.glob("*.md")) if up_to_date(page.read_
 
 
 def test_the_generated_parts_of_pages_are_up_to_date():
-    # In a process of its own, because click keeps the help option that a command got in an earlier test.
+    # Run in a new process, because click keeps the help option that a command got in an earlier test.
     done = subprocess.run([sys.executable, "-c", STALE_PAGES, DOCS], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert not done.stdout.split(), f"run: python docs/generate.py (it writes {done.stdout.strip()})"
 
 
 def test_the_messages_that_are_quoted_but_not_produced_are_in_the_library():
-    """A quoted message is made of texts with `...` between them; each text must be in a string of the library."""
+    """In a page, `...` in a message stands for any text. The texts between must be in a string of the library."""
     texts = [text for folder in LIBRARY for file in (ROOT / folder).rglob("*.py") for text in strings(file)]
     quoted = [block.text for block in blocks(DOCS / "troubleshooting.md") if block.language == "text"]
     assert quoted
@@ -186,7 +186,7 @@ def test_every_link_has_a_target(page):
 
 
 def heading_ids(page):
-    """The ids of a page's headings, to which links lead."""
+    """The ids of a page's headings, which are the targets of links to parts of the page."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -33,7 +33,7 @@ def problems():
 def test_a_good_installation_has_no_problem(cli_process):
     done = cli_process("doctor")
     assert (done.returncode, done.stderr) == (0, "no problem found\n")
-    printed = re.sub(r"\n +", " ", done.stdout)  # long values have several lines
+    printed = re.sub(r"\n +", " ", done.stdout)  # join the lines of long values
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in printed.splitlines())
     assert rows["aegen"] == metadata.version("aegen")
     assert rows["numpy"] == metadata.version("numpy")

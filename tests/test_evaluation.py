@@ -26,8 +26,8 @@ from aegen.train.feature_extractor import classification_accuracy_score
 from PIL import Image
 
 FEATURES_MNIST = SHIPPED / "features-mnist"
-# Number of images that are scored in place of samples, and number of test images. Copies are searched for among four
-# times as many training images.
+# Number of images that are scored in place of samples, and number of test images. The search for copies uses four times
+# as many training images.
 SAMPLES = 500
 QUICK = ("-n", "100", "--importance-samples", "1")
 
@@ -321,7 +321,7 @@ def test_nearest_shows_samples_above_the_nearest_of_all_training_images(cli, dig
     np.savez(tmp_path / "few.npz", images=few.images, labels=few.labels)
     done = cli("evaluate", *QUICK, "--data", "few.npz", "--features", "features-mnist", "--nearest", "nearest.png")
     assert done.returncode == 0, done.stderr
-    grid = np.asarray(Image.open(tmp_path / "nearest.png"))[::2, -2 * (16 * 30 + 2) :: 2]  # right of the row titles
+    grid = np.asarray(Image.open(tmp_path / "nearest.png"))[::2, -2 * (16 * 30 + 2) :: 2]  # cut the row titles off
     images = load(str(tmp_path / "few.npz")).train.images
     samples = aegen.load().sample(32, seed=0, dtype="uint8")
     extractor = FeatureExtractor(FEATURES_MNIST)

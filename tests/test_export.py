@@ -181,7 +181,7 @@ def test_in_8_bits_files_are_smaller_and_the_manifest_says_by_how_much_outputs_c
         "decoder.onnx": float(np.sqrt(np.mean((coarse.decode(latents) - exact.decode(latents)) ** 2))),
     }
     assert exact.manifest.quantisation_error == {}
-    # The manifest's error is measured on other images of the same data set, so the two errors are close but not equal.
+    # The error in the manifest was measured on other images of the data set, so it is close to this one but not equal.
     assert coarse.manifest.quantisation_error == pytest.approx(changed, rel=0.3)
     assert 0 < changed["decoder.onnx"] < 0.05
     assert "held-out images: encoder" in (folder / "int8" / "README.md").read_text()

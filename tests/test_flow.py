@@ -27,7 +27,7 @@ from aegen.train.latents import EncodedLatents, class_indices, label_values
 from click.testing import CliRunner
 
 QUICK = FlowRecipe(width=32, blocks=1, steps=800, batch_size=256)
-STEPS = 3  # evaluations of the exported flow for one latent
+STEPS = 3  # number of evaluations of the exported flow's network for one latent
 
 
 def moons(n, seed):
@@ -59,7 +59,7 @@ def exported(tmp_path_factory, bars):
     learned = priors.train_prior(trained, dataset, FlowRecipe(width=32, blocks=2, steps=300, batch_size=128))
     priors.save(learned, folder / "run" / "prior.pt")
     learned = priors.read(folder / "run" / "prior.pt", trained)
-    # An export without this number has 8 evaluations, which take longer to export.
+    # By default an exported flow has 8 evaluations. The model below has fewer, because then the export is faster.
     assert exported_prior(learned, trained, (3, 4), None, halves=False).evaluations == 8
     options = ExportOptions(licence="CC0", components=2, prior="flow", evaluations=STEPS)
     export(trained, dataset, folder / "artifact", learned=learned, options=options)
@@ -284,7 +284,8 @@ def test_a_damaged_prior_is_rejected_wherever_the_damage_is(tmp_path, bars):
             state = priors.read(file, trained).network.state_dict()
         except InputError:
             continue
-        # A damaged file is read without an error only if the changed byte is unused padding, which alters no weight.
+        # If a damaged file is read without an error, the changed byte was unused padding, and all weights are as
+        # before.
         assert all(torch.equal(value, state[name]) for name, value in expected.items())
 
 

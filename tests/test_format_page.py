@@ -122,7 +122,7 @@ def test_the_schema_and_the_library_refuse_the_same_values(key, value):
     changed = {**json.loads(MANIFESTS[0].read_text()), key: value}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(changed, SCHEMA, jsonschema.Draft202012Validator)
-    if key not in ("kind", "graphs", "precision"):  # checked when the artifact is opened, or not at all
+    if key not in ("kind", "graphs", "precision"):  # these keys are not checked when the manifest is read
         with pytest.raises(aegen.AegenError):
             Manifest.parse(json.dumps(changed).encode(), "manifest.json")
 

@@ -71,7 +71,7 @@ def test_each_caption_is_below_its_image(written, images):
     texts = [f"{number}.5" for number in range(10)]
     grid = written(images, columns=5, scale=2, captions=texts)
     without = tile(images, columns=5, scale=2)
-    assert grid.shape[1:] == without.shape[1:]  # these captions are narrower than the images
+    assert grid.shape[1:] == without.shape[1:]  # no wider, because captions are narrow here
     side, strip = 2 * images.shape[1], (len(grid) - len(without)) // 2
     for number, image in enumerate(images):
         top, left = 4 + number // 5 * (side + strip + 4), 4 + number % 5 * (side + 4)
@@ -96,7 +96,7 @@ def test_only_rows_with_captions_have_room_for_them(written):
     grid = written(images, columns=5, scale=2, captions=texts, row_titles=titles)
     original = grid[4:60, -304:]
     assert np.array_equal(original[:, 4:60], ROWS[0].repeat(2, 0).repeat(2, 1))
-    assert np.array_equal(grid[64:120, -300:-244], original[:, 4:60])  # no strip between the first and the second row
+    assert np.array_equal(grid[64:120, -300:-244], original[:, 4:60])  # no strip for captions below the first row
 
 
 def test_stacked_captions_skip_the_cells_that_complete_a_row():

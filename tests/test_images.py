@@ -107,7 +107,7 @@ def test_transparent_pixels_become_black(tmp_path, mode):
 
 def test_a_photograph_is_turned_upright(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # EXIF orientation 6: a viewer must turn the image clockwise by 90 degrees
+    exif[0x0112] = 6  # EXIF orientation 6 means that a viewer must turn the image clockwise by 90 degrees
     Image.fromarray(GREY[0]).save(tmp_path / "turned.png", exif=exif)
     assert np.array_equal(read_images(tmp_path / "turned.png").images[0], np.rot90(GREY[0], -1))
 

@@ -151,7 +151,7 @@ def test_four_images_become_the_corners_of_a_morph(cli, model, tiny, images, tmp
     height, width = model.image_shape[:2]
     with Image.open(tmp_path / "morphs.png") as grid:
         assert grid.size == (3 * (width + 2) + 2, 6 * (height + 2) + 2)
-    # The animation goes round the edge of the morphs, clockwise.
+    # The frames of the animation are the images on the edge of each grid, clockwise.
     around = morphs[:, [0, 0, 0, 1, 2, 2, 2, 1], [0, 1, 2, 2, 2, 1, 0, 0]]
     with Image.open(tmp_path / "morphs.gif") as animation:
         frames = [
@@ -161,7 +161,7 @@ def test_four_images_become_the_corners_of_a_morph(cli, model, tiny, images, tmp
     assert len(frames) == around.shape[1]
     for frame, image in zip(frames, around[0], strict=True):
         difference = frame - 255 * np.broadcast_to(image.reshape(height, width, -1), frame.shape)
-        assert np.abs(difference).mean() < 8  # the animation has a palette of few colours
+        assert np.abs(difference).mean() < 8  # not exact, because a GIF has a palette of few colours
 
 
 def test_labels_choose_the_classes_of_the_ends(cli, tmp_path):

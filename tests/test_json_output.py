@@ -1,4 +1,4 @@
-"""What commands print for programs is what docs/command-output.schema.json describes, and nothing else."""
+"""The JSON that commands print has exactly the keys and types of docs/command-output.schema.json."""
 
 import dataclasses
 import json
@@ -20,8 +20,7 @@ EPOCH = Epoch(
     epoch=1, train_loss=9.5, train_reconstruction=8.0, train_penalty=1.5, validation_loss=10.0, reconstruction=8.5,
     penalty=1.5, kl_per_dimension=(1.5, 0.0), variance_per_dimension=(0.9, 0.0), active_units=1, learning_rate=0.001,
 )  # fmt: skip
-# A report that `aegen evaluate` could print: with and without real images to compare with, and with a score that is no
-# number.
+# A report that `aegen evaluate` could print. One score has a reference value; the other has none, and is infinite.
 SCORES = {"frechet_distance": Score(3.5, 1.0, "lower", 0.1), "likelihood": Score(float("inf"), None, "higher")}
 REPORT = Report(
     model=GREY, prior="gmm", temperature=1.0, samples=100, reference_sets=2, likelihood_images=0, seed=0, data="bars",

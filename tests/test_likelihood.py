@@ -67,7 +67,7 @@ def test_many_samples_give_the_likelihood(trained):
     assert not bound.binarised
     differences = bound.nats - log_p(model, images)
     assert np.median(np.abs(differences)) < 0.02
-    assert np.abs(differences.mean()) < 0.05  # a looser limit, because a few images need more samples
+    assert np.abs(differences.mean()) < 0.05  # the limit is loose, because some images need more samples
 
 
 def test_more_samples_give_a_tighter_bound(trained):

@@ -18,7 +18,7 @@ MODULES = sorted((Path(messages.__file__).parent).glob("*.py"))
 
 
 class Terminal(io.StringIO):
-    """A text stream that says that it is a terminal."""
+    """A text stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -26,7 +26,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Let progress bars appear at once, because nothing in these tests takes long."""
+    """Show progress bars at once. By default they appear only when a step takes long."""
     monkeypatch.setattr(messages, "PROGRESS_DELAY", -1.0)
 
 
@@ -39,7 +39,7 @@ def test_every_command_has_the_option_quiet(cli, name):
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_no_command_writes_to_standard_error_itself(module):
-    """Commands print messages with the functions in messages.py, which obey --quiet. Only errors go past them."""
+    """Commands print messages by the functions in messages.py, which obey --quiet. Errors are printed in any case."""
     if module.stem in ("messages", "__init__"):
         return
     for node in ast.walk(ast.parse(module.read_text())):

@@ -62,7 +62,7 @@ def test_equal_sets_have_full_precision_recall_and_coverage():
 
 def test_one_distribution_has_the_expected_coverage_and_density():
     result = support(normals(4000, 0), normals(4000, 1))
-    # A real image is covered unless its 5 nearest neighbours are all real; each of them is real with probability 0.5.
+    # A real image is covered unless its 5 nearest neighbours are all real. Each neighbour is real with probability 0.5.
     assert result.coverage == pytest.approx(1 - 0.5**5, abs=0.01)
     assert result.density == pytest.approx(1, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""The Gaussian mixture of an artifact is what expectation maximisation gives, and its search ends early."""
+"""The Gaussian mixture of an artifact is that of expectation maximisation, and the search for its size ends early."""
 
 import itertools
 import warnings
@@ -37,7 +37,7 @@ def test_every_iteration_gives_the_mixture_of_scikit_learn(d, mean, scale):
         precisions_init=inverses.swapaxes(1, 2) @ inverses,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # five iterations do not converge
+        warnings.simplefilter("ignore")  # hides a warning that five iterations do not converge
         reference.fit(latents)
     mixture = fit_mixture(latents, 4, 5, start)
     covariances = mixture.factors @ mixture.factors.swapaxes(1, 2)

@@ -54,7 +54,7 @@ def test_names_in_the_card_are_escaped(alter):
     card = Elements(aegen.load(alter(change=rename))._repr_html_())
     assert "script" not in card.tags
     assert [image["alt"] for image in card.images] == [f"Samples of {hostile}"]
-    assert card.text.count(hostile) == 4  # the model, its data, its class and the licence
+    assert card.text.count(hostile) == 4  # as name of the model, of the data, of a class and of the licence
 
 
 def test_a_model_without_a_preview_shows_its_facts_alone(alter):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION = PROJECT["project"]["version"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-# Modules that the base install lacks: those of the extras, and those that import them
+# Modules that cannot be imported in a base install: the packages of the extras, and aegen's modules that import them.
 NOT_IN_BASE = {
     "torch",
     "onnx",
@@ -29,7 +29,7 @@ NOT_IN_BASE |= {"aegen.train", "aegen.export", "aegen.report", "pages", "playwri
 
 
 def test_every_folder_with_modules_is_part_of_the_package():
-    not_installed = {"tests", "benchmarks", "docs", "examples", "findings", "build", "dist"}  # the last two by builds
+    not_installed = {"tests", "benchmarks", "docs", "examples", "findings", "build", "dist"}  # builds make the last two
     folders = {file.parent.relative_to(ROOT) for file in ROOT.rglob("__init__.py")}
     visible = {folder for folder in folders if not any(part.startswith(".") for part in folder.parts)}
     packages = {".".join(["aegen", *folder.parts]) for folder in visible if not not_installed & {*folder.parts}}

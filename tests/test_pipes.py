@@ -80,7 +80,7 @@ def test_a_large_pipe_is_kept_on_disk_and_mapped(pipe):
     large = np.random.default_rng(0).random((400, 64, 64))
     stream = io.BytesIO()
     np.save(stream, large)
-    assert stream.tell() > 2**23  # content of a pipe below this size would be kept in memory, not on disk
+    assert stream.tell() > 2**23  # a smaller pipe would be copied into memory, not into a file
     images = read_images(pipe(stream.getvalue())).images
     assert isinstance(images, np.memmap)
     assert np.array_equal(images, large)

@@ -18,8 +18,8 @@ from aegen.runtime.errors import InputError, NotFoundError
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
-# How people see colours who lack one of the three kinds of cones, as matrices on linear RGB. Source: G. Machado et al.,
-# A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009, table 1, severity 1.
+# Matrices on linear RGB that simulate the colours seen by people who lack one of the three kinds of cones. Source: G.
+# Machado et al., A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009, table 1, severity 1.
 COLOUR_BLIND = {
     "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
@@ -82,7 +82,7 @@ def test_the_scatter_plot_has_every_point_in_its_class_and_a_legend_beside_the_d
     assert [text.get_text() for text in legend.get_texts()] == ["$2", "$4", "7"]
     assert not legend.get_window_extent().overlaps(axes.get_window_extent())
     origin, right, up = axes.transData.transform([(0, 0), (1, 0), (0, 1)])
-    assert right[0] - origin[0] == pytest.approx(up[1] - origin[1], rel=0.01)  # equal scales
+    assert right[0] - origin[0] == pytest.approx(up[1] - origin[1], rel=0.01)  # both axes have the same scale
     assert axes.get_title(loc="left") == "three"
 
 
@@ -98,7 +98,7 @@ def test_colours_differ_for_colour_blind_people(kind):
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
     x, y, z = np.cbrt(seen @ to_xyz.T / [0.9505, 1, 1.089]).T
     lab = np.stack([116 * y, 500 * (x - y), 200 * (y - z)], 1)
-    # About 2.3 is the smallest difference that people see.
+    # Distances of colours in CIELAB. People see differences from about 2.3 on.
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2)) > 15
 
 
@@ -207,7 +207,7 @@ def test_training_curves_are_those_of_the_run(kind, tmp_path):
     assert [line.get_ydata().tolist() for line in curves[:2]] == [[7.0, 6.0, 5.0], [6.0, 5.0, 4.0]]
     if kind == "vae":
         heights = [bar.get_height() for bars in result.axes[3].containers for bar in bars]
-        assert heights == [0.5, 0.1, 0.0]  # the active dimensions first
+        assert heights == [0.5, 0.1, 0.0]  # the bars of active dimensions come first
         assert result.axes[3].get_title(loc="left") == "epoch 2: 2 of 3 are active"
         assert [text.get_text() for text in result.axes[3].get_xticklabels()] == ["0", "2", "1"]
 

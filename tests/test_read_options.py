@@ -99,7 +99,7 @@ def test_colour_or_grey_can_be_forced_for_files_and_arrays(tmp_path, kind, colou
 def test_mixed_sizes_are_refused_without_a_size_and_cropped_and_scaled_with_one(tmp_path):
     for i in range(12):
         image = np.zeros((20 + i, 40, 3), np.uint8)
-        image[:, 10:30] = (200, 100, 50)  # the middle, which the crop to a square keeps
+        image[:, 10:30] = (200, 100, 50)  # the columns that a crop to a square keeps
         image[0] = 7 * i
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     with pytest.raises(ShapeError, match="image files: found .*Choose a size, to which all are cropped and scaled"):

@@ -7,7 +7,7 @@ from PIL import Image
 
 README = ROOT / "README.md"
 BASH, PYTHON = (next(block for block in blocks(README) if block.language == name) for name in ("bash", "python"))
-MAX_LINES = 90  # two screens
+MAX_LINES = 90  # about two screens
 
 
 def test_the_readme_has_two_screens_at_most():

@@ -228,6 +228,6 @@ def test_a_failed_report_changes_nothing_and_says_why(cli, tiny, tmp_path):
 
 
 def _pair(image) -> np.ndarray:
-    """The two images, one below the other, of an image of the page: uint8 (2, 28, 28)."""
+    """Split an image of the page, which shows two images below each other, into these: uint8 (2, 28, 28)."""
     canvas = pixels(image)
     return np.stack([canvas[top : top + SIDE, GAP : GAP + SIDE] for top in (GAP, 2 * GAP + SIDE)])

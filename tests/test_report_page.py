@@ -15,9 +15,10 @@ from report_pages import TINY, colour_model
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTHS, SCHEMES = (360, 1280), ("light", "dark")
-MIN_TEXT, MIN_CONTRAST = 12, 4.5  # CSS pixels, and the contrast that WCAG 2.2 asks for normal text (criterion 1.4.3)
+MIN_TEXT, MIN_CONTRAST = 12, 4.5  # CSS pixels; contrast of normal text by WCAG 2.2, criterion 1.4.3
 
-# For every element with a text of its own: the text, its size in CSS pixels, its colour and the colours behind it.
+# JavaScript that returns, for every element with text: the text, its size in CSS pixels, its colour, and the colours
+# behind it.
 TEXTS = """() => {
   const texts = [];
   for (const element of document.body.querySelectorAll('*')) {
@@ -31,7 +32,7 @@ TEXTS = """() => {
   }
   return texts;
 }"""
-# Elements that reach over the right side of the page, except within a part that scrolls.
+# JavaScript that returns the elements that reach over the right side of the page, except in parts that scroll.
 TOO_WIDE = """() => [...document.body.querySelectorAll('*')].filter(element =>
   !element.closest('svg') && !element.closest('.scroll > *') && element.getBoundingClientRect().right > innerWidth + 0.5
 ).map(element => element.outerHTML.slice(0, 80))"""
@@ -148,13 +149,16 @@ def test_the_page_can_be_printed(opened):
 
 
 def channels(colour: str) -> list[float]:
-    """Red, green, blue from 0 to 255, and alpha from 0 to 1, of a computed colour."""
+    """The red, green and blue (0 to 255) and the alpha (0 to 1) of a colour as browsers compute it."""
     numbers = [float(number) for number in re.findall(r"[\d.]+", colour)]
     return numbers if len(numbers) == 4 else [*numbers, 1.0]
 
 
 def background(behind: list[str]) -> list[float]:
-    """The first colour that is not transparent, of an element and of those around it."""
+    """The visible background colour of an element: the first in `behind` that is not transparent.
+
+    behind: the background colours of the element and of the elements around it, from the inside out.
+    """
     return next((colour for colour in map(channels, behind) if colour[3] == 1), [255, 255, 255, 1.0])
 
 

@@ -254,6 +254,6 @@ def test_memory_does_not_grow_with_the_number_of_images(method, tmp_path):
             np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.uint8, (n, 28, 28)).flush()
             given = [tmp_path / f"{n}.npy"]
         peaks.append(_peak(tmp_path, method, *given, "--model", "mnist-ae", "-o", f"{method}-{n}.npy"))
-    # In MB. The second command handles 153 MB more of images than the first, and must not hold them all in memory.
+    # Peaks are in MB. The second command handles 153 MB more images than the first, but must not hold all in memory.
     assert peaks[1] < peaks[0] + 40
     assert peaks[1] < 200

@@ -92,7 +92,7 @@ def test_arguments_that_cannot_be_searched_are_refused():
 
 @pytest.fixture
 def written(model, images, tmp_path):
-    """The folder of an index of the twenty images, with names."""
+    """The folder of an index that holds the twenty images of the fixture `images`, with names."""
     names = [f"ä{i}.png" for i in range(len(images))]
     chunks = [model.encode(images[:7]), model.encode(images[7:])]
     write_index(tmp_path / "index", model, chunks, len(images), images=images, names=names)
@@ -120,7 +120,7 @@ def test_an_index_of_another_model_is_refused(written, model):
 
 
 def edited(change):
-    """A function that replaces a part of `index.json` in a folder."""
+    """Make a function that damages an index: it replaces some keys in the `index.json` of a folder."""
 
     def edit(folder):
         file = folder / "index.json"
@@ -209,7 +209,7 @@ def test_memory_does_not_grow_with_the_number_of_latents(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
-    assert peaks[1] < 800_000 * 20  # bytes: a quarter of all distances in float32
+    assert peaks[1] < 800_000 * 20  # in bytes; all distances in float32 would take four times as much
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`aegen bench` measures every method beside onnxruntime alone and a machine's peak. No test checks how fast it is."""
+"""`aegen bench` measures every method beside onnxruntime alone and the machine's peak. No test limits a time."""
 
 import itertools
 import json
@@ -61,8 +61,8 @@ def test_calls_are_measured_in_turn():
     times = interleaved([lambda: order.append("a"), lambda: order.append("b")], 0)
     assert [len(seconds) for seconds in times] == [MIN_ROUNDS, MIN_ROUNDS]
     changes = sum(before != after for before, after in itertools.pairwise(order))
-    assert changes >= MIN_ROUNDS  # a and b alternate at least once in each round
-    assert min(order.count("a"), order.count("b")) >= 2 * MIN_ROUNDS  # each timed call follows an untimed one
+    assert changes >= MIN_ROUNDS  # each round calls both a and b
+    assert min(order.count("a"), order.count("b")) >= 2 * MIN_ROUNDS  # an untimed call before each timed call
 
 
 def test_a_long_call_runs_only_twice_before_the_rounds_and_once_in_each(clock):
@@ -90,7 +90,7 @@ def test_the_processor_time_is_that_of_the_shortest_call(monkeypatch):
     ("image_seconds", "batches"),
     [
         (0.5, [1]),
-        (0.01, [1, 4]),  # 7 images in each of 14 calls take a second
+        (0.01, [1, 4]),  # 14 calls with 7 images take a second
         (0.0005, [1, 64, 128]),
         (0.0001, [1, 64, 512]),
     ],
@@ -108,7 +108,8 @@ def test_the_largest_batch_is_one_whose_calls_take_no_longer_than_allowed(image_
     results = list(speeds(GREY, threads=1, seconds=1))
     assert list(dict.fromkeys(result.batch for result in results)) == batches
     assert len(results) == len(batches) * len(METHODS)
-    # Each line takes about a second, of which `sample` takes at most a third; a trial takes half a second.
+    # Each measured line takes about a second, of which `sample` takes at most a third. Trying a batch size takes half a
+    # second.
     assert sum(calls) * image_seconds < 2 * len(batches) + 14 * image_seconds
 
 
@@ -175,10 +176,11 @@ def test_the_work_of_a_multilayer_perceptron_is_one_multiplication_for_each_weig
     for graph in ("encoder.onnx", "decoder.onnx"):
         cost = graph_costs(artifact)[graph]
         assert cost.macs == artifact.manifest.macs[graph]
-        assert cost.weight_bytes == pytest.approx(4 * cost.macs, rel=0.02)  # also counts biases and names
+        # The size of the weights also counts biases and names, so it is a little larger than 4 bytes for each MAC.
+        assert cost.weight_bytes == pytest.approx(4 * cost.macs, rel=0.02)
         one, many = cost.work(1, threads=1), cost.work(100, threads=1)
         assert (one.macs, many.macs) == (cost.macs, 100 * cost.macs)
-        assert many.bytes - one.bytes == 99 * 2 * cost.activation_bytes  # all rows share one reading of the weights
+        assert many.bytes - one.bytes == 99 * 2 * cost.activation_bytes  # the weights are read once for all rows
         assert cost.work(10_000, threads=2).bytes > 100 * many.bytes - 100 * cost.weight_bytes
     assert one + many == Work(101 * cost.macs, one.bytes + many.bytes)
 
@@ -187,7 +189,7 @@ def test_a_prior_reads_its_weights_once_for_each_evaluation():
     artifact = Artifact.open(find("mnist-fast"))
     for prior in artifact.manifest.learned_priors.values():
         size = artifact.manifest.files[prior.graph].bytes
-        assert graph_costs(artifact)[prior.graph].weight_bytes == 2 * size * prior.evaluations  # stored as fp16
+        assert graph_costs(artifact)[prior.graph].weight_bytes == 2 * size * prior.evaluations  # fp16: 2 bytes each
 
 
 def test_the_command_prints_a_table_and_json(cli):

@@ -34,7 +34,7 @@ NOT_INSTALLED = {"", "tests", "benchmarks", "examples", "findings", "docs"}
 LIBRARY = [folder for folder in ALLOWED_IMPORTS if folder != "cli"]
 HEAVY = {"numpy", "onnxruntime", "PIL", "torch", "onnx", "onnxscript", "sklearn", "pooch", "tqdm", "matplotlib"}
 PRIVATE_IN_LIBRARIES = {  # private names of other packages that may be used, because no public name exists
-    "_exit",  # os._exit is documented; it ends a process at once
+    "_exit",  # os._exit is a documented function, which ends a process at once
     "_thread",  # a documented module of Python
     "_mmap",  # attribute of numpy.memmap: its mmap object, whose method madvise is needed
     "_foreach_lerp_",  # torch._foreach_lerp_, which torch's own AveragedModel uses too

@@ -48,7 +48,7 @@ def test_scores_fit_80_columns():
 
 
 def too_wide(text: str) -> list[str]:
-    """The lines of more than 80 columns. A path may be longer, because it cannot be broken."""
+    """The lines of a text that have more than 80 columns, except lines with a path, which cannot be broken."""
     lines = [line for line in text.splitlines() if "/" not in line or len(line.split()) > 2]
     return [line for line in lines if len(line) > COLUMNS]
 

@@ -172,7 +172,7 @@ def test_the_command_writes_a_manifold_without_gaps(cli, model, tiny, tmp_path):
         frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)]
     assert len(frames) == 4
     bottom = np.concatenate([*expected[2]], 1).reshape(height, 3 * width, -1)
-    assert np.abs(frames[0] - 255 * np.broadcast_to(bottom, frames[0].shape)).mean() < 8  # a palette of few colours
+    assert np.abs(frames[0] - 255 * np.broadcast_to(bottom, frames[0].shape)).mean() < 8  # a GIF has few colours
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ except aegen.AegenError as error:
 def test_only_the_arrays_of_the_prior_are_read_and_verify_reads_all(alter, copy):
     with np.load(copy / "latents.npz") as arrays:
         stored = dict(arrays)
-    stored["class_fractions"] = np.full(1, np.nan, np.float32)  # no closed-form prior needs this array
+    stored["class_fractions"] = np.full(1, np.nan, np.float32)  # an array that no closed-form prior needs
     stream = io.BytesIO()
     np.savez(stream, **stored)
     declared = [{"name": k, "dtype": v.dtype.name, "shape": v.shape} for k, v in stored.items()]

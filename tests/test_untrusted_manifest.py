@@ -74,7 +74,7 @@ def test_values_nested_too_deep_are_refused(copy, opening):
 
 def test_values_nested_deep_within_a_recipe_are_refused(tiny):
     deep: dict = {}
-    for _ in range(10_000):  # too deep for the JSON reader of Python 3.11, but not for the reader of later versions
+    for _ in range(10_000):  # nested too deep for Python 3.11; later versions can read it
         deep = {"a": deep}
     decoded = {**json.loads((tiny / "manifest.json").read_text()), "recipe": deep}
     with pytest.raises(InputError, match="nested too deep"):

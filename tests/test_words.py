@@ -226,7 +226,7 @@ def phrases_of_folder(root: Path, folder: str) -> Iterator[Phrase]:
 
 
 def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
-    """Yield a module's phrases: identifiers it defines, docstrings, comments and, unless it is a test, strings."""
+    """Yield a module's phrases: identifiers that it defines, docstrings, comments, and strings except in tests."""
     of_tests = source.startswith("tests/")
     nodes = list(ast.walk(ast.parse(code)))
     docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
@@ -256,7 +256,7 @@ def phrases_of_python(source: str, code: str) -> Iterator[Phrase]:
 
 
 def _defined_names(node: ast.AST) -> list[str]:
-    """List the identifiers that a syntax node defines, but none that it only uses: another library may define them."""
+    """List the identifiers that a syntax node defines, but not those that it only uses, which may be a library's."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]

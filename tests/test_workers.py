@@ -1,4 +1,4 @@
-"""When threads divide a batch, its results are complete and in order; idle threads use no processor time."""
+"""When threads share the rows of a call, all results come in order; idle threads use no processor time."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Read and check ONNX files without the package onnx. Only plain networks whose cost is limited are accepted.
+"""Read and check ONNX files without the package onnx. Only plain networks of limited cost are accepted.
 
 `protobuf` decodes the Protocol Buffers wire format, and `messages` decodes the ONNX messages in it. `arithmetic` and
 `layouts` hold shape rules, which compute the shapes of an operator's outputs from its inputs. `operators` lists the

@@ -72,7 +72,7 @@ def dropout(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def cast(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of Cast. If the input is a constant of integers, a cast to int64 keeps its known values."""
+    """Shape rule of Cast. The values of an integer constant stay known if it is cast to int64."""
     tensor = required(inputs, 0)
     keeps = node.get("to") == INT64 and tensor.values is not None and all(isinstance(v, int) for v in tensor.values)
     return [tensor if keeps else StaticTensor(tensor.shape)]
@@ -104,15 +104,16 @@ def _integer_values(op: str, inputs: Sequence[StaticTensor]) -> list[Any] | None
     a, b = (values * n if len(values) == 1 else values for values in (a, b))
     if not n or len(a) != len(b) or not all(isinstance(value, int) for value in (*a, *b)):
         return None
-    # If a subtrahend or divisor grows with the batch, the result shrinks. A result that shrinks counts as unknown.
+    # A difference or quotient shrinks if its second operand grows with the batch. Values that shrink count as unknown.
     if op in ("Sub", "Div") and any(abs(y) >= HALF_ROWS for y in b):
         return None
     if op == "Div" and min(*a, *(y - 1 for y in b)) < 0:
         return None
     values = [INTEGER_OPERATORS[op](x, y) for x, y in zip(a, b, strict=True)]
-    # A known result is either a 64-bit integer, or a size that grows with the batch and is at least HALF_ROWS. A value
-    # between these two ranges counts as unknown, because a later product could raise it above HALF_ROWS, and it would
-    # then seem to grow with the batch. A value below both ranges counts as unknown, because it may shrink.
+    # Known values are 64-bit integers, and sizes that grow with the batch, which are at least HALF_ROWS. A value
+    # between 64-bit integers and HALF_ROWS counts as unknown: a later product could exceed HALF_ROWS, and would then be
+    # taken for a size that grows. A value below the 64-bit integers counts as unknown, because it may shrink with the
+    # batch.
     return None if any(value <= -MAX_CONSTANT or MAX_CONSTANT <= value < HALF_ROWS for value in values) else values
 
 
@@ -162,7 +163,7 @@ def _letter_sizes(node: Node, inputs: Inputs) -> tuple[dict[str, int], str]:
 def conv(node: Node, inputs: Inputs) -> list[StaticTensor]:
     """Shape rule of convolutions and transposed convolutions: (n, channels, *sides) -> (n, filters, *new sides).
 
-    The sides are the sizes of the spatial axes, such as height and width.
+    Here sides are the sizes of the spatial axes, such as height and width.
     """
     weight = _kernel(node, inputs)
     rows, channels, *sides = required(inputs, 0).shape

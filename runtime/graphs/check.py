@@ -19,7 +19,7 @@ from .shapes import MAX_AXES, ROWS, Node, Shape, StaticTensor, UnknownSizeError,
 
 MAX_NODES = 10_000
 MAX_VALUES = 1 << 25  # limit on the values that all operators compute for one row of the batch; 134 MB of float32
-MAX_MACS = 1 << 33  # limit on the multiply-accumulates for one row of the batch; they take tenths of a second
+MAX_MACS = 1 << 33  # limit on multiply-accumulates for one row of the batch; so many take tenths of a second
 
 
 class Cost(NamedTuple):
@@ -127,7 +127,7 @@ def _check_inputs_exist(node: Node, tensors: dict[str, StaticTensor]) -> None:
 
 
 def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor]:
-    """What is known of an operator's outputs before a run, computed by its shape rule.
+    """The shapes of an operator's outputs, and their values if known before a run, computed by its shape rule.
 
     Raises ArtifactError if the operator has no shape rule or the rule cannot be applied.
     """
@@ -149,7 +149,7 @@ def _results(node: Node, inputs: list[StaticTensor | None]) -> list[StaticTensor
 
 
 def _add_result(node: Node, name: str, result: StaticTensor, tensors: dict[str, StaticTensor]) -> int:
-    """Add the output `name` of an operator to `tensors`, and return how many values it has."""
+    """Add the output `name` of an operator to `tensors`, and return the number of values of this output."""
     if name in tensors:
         raise ArtifactError(f"{node.op}: output", found=f"{name} again", expected="a name of its own")
     if len(result.shape) > MAX_AXES:
@@ -180,7 +180,7 @@ def _check_declared(declared: Sequence[Tensor], tensors: dict[str, StaticTensor]
 
 
 def _agree(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Whether the declared inputs or outputs match those of the manifest: equal names and dtypes, fitting shapes."""
+    """Whether declared inputs or outputs match those of the manifest: equal names, equal dtypes, fitting shapes."""
     declared = {tensor.name: tensor for tensor in found}
     if len(found) != len(wanted) or set(declared) != {tensor.name for tensor in wanted}:
         return False
@@ -198,5 +198,5 @@ def _has_sizes(declared: Sequence[int | str], shape: Sequence[int | str]) -> boo
 
 
 def _with_rows(shape: Sequence[int | str]) -> Shape:
-    """A shape from the manifest, with ROWS (which stands for the batch size) as the size of each named axis."""
+    """A shape from the manifest in which each named axis gets the size ROWS, which stands for the batch size."""
     return tuple(ROWS if isinstance(size, str) else size for size in shape)

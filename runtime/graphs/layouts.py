@@ -24,7 +24,7 @@ from .shapes import (
     required,
 )
 
-MAX_SCALE = 1 << 12  # the largest factor by which Resize may multiply a side
+MAX_SCALE = 1 << 12  # the largest factor by which the operator Resize may multiply the size of an axis
 
 
 def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
@@ -40,7 +40,7 @@ def reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def arg_reduce(node: Node, inputs: Inputs) -> list[StaticTensor]:
-    """Shape rule of ArgMax and ArgMin along one axis. This axis is kept with size 1 or removed."""
+    """Shape rule of ArgMax and ArgMin along one axis. The reduced axis is kept with size 1, or removed."""
     shape = required(inputs, 0).shape
     axis = axis_index(node.get("axis", 0), len(shape))
     return [StaticTensor(_reduced_shape(shape, {axis}, keep=bool(node.get("keepdims", 1))))]
@@ -56,8 +56,8 @@ def _reduced_shape(shape: Shape, axes: set[int], *, keep: bool) -> Shape:
 def reshape(node: Node, inputs: Inputs) -> list[StaticTensor]:
     """Shape rule of Reshape to a constant shape.
 
-    A requested size of 0 stands for the size of the input's axis with the same index. One requested size may be -1; it
-    is replaced by the size with which the output has as many values as the input.
+    A requested size of 0 stands for the size of the input's axis with the same index. One requested size may be -1;
+    this axis gets the size with which the output has as many values as the input.
     """
     tensor, requested = required(inputs, 0), constant_ints(inputs, 1)
     if node.get("allowzero") and 0 in requested:
@@ -149,7 +149,7 @@ def slices(node: Node, inputs: Inputs) -> list[StaticTensor]:
         axis = axis_index(given_axis, len(shape))
         if step == 0 or abs(start) >= HALF_ROWS:
             raise UnknownSizeError("a slice that depends on the rows")
-        # A backward slice that includes index 0 is written with the end None in Python.
+        # In Python, a slice with a negative step reaches index 0 only if its end is None.
         reaches_first = step < 0 and end < -shape[axis]
         selected = slice(start, None if reaches_first else end, step)
         first, last, _ = selected.indices(shape[axis])
@@ -224,7 +224,7 @@ def resize(node: Node, inputs: Inputs) -> list[StaticTensor]:
 
 
 def _scaled(size: int, scale: float) -> int:
-    """A size times a scale factor, rounded down, in float32 as onnxruntime computes it.
+    """A size times a scale factor, computed in float32 and rounded down, as in onnxruntime.
 
     Raises UnknownSizeError if the size grows with the batch and the factor is not 1.
     """

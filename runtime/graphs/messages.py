@@ -30,13 +30,14 @@ from .protobuf import (
 from .shapes import MAX_AXES, Node, StaticTensor, shape_text
 
 OPSETS = range(13, 22)  # versions of ONNX's standard operator set that the shape rules are valid for
-MAX_CONSTANT_VALUES = 64  # values of longer constants are not kept; shape rules need only short ones, such as axes
-MAX_CACHED_BYTES = 64  # only attributes up to this size are cached, because many operators have equal short ones
+MAX_CONSTANT_VALUES = 64  # constants with more values are read without values; shape rules need only short ones
+MAX_CACHED_BYTES = 64  # limit on the size of cached attributes; many operators have equal short attributes
 MAX_TYPE_BYTES = 1024  # limit on a tensor's type, which is its dtype and the sizes or names of its axes
 REMEDY = "Export the network without it."
 
 Span = tuple[int, int]  # byte offsets at which a message in the file starts and ends
-# One field of a message: (wire type, value, 0) for a varint, (wire type, start, end) of its bytes for other types.
+# One occurrence of a message's field: (wire type, value, 0) for a varint; otherwise (wire type, start, end), where
+# start and end are the byte offsets of its content.
 Part = tuple[int, int, int]
 
 STRINGS = MESSAGES = BYTES | REPEATED
@@ -104,7 +105,7 @@ def graph_span(data: bytes) -> Span:
 
 
 def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
-    """The domain and version of an operator set. The standard domain is returned as ""."""
+    """The domain and the version of an operator set that an ONNX file uses. The standard domain is returned as ""."""
     domain, version = "", 0
     for number, _, first, last in fields(data, start, end, OPSET):
         if number == 1:
@@ -230,7 +231,7 @@ def constant(data: bytes, start: int, end: int) -> tuple[str, str, StaticTensor]
 def _stored_values(data: bytes, kind: int, raw: Span | None, parts: dict[int, list[Part]]) -> tuple[int, bool]:
     """The number of values stored in a tensor, and whether one field holds all of them.
 
-    This field is either the one for raw bytes or the one for the tensor's dtype.
+    The values may be in the field for raw bytes, or in the field for the tensor's dtype.
     """
     if raw is not None:
         count, rest = divmod(raw[1] - raw[0], DTYPE_BYTES[kind])
@@ -297,7 +298,7 @@ def _tensor_type(message: bytes) -> tuple[str, tuple[int | str, ...]]:
 
 
 def _axis(data: bytes, start: int, end: int) -> int | str:
-    """The size of a declared axis, or its name if it may have any size, or "?" if it has neither size nor name."""
+    """The size of a declared axis. If the axis may have any size, the result is its name, or "?" if it has no name."""
     axis: int | str = "?"
     for number, _, first, last in fields(data, start, end, AXIS):
         if number == 1:

@@ -10,14 +10,15 @@ Source: https://protobuf.dev/programming-guides/encoding
 from ..errors import ArtifactError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # Protocol Buffers' numbers for the wire types
-WIDTHS = {FIXED64: 8, FIXED32: 4}  # wire type of fixed-width numbers -> bytes of one number
+WIDTHS = {FIXED64: 8, FIXED32: 4}  # number of bytes of one number, for each wire type of fixed width
 REPEATED = 8  # flag, added to the wire type of a repeated field: it may occur several times or hold packed numbers
 MAX_VARINT_BYTES = 10
 MAX_FIELDS = 200_000  # limit on the fields of one message
 
 # Maps a field's key, as encoded in the file, to its field number, its wire type, and whether it may occur only once.
 Schema = dict[int, tuple[int, int, bool]]
-# Field number and wire type, then value and 0 for a varint, or the start and end of the content for other wire types.
+# A field of a message: (field number, wire type, value, 0) for a varint; (field number, wire type, start, end) for
+# other wire types, where start and end are the byte offsets of the content.
 Field = tuple[int, int, int, int]
 
 
@@ -28,7 +29,7 @@ def schema(kinds: dict[int, int]) -> Schema:
         wire, single = kind & 7, not kind & REPEATED
         keys[number << 3 | wire] = number, wire, single
         if not single:
-            keys[number << 3 | BYTES] = number, BYTES, single  # a packed field holds repeated numbers as bytes
+            keys[number << 3 | BYTES] = number, BYTES, single  # repeated numbers may be packed into one field of bytes
     return keys
 
 

@@ -40,7 +40,7 @@ class Node(NamedTuple):
 
 
 class StaticTensor(NamedTuple):
-    """What is known of a tensor before a run: its shape, and its flattened values if they are few and constant."""
+    """What is known of a tensor before a run: its shape, and its flattened values if they are constant and few."""
 
     shape: Shape
     values: list[Any] | None = None
@@ -51,7 +51,7 @@ Rule = Callable[[Node, Inputs], list[StaticTensor]]  # a shape rule, which compu
 
 
 def per_row(size: int) -> tuple[int, int]:
-    """Split the size a * ROWS + b. Returns a, the amount for each row of the batch, and max(0, b)."""
+    """Split a size a * ROWS + b, where ROWS stands for the batch size, into a (its part per row) and max(0, b)."""
     if size < HALF_ROWS:
         return 0, max(0, size)
     rows = (size + HALF_ROWS) // ROWS
