@@ -1,14 +1,11 @@
 """The progress of `aegen create`: one bar over all stages with the time that is left, or a line for each stage."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ..recipes.budget import duration
-from .messages import is_quiet, on_terminal, say
+from .messages import one_bar, say
 from .stopping import raise_pending_signal
 
 if TYPE_CHECKING:
@@ -58,10 +55,8 @@ class CreateProgress:
 @contextmanager
 def create_progress(stages: Sequence[tuple[str, float]], steps: "StepSeconds") -> Iterator[CreateProgress]:
     """Yield the progress of a run, and remove its bar at the end. The arguments are those of CreateProgress."""
-    if is_quiet() or not on_terminal():
-        yield CreateProgress(stages, steps, None)
-        return
     total = int(sum(seconds for _, seconds in stages))
-    with click.progressbar(length=max(total, 1), file=sys.stderr, item_show_func=lambda title: title) as bar:
+    with one_bar(total) as bar:
         yield CreateProgress(stages, steps, bar)
-        bar.update(total - bar.pos)
+        if bar is not None:
+            bar.update(total - bar.pos)

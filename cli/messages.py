@@ -99,7 +99,7 @@ def progress_bars(*, hidden: bool = False) -> Iterator["Report"]:
     hidden: show no bar, because something else shows the progress.
     """
     began = time.monotonic()
-    hidden = hidden or is_quiet() or not on_terminal()
+    hidden = hidden or is_quiet() or not _on_terminal()
     with ExitStack() as open_bar:
         bar: Any = None  # click's type of a progress bar is private
 
@@ -119,6 +119,19 @@ def progress_bars(*, hidden: bool = False) -> Iterator["Report"]:
         yield report
 
 
-def on_terminal() -> bool:
+@contextmanager
+def one_bar(total: int) -> Iterator[Any]:
+    """Yield click's progress bar of length `total` for a job of several steps; None with --quiet or no terminal.
+
+    The second argument of its method `update` is the text after the bar.
+    """
+    if is_quiet() or not _on_terminal():
+        yield None
+        return
+    with click.progressbar(length=max(total, 1), file=sys.stderr, item_show_func=lambda text: text) as bar:
+        yield bar
+
+
+def _on_terminal() -> bool:
     """Whether standard error is a terminal. Python sets `sys.stderr` to None when the caller has closed it."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -141,7 +141,7 @@ def _for_path(name: str, known: list[str]) -> str:
     """A sentence for a path where a command is expected, and one that lists the commands of a small group."""
     if len(known) < MAX_LISTED:
         return f" Choose one of {', '.join(known)}."
-    if "info" in known and ("/" in name or "." in name) and Path(name).exists():
+    if "info" in known and ("/" in name or "." in name) and _exists(name):
         return f" A command comes first, such as `aegen info --data {name}`."
     return ""
 
@@ -151,12 +151,11 @@ def _option_for(argument: str, parsed: ParsedArguments) -> str | None:
     from ..data.downloads import KNOWN
     from ..runtime.artifact import shipped
 
-    exists = Path(argument).exists()
     if argument.isdecimal():
         flag = "-n"
-    elif "argument" not in parsed.values and (argument in shipped() or (Path(argument) / "manifest.json").exists()):
+    elif "argument" not in parsed.values and (argument in shipped() or _exists(f"{argument}/manifest.json")):
         flag = "--model"
-    elif argument in KNOWN or exists or Path(argument).suffix.lower() in DATA_SUFFIXES:
+    elif argument in KNOWN or _exists(argument) or Path(argument).suffix.lower() in DATA_SUFFIXES:
         flag = "--data" if parsed.takes("--data") and not parsed.has("--data") else "-o"
     else:
         flag = "-o"
@@ -197,3 +196,11 @@ def _closest(name: str, answers: dict[str, str]) -> str | None:
     similar = difflib.get_close_matches(name, answers, 1, MIN_SIMILARITY)
     matches = [known for known in (name, *beginning, *similar) if known in answers]
     return answers[matches[0]] if matches else None
+
+
+def _exists(path: str) -> bool:
+    """Whether there is a file or folder; False for names that no file can have."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False

@@ -112,8 +112,9 @@ def _train(
         say(f"Interrupted: {run} keeps the run up to epoch {progress.history[-1].epoch}.")
     if resume is not None and resume.epoch >= recipe.epochs:
         say(f"{run}: all {plural(recipe.epochs, 'epoch')} were done before; nothing is left to train.")
-    progress.say_best(run)
-    say_next(*(after_interrupted_train if interrupted else after_train)(run, source))
+    if processes.is_first():
+        progress.say_best(run)
+        say_next(*(after_interrupted_train if interrupted else after_train)(run, source))
     if interrupted:
         click.get_current_context().exit(INTERRUPTED)
 

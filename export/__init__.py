@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportOptions", "export_modules"]
 
-require_extra("train", "export")
-limit_spinning()
-
 
 def __getattr__(name: str) -> Any:
     if name == "export_modules":
@@ -30,3 +27,7 @@ def __getattr__(name: str) -> Any:
 
         return ExportOptions
     raise AttributeError(f"module 'aegen.export' has no attribute {name!r}")
+
+
+require_extra("train", "export")
+limit_spinning()

@@ -2,6 +2,8 @@
 
 import math
 
+from ..recipes.hyperparameters import hyperparameters
+from ..recipes.training import Recipe
 from ..runtime.artifact import PREVIEW
 from ..runtime.card import KIND_NAMES
 from ..runtime.manifest import Manifest
@@ -100,18 +102,20 @@ def _times(evaluations: int) -> str:
 
 def _recipe(manifest: Manifest) -> str:
     commands = "\n".join(f"    {command}" for command in manifest.commands)
-    hyperparameters = {name: _plain(value) for name, value in manifest.recipe.items()}
     if not manifest.is_trained_by_aegen:
-        cells = {_cell(name): _cell(value) for name, value in hyperparameters.items()}
+        cells = {_cell(name): _cell(_plain(value)) for name, value in manifest.recipe.items()}
         stated = _table(("stated", "value"), cells) if cells else "Nothing more is stated."
         return f"## Training\n\nAnother program than aegen trained the networks.\n\n{stated}\n"
+    # Of the hyperparameters that depend on the images, those that the training did not use are 0.
+    dependent = {each.name for each in hyperparameters(Recipe) if each.default_in_words}
+    used = {name: _plain(value) for name, value in manifest.recipe.items() if value or name not in dependent}
     return f"""## Recipe
 
 Made by these commands; with the same data they make it again:
 
 {commands}
 
-{_table(("hyperparameter", "value"), hyperparameters)}
+{_table(("hyperparameter", "value"), used)}
 """
 
 

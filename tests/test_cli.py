@@ -277,7 +277,7 @@ def test_a_failed_job_exits_with_1_and_one_line_that_says_why(cli, tmp_path):
             "x.png",
         ): "prior: found 'vamp', expected one of standard, diagonal, gaussian, gmm, kde",
         ("sample", "--model", "nope", "-o", "x.png"): "found no such name or folder, expected mnist, mnist-ae",
-        ("sample", "--model", ".", "-o", "x.png"): "found no manifest.json",
+        ("sample", "--model", ".", "-o", "x.png"): "found images, expected a model",
         ("encode", "gone.npy", "-o", "x.npy"): "gone.npy: found no such file",
         ("encode", "text.png", "-o", "x.npy"): "text.png: found no format that can be read",
         ("decode", "fits.npy[5:5]", "-o", "x.npy"): "found no latents, expected at least one",

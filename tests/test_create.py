@@ -97,7 +97,7 @@ def test_each_stage_is_a_line_and_the_end_says_how_good_the_model_is_and_what_to
     for fact in ("distance", "nearest", "copies", "reconstruction", "speed", "MB"):
         assert fact in output
     assert "apart from the model" in " ".join(output.split())
-    next_commands = [shlex.split(line) for line in output.splitlines() if line.startswith("  aegen")]
+    next_commands = [shlex.split(line) for line in lines if line.startswith("  aegen")]
     assert len(next_commands) == 2
     for _, *command in next_commands:
         assert run_here(command, folder, {}).returncode == 0

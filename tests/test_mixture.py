@@ -87,9 +87,9 @@ def test_a_mixture_of_degenerate_latents_has_finite_densities(latents):
 def test_the_search_ends_when_more_components_make_held_out_latents_no_likelier(monkeypatch):
     latents, tried = clusters(600, 2), []
 
-    def recorded(rows, components, steps, start=None):
+    def recorded(rows, components, steps, start=None, **report):
         tried.append((components, len(rows), start is not None))
-        return fit_mixture(rows, components, steps, start)
+        return fit_mixture(rows, components, steps, start, **report)
 
     monkeypatch.setattr(statistics, "COMPONENTS", (1, 3, 60, 100, 110))
     monkeypatch.setattr(statistics, "SEARCH_LATENTS", 550)

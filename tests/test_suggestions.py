@@ -106,7 +106,7 @@ def test_every_output_option_has_the_same_names_and_begins_its_help_alike(name):
         assert each.metavar == "OUTPUT"
         assert each.help.startswith("Where to write: ")
     writes = {"sample", "reconstruct", "denoise", "interpolate", "encode", "decode", "train", "refine", "export"}
-    writes |= {"traverse", "manifold", "index", "similar", "report", "info"}
+    writes |= {"create", "traverse", "manifold", "index", "similar", "report", "info"}
     assert bool(outputs) == (name in writes | {"train-features"})
 
 
