@@ -4,9 +4,9 @@ from dataclasses import replace
 from functools import partial
 
 from ..files.paths import split_slice
-from ..files.sources import open_source
 from ..images.array_files import UNNAMED, ArrayFile
-from ..images.formats import READABLE_FORMATS, ArrayFormat
+from ..images.formats import ArrayFormat
+from ..images.opening import open_images
 from ..images.read_options import ReadOptions
 from ..images.reading import read_open_source
 from ..runtime.errors import InputError, NotFoundError
@@ -27,7 +27,7 @@ def read_array_file(data: str, options: ReadOptions) -> UnsplitDataset:
     path, window = split_slice(data)
     remarks: list[str] = []
     try:
-        with open_source(path, READABLE_FORMATS) as source:
+        with open_images(path) as source:
             file = source.format.open(source) if isinstance(source.format, ArrayFormat) else None
             if file is None or file.names == (UNNAMED,):
                 images = read_open_source(source, window, options=options, note=remarks.append)

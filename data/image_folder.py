@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.paths import is_folder, list_folder
+from ..files.paths import ALL_ROWS, is_folder, list_folder
 from ..images.folders import image_paths, natural_order
 from ..images.formats import IMAGE_SUFFIXES
 from ..images.image_file import ImageFile
@@ -25,6 +25,10 @@ class _Listing:
     paths: list[Path]
     classes: list[str] | None
 
+    def rows(self, window: slice) -> "_Listing":
+        """The files that a slice selects."""
+        return _Listing(self.folder, self.paths[window], None if self.classes is None else self.classes[window])
+
     def shuffled(self) -> "_Listing":
         """The same files in a fixed random order."""
         order = np.random.default_rng(0).permutation(len(self.paths))
@@ -32,19 +36,20 @@ class _Listing:
         return _Listing(self.folder, [self.paths[i] for i in order], classes)
 
 
-def read_image_folder(folder: Path, options: ReadOptions) -> UnsplitDataset:
+def read_image_folder(folder: Path, options: ReadOptions, window: slice = ALL_ROWS) -> UnsplitDataset:
     """Read images from sub-folders, each of which is a class; without sub-folders, read images without labels.
 
     If the sub-folders are called train and test or val, they are the parts of the set, and the classes are below them.
     If the names of all classes are integers, they are the labels. Otherwise the classes are numbered 0, 1, ... in
     natural order (`class2` before `class10`), and their names become the class names. The images are put in a fixed
-    random order, because the last ones, which may become validation images, are all of one class. Raises InputError
-    when there are no images, when images lie beside sub-folders with images, and when a file beside images without
-    labels looks like their labels.
+    random order, because the last ones, which may become validation images, are all of one class. window: which of the
+    training images are read, in natural order of classes and file names. Raises InputError when there are no images,
+    when images lie beside sub-folders with images, and when a file beside images without labels looks like their
+    labels.
     """
     remarks: list[str] = []
     parts = part_folders(folder)
-    listings = {part: _listed(path, remarks).shuffled() for part, path in (parts or {"train": folder}).items()}
+    listings = {part: _listed(path, remarks) for part, path in (parts or {"train": folder}).items()}
     if parts:
         remarks.append(f"{folder}: the sub-folders {', '.join(path.name for path in parts.values())} are the parts")
     if len({listing.classes is None for listing in listings.values()}) > 1:
@@ -52,6 +57,10 @@ def read_image_folder(folder: Path, options: ReadOptions) -> UnsplitDataset:
         raise InputError(str(folder), found=found, expected="sub-folders of classes in all parts, or in none")
     names = sorted({name for listing in listings.values() for name in listing.classes or ()}, key=natural_order)
     label_of, class_names = numbered_classes(names, str(folder))
+    listings["train"] = listings["train"].rows(window)
+    if not listings["train"].paths:
+        raise InputError(str(folder), found="no images in the slice", expected="at least one")
+    listings = {part: listing.shuffled() for part, listing in listings.items()}
     paths = [path for listing in listings.values() for path in listing.paths]
     decoded = read_image_files([ImageFile.at(path) for path in paths], options=options, note=remarks.append)
     images, start = {}, 0

@@ -13,7 +13,7 @@ from ..images.read_options import ReadOptions
 from ..runtime.errors import InputError
 from ..runtime.extras import require_extra
 from .images import LabelledImages, UnsplitDataset
-from .labels import encoded_labels
+from .labels import encoded_labels, looks_like_labels
 from .part_names import Part
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def read_parquet(tables: dict[Part, list[Path]], options: ReadOptions) -> Unspli
     files or images.
     """
     require_extra("data", "read Parquet")
-    content = {part: _read_table(paths) for part, paths in tables.items()}
-    source_name = str(next(iter(tables.values()))[0])
     remarks: list[str] = []
+    content = {part: _read_table(paths, remarks) for part, paths in tables.items()}
+    source_name = str(next(iter(tables.values()))[0])
     files = [
         ImageFile(f"{tables[part][0]}: row {i}", stream=io.BytesIO(encoded))
         for part, (images, _, _) in content.items()
@@ -64,8 +64,11 @@ def read_parquet(tables: dict[Part, list[Path]], options: ReadOptions) -> Unspli
     )
 
 
-def _read_table(paths: list[Path]) -> tuple[list[bytes], np.ndarray | None, tuple[str, ...]]:
-    """Read the files of one part: encoded images, labels (n,) or None, and the class names in the schema."""
+def _read_table(paths: list[Path], remarks: list[str]) -> tuple[list[bytes], np.ndarray | None, tuple[str, ...]]:
+    """Read the files of one part: encoded images, labels (n,) or None, and the class names in the schema.
+
+    `remarks` gets a sentence if the label column is a guess.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -84,13 +87,15 @@ def _read_table(paths: list[Path]) -> tuple[list[bytes], np.ndarray | None, tupl
         if label is not None:
             labels.append(_label_values(table.column(label), f"{path}: {label}"))
             names = tuple(map(str, features.get(label, {}).get("names", ())))
+            if path == paths[0] and label.lower() not in LABEL_COLUMNS and label not in features:
+                remarks.append(f"{path}: the column {label} is taken for the label")
     if len({label.dtype.kind for label in labels}) > 1:
         raise InputError(str(paths[0]), found="labels of several types", expected="one")
     return images, np.concatenate(labels) if labels and len(labels) == len(paths) else None, names
 
 
 def _features(schema: "pa.Schema") -> dict[str, dict[str, Any]]:
-    """What Hugging Face's library writes about the columns: their types and class names. Empty if it is not there."""
+    """Types and class names of the columns, as Hugging Face's library stores them in the schema. Empty without them."""
     try:
         stored = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
         features = stored["info"]["features"]
@@ -115,17 +120,33 @@ def _image_column(schema: "pa.Schema", features: dict[str, dict[str, Any]], path
 
 
 def _label_column(schema: "pa.Schema", features: dict[str, dict[str, Any]], path: Path) -> str | None:
-    """The name of the column of labels, or None if there is none."""
+    """The name of the column of labels: declared as such, called `label` or similar, or with such a word in its name.
+
+    None if there is none. Raises InputError if there are several.
+    """
+    from pyarrow import types
+
     columns = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
     columns = columns or [name for name in schema.names if name.lower() in LABEL_COLUMNS]
+    columns = columns or [
+        field.name
+        for field in schema
+        if looks_like_labels(field.name) and (types.is_integer(field.type) or types.is_string(field.type))
+    ]
     return _only(columns, schema, path, "labels") if columns else None
 
 
 def _only(columns: list[str], schema: "pa.Schema", path: Path, content: str) -> str:
-    """The only column of a list. Raises InputError if there are none or several."""
+    """The only item of a list of columns. Raises InputError if there are none or several. content: what it holds."""
     if len(columns) != 1:
         found = f"columns {', '.join(columns or schema.names)}"
-        remedy = "Write a copy with the columns that are meant." if columns else None
+        remedy = None
+        if columns:
+            copied = f"pq.read_table({path.name!r}).drop_columns({columns[1:]})"
+            remedy = (
+                "Write a copy without the others. With `import pyarrow.parquet as pq`, this one keeps "
+                f"{columns[0]}: pq.write_table({copied}, 'copy.parquet')"
+            )
         raise InputError(str(path), found=found, expected=f"one column with {content}", remedy=remedy)
     return columns[0]
 

@@ -21,21 +21,27 @@ from .paths import STANDARD_INPUT, path_mode, reason
 MAX_PIPE_BYTES = 2**32
 MAX_MEMORY_BYTES = 2**23  # a pipe with at most this many bytes is copied into memory, a larger one into a file
 MAX_TEXT_BYTES = 2**20  # largest size of a text file, such as a recipe
+SAVE_REMEDY = "Save it as a file, and give its path."
 CHUNK_BYTES = 2**20  # number of bytes read at a time when a pipe is copied
-SIGNATURE_BYTES = 16  # number of bytes at the start of a file from which its format is recognised
+SIGNATURE_BYTES = 512  # number of bytes at the start of a file from which its format is recognised
 
 
 @dataclass(frozen=True)
 class FileFormat:
     """A file format. name: the format's name in error messages.
 
-    signatures: a file has this format if its first bytes equal one of these. max_pipe_bytes: the largest size of a file
-    of this format that may be read from a pipe.
+    signatures: a file has this format if its bytes from `offset` on begin with one of these. max_pipe_bytes: the
+    largest size of a file of this format that may be read from a pipe.
     """
 
     name: str
     signatures: tuple[bytes, ...]
     max_pipe_bytes: int = MAX_PIPE_BYTES
+    offset: int = 0
+
+    def matches(self, start: bytes) -> bool:
+        """Whether a file that begins with the bytes `start` has this format."""
+        return start[self.offset :].startswith(self.signatures)
 
 
 FormatT = TypeVar("FormatT", bound=FileFormat)
@@ -58,18 +64,24 @@ class Source(Generic[FormatT_co]):
 
 
 @contextmanager
-def open_source(path: str | Path, formats: Sequence[FormatT]) -> Iterator[Source[FormatT]]:
+def open_source(
+    path: str | Path, formats: Sequence[FormatT], refused: Sequence[FileFormat] = ()
+) -> Iterator[Source[FormatT]]:
     """Open a file, a pipe, a device or standard input (`-`) in one of `formats`.
 
-    The format is recognised from the first bytes, before more is read. Raises NotFoundError when there is no file at
-    the path, InputError when the input cannot be read, is empty, is in another format, or is a pipe with too many
-    bytes, and OutputError when a pipe cannot be copied to a temporary file.
+    refused: formats that a file may have, but not a pipe, so that the message says to save the content. The format is
+    recognised from the first bytes, before more is read. Raises NotFoundError when there is no file at the path,
+    InputError when the input cannot be read, is empty, is in another format, or is a pipe with too many bytes, and
+    OutputError when a pipe cannot be copied to a temporary file.
     """
     raw, name = _open_binary(str(path))
     with raw:
         status = os.fstat(raw.fileno())
         is_file = stat.S_ISREG(status.st_mode) and raw.tell() == 0
         start = _read(raw, SIGNATURE_BYTES, name)
+        for other in refused:
+            if other.matches(start):
+                raise InputError(name, found=other.name, expected=format_names(formats), remedy=SAVE_REMEDY)
         format = _recognised(start, formats, name)
         if is_file:
             raw.seek(0)
@@ -139,7 +151,7 @@ def _standard_input() -> BinaryIO:
 def _recognised(start: bytes, formats: Sequence[FormatT], name: str) -> FormatT:
     """The format whose signature the first bytes of a file match. Raises InputError when they match none."""
     for format in formats:
-        if start.startswith(format.signatures):
+        if format.matches(start):
             return format
     found = "no format that can be read" if start else "an empty file"
     raise InputError(name, found=found, expected=format_names(formats))
@@ -158,8 +170,8 @@ def _copied(raw: BinaryIO, start: bytes, format: FormatT, name: str) -> Iterator
         while content:
             size += len(content)
             if size > limit:
-                remedy = "Save it as a file, and give its path."
-                raise InputError(name, found=f"more than {limit:,} bytes", expected="at most that", remedy=remedy)
+                found = f"more than {limit:,} bytes"
+                raise InputError(name, found=found, expected="at most that", remedy=SAVE_REMEDY)
             _append(copy, content)
             content = _read(raw, CHUNK_BYTES, name)
         copy.seek(0)

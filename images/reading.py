@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files.paths import is_folder, is_pipe, split_slice
-from ..files.sources import FileFormat, Source, open_source
+from ..files.sources import FileFormat, Source
 from ..runtime.arrays import forget
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.pixels import Shape, grey_levels, image_shape, unit_pixels
@@ -19,10 +19,11 @@ from .array_checks import check_images
 from .array_files import array_name
 from .array_layouts import arranged, arranged_axes, grey_numbers, row_remarks
 from .folders import require_image_paths
-from .formats import READABLE_FORMATS, ArrayFormat
+from .formats import ArrayFormat
 from .image_file import ImageFile, Note
 from .image_files import DecodedFiles, read_image_files
 from .names import IMAGES
+from .opening import open_images
 from .read_options import DEFAULT_OPTIONS, ReadOptions
 
 PART_PIXELS = 2**22  # arrays of images are scaled in batches of about this many pixels
@@ -106,7 +107,7 @@ def _read_source(
     if is_folder(path):
         return [ImageFile.at(file) for file in require_image_paths(Path(path))[window]]
     with ExitStack() as local_stack:
-        opened = local_stack.enter_context(open_source(path, READABLE_FORMATS))
+        opened = local_stack.enter_context(open_images(path))
         if isinstance(opened.format, ArrayFormat):
             images = _read_arrays(opened, opened.format, window, shape=shape, resize=resize, note=note)
             return images if shape is None or len(images) == 0 else resized(images, shape)

@@ -1,10 +1,14 @@
 """Commands read images with the options that the user gives, record them, and show how a data set was understood."""
 
 import json
+import os
+import shutil
+import threading
 import zipfile
 
 import numpy as np
 import pytest
+from aegen.data.datasets import load
 from aegen.data.inputs import read_inputs
 from aegen.images.read_options import ReadOptions
 from aegen.images.reading import read_images
@@ -147,6 +151,24 @@ def test_commands_that_use_a_model_read_an_archive_with_a_background(cli, tmp_pa
     assert "1 of 4 image files are left out" in done.stderr
     with np.load(tmp_path / output) as arrays:
         assert len(arrays["latents" if command == "encode" else "images"]) == 3
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz", "a.tar.bz2", "a.parquet"])
+def test_an_archive_or_table_in_a_pipe_is_refused_with_the_way_out(tmp_path, name):
+    (tmp_path / "set").mkdir()
+    Image.fromarray(IMAGES[0]).save(tmp_path / "set" / "0.png")
+    kind = "a Parquet table" if name == "a.parquet" else "an archive"
+    if name == "a.parquet":
+        (tmp_path / name).write_bytes(b"PAR1" + bytes(100))
+    else:
+        archive_format = {"a.zip": "zip", "a.tar": "tar", "a.tar.gz": "gztar", "a.tar.xz": "xztar"}.get(name, "bztar")
+        shutil.make_archive(str(tmp_path / "a"), archive_format, tmp_path / "set")
+    for i, read in enumerate((load, lambda path: read_inputs(path, shape=SHAPE))):
+        os.mkfifo(tmp_path / f"pipe{i}")
+        content = (tmp_path / name).read_bytes()
+        threading.Thread(target=(tmp_path / f"pipe{i}").write_bytes, args=(content,), daemon=True).start()
+        with pytest.raises(InputError, match=rf"pipe{i}: found {kind}, .*\. Save it as a file, and give its path\."):
+            read(str(tmp_path / f"pipe{i}"))
 
 
 def test_a_background_reaches_the_images_of_a_model(tmp_path):

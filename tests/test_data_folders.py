@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aegen.data.datasets import load
+from aegen.data.inputs import read_inputs
 from aegen.files.unpacking import Limits, is_archive, unpacked
 from aegen.runtime.errors import InputError
 from PIL import Image
@@ -126,6 +127,30 @@ def test_folders_0_to_10_are_those_numbers_and_each_part_has_all_of_them(tmp_pat
     for part in (dataset.train, dataset.validation):
         assert np.array_equal(part.labels, part.images[:, 0, 0] // 20)
         assert set(part.labels) == set(range(11))
+
+
+@pytest.mark.parametrize("ending", ["[0:12]", "/[0:12]"])
+def test_a_slice_of_a_folder_selects_images_in_natural_order(tmp_path, ending):
+    (tmp_path / "scans").mkdir()
+    for i in range(60):
+        Image.fromarray(IMAGES[i]).save(tmp_path / "scans" / f"{i}.png")
+    dataset = load(f"{tmp_path / 'scans'}{ending}")
+    found = [*dataset.train.images, *dataset.validation.images]
+    assert sorted(image.tobytes() for image in found) == sorted(image.tobytes() for image in IMAGES[:12])
+    assert dataset.facts.name == "scans-0-12-"
+    assert np.array_equal(read_inputs(f"{tmp_path / 'scans'}{ending}", shape=(1, 6, 6)).images, IMAGES[:12])
+    with pytest.raises(InputError, match="scans: found no images in the slice, expected at least one"):
+        load(f"{tmp_path / 'scans'}[60:]")
+
+
+@pytest.mark.parametrize("name", ["", "a.zip", "a.tar"])
+def test_a_slice_of_class_folders_keeps_labels_and_the_names_of_all_classes(tmp_path, name):
+    write_images(tmp_path / "set", range(60))
+    path = archive(tmp_path / name, tmp_path / "set") if name else tmp_path / "set"
+    dataset = load(f"{path}[20:40]")
+    assert dataset.class_names == ("ant", "bee", "cat")
+    assert set(dataset.train.labels) == {1}
+    assert labels_belong(dataset.train)
 
 
 def archive(path: Path, source: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -91,6 +92,30 @@ def test_parquet_that_holds_no_images_or_several_is_refused_with_the_columns(tmp
     (tmp_path / "d.parquet").write_bytes((tmp_path / "d.parquet").read_bytes()[:-20])
     with pytest.raises(InputError, match=r"d\.parquet is damaged"):
         load(str(tmp_path / "d.parquet"))
+
+
+def write_two_labels(path, *, metadata: bool) -> None:
+    """Write images with two label columns, as CIFAR-100 has them."""
+    encoded = [{"bytes": png(image), "path": None} for image in IMAGES]
+    table = pa.table({"img": encoded, "fine_label": LABELS, "coarse_label": LABELS // 2})
+    features = {"fine_label": {"names": ["ant", "bee", "cat"], "_type": "ClassLabel"}}
+    features |= {"img": {"_type": "Image"}, "coarse_label": {"names": ["insect", "mammal"], "_type": "ClassLabel"}}
+    if metadata:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, path)
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_of_two_label_columns_neither_is_read_and_the_conversion_in_the_message_works(tmp_path, monkeypatch, metadata):
+    monkeypatch.chdir(tmp_path)
+    write_two_labels(tmp_path / "a.parquet", metadata=metadata)
+    with pytest.raises(InputError, match="found columns fine_label, coarse_label, expected one column") as caught:
+        load("a.parquet")
+    eval(re.search(r"pq\.write_table.*'copy\.parquet'\)", str(caught.value))[0], {"pq": pq})
+    dataset = load("copy.parquet")
+    assert labels_belong(dataset.train)
+    assert dataset.class_names == (("ant", "bee", "cat") if metadata else ())
+    assert any("the column fine_label is taken for the label" in each for each in dataset.remarks) != metadata
 
 
 def test_a_damaged_image_in_parquet_is_named_by_its_row_and_can_be_left_out(tmp_path):
