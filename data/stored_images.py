@@ -8,15 +8,15 @@ import numpy as np
 
 from ..runtime.arrays import forget
 
-READ_IMAGES = 1024  # images that are read at a time, where all are read
-MAX_COPIED_BYTES = 2**28  # smaller arrays are copied in the new order, because memory is faster than a file
+READ_IMAGES = 1024  # number of images read at a time, because the pages of a file that were read count as memory
+MAX_COPIED_BYTES = 2**28  # smaller arrays are copied to memory in the new order, because memory is faster than a file
 
 
 class StoredImages:
     """Some images of a memory-mapped array, in any order. Stands in for an array (n, H, W) or (n, H, W, 3) of uint8.
 
-    stored: the memory map. order: the index in it of each image, int64 (n,). Indexing reads images from the file and
-    returns an array in memory. `numpy.asarray` reads all images.
+    stored: the memory map. order: the index of each image in `stored`, int64 (n,). Indexing reads images from the file
+    and returns an array in memory. `numpy.asarray` reads all images.
     """
 
     def __init__(self, stored: np.ndarray, order: np.ndarray) -> None:
@@ -38,7 +38,7 @@ class StoredImages:
         return self._stored.dtype
 
     def selected(self, rows: slice | np.ndarray) -> np.ndarray:
-        """The images at some indices. They are read if they are few, and else a `StoredImages` stands for the array."""
+        """The images at some indices: in memory if they take at most MAX_COPIED_BYTES, otherwise as `StoredImages`."""
         chosen = StoredImages(self._stored, self._order[rows])
         return chosen[:] if math.prod(chosen.shape) <= MAX_COPIED_BYTES else cast(np.ndarray, chosen)
 
@@ -55,10 +55,14 @@ class StoredImages:
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         first, *others = rows if isinstance(rows, tuple) else (rows,)
-        images = np.asarray(self._stored[self._order[first]])
-        forget(self._stored)
-        whole = () if isinstance(first, int | np.integer) else (slice(None),)
-        return images[(*whole, *others)] if others else images
+        order = self._order[first]
+        if isinstance(first, int | np.integer):
+            return np.array(self._stored[order])[tuple(others)]
+        images = np.empty((len(order), *self.shape[1:]), self.dtype)
+        for start in range(0, len(order), READ_IMAGES):  # the pages of a few images at a time are in memory
+            images[start : start + READ_IMAGES] = self._stored[order[start : start + READ_IMAGES]]
+            forget(self._stored)
+        return images[(slice(None), *others)] if others else images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
