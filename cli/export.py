@@ -1,16 +1,13 @@
 """`aegen export`: make an artifact of a training run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from .messages import progress_bars, say
 from .next_steps import after_export, say_next
 from .options import folder_output, threads_option
-
-if TYPE_CHECKING:
-    from ..data.datasets import Dataset
 
 
 @click.command
@@ -63,6 +60,7 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **op
     aegen export runs/ae/last.pt -o my-artifact --overwrite
     """
     from ..data.datasets import load
+    from ..evaluation.feature_extractor import ships_for
     from ..export.artifact import export
     from ..export.options import ExportOptions
     from ..train import checkpoint, priors, processes
@@ -88,16 +86,4 @@ def command(run: Path, target: Path, data: str | None, threads: int | None, **op
         manifest = export(trained, dataset, target, learned=learned, options=chosen, report=report)
     worst = max(manifest.parity.largest_difference.values())
     say(f"{target}: {manifest.total_bytes:,} bytes, largest difference from torch {worst:.2g}")
-    say_next(*after_export(target, data or trained.data, measurable=_is_measurable(dataset)))
-
-
-def _is_measurable(dataset: "Dataset") -> bool:
-    """Whether a feature extractor for these images ships with aegen, so that `aegen evaluate` needs no other."""
-    from ..evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
-    from ..runtime.errors import AegenError
-
-    try:
-        extractor = FeatureExtractor(find_feature_extractor(None, dataset.facts.name))
-    except AegenError:
-        return False
-    return extractor.record.data.sha256 == dataset.facts.sha256
+    say_next(*after_export(target, data or trained.data, measurable=ships_for(dataset.facts)))

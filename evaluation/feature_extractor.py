@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ..runtime.artifact import SHIPPED, verified
 from ..runtime.errors import NotFoundError
 from ..runtime.manifest import MAX_LABELS, Graph, Tensor
-from ..runtime.metadata import FileSpec, Metadata, Rule, file_rules
+from ..runtime.metadata import DataSpec, FileSpec, Metadata, Rule, file_rules
 from ..runtime.pixels import FLOAT, as_batch, to_tensor
 from ..runtime.session import Network
 from ..runtime.threads import chosen_threads
@@ -135,3 +135,9 @@ def find_feature_extractor(extractor: str | Path | None, data: str) -> Path:
         subject = f"feature extractor {str(name)!r}"
         raise NotFoundError(subject, found="no such name or folder", expected=names, remedy=remedy)
     return Path(name)
+
+
+def ships_for(data: DataSpec) -> bool:
+    """Whether a feature extractor that was trained on these images ships with aegen."""
+    folder = SHIPPED / f"{PREFIX}{data.name}"
+    return (folder / RECORD).is_file() and FeatureExtractorRecord.read(folder / RECORD).data.sha256 == data.sha256

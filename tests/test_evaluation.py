@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from aegen.data.datasets import load
 from aegen.data.images import LabelledImages
-from aegen.evaluation.feature_extractor import FeatureExtractor, find_feature_extractor
+from aegen.evaluation.feature_extractor import FeatureExtractor, find_feature_extractor, ships_for
 from aegen.evaluation.metric_inputs import MetricInputs, ScoredImages
 from aegen.evaluation.metrics import METRICS
 from aegen.evaluation.neighbours import nearest
@@ -35,6 +35,12 @@ QUICK = ("-n", "100", "--importance-samples", "1")
 @pytest.fixture(scope="module")
 def digits(mnist):
     return load(str(mnist))
+
+
+def test_a_feature_extractor_ships_for_the_images_of_mnist_alone(digits):
+    assert ships_for(digits.facts)
+    assert not ships_for(dataclasses.replace(digits.facts, sha256="0" * 64))
+    assert not ships_for(dataclasses.replace(digits.facts, name="other"))
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
 """Make the plan of `aegen create`: describe the images, measure the machine, and apply the rules of recipes/plan.py."""
 
-import math
 import time
 
 from ..data.datasets import Dataset
-from ..evaluation.feature_extractor import FeatureExtractorRecord, find_feature_extractor
+from ..evaluation.feature_extractor import ships_for
 from ..recipes.plan import (
     Budget,
     Plan,
@@ -17,7 +16,6 @@ from ..recipes.plan import (
 )
 from ..recipes.stage_seconds import Facts, StepSeconds
 from ..recipes.training import Recipe
-from ..runtime.errors import NotFoundError, ShapeError
 from ..runtime.threads import chosen_threads
 from . import processes, throughput
 from .latents import label_values
@@ -29,8 +27,8 @@ MIN_MEASURED, MAX_MEASURED = 0.1, 2.0  # limits, in seconds, on how long each ki
 def plan_for(dataset: Dataset, budget: float, *, began: float, fast: bool, threads: int | None) -> Plan:
     """The plan for a data set. A few training steps of each stage are measured, which takes seconds.
 
-    budget: seconds in all. began: when the command began, in seconds of time.monotonic(). fast: whether the light
-    network is chosen. threads: number of CPU threads, by default chosen_threads().
+    budget: seconds for the whole command. began: when the command began, in seconds of time.monotonic(). fast: whether
+    the light network is chosen. threads: number of CPU threads, by default chosen_threads().
     """
     count, facts = chosen_threads(threads), facts_of(dataset)
     processes.set_up(count)
@@ -50,33 +48,21 @@ def plan_for(dataset: Dataset, budget: float, *, began: float, fast: bool, threa
 
 
 def facts_of(dataset: Dataset) -> Facts:
-    """What the rules know of a data set. Labels of fewer than two classes count as none."""
+    """The facts about a data set from which the plan is made. Labels of fewer than two classes count as no labels."""
     classes = len(label_values(dataset.train.labels))
     return Facts(
-        dataset.shape, len(dataset.train), len(dataset.test), classes if classes > 1 else 0, has_features(dataset)
+        shape=dataset.shape,
+        training_images=len(dataset.train),
+        test_images=len(dataset.test),
+        num_classes=classes if classes > 1 else 0,
+        has_features=ships_for(dataset.facts),
     )
 
 
-def has_features(dataset: Dataset) -> bool:
-    """Whether aegen ships a feature extractor that was trained on the images of this data set."""
-    try:
-        record = FeatureExtractorRecord.read(find_feature_extractor(None, dataset.facts.name))
-    except NotFoundError:
-        return False
-    return record.data.sha256 == dataset.facts.sha256
-
-
 def _autoencoder(dataset: Dataset, facts: Facts, budget: Budget, seconds: float, *, fast: bool) -> tuple[Recipe, float]:
-    """The first affordable candidate that suits the size of the images, and the seconds of its steps."""
-    chosen, step = None, math.inf
+    """The first affordable candidate, or the last one if none is, and the seconds of one of its training steps."""
     for candidate in candidates(facts, fast=fast):
-        try:
-            step = throughput.autoencoder_seconds(candidate, dataset, seconds)
-        except ShapeError:
-            continue
-        chosen = candidate
+        step = throughput.autoencoder_seconds(candidate, dataset, seconds)
         if is_affordable(candidate, step, facts, budget):
             break
-    if chosen is None:
-        raise ShapeError("images", found=f"{facts.shape[2]}x{facts.shape[1]}", expected="sides that suit a network")
-    return chosen, step
+    return candidate, step

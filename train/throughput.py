@@ -1,6 +1,6 @@
-"""Measure how long a training step of each stage takes on this machine, with a few steps of networks without training.
+"""Measure how long a training step of each stage takes on this machine, with a few steps of untrained networks.
 
-The images decide nothing but the sizes, so a few of them are enough.
+The time of a step depends on the size of the images and not on their content, so a few images are enough.
 """
 
 import dataclasses
@@ -31,26 +31,23 @@ from .objectives import Objective
 from .pixels import unit_tensor
 
 IMAGES = 512  # number of images to measure steps with; images are repeated if a set has fewer
-NUM_CLASSES = 10  # number of classes of the measured networks, which hardly changes the time
+NUM_CLASSES = 10  # number of classes in the measurements, which hardly changes the time
 
 
 def autoencoder_seconds(recipe: Recipe, dataset: Dataset, seconds: float) -> float:
-    """Seconds of a training step of an autoencoder, measured for about `seconds`.
-
-    Raises ShapeError when the network does not suit the size of the images.
-    """
+    """Median seconds of an autoencoder's training step. The measurement takes about `seconds`."""
     few = _few(dataset.train)
     return step_seconds(AutoencoderTraining(recipe, dataclasses.replace(dataset, train=few, validation=few)), seconds)
 
 
 def prior_seconds(recipe: FlowRecipe, latent_dim: int, seconds: float) -> float:
-    """Seconds of a training step of a flow for latents (n, latent_dim)."""
+    """Median seconds of a flow's training step, for latents (n, latent_dim). The measurement takes about `seconds`."""
     latents = _latents(recipe.batch_size, latent_dim)
     return step_seconds(FlowTraining(recipe, latents, latents, NUM_CLASSES), seconds)
 
 
 def classifier_seconds(recipe: FeatureExtractorRecipe, dataset: Dataset, seconds: float) -> float:
-    """Seconds of a training step of a classifier of these images, with NUM_CLASSES classes."""
+    """Median seconds of a classifier's training step (NUM_CLASSES classes). The measurement takes about `seconds`."""
     few = _few(dataset.train)
     few = LabelledImages(few.images, np.arange(len(few)) % NUM_CLASSES)
     return step_seconds(FeatureTraining(recipe, few, few[:0]), seconds)
@@ -62,7 +59,10 @@ def refinement_seconds(
     dataset: Dataset,
     seconds: float,
 ) -> float:
-    """Seconds of a step of refinement. networks: the recipes of the autoencoder, the flow and the classifiers."""
+    """Median seconds of a training step of refinement. The measurement takes about `seconds`.
+
+    networks: the recipes of the autoencoder, the flow and the classifiers.
+    """
     autoencoder, flow, classifier = networks
     few, device = _few(dataset.train)[: recipe.batch_size], processes.device()
     latents = _latents(len(few), autoencoder.latent_dim)
@@ -82,9 +82,9 @@ def refinement_seconds(
 
 
 def step_seconds(training: Training[Any], seconds: float) -> float:
-    """Median seconds of a training step, measured for about `seconds`.
+    """Do training steps for about `seconds`, and return the median seconds of a step.
 
-    The first step, which also allocates memory, counts only if it takes that long alone.
+    The first step also allocates memory, so it is left out of the median, unless it is the only one.
     """
     times: list[float] = []
     while not times or sum(times) < seconds:
@@ -97,11 +97,11 @@ def step_seconds(training: Training[Any], seconds: float) -> float:
 
 
 def _few(images: LabelledImages) -> LabelledImages:
-    """IMAGES of the images."""
+    """The first IMAGES images; if there are fewer, they are repeated."""
     return images[np.arange(IMAGES) % len(images)]
 
 
 def _latents(count: int, latent_dim: int) -> EncodedLatents:
-    """Random latents of NUM_CLASSES classes."""
+    """Standard normal latents (count, latent_dim), with class indices from 0 to NUM_CLASSES - 1 in turn."""
     latent = np.random.default_rng(0).standard_normal((count, latent_dim), np.float32)
     return EncodedLatents(latent, np.arange(count) % NUM_CLASSES)
