@@ -232,7 +232,7 @@ def ratio(rounds: list[Round], key: str, a: str, b: str) -> float:
 
 
 def print_tables(results: Results) -> None:
-    """Print the speeds and the bars as tables in Markdown, on standard error."""
+    """Print the speeds, and the goals of build_bars.py, as tables in Markdown on standard error."""
     lines = ["| model | images in a call | threads | samples/s | older | times as many | by processor time |"]
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for row in results["speed"]:

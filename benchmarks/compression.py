@@ -33,7 +33,7 @@ from aegen.images.writing import write_images
 from PIL import Image
 
 COLUMNS, COUNT = 10, 100
-LOW_QUALITIES = range(40)  # quality settings among which the lowest and the nearest rate are searched
+LOW_QUALITIES = range(40)  # quality settings to try, to find the lowest rate and the rate nearest to that of latents
 HIGHER_QUALITY = 40  # quality setting for the result at a higher rate
 LOSSLESS: dict[str, dict[str, Any]] = {
     "PNG": {"format": "PNG", "optimize": True},
@@ -48,9 +48,10 @@ LOSSY: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one way to store the images: bytes per image on the sheet and alone, and PSNR in decibels.
+    """The result of one way to store the images.
 
-    Bytes alone are None for latents. images: the decoded images, uint8 (100, H, W).
+    bytes_per_image: bytes per image if all images are stored in one file. bytes_alone: mean bytes of a file of one
+    image; None for latents. psnr: in decibels. images: the decoded images, uint8 (100, H, W).
     """
 
     method: str
@@ -62,7 +63,7 @@ class Result:
 
 
 def main() -> None:
-    """Measure all methods, print the table, and write the sheet if --sheet is given."""
+    """Measure all methods, print the table, and write an image of all results if --sheet is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="mnist", help="data set of grey images, a name or a path")
     parser.add_argument("--models", nargs="+", default=["mnist", "mnist-fast", "mnist-ae"])

@@ -30,7 +30,7 @@ def run_measured(command: Sequence[str], environment: Mapping[str, str] | None =
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=messages, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)  # also returns the peak memory of this process alone
+        _, status, usage = os.wait4(process.pid, 0)  # its usage is that of this one child process
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)

@@ -3,9 +3,9 @@
 Needs aegen's extra `train`; OpenVINO is included if it is installed (`pip install openvino`). Prints four tables in
 Markdown, and writes JSON with --json FILE:
 
-* encoding and decoding: microseconds per image of aegen and of the other libraries, how many times as fast aegen is,
-  also beside the fastest of onnxruntime and torch, and its speed as a fraction of the machine's peak, which is measured
-  by a matrix product
+* encoding and decoding: microseconds per image of aegen and of each other library; how many times as fast aegen is as
+  each of them, and as the fastest of onnxruntime and torch; and aegen's speed as a fraction of the machine's peak, the
+  measured speed of a matrix product
 * every method: images per second, and the ratio of its time to the time of onnxruntime alone
 * what limits every method: how much of its processor time its arithmetic, and its reading and writing, would take at
   the machine's peak, and what is left, in per cent

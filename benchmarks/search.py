@@ -4,9 +4,9 @@ Needs faiss-cpu and threadpoolctl (`pip install faiss-cpu threadpoolctl`). The l
 memory-mapped and in the disk cache. In each round, every method runs once, in a changing order; the first round is not
 counted. Prints JSON with the median milliseconds and their ratios:
 
-* one query, to numpy's `latents @ query`, which computes one product for each latent and finds nothing
-* a batch of queries, to faiss's IndexFlatL2 as it is installed, and to the same with its threshold for BLAS set to 20,
-  the value of older versions of faiss, with which large batches are faster
+* one query: the ratio to numpy's `latents @ query`, which computes one product for each latent without a search
+* a batch of queries: the ratios to faiss's IndexFlatL2 as installed, and to IndexFlatL2 with faiss's threshold for BLAS
+  set to 20, the value of older versions of faiss, with which large batches are faster
 
 It also compares the results with those of faiss, whose distances are float32.
 

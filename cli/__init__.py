@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _show(error: click.ClickException, arguments: Sequence[str] | None) -> None:
     """Print an error that click found in the arguments, or that a command raised."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a group of commands without the name of a command
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # the user named a group of commands, but no command
         error.show()
         return
     message = _shortened(_message(error, sys.argv[1:] if arguments is None else arguments), arguments)
@@ -173,7 +173,7 @@ def _shortened(message: str, arguments: Sequence[str] | None) -> str:
     from ..runtime.errors import shortened
 
     values = [*(sys.argv[1:] if arguments is None else arguments), *os.environ.values()]
-    values += [value.partition("=")[2] for value in values]  # for --option=value also `value` alone
+    values += [value.partition("=")[2] for value in values]  # in --option=value, `value` alone is a value too
     for text in sorted({*values}, key=len, reverse=True):
         for form in (text, repr(text)[1:-1]):
             if len(form) > len(shortened(form)):
@@ -203,9 +203,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _mixed_up(error: Exception, arguments: Sequence[str]) -> str | None:
-    """A sentence about an argument of another kind than the command takes; None if there is none.
+    """A sentence about an argument that is of another kind than the command takes; None if all arguments fit.
 
-    error: what the command raised. Only errors about input can have this cause.
+    error: what the command raised. For errors that are not about input, the result is None.
     """
     from ..runtime.errors import ArtifactError, InputError, NotFoundError
     from .mixed_up import mixed_up

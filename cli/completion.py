@@ -1,4 +1,4 @@
-"""Completion in shells: the words that complete an option or an argument follow from its name."""
+"""Completion in shells. The name of an option or argument determines what completes it, such as models or paths."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 import click
 from click.shell_completion import CompletionItem
 
-PATHS = re.compile("PATH|FILE|OUTPUT|RUN")  # found in the metavar of an option that takes a path
+PATHS = re.compile("PATH|FILE|OUTPUT|RUN")  # pattern that occurs in the metavar of an option that takes a path
 
 
 class NameOrPath(click.types.StringParamType):
-    """Text that a shell completes to one of the names that begin like it or, if there is none, to a path.
+    """A click type for text that a shell completes to a name that begins with it, or, if there is none, to a path.
 
     names: receives the context of the command, whose parameters may be incomplete, and returns the names. paths:
     whether the text may be a path.
@@ -74,7 +74,8 @@ def _priors(ctx: click.Context) -> Iterable[str]:
         return ()
 
 
-NAMES: Mapping[str, Callable[[click.Context], Iterable[str]]] = {  # by the name of an option, or an argument's metavar
+# For the name of an option or the metavar of an argument, the function that returns the names to complete.
+NAMES: Mapping[str, Callable[[click.Context], Iterable[str]]] = {
     "MODEL": _models,
     "--model": _models,
     "--data": _data_sets,

@@ -104,7 +104,7 @@ def command(
 
 
 def _print_plan(request: "Request", artifact: Path, began: float) -> None:
-    """Print what a run would do."""
+    """Print the plan of a run and its commands, for --dry-run."""
     from ..data.datasets import loaded_once
     from .create_run import run_folder
     from .create_stages import stages
@@ -120,7 +120,7 @@ def _print_plan(request: "Request", artifact: Path, began: float) -> None:
 
 
 def _begin(request: "Request", artifact: Path, began: float) -> None:
-    """Begin a run. Raises OutputError if the model's folder or that of the run holds something already."""
+    """Begin a run. Raises OutputError if the model's folder or the run's folder already holds something."""
     from ..data.datasets import loaded_once
     from ..files.atomic import require_parent
     from ..files.locks import locked_folder
@@ -136,7 +136,7 @@ def _begin(request: "Request", artifact: Path, began: float) -> None:
         raise OutputError(str(artifact), found=found, expected="a free name", remedy=remedy)
     folder, run = run_folder(artifact), CreateRun(request)
     with loaded_once():
-        load_data(request.data, request.reading)  # first of all: unreadable images leave no folder
+        load_data(request.data, request.reading)  # first, so that unreadable images leave no folder
         with locked_folder(folder):
             remedy = f"Continue it with --resume {artifact}, choose another name, or remove it."
             clear_partial_files(folder, (RECORD,), remedy=remedy)
@@ -145,7 +145,7 @@ def _begin(request: "Request", artifact: Path, began: float) -> None:
 
 
 def _resume(artifact: Path, began: float) -> None:
-    """Continue a run."""
+    """Continue a run that was interrupted, for --resume."""
     from ..data.datasets import loaded_once
     from ..files.locks import locked_folder
     from ..files.temporary import clear_partial_files

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class CreateProgress:
     """Shows how far a run has come. Each stage is weighted by the seconds that the plan expects of it.
 
-    stages: title and expected seconds of each stage. steps: expected seconds of a training step. bar: click's progress
-    bar, or None if standard error is no terminal.
+    stages: title and expected seconds of each stage. steps: expected seconds of a training step of each stage. bar:
+    click's progress bar; None with --quiet or if standard error is no terminal.
     """
 
     def __init__(self, stages: Sequence[tuple[str, float]], steps: "StepSeconds", bar: Any) -> None:
         self.stages, self.bar = stages, bar
         self.index = -1
-        self.seconds = 0.0  # expected seconds of what the current stage has done
+        self.seconds = 0.0  # expected seconds of the steps that the current stage has done
         self.step_seconds = {
             "autoencoder": steps.autoencoder,
             "flow": steps.prior,
@@ -31,7 +31,7 @@ class CreateProgress:
         }
 
     def begin(self, title: str) -> None:
-        """Show that a stage begins. Stages that were left out count as done."""
+        """Show that a stage begins. Stages before it count as done, even if they were left out."""
         while self.stages[self.index][0] != title or self.index < 0:
             self.index += 1
         self.seconds = 0.0
@@ -40,7 +40,7 @@ class CreateProgress:
         self._show()
 
     def watch(self, title: str, steps: int) -> None:
-        """Count training steps of the current stage. title: of the training, such as `flow`."""
+        """Count `steps` more training steps of the current stage. title: name of the training, such as `flow`."""
         raise_pending_signal()
         self.seconds += steps * self.step_seconds.get(title, 0.0)
         self._show()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GRID, SUMMARY = "samples.png", "summary.json"
 GRID_COLUMNS, GRID_IMAGES = 12, 48
-MIN_TRUSTED_IMAGES = 500  # distances between fewer images say little
+MIN_TRUSTED_IMAGES = 500  # with fewer images, a note says that distances vary by chance
 FEW_PRIVATE_IMAGES = 5_000  # a user's own set of fewer images gets a note on copies
 UNKNOWN_LICENCE = "not stated"
 
@@ -63,12 +63,12 @@ def print_result(plan: "Plan", result: "Summary", folder: Path, artifact: Path) 
     from ..runtime.artifact import read_manifest
 
     manifest = read_manifest(artifact)
-    real = f"real images in the samples' place: {result.reference_distance:.2f}"
+    real = f"real images in the samples' place: {result.reference_distance:.4g}"
     print_facts(
         {
             "model": f"{artifact}, {result.megabytes:.1f} MB",
             "samples": f"{folder / GRID}: samples above real images",
-            "distance": f"{result.distance:.2f} to held-out images; {real}",
+            "distance": f"{result.distance:.4g} to held-out images; {real}",
             "ratio": f"{result.distance / max(result.reference_distance, 1e-9):.2f}, with {result.images:,} images on "
             f"each side, by {_extractor(plan, result)}",
             "nearest": f"{result.nearest:.3g} from a sample to the nearest of {result.training_images:,} training "
@@ -85,7 +85,7 @@ def print_result(plan: "Plan", result: "Summary", folder: Path, artifact: Path) 
 
 
 def _extractor(plan: "Plan", result: "Summary") -> str:
-    """What the features are of, by which images are compared."""
+    """A text that says which classifier computed the features by which images are compared."""
     if plan.features is None:
         return result.extractor
     trained = "to tell how images are turned" if plan.features.orientations else "on the training labels"
@@ -93,7 +93,7 @@ def _extractor(plan: "Plan", result: "Summary") -> str:
 
 
 def _print_notes(manifest: "Manifest", result: "Summary") -> None:
-    """Say what the measurements cannot show, and what the user should do."""
+    """Print notes: whether the images are too few for the distances, and on the licence and on copies of images."""
     if result.images < MIN_TRUSTED_IMAGES:
         note(f"{result.images} images are few: distances vary by chance. Look at the grid.")
     if manifest.data.licence == UNKNOWN_LICENCE:

@@ -1,4 +1,4 @@
-"""The record of a run of `aegen create`, a file: what was asked for, the plan, and the stages that are done."""
+"""The record of a run of `aegen create`, stored in a file: the user's request, the plan, and the finished stages."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ RECORD = "create.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. budget: in seconds. name, licence: of the artifact, or None for the defaults."""
+    """The user's request. budget: seconds for the whole run. name, licence: for the artifact; None for the defaults."""
 
     data: str
     reading: ReadOptions
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class CreateRun:
-    """A run of `aegen create`. plan: None until it is made. done: names of the stages that are complete."""
+    """A run of `aegen create`. plan: None before the plan is made. done: names of the stages that are complete."""
 
     request: Request
     plan: Plan | None = None
@@ -56,10 +56,10 @@ def read(folder: Path) -> CreateRun:
 
 
 def with_plan(run: CreateRun, plan: Plan) -> CreateRun:
-    """The run with its plan, which never changes afterwards."""
+    """A copy of the run with its plan. The plan of a run is never changed afterwards."""
     return dataclasses.replace(run, plan=plan)
 
 
 def with_done(run: CreateRun, stage: str) -> CreateRun:
-    """The run after one more stage is complete."""
+    """A copy of the run in which one more stage is complete. stage: name of the stage."""
     return dataclasses.replace(run, done=(*run.done, stage))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..recipes.plan import Plan
     from .create_run import Request
 
-# For each stage its title, and the entries of `Plan.seconds` that it takes
+# For each stage, by its command: the title, and the keys in `Plan.seconds` whose seconds add up to its time.
 STAGES = {
     "train": ("autoencoder", ("autoencoder",)),
     "train-prior": ("prior", ("prior",)),
@@ -27,10 +27,10 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A command of a plan.
+    """A stage of a run: an aegen command, and how to continue it.
 
-    command, resume: arguments of aegen that begin it, and that continue it or find it complete. states: files of which
-    one exists if `resume` must be used. seconds: expected time.
+    command: the arguments of aegen that begin the stage. resume: the arguments that continue it, or find that it is
+    complete. states: if one of these files exists, `resume` is used. seconds: expected time of the stage.
     """
 
     command: tuple[str, ...]
@@ -40,12 +40,12 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The name of the stage for the user."""
+        """The title of the stage in messages, such as `autoencoder`."""
         return STAGES[self.name][0]
 
     @property
     def name(self) -> str:
-        """The name of the command."""
+        """The name of the command, such as `train`."""
         return self.command[0]
 
     @property
@@ -54,7 +54,7 @@ class Stage:
         return shlex.join(["aegen", *self.command])
 
     def run(self) -> None:
-        """Run the command, or continue it, in this process. It prints nothing. Raises the errors of the command."""
+        """Run or continue the command in this process, without its output. Raises the errors of the command."""
         from . import cli
 
         name, *arguments = self.resume if any(file.exists() for file in self.states) else self.command
@@ -70,7 +70,7 @@ class Stage:
 
 
 def stages(request: "Request", plan: "Plan", folder: Path, artifact: Path) -> tuple[Stage, ...]:
-    """The stages of a plan, in order. folder: of the run."""
+    """The stages of a plan, in order. folder: the run's folder. artifact: the model's folder."""
     from ..export.commands import changed_options
 
     data, threads = ["--data", request.data, *request.reading.words], ["--threads", str(plan.threads)]
@@ -102,5 +102,5 @@ def stages(request: "Request", plan: "Plan", folder: Path, artifact: Path) -> tu
 
 
 def expected_seconds(plan: "Plan", command: str) -> float:
-    """The seconds that a plan expects of a command."""
+    """The seconds that a plan expects for a command, given by its name."""
     return sum(plan.seconds[part] for part in STAGES[command][1])

@@ -1,4 +1,4 @@
-"""The work of `aegen create`: the plan, and its stages."""
+"""The work of `aegen create`: make the plan, run its stages, and measure the model."""
 
 import os
 import shlex
@@ -34,7 +34,7 @@ def checked_source(data: str) -> str:
 
 
 def planned(request: "Request", began: float) -> "Plan":
-    """Read the images, measure the machine and make the plan. began: when the command began, by time.monotonic()."""
+    """Read the images, measure the machine and make the plan. began: time.monotonic() when the command began."""
     from ..data.datasets import load
     from ..train.planning import plan_for
 
@@ -56,7 +56,7 @@ def plan_lines(plan: "Plan") -> Iterator[str]:
 
 
 def work(run: CreateRun, folder: Path, artifact: Path, began: float) -> None:
-    """Do what is left of a run, and print the result. folder: of the run, which this process has locked."""
+    """Do the rest of a run, and print the result. folder: the run's folder, which this process has locked."""
     try:
         plan = run.plan
         if plan is None:
@@ -73,7 +73,7 @@ def work(run: CreateRun, folder: Path, artifact: Path, began: float) -> None:
 
 
 def _say_time(request: "Request", began: float) -> None:
-    """Say how long this command took, beside the budget of the run, and how busy the machine was."""
+    """Print how long this command took, the budget for comparison, and how busy the machine was."""
     load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     taken, processor = duration(time.monotonic() - began), duration(time.process_time())
     say(f"this command took {taken} ({processor} of CPU time{load}); the budget was {duration(request.budget)}")

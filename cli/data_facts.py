@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from ..data.datasets import Dataset
     from ..data.images import LabelledImages
 
-GRID_COLUMNS = 10  # images in a row of the grid; if the images have labels, each row is a class
-MAX_GRID_ROWS = 40  # classes in the grid
-MAX_LISTED_CLASSES = 60  # classes that are listed one by one, unless as JSON
+GRID_COLUMNS = 10  # number of images in a row of the grid; if the images have labels, each row is a class
+MAX_GRID_ROWS = 40  # maximum number of rows of the grid, and so of classes
+MAX_LISTED_CLASSES = 60  # maximum number of classes that are listed one by one; JSON lists all
 
 
 def show_data(data: str, dataset: "Dataset", output: str | None, *, as_json: bool) -> None:
@@ -87,7 +87,8 @@ def _counts(part: "LabelledImages") -> dict[int, int]:
 
 def _rows(facts: dict[str, Any]) -> dict[str, str]:
     """The facts to print: a dictionary that maps the name of each fact to its text."""
-    channels, height, width = facts["shape"]
+    from ..runtime.pixels import shape_in_words
+
     classes = facts["classes"]
     parts = ["training", "validation", *(["test"] if facts["test_images"] else [])]
     counts = [plural(facts[f"{part}_images"], f"{part} image") for part in parts]
@@ -99,7 +100,7 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
         "data": facts["data"],
         "name": facts["name"],
         "licence": facts["licence"],
-        "images": f"{width}x{height} {'grey' if channels == 1 else 'colour'}, levels from {facts['lowest_level']} "
+        "images": f"{shape_in_words(facts['shape'])}, levels from {facts['lowest_level']} "
         f"to {facts['highest_level']} of 255",
         "parts": ", ".join(counts) + held_out,
         "classes": "\n".join(listed) or "none",
@@ -132,7 +133,7 @@ def _write_grid(output: str, dataset: "Dataset") -> None:
 
 
 def _first(images: "np.ndarray") -> "np.ndarray":
-    """The first GRID_COLUMNS images (n, H, W[, 3]) of a class, and white images in place of those that it lacks."""
+    """The first GRID_COLUMNS images of a class, from (n, H, W[, 3]). If there are fewer, white images are added."""
     import numpy as np
 
     missing = np.full((GRID_COLUMNS - len(images), *images.shape[1:]), 255, np.uint8)

@@ -147,7 +147,7 @@ def _captions(layers: "list[np.ndarray]") -> list[Sequence[str]]:
 
 
 def _report(output: str, count: int, errors: tuple[MeanError, MeanError] | None, as_json: bool) -> None:
-    """Print what was written, and how much noise there was before and after, if that is known."""
+    """Print what was written and, if noise was added, the PSNR before and after. errors: (before, after), or None."""
     before, after = (each.psnr for each in errors) if errors else (None, None)
     change = "" if before is None else f", PSNR {before:.1f} dB before and {after:.1f} dB after"
     done(output, plural(count, "image") + " denoised" + change)

@@ -51,7 +51,7 @@ def command(run: Path, resume: bool, threads: int | None, **hyperparameters: Any
     trained = checkpoint.read(run)
     target, training = priors.beside(run), training_beside(run)
     prior = priors.read(target, trained)
-    if trained.refinement is not None and "evaluations" not in overrides:  # the flow was refined with so many
+    if trained.refinement is not None and "evaluations" not in overrides:  # as many as in its refinement
         recipe = dataclasses.replace(recipe, evaluations=trained.refinement.flow_steps)
     if resume and prior.distillation is not None and not training.exists():
         say(f"{target}: distillation is finished; its held-out error is {prior.loss:.4f}.")

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import click
 
-WIDTH = 80  # columns, as few as a terminal may have
-NO_BREAK = "\0"  # stands for a space at which a line is not broken
+WIDTH = 80  # maximum length of a line, so that lines fit narrow terminals
+NO_BREAK = "\0"  # character in place of a space at which a line must not be broken
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Print facts, pairs of name and value. A value may have several lines, and long lines are broken at spaces.
+    """Print facts in two columns: name, value. Values may have several lines, and long lines are broken at spaces.
 
     A broken line that holds a command of aegen ends with a backslash, so that a shell accepts a copy of it.
     """

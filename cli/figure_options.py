@@ -1,4 +1,4 @@
-"""Options that the commands of `aegen plot` share, and how they write a figure."""
+"""Options that the commands of `aegen plot` share, and functions with which these commands write a figure."""
 
 from collections.abc import Callable
 from types import ModuleType

@@ -45,7 +45,7 @@ def sampling_facts(
 def legible_texts(texts: Sequence[str], otherwise: Sequence[str]) -> list[str]:
     """Texts for captions or row titles, in which each text that the font cannot show is replaced.
 
-    otherwise: for each text its replacement, such as a number. A note says which text was replaced first.
+    otherwise: for each text its replacement, such as a number. A note names the first text that was replaced.
     """
     from ..images.captions import is_legible
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..runtime.autoencoder import Autoencoder
     from .data_sets import ModelInputs
 
-DEFAULT_PATHS, DEFAULT_MORPHS = 8, 1  # number of paths or morphs between sampled images
+DEFAULT_PATHS, DEFAULT_MORPHS = 8, 1  # numbers of paths and of morphs between sampled images
 MORPH_CORNERS = 4
 
 
@@ -155,7 +155,10 @@ class _Interpolation:
         )
 
     def between_samples(self, count: int, seed: int, labels: Sequence[str]) -> "Iterator[np.ndarray]":
-        """Interpolate between the samples of a seed, `count` times. labels: none, one for all ends, or one for each."""
+        """Compute `count` paths or morphs between samples of a seed.
+
+        labels: no label, one label for all ends, or one label for each end.
+        """
         from ..runtime.interpolation import between, checked_method
 
         model = self.model

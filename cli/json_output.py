@@ -9,7 +9,7 @@ import click
 def print_json(content: Any, *, indent: int | None = 2) -> None:
     """Print dictionaries, lists, texts, numbers and None as JSON. Infinite and NaN numbers become null.
 
-    indent: columns of each level; with None, everything is on one line.
+    indent: number of spaces for each level of nesting; with None, everything is on one line.
     """
     import json
 

@@ -10,14 +10,14 @@ from .messages import quiet_option
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-Sections = dict[str, dict[str, str]]  # by a section's title, the names of its commands with their short descriptions
+Sections = dict[str, dict[str, str]]  # for each section's title: names of its commands -> short descriptions
 
 
 class LazyGroup(click.Group):
     """A click group that imports a command only when it is used, and whose help lists the commands in sections.
 
-    Every command gets the option --quiet. sections: the commands. modules: the module of each command, relative to this
-    package, with {} for the command's name.
+    Every command gets the option --quiet. sections: the commands of each section. modules: pattern for the name of a
+    command's module, relative to this package, with {} for the command's name.
     """
 
     def __init__(self, *arguments: Any, sections: Sections, modules: str = ".{}", **settings: Any) -> None:
@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         if quiet_option not in command.params:
             command.params.append(quiet_option)
-        if ctx.resilient_parsing:  # a shell asks for completions
+        if ctx.resilient_parsing:  # true while a shell asks for completions
             from .completion import complete_names_and_paths
 
             complete_names_and_paths(command)

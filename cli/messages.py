@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Report = Callable[[str, int, int], None]  # receives the name of a step, how much of it is done, and the total
 
 PROGRESS_DELAY = 1.0  # seconds before a progress bar appears
-PART_ROWS = 4096  # images or latents processed between two updates of a progress bar
+PART_ROWS = 4096  # number of images or latents processed between two updates of a progress bar
 QUIET = f"{__name__}.quiet"  # key in the metadata of click's context
 
 
@@ -30,7 +30,7 @@ def be_quiet() -> None:
     click.get_current_context().meta[QUIET] = True
 
 
-# Added to every command by the group of commands.
+# The option --quiet, which the group of commands adds to every command.
 quiet_option = click.Option(
     ["-q", "--quiet"],
     is_flag=True,
@@ -101,7 +101,7 @@ def progress_bars(*, hidden: bool = False) -> Iterator["Report"]:
     began = time.monotonic()
     hidden = hidden or is_quiet() or not _on_terminal()
     with ExitStack() as open_bar:
-        bar: Any = None  # click's type of a progress bar is private
+        bar: Any = None  # Any, because click's type of a progress bar is private
 
         def report(step: str, done: int, total: int) -> None:
             nonlocal bar

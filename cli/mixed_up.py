@@ -1,4 +1,4 @@
-"""After an error: say so if a command was given another kind of thing than it takes, and which command takes it."""
+"""After an error: say if an argument is of another kind than the command takes, such as latents instead of images."""
 
 import shlex
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from .parsed_arguments import ParsedArguments
 
-MIN_IMAGE_AXES = 3  # number of axes of an array of images, at least
+MIN_IMAGE_AXES = 3  # minimum number of axes of an array of images
 HEAD_BYTES = 16
 
 
 class Kind(Enum):
-    """A kind of file or folder. The value names it, and follows the word "is" or "are"."""
+    """A kind of file or folder. The value names the kind in messages, such as "expected images"."""
 
     IMAGES = "images"
     LATENTS = "latents"
@@ -22,7 +22,7 @@ class Kind(Enum):
     FEATURES = "a feature extractor"
 
 
-# What each argument and option takes, by its name in the function of the command.
+# The kinds that each argument and option takes. The keys are parameters of the functions of commands.
 TAKES = {
     "images": (Kind.IMAGES,),
     "image": (Kind.IMAGES,),
@@ -38,7 +38,7 @@ TAKES = {
     "source": (Kind.INDEX, Kind.LATENTS, Kind.IMAGES),
     "extractor": (Kind.FEATURES,),
 }
-# A sentence for each kind that was found, with {} for its path: what can be done with it.
+# For each kind that may be found, a sentence on what can be done with it. {} stands for the path.
 USES = {
     Kind.IMAGES: "`aegen info --data {}` shows images, and `aegen create --data {} -o my-model` makes a model of them.",
     Kind.LATENTS: "`aegen decode {} -o images.png` turns latents into images.",
@@ -47,7 +47,7 @@ USES = {
     Kind.INDEX: "`aegen similar IMAGE --index {}` searches an index.",
     Kind.FEATURES: "`aegen evaluate MODEL --features {}` compares images by it.",
 }
-# Other sentences, by what was found and what is needed.
+# Better sentences for some pairs (kind that was found, kind that the command takes).
 REMEDIES = {
     (Kind.IMAGES, Kind.LATENTS): "`aegen encode {} -o latents.npy` turns images into latents.",
     (Kind.IMAGES, Kind.RUN): "`aegen train --data {} -o runs/mine` trains on images.",
@@ -71,7 +71,7 @@ def kind_of(path: Path) -> Kind | None:
     """The kind of a file or folder; None if it is unknown, or if nothing can be read there."""
     try:
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path) if path.is_file() else None
-    except (OSError, ValueError):  # among them every error about a damaged file
+    except (OSError, ValueError):  # also the errors about damaged files
         return None
 
 
@@ -87,7 +87,7 @@ def _paths(parsed: ParsedArguments) -> Iterator[tuple[Path, tuple[Kind, ...]]]:
             if name not in names or name not in TAKES or not isinstance(each, str) or each in shipped():
                 continue
             if parsed.name == "info" and name == "argument" and each.lower().endswith(".png"):
-                continue  # a grid that aegen wrote
+                continue  # `aegen info` also takes a grid
             try:
                 yield Path(split_slice(each)[0]), TAKES[name]
             except InputError:

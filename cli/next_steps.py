@@ -1,4 +1,7 @@
-"""The best next steps after each command: commands that a user can copy. They go to standard error, without --quiet."""
+"""The best next steps after each command, as commands that a user can copy.
+
+They are printed on standard error, unless --quiet was given.
+"""
 
 import shlex
 from collections.abc import Sequence
@@ -21,33 +24,39 @@ def say_next(*steps: Step) -> None:
 
 
 def after_train(run: Path, data: str) -> list[Step]:
-    """A run has a decoder, and samples of closed-form priors. data: what it was trained on, - for a pipe."""
+    """Commands after `aegen train`: train a prior, or export at once. data: the training data; - for a pipe."""
     again = ["--data", "FILE"] if data == "-" else []
     return [["train-prior", str(run), *again], _export(run, again)]
 
 
 def after_interrupted_train(run: Path, data: str) -> list[Step]:
-    """The epochs that are left come first. data: as in `after_train`."""
+    """The command after an interrupted `aegen train`: resume it. data: as in `after_train`."""
     return [["train", "--resume", str(run), *(["--data", "FILE"] if data == "-" else [])]]
 
 
 def after_train_prior(run: Path, data: str | None) -> list[Step]:
-    """Refinement improves samples most. data: the option --data of the command, or None."""
+    """Commands after `aegen train-prior`: refine, which improves samples most, or export.
+
+    data: the option --data of the command, or None.
+    """
     return [_refine(run, _data(data)), _export(run, _data(data))]
 
 
 def after_distill(run: Path) -> list[Step]:
-    """Refinement makes up for what distillation has lost."""
+    """Commands after `aegen distill`: refine, to regain the quality that distillation has lost, or export."""
     return [_refine(run, []), _export(run, [])]
 
 
 def after_refine(run: Path, data: str | None) -> list[Step]:
-    """A refined run only lacks the export. run: the refined one. data: the option --data of the command, or None."""
+    """The command after `aegen refine`: export.
+
+    run: the refined run. data: the option --data of the command, or None.
+    """
     return [_export(run, _data(data))]
 
 
 def after_export(artifact: Path, data: str, *, measurable: bool) -> list[Step]:
-    """Look at samples, and measure them if that is possible.
+    """Commands after `aegen export`: sample images, and measure them if that is possible.
 
     data: name or path of the training data. measurable: whether aegen has a feature extractor of these images.
     """
@@ -57,19 +66,19 @@ def after_export(artifact: Path, data: str, *, measurable: bool) -> list[Step]:
 
 
 def after_train_features(features: Path, data: str) -> list[Step]:
-    """A feature extractor measures models of the same images. data: the option --data of the command."""
+    """The command after `aegen train-features`: evaluate a model of the same images. data: the option --data."""
     return [["evaluate", "MODEL", "--data", data, "--features", _path(features)]]
 
 
 def after_index(index: Path, source: str, model: str | None, inputs: "ModelInputs") -> list[Step]:
-    """Search for the first of the images that are in the index. source: from where they were read."""
+    """The command after `aegen index`: search with the first of the images. source: where the images were read from."""
     query = "IMAGE" if source == "-" else source if source.endswith("]") else f"{source}[0]"
     options = [*(["--model", model] if model else []), *inputs.words]
     return [["similar", query, "--index", str(index), *options, "-o", _free("similar.png")]]
 
 
 def after_encode(latents: str, model: str | None) -> list[Step]:
-    """Turn latents into images again, and show them as points."""
+    """Commands after `aegen encode`: decode the latents, and plot them as points."""
     options = ["--model", model] if model else []
     return [
         ["decode", latents, *options, "-o", _free("images.png")],
@@ -78,7 +87,7 @@ def after_encode(latents: str, model: str | None) -> list[Step]:
 
 
 def after_data(data: str, reading: Sequence[str]) -> list[Step]:
-    """Make a model of images that are understood. reading: the options with which they were read."""
+    """The command after `aegen info --data`: make a model of the images. reading: the options for reading them."""
     return [["create", "--data", data, *reading, "-o", _free("my-model")]]
 
 
@@ -101,12 +110,12 @@ def _folder(run: Path) -> Path:
 
 
 def _path(folder: Path) -> str:
-    """A path that is not mistaken for the name of a shipped model."""
+    """The path of a folder as a text that is not mistaken for the name of a shipped model, such as `./mnist`."""
     return str(folder) if folder.is_absolute() else f"./{folder}"
 
 
 def _free(name: str) -> str:
-    """The name, or the same with a number if there is a file or folder of this name: `grid-2.png`."""
+    """A name that no file or folder has yet: the given name, or the name with a number, such as `grid-2.png`."""
     path, number = Path(name), 1
     while path.exists():
         number += 1

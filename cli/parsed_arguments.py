@@ -1,4 +1,4 @@
-"""What the user gave to a command, found again from the arguments, for messages about mistakes in them."""
+"""Parse the arguments of a command once more after an error, for messages about mistakes in them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,10 +7,10 @@ import click
 
 
 class ParsedArguments(NamedTuple):
-    """A command, and what it was given.
+    """A command and the arguments that it was given.
 
-    name: the command's name. values: what each parameter was given, by the name of the parameter; parameters that were
-    not given are missing. rest: arguments that the command does not take.
+    name: the command's name. values: the value of each parameter that was given, by the parameter's name. rest:
+    arguments that the command does not take.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ParsedArguments(NamedTuple):
 
 
 def parse_again(group: click.Group, arguments: Sequence[str]) -> ParsedArguments | None:
-    """Read the arguments of a command line again, without converting or checking any. None if they name no command."""
+    """Parse the arguments of a command line, without converting or checking values. None if they name no command."""
     command: click.Command | None = group
     name, words = "", [*arguments]
     while isinstance(command, click.Group) and words:

@@ -16,9 +16,9 @@ MAX_SHOWN_LIMIT = 10_000
 def recipe_options(*recipes: type[Hyperparameters], alternative: str = "") -> Callable[[Command], Command]:
     """Decorator that adds an option for every hyperparameter. One option serves all recipes that have it.
 
-    An option that is not given is None, and the recipe then uses its default. The recipe checks the value. If a
-    hyperparameter is not the same in all recipes, the option's help describes it once for each recipe that has it.
-    alternative: what else than the default of the recipe may be the default of an option, for the help.
+    An option that is not given is None, and the recipe then uses its default. The recipe checks the value. If recipes
+    define a hyperparameter differently, or some lack it, the option's help describes it once for each recipe that has
+    it. alternative: what an option may default to instead, such as "the recipe's", for the help.
     """
     by_name: dict[str, dict[str, Hyperparameter]] = {}  # keys: hyperparameter's name, then recipe's stage
     for recipe in recipes:

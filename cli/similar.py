@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..search import Index
     from .data_sets import ModelInputs
 
-MAX_NAME_WIDTH = 50  # letters of a file name in the table, so that its lines fit 80 columns
-QUERY_PART = 256  # queries that are searched between two updates of the progress bar
+MAX_NAME_WIDTH = 50  # maximum length of a file name in the table, so that lines fit 80 columns
+QUERY_PART = 256  # number of queries between two updates of the progress bar
 
 
 @click.command
@@ -125,7 +125,7 @@ def _index_of(source: str, model: "Autoencoder", inputs: "ModelInputs") -> "Inde
         try:
             latent_set = read_latents(source, model.latent_dim)
             return Index(latent_set.latents, names=latent_set.names, model=model)
-        except InputError as error:  # the file holds no latents, so perhaps images
+        except InputError as error:  # the file holds no latents, but perhaps images
             is_array = isinstance(error, ShapeError)
     try:
         image_set = inputs.read(model, source)

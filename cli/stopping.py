@@ -58,7 +58,7 @@ def raise_pending_signal() -> None:
 def has_unfinished_output() -> bool:
     """Whether this process has a half-written file or folder, which is cleaned up when an exception is raised."""
     temporary = sys.modules.get(f"{__name__.removesuffix('.cli.stopping')}.files.temporary")
-    return bool(getattr(temporary, "unfinished_paths", None))  # not yet defined while the module is being imported
+    return bool(getattr(temporary, "unfinished_paths", None))  # the attribute is missing during the module's import
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
@@ -66,7 +66,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     exits_at_once = callable(previous) and previous is not signal.default_int_handler
     if exits_at_once and _is_importing(frame) and not has_unfinished_output():
         previous(number, frame)
-    if number == signal.SIGINT:  # not added to _pending, as a KeyboardInterrupt that is caught counts as handled
+    if number == signal.SIGINT:  # KeyboardInterrupt is not added to _pending: if it is caught, it is handled
         raise KeyboardInterrupt
     _pending.append(number)
     raise_pending_signal()

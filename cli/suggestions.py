@@ -8,11 +8,11 @@ import click
 
 from .parsed_arguments import ParsedArguments
 
-DATA_SUFFIXES = (".npz", ".npy", ".gz", ".zip", ".tar", ".csv", ".parquet")  # of files that images are read from
+DATA_SUFFIXES = (".npz", ".npy", ".gz", ".zip", ".tar", ".csv", ".parquet")  # suffixes of files with images
 MAX_LISTED = 6  # a group with fewer commands lists them all in a message
 MIN_SIMILARITY = 0.65  # smallest similarity, from 0 to 1, of a mistyped name and the name that is suggested
 
-COMMANDS = {  # other names for each command
+COMMANDS = {  # for each command, other names that users may type
     "sample": "generate create draw gen samples",
     "reconstruct": "reconstruction autoencode roundtrip",
     "denoise": "clean restore",
@@ -138,7 +138,7 @@ def no_such_option(name: str, ctx: click.Context) -> str:
 
 
 def _for_path(name: str, known: list[str]) -> str:
-    """A sentence for a path where a command is expected, and one that lists the commands of a small group."""
+    """A sentence on an unknown command, if the group is small or the name is a path; otherwise an empty text."""
     if len(known) < MAX_LISTED:
         return f" Choose one of {', '.join(known)}."
     if "info" in known and ("/" in name or "." in name) and _exists(name):
@@ -147,7 +147,7 @@ def _for_path(name: str, known: list[str]) -> str:
 
 
 def _option_for(argument: str, parsed: ParsedArguments) -> str | None:
-    """The option with which an argument was probably meant to be given; None if it is not clear."""
+    """The option whose name was probably forgotten before an argument; None if that is not clear."""
     from ..data.downloads import KNOWN
     from ..runtime.artifact import shipped
 
@@ -169,7 +169,7 @@ def _for_short(name: str, ctx: click.Context) -> str | None:
 
 
 def _answers(ctx: click.Context) -> dict[str, str]:
-    """Map each name for which there is a suggestion, without its dashes, to the suggestion, which is a sentence."""
+    """Map each name that a user may type, without dashes, to a sentence that suggests an option or argument."""
     options, arguments = _options(ctx), _arguments(ctx)
     did_you_mean = {option: f"Did you mean '{option}'?" for option in options}
     parameters = did_you_mean | {name: f"Give {name} without the name of an option." for name in arguments}
@@ -184,13 +184,13 @@ def _options(ctx: click.Context) -> list[str]:
 
 
 def _arguments(ctx: click.Context) -> list[str]:
-    """Names of a command's arguments as its help shows them, without brackets and dots."""
+    """Names of a command's arguments, in capitals as in its help, but without brackets and dots."""
     arguments = [each.metavar or "" for each in ctx.command.params if isinstance(each, click.Argument)]
     return [name for metavar in arguments for name in re.findall(r"^\W*([A-Z]+)", metavar)]
 
 
 def _closest(name: str, answers: dict[str, str]) -> str | None:
-    """The answer to the known name that is most similar to `name`; None if all are too different."""
+    """The value in `answers` whose key is most similar to `name`; None if all keys are too different."""
     name = name.lower()
     beginning = [known for known in answers if len(name) > 1 and known.startswith(name)]
     similar = difflib.get_close_matches(name, answers, 1, MIN_SIMILARITY)

@@ -140,6 +140,6 @@ class _Progress:
         raise_pending_signal()
 
     def say_best(self, run: Path) -> None:
-        """Print the best epoch, which is what other commands take of the run."""
+        """Print the best epoch, whose weights other commands use."""
         best = min(self.history, key=lambda epoch: epoch.validation_loss)
         say(f"{run}: validation loss {best.validation_loss:.3f} at epoch {best.epoch}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .data_sets import ModelInputs
 
 DEFAULT_ROWS = 10  # number of latent dimensions shown
-ACTIVITY_PART = 8  # latent dimensions measured between two updates of the progress bar
+ACTIVITY_PART = 8  # number of dimensions measured between two updates of the progress bar
 
 
 @click.command
@@ -117,9 +117,9 @@ def command(
 
 
 def _start(model: "Autoencoder", image: str | None, seed: int | None, inputs: "ModelInputs") -> "np.ndarray | None":
-    """The latent to start from, float32 (d,): of the only image of an argument, or of a seed; None if neither is given.
+    """The latent to start from, float32 (d,): that of the given image, or of a seed's sample; None if neither is given.
 
-    Raises UsageError if the argument holds more than one image, or for options for reading it if it is missing.
+    Raises UsageError if `image` holds more than one image, or if options for reading images are given without it.
     """
     if image is None and inputs.in_use:
         raise click.UsageError(f"{inputs.in_use[0]} is for IMAGE.")

@@ -19,7 +19,7 @@ SUFFIXES = (".npy", ".npz")
 
 
 def array_paths(folder: Path) -> list[Path]:
-    """The `.npy` and `.npz` files in a folder whose names say which part and content they hold, in natural order.
+    """The `.npy` and `.npz` files of a folder whose names state their part and content, in natural order of the names.
 
     Such names are `kmnist-train-imgs.npz` and `y_test.npy`. Empty if none of them holds images.
     """
@@ -32,7 +32,8 @@ def array_paths(folder: Path) -> list[Path]:
 def read_array_folder(folder: Path) -> UnsplitDataset:
     """Read images and labels from array files. The file names state the part of the data set and the content.
 
-    Raises InputError for files of several sets, for a file with several arrays, and the errors of `read_named_arrays`.
+    Raises InputError for files of several sets and for a file with several arrays. Also raises the errors of
+    `read_named_arrays`.
     """
     paths = array_paths(folder)
     set_names = sorted({name_parts(path.stem).set_name for path in paths if name_parts(path.stem).content == "images"})

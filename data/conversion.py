@@ -9,7 +9,9 @@ from ..images.conversion import cropped_box
 from ..images.read_options import ReadOptions
 from .images import LabelledImages, UnsplitDataset
 
-CHANNEL_TOLERANCE = 8  # levels by which the channels of a grey image that was saved as colour may differ, as in JPEG
+# Maximum difference of levels, from 0 to 255, between the channels of a pixel of a grey image. Grey images that were
+# saved as colour, for example as JPEG, have small differences.
+CHANNEL_TOLERANCE = 8
 CHUNK_IMAGES = 1024  # number of images converted at a time
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in ITU-R BT.601
 

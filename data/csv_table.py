@@ -41,7 +41,7 @@ def read_csv(tables: dict[Part, list[Path]]) -> UnsplitDataset:
 
     With a header, the label column is one that is called label, target, y, class or similar. Without a header, the
     first column is the label if the others are as many as the pixels of a square image. Raises InputError for tables
-    that cannot be read so.
+    with other columns.
     """
     arrays: list[NamedArray] = []
     remarks: list[str] = []
@@ -114,9 +114,10 @@ def _columns(stream: TextIO, source_name: str, remarks: list[str]) -> _Columns:
 
 
 def _is_header(names: list[str]) -> bool:
-    """Whether a row holds the names of columns: one is no number, or they count 0, 1, 2, ... or 1, 2, 3, ...
+    """Whether a row holds the names of columns: some are not numbers, or all are numbers in sequence (0, 1, 2, ...).
 
-    The first and the last field may be a label, which is no number either. Only the fields between them count then.
+    If there are more than two fields, the first and the last are left out, because they may be labels, and a label need
+    not be a number. A sequence starts at 0, 1 or 2.
     """
     if names[0].lower() in LABEL_COLUMNS or names[-1].lower() in LABEL_COLUMNS:
         return True
@@ -143,7 +144,7 @@ def _values(lines: Iterator[str], columns: _Columns, source_name: str) -> tuple[
         except ValueError as error:
             found = f"no numbers, or rows of different lengths, after line {first_line:,}: {error}"
             raise InputError(source_name, found=found, expected="a number for each pixel") from error
-        with np.errstate(invalid="ignore"):  # NaN cannot be converted to an integer
+        with np.errstate(invalid="ignore"):  # hides the warning about NaN, which stays a float
             whole = values.astype(np.uint8)
         pixels.append(whole if np.array_equal(whole, values) else values.astype(np.float32))
         labels += [] if texts is None else [texts]
@@ -154,14 +155,14 @@ def _values(lines: Iterator[str], columns: _Columns, source_name: str) -> tuple[
 
 
 def _whole_numbers(lines: list[str], columns: _Columns) -> Values | None:
-    """Parse lines that hold whole numbers alone, five times as fast as `_numbers`. None for other lines."""
+    """Parse lines in which all values are whole numbers, five times as fast as `_numbers`. None for other lines."""
     delimiters = len(columns.pixels) + columns.other_columns - 1
     if any(line.count(columns.delimiter) != delimiters for line in lines):
         return None
     try:
         with warnings.catch_warnings(action="error", category=DeprecationWarning):
             numbers = np.fromstring(columns.delimiter.join(lines), np.int64, sep=columns.delimiter)
-    except (ValueError, DeprecationWarning):  # numpy warns like this if the text holds anything but numbers
+    except (ValueError, DeprecationWarning):  # the text holds something else than numbers
         return None
     if numbers.size != len(lines) * (delimiters + 1):
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..files.paths import is_pipe
+from ..files.paths import is_pipe, split_slice
 from ..images.read_options import DEFAULT_OPTIONS, ReadOptions
 from ..runtime.errors import InputError, ShapeError
 from ..runtime.metadata import DataSpec
@@ -24,7 +24,7 @@ from .readers import read
 from .splitting import SHUFFLED, missing_sentences, split_order, validation_count
 
 MIN_IMAGES = 6
-OWN_IMAGES = "the user's own images"  # stands for the source of a data set that is not published
+OWN_IMAGES = "the user's own images"  # recorded as the source of a data set that is not published
 CHECKED_ROWS = 1024  # number of images compared at a time
 
 
@@ -110,7 +110,7 @@ def _fitting_names(class_names: Sequence[str], unsplit: UnsplitDataset) -> tuple
 
 @contextmanager
 def loaded_once() -> Iterator[None]:
-    """Within the block, `load` reads each data set once and keeps it in memory, for a job of several stages."""
+    """Within the block, `load` reads each data set once and keeps it in memory, for stages that share it."""
     token = _loaded.set({})
     try:
         yield
@@ -119,7 +119,7 @@ def loaded_once() -> Iterator[None]:
 
 
 def _load(data: str, options: ReadOptions) -> Dataset:
-    """Load a data set, as `load` describes."""
+    """Load a data set as `load` describes, but from its files even within a block of `loaded_once`."""
     known = KNOWN.get(data)
     unsplit = read(data, options) if known is None else _read_known(known)
     known = known or _recognised(unsplit.training)
@@ -187,9 +187,9 @@ def _check(unsplit: UnsplitDataset, data: str) -> None:
 
 def _set_name(data: str) -> str:
     """A name for a data set: the name of its file or folder, with - for characters that a model hub refuses."""
-    if is_pipe(data):
-        return "standard-input"
-    return re.sub(r"[^\w.-]+", "-", Path(data).resolve().name)
+    path, _ = split_slice(data)
+    name = "standard-input" if is_pipe(path) else Path(path).resolve().name
+    return re.sub(r"[^\w.-]+", "-", name + data[len(path) :])
 
 
 def _recognised(images: LabelledImages) -> KnownSet | None:

@@ -11,14 +11,14 @@ PICKLE_SUFFIXES = (".pkl", ".pickle", ".pk", ".p", ".pt", ".pth", ".joblib")
 PICKLE_HEADS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 MATLAB_HEADS = (b"MATLAB 5.0", b"MATLAB 7.3")
 HDF5_HEAD = b"\x89HDF"
-CIFAR_ROW_BYTES = (3073, 3074, 27648)  # bytes of an image with its label in CIFAR-10, CIFAR-100, and STL-10's images
+CIFAR_ROW_BYTES = (3073, 3074, 27648)  # bytes of an image: in CIFAR-10 and CIFAR-100 with labels, in STL-10 without
 HEAD_BYTES = 16
 PAGE = "The page data.md of the documentation shows how, in five lines."
-MAX_CHECKED_FILES = 100  # at most this many files of a folder are checked
+MAX_CHECKED_FILES = 100  # maximum number of files of a folder that are checked
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise InputError if a file is a pickle, a MATLAB, HDF5 or CIFAR file. None of these is opened."""
+    """Raise InputError if a file is a pickle, a MATLAB, HDF5 or CIFAR file. None of these files is read as a whole."""
     if not is_file(path):
         return
     head, size = read_head(path, HEAD_BYTES), path.stat().st_size
@@ -41,7 +41,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """Raise InputError if a folder without readable images holds a file of such a format."""
+    """Raise InputError if a folder, which has no readable images, holds a file that `refuse_foreign` refuses."""
     for path in sorted(list_folder(folder))[:MAX_CHECKED_FILES]:
         refuse_foreign(path)
 

@@ -99,7 +99,7 @@ def _named_files(folder: Path) -> list[_NamedFile]:
 def _file_at(path: Path) -> Path | None:
     """The file at a path, or in a folder of this name the file of the same name; Kaggle publishes MNIST in this way.
 
-    None if there is neither.
+    None if neither file exists.
     """
     inner = path / path.name
     return path if is_file(path) else inner if is_folder(path) and is_file(inner) else None
@@ -109,8 +109,8 @@ def _refuse_labels(unread: list[Path], other_part: tuple[str, ...]) -> None:
     """Raise InputError if an unread file may hold the missing labels of the training images or of the test images.
 
     unread: paths of files that look like labels and are not read. other_part: words that
-    mark a test file if training labels are missing, or a training file if test labels are missing. A file with such a
-    word in its name does not cause an error.
+    mark a test file if training labels are missing, or a training file if test labels are missing. A file with one of
+    these words in its name causes no error.
     """
     for path in unread:
         if not {*SEPARATORS.split(path.name.lower())} & {*other_part}:

@@ -1,4 +1,4 @@
-"""Images with labels, and a data set before it is split."""
+"""The classes for images with labels, and for a data set before it is split."""
 
 import functools
 import hashlib
@@ -12,7 +12,8 @@ from ..runtime.pixels import Shape, grey_levels, unit_pixels
 from .stored_images import selected
 
 HASHED_IMAGES = 1024  # number of images hashed at a time
-# "always": before the split. "if needed": only if training or validation would lack a class, and a remark says so.
+# When the training images are shuffled before the split. "if needed": only if training or validation images would
+# otherwise lack a class; a remark then says so.
 Shuffle = Literal["always", "if needed", "never"]
 
 
@@ -49,8 +50,8 @@ class UnsplitDataset:
     """A data set before its `training` images are split into training and validation. test: None without a test set.
 
     class_names: the names of the labels 0, 1, ..., or empty if they have none. remarks: sentences for the user on how
-    the set was read. shuffle: when training images are shuffled before the split. validation: the validation images of
-    a set that stores them separately; then nothing is split off.
+    the set was read. shuffle: whether training images are shuffled before the split. validation: the validation images
+    of a set that stores them separately; then the training images are not split.
     """
 
     training: LabelledImages

@@ -1,4 +1,4 @@
-"""Read images for a model from whatever a data set can be read from, in their stored order and with their names."""
+"""Read images for a model from all sources of data sets, in their stored order and with the names of their files."""
 
 from pathlib import Path
 
@@ -35,8 +35,8 @@ def read_inputs(
     """Read all images of one or several sources, in order, for a model whose images have `shape` (C, H, W).
 
     Sources are those of `read_images`, and in addition archives, tables, folders of classes or of parts, and files with
-    the arrays of a data set. Of a set with test images, only these are read, and a note says so. resize, options, note:
-    those of `read_images`. Raises the errors of `read_images` and of `read`.
+    the arrays of a data set. If a set has test images, only the test images are read, and a note says so. resize,
+    options, note: those of `read_images`. Raises the errors of `read_images` and of `read`.
     """
     sets = [_read_set(str(source), shape, resize, options, note) for source in sources]
     if all(each is None for each in sets):

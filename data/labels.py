@@ -93,8 +93,8 @@ def whole_numbers(array: np.ndarray, name: str) -> np.ndarray:
 def idx_labels(array: np.ndarray, source_name: str) -> np.ndarray:
     """Convert the array of an IDX file, (n,) or (n, columns), of any number type, to labels, int64 (n,).
 
-    One-hot rows become class indices. Of several other columns the first holds the class, as in QMNIST. Raises
-    InputError for numbers that are not integers, and for other shapes.
+    One-hot rows become class indices. If the rows are not one-hot and have several columns, the first column holds the
+    class, as in QMNIST. Raises InputError for numbers that are not integers, and for other shapes.
     """
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] == 0):
         expected = "labels (n,), or (n, k) with the class in the first column"

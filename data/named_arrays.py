@@ -20,9 +20,9 @@ Key = tuple[Part, Content]
 
 @dataclass(frozen=True)
 class NamedArray:
-    """An array that is not yet read. name: its own name. source_name: its name in messages, with that of its file.
+    """An array that is not yet read. name: its name in the file. source_name: its name, with the file's, for messages.
 
-    axes, dtype: its shape and dtype. read: returns its values.
+    axes, dtype: its shape and dtype. read: a function that returns its values.
     """
 
     name: str
@@ -42,7 +42,7 @@ def read_named_arrays(arrays: list[NamedArray], source_name: str) -> UnsplitData
     """Read the images and labels of named arrays. source_name: the name of their file or folder in messages.
 
     `images` and `labels` are one set. `x_train`, `y_train`, ... as Keras has, and `train_images`, `val_labels`, ... as
-    MedMNIST has, are the parts of a set. An only array holds images, whatever its name.
+    MedMNIST has, are the parts of a set. A single array holds images, whatever its name.
     Raises InputError when no array holds images, when two may hold the same, and when an array that looks like labels
     cannot be used.
     """
@@ -81,7 +81,7 @@ def _chosen(arrays: list[NamedArray], source_name: str) -> dict[Key, NamedArray]
     by_name = {array.name: array for array in arrays}
     if len(arrays) == 1 and not looks_like_labels(arrays[0].name):
         return {("train", "images"): arrays[0]}
-    if set(by_name) == {"arr_0", "arr_1"}:  # names that numpy gives to arrays that were saved without names
+    if set(by_name) == {"arr_0", "arr_1"}:  # numpy's names for arrays that were saved without names
         return {("train", "images"): by_name["arr_0"], ("train", "labels"): by_name["arr_1"]}
     chosen: dict[Key, NamedArray] = {}
     for content, exact in (("images", IMAGES), ("labels", "labels")):

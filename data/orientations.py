@@ -7,14 +7,15 @@ import numpy as np
 from .datasets import Dataset
 from .images import LabelledImages
 
-ORIENTATIONS = 4  # an image as it is, and in three other orientations
+ORIENTATIONS = 4  # number of orientations: the image as it is, and three others
 
 
 def with_orientations(dataset: Dataset) -> Dataset:
     """A data set with the same number of images, of which each has one of four orientations, its new label 0 to 3.
 
-    Square images are turned by 0, 90, 180 or 270 degrees. Others are left as they are, turned by 180 degrees, or
-    mirrored at one of the two axes. A network that tells orientations has learnt what the images show.
+    Square images are turned by 0, 90, 180 or 270 degrees. Other images are left as they are, turned by 180 degrees, or
+    mirrored at one of the two axes. A network that can tell the orientations has learned features of what the images
+    show.
     Source: S. Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations, 2018.
     """
     train, validation, test = (_oriented(part) for part in (dataset.train, dataset.validation, dataset.test))
@@ -22,7 +23,7 @@ def with_orientations(dataset: Dataset) -> Dataset:
 
 
 def _oriented(images: LabelledImages) -> LabelledImages:
-    """The images uint8 (n, H, W[, 3]), of which image i has the orientation i modulo 4."""
+    """The images, uint8 (n, H, W[, 3]), turned or mirrored: image i gets the orientation i modulo 4 as its label."""
     pixels = images.images
     oriented = np.empty(pixels.shape, pixels.dtype)
     for orientation in range(ORIENTATIONS):

@@ -11,16 +11,16 @@ SHUFFLED = "the stored order would leave a class out of training or validation: 
 
 
 def validation_count(images: int) -> int:
-    """How many of so many images are for validation."""
+    """How many of a set's training images become validation images. images: number of training images."""
     return min(MAX_VALIDATION_IMAGES, images // VALIDATION_DIVISOR)
 
 
 def split_order(images: LabelledImages, shuffle: Shuffle) -> tuple[np.ndarray | None, bool]:
     """The order of images, int64 (n,), of which the last `validation_count(n)` become validation images.
 
-    Returns None if the stored order stays. The second result is whether the stored order would leave a class out of
-    training or validation that has two images or more. The order is then changed so that as few classes as possible are
-    left out. It depends on nothing but the number of images, their labels and `shuffle`.
+    The first result is None if the stored order is kept. The second result is whether, in the stored order, a class
+    with two images or more would be missing in training or in validation. The order is then changed so that as few
+    classes as possible are left out. The new order depends only on the number of images, their labels and `shuffle`.
     """
     count = len(images)
     start = count - validation_count(count)
@@ -49,7 +49,7 @@ def missing_sentences(
 
 
 def _lacks_class(labels: np.ndarray, start: int) -> bool:
-    """Whether labels (n,) before or from `start` on lack a class that has two images or more."""
+    """Whether a class that has two images or more is missing in labels[:start] or in labels[start:]. labels: (n,)."""
     classes, counts = np.unique(labels, return_counts=True)
     repeated = classes[counts > 1]
     return any(len(np.setdiff1d(repeated, part)) > 0 for part in (labels[:start], labels[start:]))
@@ -58,8 +58,8 @@ def _lacks_class(labels: np.ndarray, start: int) -> bool:
 def _complete(order: np.ndarray, labels: np.ndarray, start: int) -> None:
     """Exchange a few images in `order`, (n,), so that all classes come both before and from `start` on.
 
-    labels: the labels in the stored order, (n,). Each exchange moves an image of a class that one part lacks there, in
-    place of an image of a class of which the part has several.
+    labels: the labels in the stored order, (n,). If one part lacks a class, an image of this class is exchanged for an
+    image of another class, of which this part has several.
     """
     classes, counts = np.unique(labels, return_counts=True)
     parts = {False: slice(0, start), True: slice(start, len(order))}

@@ -25,7 +25,8 @@ def tables_in(folder: Path) -> Tables:
     """The tables in a folder by part, such as `train-00000-of-00002.parquet` or `mnist_test.csv`.
 
     If the folder holds one table only, it is the training part. Empty if no table's name has a word for the training
-    part. Parquet files win over CSV files, which often only describe them.
+    part. If there are Parquet and CSV files, the Parquet files are taken, because the CSV files often only describe
+    them.
     """
     paths = [path for path in list_folder(folder) if not path.name.startswith(".") and is_table(path)]
     paths = [path for path in paths if path.suffix.lower() in PARQUET_SUFFIXES] or paths

@@ -131,7 +131,7 @@ class Peak:
 
     @property
     def bytes_per_second(self) -> float:
-        """Bytes that are read and written a second when arrays are copied."""
+        """Number of bytes read and written per second while arrays are copied."""
         return sum(2 * COPY_BYTES / copy for _, copy in self._shortest)
 
     def measure(self) -> None:

@@ -60,7 +60,7 @@ def _networks(
 
 
 def _training(checkpoint: Checkpoint, prior: ExportedPrior | None, options: ExportOptions) -> Training:
-    """What the manifest says about the training of a checkpoint. prior: the learned prior, or None without one."""
+    """Facts about a checkpoint's training, for the manifest. prior: the learned prior, or None without one."""
     recipe = checkpoint.recipe
 
     def commands(manifest: Manifest) -> tuple[str, ...]:

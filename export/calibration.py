@@ -13,15 +13,16 @@ from ..train.latents import EncodedLatents
 from .graphs import TorchGraph
 from .learned_priors import ExportedPrior
 
-MAX_ROWS = 5000  # number of images, latents and noise vectors for one graph
+MAX_ROWS = 5000  # maximum number of images, latents or noise vectors for one graph
 
 Inputs = Mapping[str, np.ndarray]  # the inputs of a graph, arrays (n, ...) by name
 
 
 def quantised_prior(prior: ExportedPrior | None) -> TorchGraph | None:
-    """The graph of a learned prior if precision int8 quantises it: only if it evaluates its network once.
+    """The graph of a learned prior that is quantised to 8 bits with precision int8; None if there is none.
 
-    With several evaluations the errors of the first would grow in those that follow.
+    A prior is quantised only if it evaluates its network once. With several evaluations, the errors of the first would
+    grow in the later ones.
     """
     return prior.sampler if prior is not None and prior.evaluations == 1 else None
 

@@ -7,6 +7,7 @@ from ..recipes.training import Recipe
 from ..runtime.artifact import PREVIEW
 from ..runtime.card import KIND_NAMES
 from ..runtime.manifest import Manifest
+from ..runtime.pixels import shape_in_words
 from .memorisation import warning
 
 LIMITS = {
@@ -27,12 +28,11 @@ def model_card(manifest: Manifest) -> str:
 
 
 def _title(manifest: Manifest) -> str:
-    channels, height, width = manifest.image.shape
-    colour = "grey" if channels == 1 else "RGB"
     origin = "trained on" if manifest.is_trained_by_aegen else "exported with images of"
+    images = f"{shape_in_words(manifest.image.shape)} images"
     return f"""# {manifest.name}
 
-A small {KIND_NAMES[manifest.kind]} of {width}x{height} {colour} images with {manifest.latent_dim} latent dimensions, \
+A small {KIND_NAMES[manifest.kind]} of {images} with {manifest.latent_dim} latent dimensions, \
 {origin} {manifest.data.name}.
 
 ![{manifest.name}: samples]({PREVIEW})
@@ -77,7 +77,7 @@ def _facts(manifest: Manifest) -> str:
 
 
 def _loss(manifest: Manifest) -> dict[str, str]:
-    """The row that the reconstruction error is to be compared with: validation loss, or the error of the mean image."""
+    """A table row to compare the reconstruction error with: the validation loss, or the error of the mean image."""
     quality, recipe = manifest.quality, manifest.recipe
     if not manifest.is_trained_by_aegen:
         return {"error of the mean image": f"{quality['mean_image_mse']:.5f}, for every image"}
@@ -106,7 +106,7 @@ def _recipe(manifest: Manifest) -> str:
         cells = {_cell(name): _cell(_plain(value)) for name, value in manifest.recipe.items()}
         stated = _table(("stated", "value"), cells) if cells else "Nothing more is stated."
         return f"## Training\n\nAnother program than aegen trained the networks.\n\n{stated}\n"
-    # Of the hyperparameters that depend on the images, those that the training did not use are 0.
+    # The card leaves out hyperparameters that depend on the images and are 0, because the training did not use them.
     dependent = {each.name for each in hyperparameters(Recipe) if each.default_in_words}
     used = {name: _plain(value) for name, value in manifest.recipe.items() if value or name not in dependent}
     return f"""## Recipe
@@ -145,7 +145,7 @@ def _table(header: tuple[str, str], rows: dict[str, str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text of one line, whose bars do not end a cell of a Markdown table."""
+    """Put a text on one line, and escape its bars (|), which would end a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

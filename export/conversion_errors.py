@@ -1,4 +1,4 @@
-"""What torch's exporter says about a network that ONNX cannot express, as an error that a user can act on."""
+"""Turn an error of torch's exporter about a network that ONNX cannot express into an error that a user can act on."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from ..runtime.errors import InputError
 def conversion_error(file: str, error: BaseException) -> InputError:
     """The error for a network that torch's exporter refuses. file: the ONNX file that was to be made.
 
-    Its message names the first cause: the exporter wraps it in errors of its own, whose texts are about torch itself.
+    The message names the first cause of `error`, because the exporter wraps the cause in errors about torch itself.
     """
     cause = list(_causes(error))[-1]
     text = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)

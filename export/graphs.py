@@ -120,7 +120,7 @@ def onnx_bytes(graph: TorchGraph) -> bytes:
 def checked_bytes(model: onnx.ModelProto) -> bytes:
     """Check a model and serialise it to the bytes of an ONNX file; equal models give equal bytes.
 
-    Before that, entries of `value_info` that name no tensor, or repeat a name, are removed from the model. Raises
+    Before the check, entries of `value_info` that name no tensor, or repeat a name, are removed from the model. Raises
     onnx's errors if the model is invalid.
     """
     graph = model.graph

@@ -1,4 +1,4 @@
-"""Store weights in half precision (float16). Files have half the size, and still compute in single precision."""
+"""Store weights in half precision (float16). Files have half the size, and graphs still compute in single precision."""
 
 import copy
 import itertools

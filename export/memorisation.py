@@ -9,16 +9,16 @@ from ..runtime.autoencoder import Autoencoder
 from ..runtime.manifest import Manifest
 
 NEAREST, NEAREST_OF_REAL = "nearest_training_distance", "nearest_training_distance_of_real"
-COMPARED_IMAGES = 256  # number of samples, and of held-out images, to compare
-SEARCHED_IMAGES = 20_000  # maximum number of training images to search
+COMPARED_IMAGES = 256  # number of samples, and of held-out images, whose nearest training images are searched
+SEARCHED_IMAGES = 20_000  # maximum number of training images among which the nearest ones are searched
 FEW_IMAGES = 5_000  # models trained on fewer images get a warning about copies on their card
 UNKNOWN_LICENCE = "not stated"
 
 
 def nearest_distances(model: Autoencoder, dataset: Dataset) -> dict[str, float]:
-    """Median distance of samples to their nearest training images, and the same of held-out images.
+    """Median distances of samples and of held-out images to their nearest training images, by name in the manifest.
 
-    Distances are root mean square differences of pixels in [0, 1]. Returns nothing for a published set.
+    Distances are root mean square differences of pixels in [0, 1]. Empty for a published set.
     """
     if dataset.facts.source != OWN_IMAGES:
         return {}

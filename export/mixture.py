@@ -23,7 +23,7 @@ from ..train.latents import JITTER, jitter
 
 KMEANS_STEPS = 20  # maximum number of k-means iterations; EM continues from its result
 TOLERANCE = 1e-3  # EM stops if an iteration raises the mean log density by less than this, in nats
-MIN_COUNT = 10 * np.finfo(float).eps  # added to the number of latents of each component, which may be 0
+MIN_COUNT = 10 * np.finfo(float).eps  # added to the number of latents of each component, to avoid a division by 0
 BLOCK_VALUES = 2**22  # number of feature values computed at a time; in float64 they take 32 MB
 MIN_BLOCK_ROWS = 256  # a block has at least this many latents, because smaller matrix products would be slow
 
@@ -41,8 +41,8 @@ def fit_mixture(
     components that EM starts from; None starts from k-means. report: called with the number of each iteration of EM,
     from 1 on, when it is done. All arrays of the mixture are float64. The same input gives the same mixture.
     """
-    # EM runs on latents with mean 0 and mean variance 1: their second moments lose little precision, and `jitter`
-    # would return JITTER for them.
+    # EM runs on latents that are shifted and scaled to mean 0 and mean variance 1. So second moments lose little
+    # precision, and the constant JITTER suits the variances.
     centre, scale = latents.mean(0), math.sqrt(jitter(np.diag(latents.var(0))) / JITTER)
     points = (latents - centre) / scale
     if start is None:
@@ -65,7 +65,7 @@ def _clustered(points: np.ndarray, components: int) -> Mixture:
     n, d = points.shape
     clusters = KMeans(components, n_init=1, max_iter=KMEANS_STEPS, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of equal latents and of too few steps; EM copes with both
+        warnings.simplefilter("ignore")  # hides warnings about equal latents and few steps, which EM can handle
         clusters.fit(points)
     counts = np.bincount(clusters.labels_, minlength=components) + MIN_COUNT
     std = math.sqrt(clusters.inertia_ / (n * d) + JITTER)

@@ -18,7 +18,8 @@ from ..runtime.pixels import to_tensor
 from ..runtime.session import MAX_ROUNDING
 from ..runtime.verification import agree
 
-# A mixture of many latent dimensions has a covariance for each component, which takes long to fit and to store.
+# Maximum number of latent dimensions. Each component of a Gaussian mixture has a full covariance (d, d), which for
+# larger d takes too long to fit and too much space.
 MAX_LATENT_VALUES = 1024
 # The range of the decoder's output is also checked at random latents with this many times the standard deviations of
 # the images' latents.
@@ -28,13 +29,13 @@ MAX_CLIPPED_FRACTION = 0.1
 MAX_CLIPPED_DISTANCE = 0.25
 LATENTS = "latents (n, d) or (n, c, h, w), or a pair of mean and log variance of such a shape"
 IMAGES = "images (n, C, H, W)"
-FORWARD_ERRORS = (  # what a module raises if it is given a tensor that it cannot use
+FORWARD_ERRORS = (  # errors that modules raise for a tensor that they cannot use
     RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError,
 )  # fmt: skip
 
 
 class EncoderModule(nn.Module):
-    """A user's encoder whose latents have two axes. Those with more, such as maps (n, c, h, w), are flattened.
+    """Wraps a user's encoder: flattens latents with more than two axes, such as maps (n, c, h, w), to (n, d).
 
     Images (n, C, H, W) -> latents (n, d), or for a VAE a pair: mean and log variance of q(z|x), each (n, d).
     """
@@ -44,12 +45,12 @@ class EncoderModule(nn.Module):
         self.module = module
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The latents, or mean and log variance."""
+        """Images (n, C, H, W) -> latents (n, d), or for a VAE the mean and the log variance, each (n, d)."""
         outputs = tuple(one.flatten(1) if one.ndim > 2 else one for one in _as_tuple(self.module(images)))
         return outputs if len(outputs) > 1 else outputs[0]
 
     def encode(self, images: Tensor) -> Tensor:
-        """The latents (n, d), or the mean."""
+        """Images (n, C, H, W) -> latents (n, d), for a VAE the mean."""
         latents: Tensor = _as_tuple(self(images))[0]
         return latents
 
@@ -57,8 +58,8 @@ class EncoderModule(nn.Module):
 class DecoderModule(nn.Module):
     """A user's decoder that takes latents (n, d) and returns images (n, C, H, W).
 
-    latent_shape: the shape of the latent of one image that the user's decoder takes. limits: the values of black and
-    white if images are clipped to them, or None.
+    latent_shape: the shape of one latent as the user's decoder takes it, without the batch axis. limits: the values of
+    black and white if images are clipped to them, or None.
     """
 
     def __init__(self, module: nn.Module, latent_shape: tuple[int, ...], limits: tuple[float, float] | None) -> None:
@@ -68,7 +69,7 @@ class DecoderModule(nn.Module):
         self.limits = limits
 
     def forward(self, latents: Tensor) -> Tensor:
-        """The images."""
+        """Latents (n, d) -> images (n, C, H, W)."""
         maps = latents if len(self.latent_shape) == 1 else latents.reshape(-1, *self.latent_shape)
         images: Tensor = self.module(maps)
         return images if self.limits is None else images.clamp(*self.limits)
@@ -76,7 +77,11 @@ class DecoderModule(nn.Module):
 
 @dataclass(frozen=True)
 class ModulePair:
-    """Encoder and decoder. latent_dim: number d of latent dimensions. variational: whether there is a log variance."""
+    """A wrapped encoder and decoder.
+
+    latent_dim: number d of latent dimensions. variational: whether the encoder also returns a log variance, as in a
+    VAE.
+    """
 
     encoder: EncoderModule
     decoder: DecoderModule
@@ -135,9 +140,12 @@ def examined(encoder: nn.Module, decoder: nn.Module, images: np.ndarray, image: 
 
 
 def _tried(name: str, module: nn.Module, tensor: Tensor, expected: str) -> tuple[Tensor, ...]:
-    """The outputs of a module, whose values must be the same in each call, and for each row the same on its own.
+    """Call a module, check its outputs, and return them.
 
-    name, expected: the module, and what it should return, in messages.
+    Raises InputError unless the outputs are finite float32 tensors, are the same in each call, and do not depend on the
+    other rows of a batch.
+
+    name, expected: name of the module, and what it should return, for error messages.
     """
     outputs = _outputs(name, module, tensor)
     tensors = tuple(one for one in outputs if isinstance(one, Tensor))
@@ -170,19 +178,19 @@ def _outputs(name: str, module: nn.Module, tensor: Tensor) -> tuple[object, ...]
 
 
 def _as_tuple(output: Any) -> tuple[Any, ...]:
-    """The parts of a plain tuple or list; any other output is one part."""
+    """Convert the output of a module to a tuple: of the items of a tuple or list, or of the output alone."""
     return tuple(output) if type(output) in (tuple, list) else (output,)
 
 
 def _same(outputs: tuple[object, ...], expected: tuple[Tensor, ...]) -> bool:
-    """Whether outputs are tensors of the same shapes and, to float rounding, the same values as those expected."""
+    """Whether outputs are tensors with the expected shapes and values, up to rounding of floats."""
     tensors = [one.detach().numpy() for one in outputs if isinstance(one, Tensor)]
     same_number = len(tensors) == len(outputs) == len(expected)
     return same_number and all(agree(a, b.detach().numpy()) for a, b in zip(tensors, expected, strict=True))
 
 
 def _check_latents(outputs: tuple[Tensor, ...], rows: int) -> None:
-    """Raise ShapeError unless an encoder's outputs are latents, or two equal shapes, of `rows` rows."""
+    """Raise ShapeError unless an encoder returned latents with `rows` rows, or two such tensors of equal shape."""
     shapes = [tuple(one.shape) for one in outputs]
     found = f"shape {', '.join(map(str, shapes))}"
     if len(outputs) > 2 or len(set(shapes)) > 1 or len(shapes[0]) < 2 or shapes[0][0] != rows:
@@ -205,9 +213,12 @@ def _check_images(outputs: tuple[Tensor, ...], shape: tuple[int, ...]) -> None:
 
 
 def _check_range(decoder: nn.Module, latents: Tensor, limits: tuple[float, float], clip: bool) -> None:
-    """Raise InputError if a decoder's values leave the pixel range, for latents of images or for others far from them.
+    """Raise InputError if a decoder's values leave the pixel range `limits`.
 
-    With `clip` they may, unless many lie so far outside that the range must be another.
+    The decoder is run on `latents`, which are those of images, and on random latents far from them.
+
+    clip: whether values are clipped later. Then an error is raised only if many values for latents of images lie far
+    outside, which shows that the pixel range is wrong.
     """
     low, high = limits
     near = decoder(latents)

@@ -44,7 +44,7 @@ def export_modules(
     options: ExportOptions | None = None,
     report: Report = no_report,
 ) -> Manifest:
-    """Write the artifact folder `target` from any encoder and decoder in torch, and images of their kind.
+    """Write the artifact folder `target` from any encoder and decoder in torch, and images that they are made for.
 
     encoder: a module that turns images float32 (n, C, H, W) in `pixel_range` into latents (n, d), or for a VAE into a
     tuple of mean and log variance. Latents of more axes, such as (n, c, h, w), are flattened in the artifact. decoder:
@@ -115,7 +115,7 @@ def _checked_kind(kind: str | None, pair: ModulePair) -> str:
 
 
 def _checked_recipe(recipe: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The recipe as JSON stores it. Raises InputError for values that JSON does not have."""
+    """The recipe as it is read back from JSON. Raises InputError for values that JSON cannot store."""
     try:
         stored: dict[str, Any] = json.loads(json.dumps(dict(recipe or {}), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -139,9 +139,9 @@ def _networks(pair: ModulePair, image: ImageSpec, options: ExportOptions) -> Net
 
 
 def _mean_image_mse(dataset: Dataset) -> dict[str, float]:
-    """The error that the reconstruction error is to be compared with: that of the mean training image.
+    """Mean squared error if every test image is reconstructed as the mean training image, for comparison.
 
-    A network reconstructs worse than this if, for example, the pixel range is not the one that it was trained with.
+    A network has a larger error than this if, for example, it is given another pixel range than in its training.
     """
     mean = dataset.train.images.mean(0, dtype=np.float64) / 255
     differences = unit_pixels(dataset.test.images) - mean.astype(np.float32)

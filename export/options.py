@@ -67,7 +67,7 @@ class ExportOptions:
         return "" if self.notes is None else read_text(self.notes)
 
     def recorded(self, prior: str, evaluations: int | None) -> dict[str, str]:
-        """Values of the command-line options that repeat this export, by option.
+        """The command-line options that repeat this export: their values, by name of the option.
 
         prior: the default prior that was chosen. evaluations: how often the learned prior evaluates its network for one
         latent, or None without a learned prior.

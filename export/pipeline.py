@@ -35,8 +35,9 @@ from .statistics import fit, likelihood_latents, log_likelihoods
 from .versions import versions
 
 PREVIEW_IMAGES = 64
-# Only matrices of a learned prior with at least this many weights get 8 bits. Those for the noise and for the latents
-# are smaller. They stay in float32, because they matter for the quality and hardly for the speed.
+# Only matrices of a learned prior with at least this many weights are quantised to 8 bits. The first matrix, for the
+# noise, and the last, for the latents, are smaller. They stay in float32, because they matter for the quality and
+# hardly for the speed.
 MIN_PRIOR_WEIGHTS = 16_384
 
 Report = Callable[..., None]  # arguments: name of a step and, in long steps, amount done and total amount
@@ -181,7 +182,7 @@ def _likelihoods(source: Source, statistics: dict[str, np.ndarray], held_out: En
 def _manifest(
     source: Source, graphs: Graphs, statistics: dict[str, np.ndarray], likelihoods: dict[str, float]
 ) -> Manifest:
-    """The manifest, except that name, notes, commands, quality and files are empty: they are filled in later."""
+    """The manifest with empty fields for name, notes, commands, quality and files, which are filled in later."""
     networks, training, options = source.networks, source.training, source.options
     data, names, prior = source.dataset.facts, source.dataset.class_names, networks.prior
     learned = {} if prior is None else {prior.learned.name: prior.record}

@@ -34,9 +34,9 @@ def all_quantised(
     """Quantise some graphs. Returns all graphs, quantised or not, and the errors of the quantised graphs.
 
     All mappings have file names as keys. graphs: ONNX files. calibration: inputs of each graph to quantise, which set
-    its scales. held_out: other inputs of each graph to quantise. min_weights: for each graph of which only the large
-    products are quantised, the parameter of `quantised`. The error of a graph is the root mean square change of its
-    first output for its held-out inputs.
+    its scales. held_out: other inputs of each graph to quantise. min_weights: for graphs in which only large matrix
+    products are quantised, the minimum number of weights of a product. The error of a graph is the root mean square
+    change of its first output for its held-out inputs.
     """
     in_8_bits = {file: quantised(graphs[file], rows, min_weights.get(file)) for file, rows in calibration.items()}
     errors = {file: _rms_difference(graphs[file], in_8_bits[file], rows) for file, rows in held_out.items()}

@@ -38,7 +38,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Training:
-    """What the manifest says about the training. The defaults are for networks that aegen did not train.
+    """Facts about the training, for the manifest. The defaults are for networks that aegen did not train.
 
     kind: "ae", "dae" or "vae". recipe: hyperparameters by name. seed, epoch, sigma: as the manifest records them.
     measured: further values for the manifest's `quality`, by name. refined: whether the learned prior was refined

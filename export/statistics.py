@@ -16,17 +16,18 @@ from .mixture import fit_mixture
 
 COMPONENTS = (5, 20, 50, 100)  # candidates for the number of components of the Gaussian mixture
 SEARCH_LATENTS = 10_000  # the number of mixture components is chosen with at most this many latents, to save time
-MIN_COMPONENT_LATENTS = 5  # candidates with fewer latents for each component are left out
+MIN_COMPONENT_LATENTS = 5  # numbers of components that leave fewer latents for each component are not tried
 SEARCH_EM_STEPS = 10  # iterations of expectation maximisation for each candidate
-EM_STEPS = 15  # iterations that fit the chosen mixture to all latents, and a mixture to each class
+EM_STEPS = 15  # iterations of EM that fit the chosen mixture to all latents, and a mixture to each class
 KEPT_LATENTS = 5_000  # number of latents that the artifact stores for the kernel density
 KEPT_PER_CLASS = 5  # at least this many latents of each class are stored, or all if the class has fewer
 BANDWIDTHS = np.geomspace(1, 0.02, 18)  # candidate bandwidths, as fractions of the standard deviation of each dimension
-SELECTION_LATENTS = 2_000  # held-out latents, at most, for the choice of the number of components and of the bandwidth
-# The chosen mixture is fitted to as many latents as EM handles with so many multiplications, a minute on one core of
-# 2024, but to at least SEARCH_LATENTS. 64 dimensions and 100 components allow 78,000 latents.
+SELECTION_LATENTS = 2_000  # maximum number of held-out latents to choose the number of components and the bandwidth
+# Maximum number of multiplications to fit the chosen mixture, about a minute on one core of 2024. It limits the number
+# of latents that the mixture is fitted to, for example to 78,000 with 64 dimensions and 100 components. At least
+# SEARCH_LATENTS are always used.
 MAX_MULTIPLICATIONS = 5 * 10**11
-LIKELIHOOD_LATENTS = 1_000  # number of held-out latents in a log-likelihood; few, because learned priors are slow
+LIKELIHOOD_LATENTS = 1_000  # number of held-out latents for log-likelihoods; few, because learned priors are slow
 TINY = float(np.finfo(np.float32).tiny)
 
 Arrays = dict[str, np.ndarray]
@@ -196,7 +197,8 @@ def gaussian_mixture(data: TrainingLatents) -> Arrays:
         if data.components > len(latents):
             raise InputError("components", found=data.components, expected=f"at most {len(latents):,}")
         choices = [data.components]
-    searched, total = 0, SEARCH_EM_STEPS * sum(choices)  # an iteration takes time in proportion to the components
+    # For the progress: the time of an iteration of EM is proportional to the number of components.
+    searched, total = 0, SEARCH_EM_STEPS * sum(choices)
 
     def candidate(components: int) -> Mixture:
         nonlocal searched
@@ -220,7 +222,7 @@ def gaussian_mixture(data: TrainingLatents) -> Arrays:
 
 
 def fitted_rows(components: int, latent_dim: int) -> int:
-    """Number of latents to which a mixture is fitted at most, so that the time is bounded (MAX_MULTIPLICATIONS).
+    """Maximum number of latents to fit a mixture to, so that EM needs at most MAX_MULTIPLICATIONS.
 
     An iteration of EM multiplies features (n, f) by (f, k) twice, with f = 1 + d + d (d + 1) / 2 features.
     """
@@ -266,7 +268,10 @@ def kernel_density(data: TrainingLatents) -> Arrays:
 
 
 def class_bandwidth(latents: np.ndarray, data: TrainingLatents, arrays: Arrays) -> Arrays:
-    """The bandwidth (d,) for latents (n, d) of one class: their std times the fraction chosen with all latents."""
+    """The bandwidth (d,) of the kernel density of one class, whose latents are (n, d).
+
+    It is the standard deviation of these latents times the fraction that was chosen with the latents of all classes.
+    """
     return {"kde_bandwidth": np.maximum(data.bandwidth * latents.std(0), TINY)}
 
 
@@ -284,7 +289,7 @@ def best_bandwidth(latents: np.ndarray, held_out: np.ndarray) -> float:
 
 
 def _before_fall(candidates: Iterable[Candidate], score: Callable[[Candidate], float]) -> Candidate:
-    """The candidate after which the score no longer rises. Later candidates are not computed, which bounds the search.
+    """The candidate after which the score no longer rises. Later candidates are not computed, which saves time.
 
     candidates: at least one.
     """

@@ -176,7 +176,7 @@ def _images(axes: Axes, data: LatentScatter, images: np.ndarray) -> None:
 
 
 def _names(axes: Axes, data: LatentScatter) -> None:
-    """Show as many names as do not overlap, in place of their dots."""
+    """Show names in place of dots, as many as fit without overlapping."""
     pixels = axes.transData.transform(data.projection.points)
     sizes = np.array([text_size(name, NAME_SIZE) for name in data.names])
     for row in separate(pixels, sizes[:, 0] + NAME_GAP, sizes[0, 1]):

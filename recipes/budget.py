@@ -10,7 +10,10 @@ MIN_SECONDS, MAX_SECONDS = 10, 30 * 24 * 3600
 
 
 def budget_seconds(text: str) -> float:
-    """Seconds of a budget such as 30m, 90s, 2h or 1h30m. Raises InputError if the text is none."""
+    """Seconds of a budget such as 30m, 90s, 2h or 1h30m.
+
+    Raises InputError unless the text is a time from MIN_SECONDS to MAX_SECONDS.
+    """
     parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)([hms])", text.lower())
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     whole = "".join(number + unit for number, unit in parts) == text.lower().replace(" ", "")
@@ -28,10 +31,10 @@ def duration(seconds: float) -> str:
 
 
 def divided(total: float, fractions: Mapping[str, float], limits: Mapping[str, float]) -> dict[str, float]:
-    """Divide seconds among stages. What a stage cannot use, the others get.
+    """Divide `total` seconds among stages. Time that a stage cannot use goes to the others.
 
-    fractions: the part that each stage gets if none has a limit; they need not add up to 1. limits: the most seconds
-    that each stage can use.
+    fractions: the relative part of each stage, by name; the parts need not add up to 1. limits: the maximum number of
+    seconds that each stage can use. Returns the seconds of each stage.
     """
     seconds: dict[str, float] = {}
     waiting = dict(fractions)

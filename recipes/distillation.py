@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, MAX_STEPS, Hyperparameters, hyperparameter
 
-MAX_COUNT = 100_000_000  # largest width, batch size or number of pairs; a larger one is probably a typo
+MAX_COUNT = 100_000_000  # limit on width, batch size and number of pairs; a larger number is probably a typo
 
 
 @dataclass(frozen=True)
 class DistillationRecipe(Hyperparameters):
-    """Hyperparameters of distillation. Together with the flow they determine the distilled network."""
+    """Hyperparameters of distillation. The hyperparameters and the flow determine the distilled network."""
 
     stage: ClassVar[str] = "distillation"
 

@@ -16,10 +16,10 @@ MIN_ACTIVE_VARIANCE = 0.01
 class Epoch:
     """The results of one epoch, which are also a line of `metrics.jsonl`. Losses are in the units of the recipe's loss.
 
-    train_loss: the mean loss of the training images during the epoch, and train_reconstruction and train_penalty its
-    two terms. validation_loss: the loss of the validation images after the epoch, and reconstruction and penalty its
-    two terms. A penalty is not yet multiplied by its weight. It is the KL in nats for a VAE, otherwise half the squared
-    norm of a latent. kl_per_dimension: a VAE's KL in nats for each of the d latent dimensions, (d,), otherwise empty.
+    train_loss: the mean loss of the training images during the epoch; train_reconstruction and train_penalty are its
+    two terms. validation_loss: the mean loss of the validation images after the epoch; reconstruction and penalty are
+    its two terms. The penalty is the KL in nats for a VAE, otherwise half the squared norm of a latent, without its
+    weight in the loss. kl_per_dimension: a VAE's KL in nats for each of the d latent dimensions, (d,), otherwise empty.
     variance_per_dimension: the variance over the validation images of each latent dimension, for a VAE of its posterior
     mean, (d,). active_units: how many of a VAE's variances are above MIN_ACTIVE_VARIANCE, otherwise None.
     """

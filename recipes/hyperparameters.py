@@ -8,8 +8,8 @@ from typing import Any, ClassVar, get_args, get_origin
 
 from ..runtime.errors import InputError
 
-MAX_SEED = 2**63 - 1  # the largest signed 64-bit integer
-MAX_STEPS = 10**9  # limit for the numbers of steps, epochs and images in a batch; a larger number is probably a typo
+MAX_SEED = 2**63 - 1  # maximum seed: the largest signed 64-bit integer
+MAX_STEPS = 10**9  # limit on the numbers of steps, epochs and images in a batch; a larger number is probably a typo
 ITEM_NAMES = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -28,7 +28,7 @@ class Limits:
     choices: tuple[str, ...] = ()
 
     def allow(self, value: Any) -> bool:
-        """Whether a value is within the limits; of a tuple, every item must be. NaN is never allowed."""
+        """Whether a value is within the limits. In a tuple, every item must be within them. NaN is never allowed."""
         if isinstance(value, tuple):
             return all(self.allow(item) for item in value)
         if self.choices:
@@ -91,7 +91,7 @@ class Hyperparameter:
 
     @property
     def default_text(self) -> str:
-        """The default in words, or as it is written on the command line, such as `256,64`; `none` for no numbers."""
+        """The default in words, or as it is written on the command line, such as `256,64`; `none` if it is empty."""
         if self.default_in_words:
             return self.default_in_words
         if isinstance(self.default, tuple):

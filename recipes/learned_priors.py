@@ -5,18 +5,18 @@ from typing import ClassVar
 
 from .hyperparameters import MAX_SEED, Hyperparameters, hyperparameter
 
-MAX_COUNT = 1_000_000  # largest width, batch size or number of steps; a larger one is probably a typo
+MAX_COUNT = 1_000_000  # limit on width, batch size and number of steps; a larger number is probably a typo
 
 
 class LearnedPriorRecipe(Hyperparameters):
-    """Base class of the recipes of all learned priors. steps: the largest number of training steps."""
+    """Base class of the recipes of all learned priors. steps: the maximum number of training steps."""
 
     steps: int
 
 
 @dataclass(frozen=True)
 class FlowRecipe(LearnedPriorRecipe):
-    """Hyperparameters of the flow prior. Together with the training latents they determine the trained flow."""
+    """Hyperparameters of the flow prior. The hyperparameters and the training latents determine the trained flow."""
 
     stage: ClassVar[str] = "flow"
 

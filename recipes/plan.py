@@ -27,46 +27,52 @@ from .stage_seconds import (
 )
 from .training import Recipe
 
-# The rest of the budget is a reserve, because the speed of a machine varies.
+# Fraction of the budget that the plan uses. The rest is a reserve, because the speed of a machine varies.
 PLANNED_FRACTION = 0.95
-# The fraction of the training time for each stage. Time that a stage cannot use goes to the others. Refinement closes
-# most of the gap to real images (mnist.md: 22.5 to 7.6), and a convolutional autoencoder needs more time than a fully
-# connected one.
+# The fraction of the training time for each stage. Time that a stage cannot use goes to the others. Refinement gets a
+# large fraction, because it closes most of the gap between samples and real images (mnist.md: distance 22.5 before, 7.6
+# after). A convolutional autoencoder needs more time than a fully connected one.
 CONV_FRACTIONS = {"autoencoder": 0.45, "prior": 0.10, "classifiers": 0.15, "refinement": 0.30}
 MLP_FRACTIONS = {"autoencoder": 0.30, "prior": 0.10, "classifiers": 0.25, "refinement": 0.35}
 FEATURES_FRACTION = 0.08  # fraction of the training time for a feature extractor, if one must be trained
 
-# A convolutional network that gets fewer steps loses to a smaller one. One epoch of MNIST, 391 steps, leaves blur; the
-# best of mnist.md have 4,700 and more.
+# Minimum number of training steps of a convolutional network. With fewer, a smaller network gives better images. On
+# MNIST, images are still blurred after one epoch (391 steps); the best networks in mnist.md have 4,700 steps or more.
 MIN_CONV_STEPS = 2_000
-MIN_AUTOENCODER_STEPS, MIN_PRIOR_STEPS, MIN_REFINEMENT_STEPS = 200, 400, 40  # lower limits for small budgets
-MAX_AUTOENCODER_STEPS, MAX_EPOCHS = 20_000, 300  # by then, the loss of held-out images no longer falls
-PRIOR_PASSES, FEW_PRIOR_STEPS, MAX_PRIOR_STEPS = 100, 3_000, 12_000  # in mnist.md, no gain after 8,500 steps, 87 passes
-MAX_REFINEMENT_STEPS, MAX_FAST_REFINEMENT_STEPS = 2_500, 1_000  # the numbers of mnist and of mnist-fast
-CLASSIFIERS = 3  # samples adapt to the errors of a single classifier (mnist.md: distance 8.0 with 1, 7.6 with 3)
+MIN_AUTOENCODER_STEPS, MIN_PRIOR_STEPS, MIN_REFINEMENT_STEPS = 200, 400, 40  # minimum numbers of steps, in any budget
+MAX_AUTOENCODER_STEPS, MAX_EPOCHS = 20_000, 300  # maxima, at which the held-out loss no longer falls
+# Maximum number of training steps of the prior: as many as PRIOR_PASSES passes over the latents take, but at least
+# FEW_PRIOR_STEPS and at most MAX_PRIOR_STEPS. In mnist.md, the prior no longer improves after 8,500 steps (87 passes).
+PRIOR_PASSES, FEW_PRIOR_STEPS, MAX_PRIOR_STEPS = 100, 3_000, 12_000
+MAX_REFINEMENT_STEPS, MAX_FAST_REFINEMENT_STEPS = 2_500, 1_000  # maximum numbers, as in mnist and mnist-fast
+# Number of classifiers for refinement. With a single one, samples adapt to its errors: in mnist.md, the distance to
+# real images is 8.0 with one classifier and 7.6 with three.
+CLASSIFIERS = 3
 # Limits on the training steps of each classifier. In mnist.md, a classifier has 1,563 steps (4 epochs).
 MIN_CLASSIFIER_STEPS, MAX_CLASSIFIER_STEPS = 400, 1_600
-MAX_FEATURES_EPOCHS, MAX_FEATURES_STEPS = 40, 6_000  # limits; features-mnist has 15 epochs, 5,865 steps
+MAX_FEATURES_EPOCHS, MAX_FEATURES_STEPS = 40, 6_000  # maxima; features-mnist has 15 epochs, 5,865 steps
 
-# Images in a step: mnist has 128, mnist-fast 256. Small sets have fewer, so that an epoch has 40 steps or more: icons
-# lost all colour in 12 epochs with 128 images in a step, and kept it with 32.
+# Batch sizes to choose from, and the minimum number of steps in an epoch. Small sets get small batches, so that an
+# epoch has enough steps: a network for a small set of icons had lost all colour after 12 epochs with a batch size of
+# 128, but not with 32. For comparison, mnist has a batch size of 128 and mnist-fast one of 256.
 BATCHES, EPOCH_STEPS = (16, 32, 64, 128), 40
-MLP_BATCH, MLP_BATCH_IMAGES = 256, 20_000  # batch size of fully connected networks, for sets of at least so many images
+MLP_BATCH, MLP_BATCH_IMAGES = 256, 20_000  # batch size of fully connected networks for sets of at least 20,000 images
 
-# Numbers of latent dimensions: (for the light network, for the convolutional one). Those for grey images are the
-# numbers of mnist-fast and mnist.
+# Numbers of latent dimensions for grey, colour and large images, each for the light network and for the other one.
+# mnist-fast has 24 and mnist has 32.
 GREY_LATENTS, COLOUR_LATENTS, LARGE_LATENTS = (24, 32), (48, 64), (64, 96)
 LARGE_VALUES = 4_096  # images with more values count as large, such as 48x48 in colour
-FEW_IMAGES, FEW_IMAGES_LATENTS = 1_000, 24  # few images get few latent dimensions, which suffice for a prior
-BETA = 0.01  # weight of the KL: latents without gaps, reconstructions nearly as good (mnist.md)
-MLP_WIDTHS = (512, 256)  # of mnist-fast
-CONV_CHANNELS = (32, 16)  # channels of the larger network, as in mnist
-FAST_FLOW, FAST_EVALUATIONS = {"width": 128, "blocks": 2}, 3  # of mnist-fast
-# Without second moments samples are more varied; a small class loss keeps them clear (mnist.md: 6.8 to 4.7)
+FEW_IMAGES, FEW_IMAGES_LATENTS = 1_000, 24  # sets of fewer than 1,000 images get at most 24 latent dimensions
+BETA = 0.01  # weight of the KL; leaves latents without gaps, and reconstructions nearly unchanged (mnist.md)
+MLP_WIDTHS = (512, 256)  # units of the hidden layers, as in mnist-fast
+CONV_CHANNELS = (32, 16)  # channels of the larger network, as in mnist, and of the smaller one
+FAST_FLOW, FAST_EVALUATIONS = {"width": 128, "blocks": 2}, 3  # the light flow, as in mnist-fast
+# Settings of refinement: without second moments samples are more varied, and a small class loss keeps their classes
+# clear. In mnist.md, both together lower the distance to real images from 6.8 to 4.7.
 MATCH_SECOND_MOMENTS, CLASS_LOSS_WEIGHT = False, 0.1
 MIXTURE_COMPONENTS, COMPONENT_IMAGES = 20, 50  # maximum number of mixture components; minimum number of images for each
 
-FEATURES_CHANNELS = 16  # as many as the classifiers have, so that one measured time serves both
+FEATURES_CHANNELS = 16  # as many as in the classifiers, so that one measured step time serves both
 # Maximum budget in seconds -> maximum number of samples to measure.
 EVALUATED_IMAGES = {300: 1_000, 900: 3_000, math.inf: 10_000}
 # Maximum number of test images -> number of features of the extractor. A covariance of more features needs more images.
@@ -75,7 +81,7 @@ FEATURES = {1_000: 32, 3_000: 64, math.inf: 128}
 
 @dataclass(frozen=True)
 class Budget:
-    """The seconds of the whole command, and how many of them had passed when the plan was made."""
+    """The time of `aegen create`, in seconds: what the user allows, and what had passed when the plan was made."""
 
     seconds: float
     spent: float = 0.0
@@ -85,9 +91,10 @@ class Budget:
 class Plan:
     """All that `aegen create` chooses before the first stage begins.
 
-    threads: number of CPU threads, on which the result depends. features: None if no feature extractor is trained.
-    components: of the Gaussian mixture. evaluated_images: number of samples that are measured. seconds: expected
-    seconds of each stage. steps: measured seconds of a step of each. reasons: sentences for the user.
+    threads: number of CPU threads, on which the result depends. features: recipe of the feature extractor; None if none
+    is trained. components: number of components of the Gaussian mixture. evaluated_images: number of samples that are
+    measured. seconds: expected seconds of each stage, by name. steps: measured seconds of a training step of each
+    stage. reasons: sentences that explain the plan to the user.
     """
 
     threads: int
@@ -103,7 +110,7 @@ class Plan:
 
 
 def candidates(facts: Facts, *, fast: bool) -> tuple[Recipe, ...]:
-    """The autoencoders to choose from, the largest first. They have one epoch; `make_plan` sets the number."""
+    """The recipes of autoencoders to choose from, the largest first. `make_plan` sets their number of epochs later."""
     latent_dim, images = _latent_dim(facts, fast=fast), facts.training_images
     conv = tuple(_autoencoder("conv", latent_dim, _batch(images), channels=channels) for channels in CONV_CHANNELS)
     mlp = _autoencoder("mlp", latent_dim, _mlp_batch(images), widths=MLP_WIDTHS)
@@ -113,12 +120,12 @@ def candidates(facts: Facts, *, fast: bool) -> tuple[Recipe, ...]:
 
 
 def is_affordable(autoencoder: Recipe, step_seconds: float, facts: Facts, budget: Budget) -> bool:
-    """Whether a convolutional autoencoder would get at least MIN_CONV_STEPS steps. A fully connected one always is.
+    """Whether the budget allows an autoencoder at least MIN_CONV_STEPS steps; always True for a fully connected one.
 
-    step_seconds: measured seconds of one of its steps. facts: of the images.
+    step_seconds: measured seconds of a training step of this autoencoder. facts: describes the images.
     """
     epoch = epoch_steps(facts.training_images, autoencoder.batch_size) * step_seconds
-    # Prior, refinement and export encode the images, which takes an epoch together.
+    # Prior, refinement and export each encode the images, which takes as long as one training epoch in all.
     seconds = PLANNED_FRACTION * budget.seconds - budget.spent - EXPORT_SECONDS - epoch
     if not facts.has_features:
         seconds *= 1 - FEATURES_FRACTION
@@ -127,17 +134,20 @@ def is_affordable(autoencoder: Recipe, step_seconds: float, facts: Facts, budget
 
 
 def prior_recipe(*, fast: bool) -> FlowRecipe:
-    """The flow prior; `make_plan` sets the number of steps."""
+    """The recipe of the flow prior. `make_plan` sets its number of steps. fast: whether the light flow is used."""
     return FlowRecipe(**FAST_FLOW) if fast else FlowRecipe()
 
 
 def classifier_recipe() -> FeatureExtractorRecipe:
-    """The classifier with which the time of a step is measured: those of refinement and the extractor are alike."""
+    """The recipe of the classifier whose training step is timed.
+
+    The classifiers of refinement and the feature extractor have about the same size, so the time serves for both.
+    """
     return FeatureExtractorRecipe(channels=FEATURES_CHANNELS, batch_size=CLASSIFIER_BATCH)
 
 
 def refinement_recipe(*, fast: bool) -> RefinementRecipe:
-    """The refinement; `make_plan` sets the numbers of steps."""
+    """The recipe of the refinement. `make_plan` sets its numbers of steps. fast: whether the light flow is used."""
     if fast:
         return RefinementRecipe(classifiers=CLASSIFIERS, flow_steps=FAST_EVALUATIONS)
     return RefinementRecipe(
@@ -148,9 +158,9 @@ def refinement_recipe(*, fast: bool) -> RefinementRecipe:
 def make_plan(
     facts: Facts, autoencoder: Recipe, steps: StepSeconds, budget: Budget, *, fast: bool, threads: int
 ) -> Plan:
-    """The plan for images, with the chosen autoencoder and the measured times of its steps.
+    """The plan for images, with the chosen autoencoder and the measured times of training steps.
 
-    A budget that is too small gets the smallest plan, which takes longer.
+    If the budget is too small even for the smallest plan, the smallest plan is returned, which exceeds the budget.
     """
     images, evaluated = facts.training_images, _evaluated_images(facts, budget)
     encoding = encoding_seconds(facts, autoencoder, steps)
@@ -196,7 +206,7 @@ def _autoencoder(network: str, latent_dim: int, batch_size: int, **sizes: object
 
 
 def _latent_dim(facts: Facts, *, fast: bool) -> int:
-    """Number of latent dimensions for images of this shape and number."""
+    """Number of latent dimensions, which depends on the shape and the number of the images."""
     light, other = GREY_LATENTS if facts.shape[0] == 1 else COLOUR_LATENTS
     if facts.values > LARGE_VALUES:
         light, other = LARGE_LATENTS
@@ -210,17 +220,17 @@ def _batch(images: int) -> int:
 
 
 def _mlp_batch(images: int) -> int:
-    """The batch of a fully connected network."""
+    """The batch size of a fully connected network: MLP_BATCH for large sets, otherwise that of other networks."""
     return MLP_BATCH if images >= MLP_BATCH_IMAGES else _batch(images)
 
 
 def _fractions(autoencoder: Recipe) -> dict[str, float]:
-    """How the time for training is divided among the stages. The fractions add up to 1."""
+    """The fraction of the training time that each stage gets, by name. The fractions add up to 1."""
     return CONV_FRACTIONS if autoencoder.network == "conv" else MLP_FRACTIONS
 
 
 def _limits(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: bool) -> dict[str, float]:
-    """The most seconds that each stage can use."""
+    """The maximum number of seconds that each stage can use, by name."""
     images = facts.training_images
     epochs = min(MAX_EPOCHS, math.ceil(MAX_AUTOENCODER_STEPS / epoch_steps(images, autoencoder.batch_size)))
     passes = PRIOR_PASSES * images // prior_recipe(fast=fast).batch_size
@@ -233,7 +243,7 @@ def _limits(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: bool
 
 
 def _refinement(facts: Facts, granted: dict[str, float], steps: StepSeconds, *, fast: bool) -> RefinementRecipe:
-    """The refinement for the seconds that its classifiers and its own steps are granted."""
+    """The recipe of the refinement, with as many steps as fit into `granted`, the seconds of each stage by name."""
     epoch = epoch_steps(facts.training_images, CLASSIFIER_BATCH)
     in_all = granted["classifiers"] / steps.classifier
     classifiers = min(max(int(in_all / max(MIN_CLASSIFIER_STEPS, epoch)), 1), CLASSIFIERS)
@@ -246,7 +256,7 @@ def _refinement(facts: Facts, granted: dict[str, float], steps: StepSeconds, *, 
 
 
 def _features(facts: Facts, training_steps: float) -> FeatureExtractorRecipe:
-    """The feature extractor for a number of training steps."""
+    """The recipe of the feature extractor, with as many epochs as fit into `training_steps`, but at least one."""
     features = next(count for most, count in FEATURES.items() if facts.test_images <= most)
     recipe = dataclasses.replace(classifier_recipe(), features=features, orientations=not facts.num_classes)
     epoch = epoch_steps(facts.training_images, recipe.batch_size)
@@ -255,7 +265,7 @@ def _features(facts: Facts, training_steps: float) -> FeatureExtractorRecipe:
 
 
 def _evaluated_images(facts: Facts, budget: Budget) -> int:
-    """How many samples are measured. As many test images, and as many training images in their place, are needed."""
+    """Number of samples to measure: limited by the budget, the test images, and half of the training images."""
     most = next(count for seconds, count in EVALUATED_IMAGES.items() if budget.seconds <= seconds)
     return min(most, facts.test_images, facts.training_images // 2)
 

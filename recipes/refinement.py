@@ -11,7 +11,7 @@ MAX_CLASSIFIERS = 1000  # maximum number of classifiers; the seed of classifier 
 
 @dataclass(frozen=True)
 class RefinementRecipe(Hyperparameters):
-    """Hyperparameters of refinement. Together with the trained run and its flow they determine the refined run."""
+    """Hyperparameters of refinement. The hyperparameters, the trained run and its flow determine the refined run."""
 
     stage: ClassVar[str] = "refinement"
 

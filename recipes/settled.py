@@ -8,15 +8,15 @@ from ..runtime.pixels import Shape
 from .training import DEFAULT_STEPS, MAX_EPOCHS, Recipe
 
 MAX_SMALL_SIDE = 8  # convolutional networks halve an image until its shorter side is at most this long
-MIN_LEVELS = 2  # images of 16x16 and smaller are halved twice too
-MIN_CHANNELS = 8  # channels are not halved below this number
+MIN_LEVELS = 2  # images are halved at least this often, even images of 16x16 and smaller
+MIN_CHANNELS = 8  # the number of channels of a level is not halved below this number
 
 
 def settled(recipe: Recipe, images: int, shape: Shape) -> Recipe:
-    """The same recipe with the numbers that suit the training images, in place of defaults that depend on them.
+    """Return the recipe with the numbers of epochs and levels that suit the training images.
 
-    images: number of training images. shape: (C, H, W) of an image. A recipe that is settled stays the same. Raises
-    InputError when the recipe has more decoder channels than its network has levels for these images.
+    images: number of training images. shape: (C, H, W) of an image. A recipe that was settled before is returned
+    unchanged. Raises InputError when the recipe has more decoder channels than its network has levels for these images.
     """
     levels = recipe.levels
     if recipe.network == "conv":
@@ -26,14 +26,14 @@ def settled(recipe: Recipe, images: int, shape: Shape) -> Recipe:
 
 
 def epochs_for(recipe: Recipe, images: int) -> int:
-    """The recipe's epochs, or as many as its steps need with so many training images, but at most MAX_EPOCHS."""
+    """The recipe's epochs, or if it states none, as many as its steps need, but at most MAX_EPOCHS."""
     if recipe.epochs:
         return recipe.epochs
     return min(MAX_EPOCHS, math.ceil((recipe.steps or DEFAULT_STEPS) / steps_per_epoch(recipe, images)))
 
 
 def steps_per_epoch(recipe: Recipe, images: int) -> int:
-    """Training steps in one pass over so many training images."""
+    """Number of training steps in one pass over the training images. images: their number."""
     return math.ceil(images / recipe.batch_size)
 
 
@@ -44,7 +44,7 @@ def levels_for(recipe: Recipe, shape: Shape) -> int:
 
 
 def level_sides(recipe: Recipe, shape: Shape) -> list[tuple[int, int]]:
-    """Height and width of the images at each level, from their own to the smallest. Odd sides are rounded up.
+    """Height and width at each level of a convolutional network, from full size to the smallest. Halves are rounded up.
 
     Images of 65x33 give (33, 65), (17, 33), (9, 17), (5, 9).
     """
@@ -67,7 +67,7 @@ def encoder_channels(recipe: Recipe, shape: Shape) -> list[int]:
 def decoder_channels(recipe: Recipe, shape: Shape) -> list[int]:
     """Channels of a convolutional decoder at each level, from the smallest side to half the side.
 
-    Raises InputError when the recipe has more of them than levels.
+    Raises InputError when the recipe lists channels for more levels than the network has.
     """
     first, levels = recipe.decoder_channels or (2 * recipe.channels, recipe.channels), levels_for(recipe, shape)
     if len(recipe.decoder_channels) > levels:

@@ -24,7 +24,7 @@ class Stage:
 
 
 def stored_stages(stages: Iterable[Stage]) -> list[dict[str, Any]]:
-    """Stages as plain values, for a file."""
+    """Convert stages to plain values (dictionaries, texts, numbers), to store them in a file."""
     return [
         {"stage": each.recipe.stage, "recipe": dataclasses.asdict(each.recipe), "threads": each.threads}
         for each in stages

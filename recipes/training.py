@@ -17,8 +17,8 @@ LOSSES = ("bce", "mse", "gaussian")  # names of the losses, which train/objectiv
 ACTIVATIONS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # final activations of the decoder, with their ranges
 # Ways to corrupt the input of a denoising autoencoder, which train/corruption.py implements.
 CORRUPTIONS = ("none", "gaussian", "masking", "salt-pepper", "occlusion", "mixed")
-DEFAULT_STEPS = 15_640  # 40 epochs of the 50,000 training images of MNIST, 128 images in a step
-# Epochs that follow from a number of steps are at most so many: small sets are only overfitted by more passes, and each
+DEFAULT_STEPS = 15_640  # number of steps in 40 epochs of the 50,000 training images of MNIST, with a batch size of 128
+# Maximum number of epochs if a recipe gives a number of steps. More passes would only overfit a small set, and each
 # epoch also takes the time of an evaluation and a checkpoint.
 MAX_EPOCHS = 500
 MAX_LEVELS = 16  # limit on the levels of a convolutional network, as no image has a side above 2^16 pixels
@@ -28,7 +28,7 @@ SHIPPED = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Recipe(Hyperparameters):
-    """Hyperparameters of an autoencoder. Together with the data they determine the trained network.
+    """Hyperparameters of an autoencoder. The hyperparameters and the data determine the trained network.
 
     The reconstruction error is summed over pixels, the penalty of latents over latent dimensions. Both are averaged
     over the batch, and AdamW minimises their weighted sum. Its learning rate rises linearly, then falls along half a
@@ -177,7 +177,7 @@ def named_recipe(name: str, **overrides: Any) -> Recipe:
         settings = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is no readable TOML file: {error}") from error
-    # Epochs determine steps, and steps determine epochs.
+    # A recipe may not state both epochs and steps. So an override of one removes the other from the file's settings.
     for name_of_length, other in (("epochs", "steps"), ("steps", "epochs")):
         if overrides.get(name_of_length) and other not in overrides:
             settings.pop(other, None)

@@ -5,9 +5,10 @@ from importlib.metadata import version
 
 from ..runtime.artifact import MANIFEST
 from ..runtime.card import size_text
+from ..runtime.pixels import shape_in_words
 from .blocks import Block, Facts, Lines, Section, Table
 from .subject import Subject
-from .wording import classes, image_size, kind_name, plural
+from .wording import classes, kind_name, plural
 
 HERE = ("aegen", "onnxruntime", "numpy")  # packages whose installed versions the page states
 
@@ -19,7 +20,7 @@ def key_facts(subject: Subject) -> list[tuple[str, str]]:
     values, data = channels * height * width, manifest.data
     return [
         ("kind", kind_name(manifest)),
-        ("images", image_size(manifest)),
+        ("images", shape_in_words(manifest.image.shape)),
         ("latent dimensions", f"{manifest.latent_dim:,} for {values:,} pixel values"),
         ("size", f"{size_text(manifest.total_bytes)}, {manifest.precision}"),
         (

@@ -39,12 +39,6 @@ def kind_name(manifest: Manifest) -> str:
     return KIND_NAMES.get(manifest.kind, "autoencoder")
 
 
-def image_size(manifest: Manifest) -> str:
-    """The size and the channels of the images, such as `28x28, grey`."""
-    channels, height, width = manifest.image.shape
-    return f"{width}x{height}, {'grey' if channels == 1 else 'colour'}"
-
-
 def image_subjects(manifest: Manifest) -> str:
     """What the images show, as far as the manifest says: `images like those of mnist`."""
     return f"images like those of {manifest.data.name}"

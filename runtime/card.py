@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from html import escape
 
 from .manifest import Manifest
+from .pixels import shape_in_words
 
 KIND_NAMES = {"ae": "autoencoder", "dae": "denoising autoencoder", "vae": "variational autoencoder"}
 PREVIEW_WIDTH = 240  # width of the sample grid in CSS pixels
@@ -27,11 +28,9 @@ def html_card(manifest: Manifest, preview: bytes | None) -> str:
 
     preview: the bytes of the PNG with the sample grid, or None if the artifact has none.
     """
-    channels, height, width = manifest.image.shape
-    colour = "grey" if channels == 1 else "colour"
     origin = "trained on" if manifest.is_trained_by_aegen else "with priors fitted to"
     sentence = (
-        f"A {KIND_NAMES.get(manifest.kind, 'autoencoder')} of {width}x{height} {colour} images, {origin} "
+        f"A {KIND_NAMES.get(manifest.kind, 'autoencoder')} of {shape_in_words(manifest.image.shape)} images, {origin} "
         f"{manifest.data.training_images:,} images of {manifest.data.name}."
     )
     alt = f"Samples of {manifest.name}"

@@ -25,6 +25,12 @@ def image_shape(shape: Shape) -> tuple[int, ...]:
     return (height, width) if channels == 1 else (height, width, channels)
 
 
+def shape_in_words(shape: Shape) -> str:
+    """The size and the colour of images of shape (C, H, W): `28x28 grey` for (1, 28, 28)."""
+    channels, height, width = shape
+    return f"{width}x{height} {'grey' if channels == 1 else 'colour'}"
+
+
 def empty_batch(n: int, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
     """An uninitialised array (n, *shape), float32 or uint8, for n images, paths or latents.
 

@@ -1,4 +1,4 @@
-"""Quantised latents: packed as documented, at most half a step from the latents, and read like any others."""
+"""Quantised latents are packed as documented, differ by at most half a quantisation step, and are read like others."""
 
 import io
 import json

@@ -149,9 +149,8 @@ def test_only_the_large_products_of_a_distilled_flow_get_8_bits(flow):
     rows = {"noise": Noise(0).normals(0, 500, 2), "label": np.arange(500) % 2}
     contents, errors = all_quantised({PRIOR: onnx_bytes(graph)}, {PRIOR: rows}, {PRIOR: rows}, {PRIOR: 16_384})
     nodes = onnx.load_from_string(contents[PRIOR]).graph.node
-    assert (
-        len([node for node in nodes if node.op_type == "QuantizeLinear"]) == 2
-    )  # for the input and for the output of the one matrix product in 8 bits
+    # The one matrix product in 8 bits has two quantisations, of its input and of its output.
+    assert len([node for node in nodes if node.op_type == "QuantizeLinear"]) == 2
     assert 0 < errors[PRIOR] < 0.05
 
 

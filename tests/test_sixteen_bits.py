@@ -66,7 +66,7 @@ def test_every_mode_and_chunk_gives_the_levels_of_eight_bits(tmp_path, kind, nam
 
 def test_levels_of_the_whole_range_become_their_high_byte_in_every_mode(tmp_path):
     levels = np.random.default_rng(0).integers(0, 65536, (5, 5)).astype(np.uint16)
-    # For some of these levels, the high byte differs from the level divided by 257 and rounded.
+    # 16-bit levels become 8-bit levels by their high byte. For some of these levels, level / 257 rounded would differ.
     levels[1] = [255, 256, 65279, 65534, 65535]
     for kind in CHANNELS:
         (tmp_path / "16.png").write_bytes(png(levels, kind, 16, {}))

@@ -110,7 +110,7 @@ def restoring(subject: str, expected: str) -> Iterator[None]:
 
 def _load(stream: io.BytesIO) -> Any:
     """Read the content of an archive. Returns None if a checksum is wrong or a file in it is compressed."""
-    with zipfile.ZipFile(stream) as archive:  # verifies checksums, which torch does not
+    with zipfile.ZipFile(stream) as archive:  # zipfile verifies checksums, torch does not
         compressed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
         # torch compresses no file in an archive. Compressed files are refused, because they could expand to any size.
         if compressed or archive.testzip():

@@ -62,11 +62,11 @@ def train(
         training = AutoencoderTraining(recipe, dataset)
 
         def keep(state: State, epoch: Epoch) -> None:
-            """Write `last.pt` first. If the process is killed after that, resuming writes the other files from it."""
+            """Write the files of an epoch, first `last.pt`, from which resuming writes the others if they are lost."""
             history, tensors = tuple(training.history), training.objective.state_dict()
             stored = training.recipe, dataset.shape, data, dataset.facts, history, tensors
             last = Checkpoint(*stored, threads=torch.get_num_threads(), reading=dataset.reading)
-            training_state = {name: state[name] for name in state if name != "objective"}  # `last` has the objective
+            training_state = {name: state[name] for name in state if name != "objective"}  # `last` holds the objective
             checkpoint.save(dataclasses.replace(last, training=training_state), folder / LAST)
             _save_derived(folder, last)
 
@@ -102,7 +102,7 @@ class AutoencoderTraining(Training[Epoch]):
         self.history: list[Epoch] = []
         self._model = processes.distribute(self.objective)
         self._order, self._random = np.empty(0, np.int64), Generator(processes.device())
-        # For each step of the epoch: the mean loss and its two terms, float (3,), and the number of images.
+        # For each step of the epoch: its mean loss and the two terms of the loss, float (3,), and its number of images.
         self._losses: list[tuple[Tensor, int]] = []
 
     def update(self) -> None:
@@ -115,7 +115,8 @@ class AutoencoderTraining(Training[Epoch]):
         inputs, targets, noise = batch_tensors(self.dataset.train.images[rows], self.recipe, self._random)
         with processes.precision():
             losses: Losses = self._model(inputs, targets, noise, self._ramp())
-        # With this factor, the mean of the processes' gradients is the gradient of the mean loss over the batch.
+        # The gradients of all processes are averaged. This factor makes their mean the gradient of the mean loss over
+        # the whole batch, even if the processes have different numbers of images.
         fraction = counted * processes.count() / len(batch)
         self.updates.apply(losses.total * fraction, (self._model.parameters(), self.recipe.clip))
         terms = torch.stack([losses.total, losses.reconstruction, losses.penalty]).detach()
@@ -164,7 +165,11 @@ class AutoencoderTraining(Training[Epoch]):
         return epoch
 
     def parts(self) -> dict[str, Stateful]:
-        """The network with its loss, and the optimiser. The steps so far determine the next batches and their noise."""
+        """The network with its loss, and the optimiser.
+
+        The number of steps so far determines the next batches and their noise, so no random generator is among the
+        parts.
+        """
         return {"objective": self.objective, "updates": self.updates}
 
     def _begin_epoch(self) -> None:
@@ -179,7 +184,7 @@ class AutoencoderTraining(Training[Epoch]):
         self._random.manual_seed(int(noise_seed >> np.uint64(1)))
 
     def _ramp(self) -> float:
-        """The factor in [0, 1] of the penalty's weight at this step: it rises linearly during the beta warm-up."""
+        """The factor in [0, 1] for the penalty's weight at this step. It rises linearly during the warm-up of beta."""
         ramp_steps = self.recipe.beta_warmup * self.updates.steps
         return min(1.0, self.step / max(1.0, ramp_steps)) if self.recipe.beta_warmup else 1.0
 

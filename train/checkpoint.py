@@ -23,7 +23,8 @@ from .objectives import Objective
 
 FORMAT = 2
 BEST, LAST = "best.pt", "last.pt"
-# Before the number of levels was recorded, all convolutional networks had two.
+# Number of levels of a convolutional network whose checkpoint does not record it. Such checkpoints are older than the
+# hyperparameter, when all networks had two levels.
 LEVELS_UNLESS_RECORDED = 2
 # Recorded instead of the path of the training data if the data came through a pipe, which cannot be read twice.
 PIPE = "-"
@@ -31,7 +32,7 @@ PIPE = "-"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network as it was after the last epoch of `history`.
+    """A network with its tensors as they were after the last epoch of `history`.
 
     shape: (C, H, W) of an image. data: name or absolute path of the training data, or PIPE. facts: description of the
     training data. state_dict: tensors of the network, whose names begin with `network.`, and of its loss. training:

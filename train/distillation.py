@@ -1,4 +1,4 @@
-"""Distillation: train a network of one evaluation to map noise to the latents that a flow computes in many.
+"""Distillation: train a network to compute in one evaluation the latents that a flow computes in many.
 
 The flow is a deterministic function of its noise, so its map from noise to latents can be learned by regression.
 Source: E. Luhman, T. Luhman, Knowledge Distillation in Iterative Generative Models, 2021.
@@ -56,7 +56,7 @@ def distill(
     report: Callable[[Progress], None] = lambda progress: None,
     keep: Callable[[State], None] = lambda state: None,
 ) -> LearnedPrior:
-    """Distil a run's flow into a network of one evaluation, and return the new prior, which keeps the flow.
+    """Train a network to do in one evaluation what a run's flow does in many. Returns a prior with network and flow.
 
     prior: a flow, or a flow that is already distilled; its flow is then distilled anew. note: called with a message
     before the pairs are computed. report: called every INTERVAL steps and after the last step. keep: called at the same

@@ -1,6 +1,7 @@
 """Train the feature extractor, a classifier whose features measure how similar images are.
 
-It evaluates generators, so generators are never trained with it.
+The feature extractor evaluates generators. Generators are never trained with it, so that its measurements stay
+independent of their training.
 """
 
 import math
@@ -159,7 +160,7 @@ class FeatureTraining(Training[FeatureProgress]):
         return FeatureProgress(self.step // self.interval, accuracy(self.network, self.validation))
 
     def parts(self) -> dict[str, Stateful]:
-        """The classifier, the optimiser and the random numbers."""
+        """The classifier, the optimiser and the random generator."""
         return {"network": self.network, "updates": self.updates, "random": RandomState(self.random)}
 
 

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from .feature_extractor import FeatureNetwork
 
-# Standard deviations below this fraction of their median are raised to it. Else rarely active features would dominate.
+# Standard deviations below this fraction of their median are raised to this value. Otherwise the features that are
+# rarely active would dominate after standardisation.
 MIN_STD = 0.25
 
 
@@ -93,7 +94,7 @@ def feature_moments(
 
     batches: pairs of images (n, C, H, W) in [0, 1] and class indices int64 (n,). match_second_moments: whether to
     include mean squares at all depths but the deepest. The deepest always includes the means of all pairwise products.
-    The other depths never do, because the pooling layers have too many features.
+    The other depths never include products, because the pooling layers have too many features.
     """
     count = 0
     sums: list[tuple[Tensor, Tensor]] = []

@@ -17,9 +17,9 @@ from .prior_network import RefinablePrior, UnrolledPrior
 class FlowMap(RefinablePrior):
     """The map from noise to latents that a flow defines, learned by a small fully connected network.
 
-    flow: the flow that the network was distilled from. It stays as it is, and gives the densities of latents. The
-    network computes a linear map of the noise plus a correction by hidden layers, whose first biases depend on the
-    class.
+    flow: the flow that the network was distilled from. The flow is not trained further, and gives the densities of
+    latents. The network computes a linear map of the noise plus a correction by hidden layers, whose first biases
+    depend on the class.
     Source: E. Luhman, T. Luhman, Knowledge Distillation in Iterative Generative Models, 2021.
     """
 
@@ -48,7 +48,10 @@ class FlowMap(RefinablePrior):
         return latents
 
     def hidden(self, noise: Tensor, class_biases: Tensor) -> Tensor:
-        """The last hidden layer (n, width) for noise (n, d). class_biases: first biases, (n, width) or (1, width)."""
+        """Values of the last hidden layer, (n, width), for noise (n, d).
+
+        class_biases: biases of the first layer for the class of each row, (n, width), or for all rows, (1, width).
+        """
         first, *others = self.layers
         hidden = functional.silu(first(noise) + class_biases)
         for layer in others:
@@ -85,7 +88,7 @@ class FlowMap(RefinablePrior):
 
 
 def build(recipe: DistillationRecipe, flow_recipe: FlowRecipe, state_dict: dict[str, Tensor], classes: int) -> FlowMap:
-    """Rebuild a distilled flow from its tensors. flow_recipe: the recipe of the flow. classes: their number, or 0.
+    """Rebuild a distilled flow from its tensors. flow_recipe: the recipe of the flow. classes: number of classes, or 0.
 
     Raises KeyError or torch's errors when the tensors do not fit the recipes.
     """

@@ -17,8 +17,8 @@ def uninterrupted() -> Iterator[None]:
     """
     current = {number: signal.getsignal(number) for number in DEFERRED}
     handlers = {number: handler for number, handler in current.items() if callable(handler)}
-    # Without handlers there is nothing to defer. Python runs handlers only in the main thread, so they cannot interrupt
-    # a block in another thread.
+    # Without handlers there is no signal to defer. In another thread no signal can interrupt the block, because Python
+    # runs handlers only in the main thread.
     if threading.current_thread() is not threading.main_thread() or not handlers:
         yield
         return
@@ -28,7 +28,7 @@ def uninterrupted() -> Iterator[None]:
     def defer(number: int, frame: FrameType | None) -> None:
         if deferring:
             pending.append(number)
-        else:  # the signal came after the end of the block, before its original handler was restored
+        else:  # the signal came after the block, but before its original handler was restored
             handlers[number](number, frame)
 
     try:

@@ -1,4 +1,4 @@
-"""Encode images to latents with a trained encoder. Priors are fitted to these latents."""
+"""Encode images to latents with a trained encoder. Priors are fitted to the latents of the training images."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ from ..runtime.metadata import ImageSpec
 from .pixels import scaled, unit_tensor
 
 BATCH = 1000
-JITTER = 1e-6  # added to the variance of each latent dimension, as a fraction of the mean variance
+JITTER = 1e-6  # this fraction of the mean variance is added to the variance of each latent dimension
 MIN_CLASS_LATENTS = 2  # a label with fewer latents forms no class, because a variance needs two latents
 
 
@@ -67,7 +67,7 @@ def moments(latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def jitter(covariance: np.ndarray) -> float:
     """Return a small number to add to the diagonal of a covariance matrix (d, d).
 
-    Without it, the Cholesky factorisation would fail if a latent dimension were constant.
+    Without this number, the Cholesky factorisation would fail if a latent dimension were constant.
     """
     return float(JITTER * max(np.trace(covariance) / len(covariance), np.finfo(np.float32).tiny))
 

@@ -18,7 +18,7 @@ from .interrupts import uninterrupted
 from .updates import Updates
 
 Result = TypeVar("Result")  # what an evaluation measures, such as `Epoch` or `Progress`
-Watcher = Callable[[str, int], None]  # arguments: title of the training, number of further steps done
+Watcher = Callable[[str, int], None]  # arguments: title of the training, number of steps since the last call
 
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
@@ -27,7 +27,7 @@ _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 def watched(watcher: Watcher) -> Iterator[None]:
     """Within the block, call `watcher` after each step of each training, instead of showing a bar for each training.
 
-    A resumed training begins with a call for all the steps that were done before.
+    When a training is resumed, the first call reports all the steps that were done before.
     """
     token = _watcher.set(watcher)
     try:

@@ -22,7 +22,7 @@ from .prior_network import RefinablePrior
 from .updates import Updates
 
 INTERVAL = 250  # training steps between reports
-MAX_DECODER_GRADIENT, MAX_PRIOR_GRADIENT = 100.0, 1.0  # maximum norms; larger gradients are scaled down to them
+MAX_DECODER_GRADIENT, MAX_PRIOR_GRADIENT = 100.0, 1.0  # maximum norms of gradients; larger gradients are scaled down
 BETAS = (0.5, 0.999)  # decay rates of Adam's two moving averages
 
 
@@ -80,7 +80,7 @@ def match_moments(
 
 
 class MomentMatching(Training[Progress]):
-    """Prior and decoder in training, with the EMA of their weights and of the moment gaps."""
+    """The training of prior and decoder by moment matching, with the EMA of their weights and of the moment gaps."""
 
     def __init__(
         self,

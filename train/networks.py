@@ -13,7 +13,7 @@ from ..recipes.training import Recipe
 from ..runtime.pixels import Shape
 
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
-Side = tuple[int, int]  # height and width
+Side = tuple[int, int]  # height and width in pixels
 Sides = list[Side]
 
 
@@ -163,8 +163,8 @@ def dense(*sizes: int) -> list[nn.Module]:
 def downsample(inputs: int, outputs: int, side: Side) -> nn.Sequential:
     """Build layers that halve height and width: (n, inputs, h, w) -> (n, outputs, ceil(h / 2), ceil(w / 2)).
 
-    The pixels of each 2x2 block become channels before the convolution, so that no pixel is skipped. side: (h, w). The
-    last row or column is repeated if their number is odd.
+    The pixels of each 2x2 block become channels before the convolution, so that no pixel is skipped. side: (h, w). If h
+    or w is odd, the last row or column is repeated.
     """
     missing = [pixels % 2 for pixels in side]
     blocks: nn.Module = nn.PixelUnshuffle(2)
@@ -177,7 +177,8 @@ def upsample(inputs: int, outputs: int, side: Side) -> nn.Sequential:
     """Build layers that double height and width: (n, inputs, ceil(h / 2), ceil(w / 2)) -> (n, outputs, h, w).
 
     After the convolution, groups of four channels become 2x2 blocks of pixels. A transposed convolution is not used,
-    because it would leave checkerboard patterns. side: (h, w). If it is odd, the last row or column is cut off.
+    because it would leave checkerboard patterns. side: (h, w). If h or w is odd, the last row or column of the result
+    is cut off.
     """
     crop = [Crop(side)] if any(pixels % 2 for pixels in side) else []
     return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2), *crop)
@@ -214,7 +215,7 @@ def residual(channels: int) -> Residual:
 
 
 def conv_norm(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    """Build a 3x3 convolution and its batch norm: (n, inputs, h, w) -> (n, outputs, h, w).
+    """Return a 3x3 convolution and its batch norm, two layers: (n, inputs, h, w) -> (n, outputs, h, w).
 
     onnxruntime merges the batch norm into the convolution, so the batch norm takes no time after training.
     """

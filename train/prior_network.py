@@ -66,7 +66,7 @@ class RefinablePrior(PriorNetwork):
 
     @abstractmethod
     def trained_parameters(self) -> list[Tensor]:
-        """The parameters that training changes."""
+        """The network's parameters that training changes."""
 
     @abstractmethod
     def normalise(self, latents: Tensor) -> Tensor:

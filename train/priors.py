@@ -36,7 +36,7 @@ TRAINING_SUFFIX = "-training.pt"
 class LearnedPrior:
     """A trained prior.
 
-    stages: how the prior was made, in order: its training, and perhaps distillations and refinements.
+    stages: how the prior was made, in order: first its training, then any distillations and refinements.
     encoder_fingerprint: SHA-256 of the encoder that computed the training latents. label_values: the label of each
     class (k,). step, loss: training step and held-out mean squared error of the best evaluation. origin: for a refined
     prior, the fingerprint of the prior before refinement; otherwise empty.
@@ -57,11 +57,14 @@ class LearnedPrior:
 
     @property
     def distillation(self) -> DistillationRecipe | None:
-        """How a distilled flow was distilled last; None for a prior that is not distilled."""
+        """The recipe of the last distillation; None for a prior that is not distilled."""
         return last_distillation(self.stages)
 
     def after(self, recipe: Hyperparameters, network: PriorNetwork, **facts: Any) -> "LearnedPrior":
-        """Return this prior after one more stage of training, with another network and other values of some fields."""
+        """Return a copy of this prior after one more stage of training.
+
+        recipe: recipe of that stage. network: the trained network. facts: new values of other fields, by name.
+        """
         stages = (*self.stages, Stage(recipe, torch.get_num_threads()))
         return dataclasses.replace(self, stages=stages, network=network, **facts)
 
@@ -156,7 +159,7 @@ def read(path: Path, checkpoint: Checkpoint) -> LearnedPrior:
 
 
 def first_recipe(stages: Sequence[Stage]) -> LearnedPriorRecipe:
-    """The recipe of the first of a prior's stages, its training."""
+    """The recipe of a prior's training, which is the first of its stages."""
     return cast(LearnedPriorRecipe, stages[0].recipe)
 
 

@@ -42,7 +42,7 @@ def set_up(threads: int | None) -> None:
     """Set the number of CPU threads of torch, by default allowed_threads(), and make training on a GPU reproducible."""
     torch.set_num_threads(threads or allowed_threads())
     if torch.cuda.is_available():
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS may not be reproducible
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS reproducible
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(True, warn_only=True)
 
@@ -51,8 +51,8 @@ def set_up(threads: int | None) -> None:
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch's global random generators, of the CPU and of this process's GPU, until the `with` block ends.
 
-    Then the previous random states are restored. 0 <= seed < 2^63. torch.manual_seed is not used, because it would
-    reseed the other GPUs too.
+    After the block, the previous random states are restored. 0 <= seed < 2^63. torch.manual_seed is not used, because
+    it would reseed the other GPUs too.
     """
     current = device()
     on_gpu = current.type == "cuda"
@@ -90,7 +90,8 @@ def rows_of_process(rows: np.ndarray) -> tuple[np.ndarray, int]:
     """Select the images of a batch that this process computes. Returns their indices, and how many of them count.
 
     rows: indices of the batch's images, (n,), n >= 1. If there are fewer images than processes, each process without an
-    image gets the first image and the count 0. So all processes do the same number of steps, and no image counts twice.
+    image gets the first image, with the count 0. Thus all processes do the same number of steps, and no image counts
+    twice.
     """
     assigned = rows[rank() :: count()]
     return (assigned, len(assigned)) if len(assigned) else (rows[:1], 0)

@@ -27,8 +27,8 @@ def pseudo_labelled(images: LabelledImages, latents: np.ndarray, clusters: int, 
     count = max(1, min(clusters, len(latents) // MIN_CLUSTER_IMAGES))
     kmeans = KMeans(count, n_init=1, max_iter=KMEANS_STEPS, random_state=int(random.integers(2**32)))
     part = random.permutation(len(latents))[:FIT_LATENTS]
-    # With one thread, sums do not depend on the number of cores.
+    # With one thread, the clusters do not depend on the number of cores.
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of equal latents; fewer clusters serve as well
+        warnings.simplefilter("ignore")  # scikit-learn warns if equal latents give fewer clusters, which is harmless
         labels = kmeans.fit(latents[part]).predict(latents)
     return LabelledImages(images.images, labels.astype(np.int64))

@@ -1,9 +1,9 @@
 """Refinement: train the prior and the decoder of a run further, on their own samples. The encoder stays fixed.
 
-An autoencoder's training shows the decoder only latents of real images, so it may decode other latents badly. The
-decoder averages over details that a latent does not determine, so samples are a little too smooth. Sampling
-integrates the flow's velocity in only a few steps, which adds errors that the flow's training does not see. Refinement
-reduces these faults: it generates samples as sampling does, and trains flow and decoder by moment matching
+During an autoencoder's training, the decoder sees only latents of real images, so it may decode other latents badly.
+The decoder averages over details that a latent does not determine, so samples are a little too smooth. Sampling
+integrates the flow's velocity in only a few steps, which adds errors that the loss of the flow does not include.
+Refinement reduces these errors: it generates samples as sampling does, and trains flow and decoder by moment matching
 (moment_matching.py).
 """
 
@@ -38,7 +38,7 @@ from .unfinished import read_unfinished, save_unfinished
 
 TRAINING = "refining.pt"
 BATCH = 1000
-FEATURES, CHANNELS = 96, 16  # size of the classifiers: smaller than the feature extractor, so that training is faster
+FEATURES, CHANNELS = 96, 16  # sizes of the classifiers, which are smaller than the feature extractor to train faster
 
 
 def refine(
@@ -99,9 +99,9 @@ def read_training(path: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> tu
 
 
 def is_refined(file: Path, prior_file: Path, checkpoint: Checkpoint, prior: LearnedPrior) -> bool:
-    """Whether `file` and `prior_file` exist and hold the result of refining this checkpoint and prior.
+    """Whether the files `file` (checkpoint) and `prior_file` hold the refined versions of `checkpoint` and `prior`.
 
-    Raises InputError when one of them is damaged or belongs to another run or prior.
+    False if a file is missing. Raises InputError when one is damaged or belongs to another run or prior.
     """
     if not (file.is_file() and prior_file.is_file()):
         return False

@@ -1,4 +1,4 @@
-"""Files with the state of an unfinished training, from which the training can be continued."""
+"""Write and read files with the state of an unfinished training, from which the training can be continued."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping

@@ -64,10 +64,10 @@ class Updates:
 
 
 def _stored_like(parameter: Tensor, moment: Tensor) -> Tensor:
-    """Copy one of Adam's moments, with its elements in the same order in memory as those of its parameter.
+    """Copy one of Adam's moments into the memory layout of its parameter.
 
-    The fused optimiser of torch pairs weights and moments by their position in memory, and a saved moment is contiguous
-    even if the parameter has its channels last. Raises ValueError if the shapes differ.
+    The fused optimiser of torch pairs weights and moments by their position in memory. A saved moment is contiguous,
+    but its parameter may have its channels last in memory. Raises ValueError if the shapes differ.
     """
     if moment.shape != parameter.shape:
         raise ValueError(f"moment of shape {tuple(moment.shape)}")

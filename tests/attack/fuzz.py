@@ -190,7 +190,7 @@ class Runner:
             "outcome": trial.outcome,
             "stage": oracle.STAGES[trial.stage],
             "seconds": round(seconds, 4),
-            "peak": round(0.0 if trial.before is None else peak - trial.before, 1),  # MB that the trial added
+            "peak": round(0.0 if trial.before is None else peak - trial.before, 1),  # MB of peak memory added
             "growth": round(after - self.baseline, 1),
             "findings": trial.findings,
         }
