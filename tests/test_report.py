@@ -182,7 +182,7 @@ def test_without_data_labels_and_a_learned_prior_the_page_says_why_parts_are_abs
     assert [row[0] for row in sections["samples"].tables[0][2]] == ["standard", "diagonal", "gaussian", "gmm", "kde"]
     assert len(sections["samples"].images) == 5
     assert len(sections["traversals"].images) == 4
-    assert "64x64, colour" in sections[""].text
+    assert "64x64 colour" in sections[""].text
 
 
 def test_the_page_of_a_model_says_whether_it_computes_what_was_trained(unlabelled):
