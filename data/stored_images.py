@@ -57,7 +57,8 @@ class StoredImages:
         first, *others = rows if isinstance(rows, tuple) else (rows,)
         order = self._order[first]
         if isinstance(first, int | np.integer):
-            return np.array(self._stored[order])[tuple(others)]
+            image: np.ndarray = np.array(self._stored[order])[tuple(others)]
+            return image
         images = np.empty((len(order), *self.shape[1:]), self.dtype)
         for start in range(0, len(order), READ_IMAGES):  # the pages of a few images at a time are in memory
             images[start : start + READ_IMAGES] = self._stored[order[start : start + READ_IMAGES]]
