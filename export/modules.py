@@ -27,6 +27,8 @@ from .pipeline import Report, export_source
 from .source import Networks, Source, Training
 from .statistics import no_report
 
+PART_IMAGES = 4096  # number of images read at a time, because a large set stays in its file
+
 
 def export_modules(
     encoder: nn.Module,
@@ -143,6 +145,8 @@ def _mean_image_mse(dataset: Dataset) -> dict[str, float]:
 
     A network has a larger error than this if, for example, it is given another pixel range than in its training.
     """
-    mean = dataset.train.images.mean(0, dtype=np.float64) / 255
+    images = dataset.train.images
+    parts = (images[start : start + PART_IMAGES] for start in range(0, len(images), PART_IMAGES))
+    mean = sum(part.sum(0, dtype=np.float64) for part in parts) / len(images) / 255
     differences = unit_pixels(dataset.test.images) - mean.astype(np.float32)
     return {"mean_image_mse": float(np.mean(differences.astype(np.float64) ** 2))}

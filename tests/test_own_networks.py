@@ -6,7 +6,9 @@ import aegen
 import numpy as np
 import pytest
 import torch
-from aegen.data.datasets import from_arrays
+from aegen.data import stored_images
+from aegen.data.datasets import from_arrays, load
+from aegen.data.stored_images import StoredImages
 from aegen.export import ExportOptions, export_modules
 from aegen.runtime.errors import InputError, OutputError, ParityError, ShapeError
 from torch import nn
@@ -277,3 +279,16 @@ def aegen_load(path):
     from aegen.data.datasets import load
 
     return load(str(path))
+
+
+def test_training_images_that_stay_in_their_file_give_the_same_artifact(images, tmp_path, monkeypatch):
+    np.save(tmp_path / "images.npy", images)
+    for folder, limit in (("copied", stored_images.MAX_COPIED_BYTES), ("kept", 1000)):
+        torch.manual_seed(0)
+        monkeypatch.setattr(stored_images, "MAX_COPIED_BYTES", limit)
+        dataset = load(str(tmp_path / "images.npy"))
+        assert isinstance(dataset.train.images, StoredImages) == (folder == "kept")
+        options = ExportOptions(components=1, name="same")
+        export_modules(conv_encoder(), conv_decoder(), dataset, tmp_path / folder, options=options)
+    for file in (tmp_path / "copied").iterdir():
+        assert file.read_bytes() == (tmp_path / "kept" / file.name).read_bytes(), file.name
