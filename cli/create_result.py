@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 GRID, SUMMARY = "samples.png", "summary.json"
 GRID_COLUMNS, GRID_IMAGES = 12, 48
-MIN_TRUSTED_IMAGES = 500  # with fewer images, a note says that distances vary by chance
-FEW_PRIVATE_IMAGES = 5_000  # a user's own set of fewer images gets a note on copies
-UNKNOWN_LICENCE = "not stated"
+MIN_TRUSTED_IMAGES = 500  # with fewer images, a note says that distances are uncertain
 
 
 def measured(request: "Request", plan: "Plan", folder: Path, artifact: Path) -> "Summary":
@@ -94,9 +92,12 @@ def _extractor(plan: "Plan", result: "Summary") -> str:
 
 def _print_notes(manifest: "Manifest", result: "Summary") -> None:
     """Print notes: whether the images are too few for the distances, and on the licence and on copies of images."""
+    from ..data.datasets import UNKNOWN_LICENCE
+    from ..export.memorisation import FEW_IMAGES
+
     if result.images < MIN_TRUSTED_IMAGES:
-        note(f"{result.images} images are few: distances vary by chance. Look at the grid.")
+        note(f"{result.images} images are few: distances are uncertain. Look at the grid.")
     if manifest.data.licence == UNKNOWN_LICENCE:
         note("the licence of the images is not known. Before you share the model, export it with --licence.")
-        if manifest.data.training_images < FEW_PRIVATE_IMAGES:
+        if manifest.data.training_images < FEW_IMAGES:
             note("a model of few images may show some of them again. Share it only if you may share the images.")

@@ -24,6 +24,7 @@ from .readers import read
 from .splitting import SHUFFLED, missing_sentences, split_order, validation_count
 
 MIN_IMAGES = 6
+UNKNOWN_LICENCE = "not stated"  # recorded as the licence of a data set that is not published
 OWN_IMAGES = "the user's own images"  # recorded as the source of a data set that is not published
 CHECKED_ROWS = 1024  # number of images compared at a time
 
@@ -152,7 +153,7 @@ def _split(unsplit: UnsplitDataset, data: str, known: KnownSet | None) -> Datase
     remarks += [f"{data}: {remark}" for remark in missing_sentences(training, validation, unsplit.class_names)]
     facts = DataSpec(
         name=known.name if known else _set_name(data),
-        licence=known.licence if known else "not stated",
+        licence=known.licence if known else UNKNOWN_LICENCE,
         source=known.source if known else OWN_IMAGES,
         training_images=len(training),
         validation_images=len(validation),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..data.datasets import OWN_IMAGES, Dataset
+from ..data.datasets import OWN_IMAGES, UNKNOWN_LICENCE, Dataset
 from ..evaluation.neighbours import nearest
 from ..evaluation.reference import as_points, random_rows
 from ..runtime.autoencoder import Autoencoder
@@ -12,7 +12,6 @@ NEAREST, NEAREST_OF_REAL = "nearest_training_distance", "nearest_training_distan
 COMPARED_IMAGES = 256  # number of samples, and of held-out images, whose nearest training images are searched
 SEARCHED_IMAGES = 20_000  # maximum number of training images among which the nearest ones are searched
 FEW_IMAGES = 5_000  # models trained on fewer images get a warning about copies on their card
-UNKNOWN_LICENCE = "not stated"
 
 
 def nearest_distances(model: Autoencoder, dataset: Dataset) -> dict[str, float]:

@@ -14,7 +14,7 @@ def few_steps(recipe: Recipe, images: int) -> str | None:
 
     recipe: a settled recipe. images: number of training images.
     """
-    steps = recipe.epochs * steps_per_epoch(recipe, images)
+    steps = recipe.epochs * steps_per_epoch(images, recipe.batch_size)
     if steps >= FEW_STEPS:
         return None
     remedy = "train for more epochs, or with fewer images in a step"

@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .advice import FEW_STEPS
 from .budget import divided
 from .feature_extractor import FeatureExtractorRecipe
 from .learned_priors import FlowRecipe
 from .refinement import RefinementRecipe
+from .settled import steps_per_epoch
 from .stage_seconds import (
     CLASSIFIER_BATCH,
     EXPORT_SECONDS,
@@ -20,7 +22,6 @@ from .stage_seconds import (
     StepSeconds,
     encoding_seconds,
     epoch_seconds,
-    epoch_steps,
     export_seconds,
     measure_seconds,
     passing_seconds,
@@ -38,7 +39,7 @@ FEATURES_FRACTION = 0.08  # fraction of the training time for a feature extracto
 
 # Minimum number of training steps of a convolutional network. With fewer, a smaller network gives better images. On
 # MNIST, images are still blurred after one epoch (391 steps); the best networks in mnist.md have 4,700 steps or more.
-MIN_CONV_STEPS = 2_000
+MIN_CONV_STEPS = FEW_STEPS
 MIN_AUTOENCODER_STEPS, MIN_PRIOR_STEPS, MIN_REFINEMENT_STEPS = 200, 400, 40  # minimum numbers of steps, in any budget
 MAX_AUTOENCODER_STEPS, MAX_EPOCHS = 20_000, 300  # maxima, at which the held-out loss no longer falls
 # Maximum number of training steps of the prior: as many as PRIOR_PASSES passes over the latents take, but at least
@@ -124,7 +125,7 @@ def is_affordable(autoencoder: Recipe, step_seconds: float, facts: Facts, budget
 
     step_seconds: measured seconds of a training step of this autoencoder. facts: describes the images.
     """
-    epoch = epoch_steps(facts.training_images, autoencoder.batch_size) * step_seconds
+    epoch = steps_per_epoch(facts.training_images, autoencoder.batch_size) * step_seconds
     # Prior, refinement and export each encode the images, which takes as long as one training epoch in all.
     seconds = PLANNED_FRACTION * budget.seconds - budget.spent - EXPORT_SECONDS - epoch
     if not facts.has_features:
@@ -173,15 +174,15 @@ def make_plan(
     features = None
     if not facts.has_features:
         features = _features(facts, FEATURES_FRACTION * available / steps.classifier)
-        seconds["features"] = epoch_steps(images, features.batch_size) * features.epochs * steps.classifier
+        seconds["features"] = steps_per_epoch(images, features.batch_size) * features.epochs * steps.classifier
         available = max(available - seconds["features"], 0)
     granted = divided(available, _fractions(autoencoder), _limits(facts, autoencoder, steps, fast=fast))
     epoch = epoch_seconds(images, autoencoder, steps)
-    least = math.ceil(MIN_AUTOENCODER_STEPS / epoch_steps(images, autoencoder.batch_size))
+    least = math.ceil(MIN_AUTOENCODER_STEPS / steps_per_epoch(images, autoencoder.batch_size))
     autoencoder = dataclasses.replace(autoencoder, epochs=max(int(granted["autoencoder"] / epoch), least))
     prior_steps = max(int(granted["prior"] / steps.prior), MIN_PRIOR_STEPS)
     refinement = _refinement(facts, granted, steps, fast=fast)
-    classifiers = refinement.classifiers * refinement.classifier_epochs * epoch_steps(images, CLASSIFIER_BATCH)
+    classifiers = refinement.classifiers * refinement.classifier_epochs * steps_per_epoch(images, CLASSIFIER_BATCH)
     seconds["autoencoder"] = autoencoder.epochs * epoch
     seconds["prior"] += prior_steps * steps.prior
     seconds["classifiers"] += classifiers * steps.classifier
@@ -232,7 +233,7 @@ def _fractions(autoencoder: Recipe) -> dict[str, float]:
 def _limits(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: bool) -> dict[str, float]:
     """The maximum number of seconds that each stage can use, by name."""
     images = facts.training_images
-    epochs = min(MAX_EPOCHS, math.ceil(MAX_AUTOENCODER_STEPS / epoch_steps(images, autoencoder.batch_size)))
+    epochs = min(MAX_EPOCHS, math.ceil(MAX_AUTOENCODER_STEPS / steps_per_epoch(images, autoencoder.batch_size)))
     passes = PRIOR_PASSES * images // prior_recipe(fast=fast).batch_size
     return {
         "autoencoder": (epochs + 0.5) * epoch_seconds(images, autoencoder, steps),
@@ -244,7 +245,7 @@ def _limits(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: bool
 
 def _refinement(facts: Facts, granted: dict[str, float], steps: StepSeconds, *, fast: bool) -> RefinementRecipe:
     """The recipe of the refinement, with as many steps as fit into `granted`, the seconds of each stage by name."""
-    epoch = epoch_steps(facts.training_images, CLASSIFIER_BATCH)
+    epoch = steps_per_epoch(facts.training_images, CLASSIFIER_BATCH)
     in_all = granted["classifiers"] / steps.classifier
     classifiers = min(max(int(in_all / max(MIN_CLASSIFIER_STEPS, epoch)), 1), CLASSIFIERS)
     return dataclasses.replace(
@@ -259,7 +260,7 @@ def _features(facts: Facts, training_steps: float) -> FeatureExtractorRecipe:
     """The recipe of the feature extractor, with as many epochs as fit into `training_steps`, but at least one."""
     features = next(count for most, count in FEATURES.items() if facts.test_images <= most)
     recipe = dataclasses.replace(classifier_recipe(), features=features, orientations=not facts.num_classes)
-    epoch = epoch_steps(facts.training_images, recipe.batch_size)
+    epoch = steps_per_epoch(facts.training_images, recipe.batch_size)
     epochs = int(min(training_steps, MAX_FEATURES_STEPS) / epoch)
     return dataclasses.replace(recipe, epochs=min(max(epochs, 1), MAX_FEATURES_EPOCHS))
 
@@ -275,7 +276,7 @@ def _reasons(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: boo
     batch, network = autoencoder.batch_size, autoencoder.network
     size = f"{autoencoder.channels} channels" if network == "conv" else f"widths {autoencoder.widths}"
     speed = f"{batch / steps.autoencoder:,.0f} images a second"
-    done = autoencoder.epochs * epoch_steps(facts.training_images, batch)
+    done = autoencoder.epochs * steps_per_epoch(facts.training_images, batch)
     reason = f"the largest that gets {MIN_CONV_STEPS:,} optimiser steps"
     if fast:
         reason = "the light one"
@@ -287,7 +288,7 @@ def _reasons(facts: Facts, autoencoder: Recipe, steps: StepSeconds, *, fast: boo
     few = "" if facts.training_images >= FEW_IMAGES else f", as there are fewer than {FEW_IMAGES:,} images"
     yield f"{autoencoder.latent_dim} latent dimensions{few}; batches of {batch}, so that an epoch has enough steps"
     yield f"{autoencoder.epochs} epochs of the autoencoder are {done:,} optimiser steps" + (
-        ": few, expect blur" if done < MIN_CONV_STEPS else ""
+        ": few, expect blur" if done < FEW_STEPS else ""
     )
     if not facts.num_classes:
         yield "no labels: refinement uses clusters of latents instead of classes"

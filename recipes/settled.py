@@ -29,12 +29,12 @@ def epochs_for(recipe: Recipe, images: int) -> int:
     """The recipe's epochs, or if it states none, as many as its steps need, but at most MAX_EPOCHS."""
     if recipe.epochs:
         return recipe.epochs
-    return min(MAX_EPOCHS, math.ceil((recipe.steps or DEFAULT_STEPS) / steps_per_epoch(recipe, images)))
+    return min(MAX_EPOCHS, math.ceil((recipe.steps or DEFAULT_STEPS) / steps_per_epoch(images, recipe.batch_size)))
 
 
-def steps_per_epoch(recipe: Recipe, images: int) -> int:
+def steps_per_epoch(images: int, batch_size: int) -> int:
     """Number of training steps in one pass over the training images. images: their number."""
-    return math.ceil(images / recipe.batch_size)
+    return math.ceil(images / batch_size)
 
 
 def levels_for(recipe: Recipe, shape: Shape) -> int:

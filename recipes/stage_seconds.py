@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from ..runtime.pixels import Shape
+from .settled import steps_per_epoch
 from .training import Recipe
 
 CLASSIFIER_BATCH = 128  # batch size for training the classifiers and the feature extractor
@@ -47,23 +48,18 @@ class StepSeconds:
     refinement: float
 
 
-def epoch_steps(images: int, batch: int) -> int:
-    """Number of training steps in an epoch. images: number of training images. batch: batch size."""
-    return math.ceil(images / batch)
-
-
 def epoch_seconds(images: int, autoencoder: Recipe, steps: StepSeconds) -> float:
     """Expected seconds of an epoch with its evaluation.
 
     images: number of training images. There is one validation image for every five training images, and it takes a
     third of a training image's time.
     """
-    return epoch_steps(images, autoencoder.batch_size) * steps.autoencoder * (1 + 1 / 15)
+    return steps_per_epoch(images, autoencoder.batch_size) * steps.autoencoder * (1 + 1 / 15)
 
 
 def encoding_seconds(facts: Facts, autoencoder: Recipe, steps: StepSeconds) -> float:
     """Expected seconds to encode the training images once, as prior, refinement and export do: a third of an epoch."""
-    return epoch_steps(facts.training_images, autoencoder.batch_size) * steps.autoencoder / 3
+    return steps_per_epoch(facts.training_images, autoencoder.batch_size) * steps.autoencoder / 3
 
 
 def passing_seconds(images: int, steps: StepSeconds) -> float:
