@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from .messages import note
+from .messages import is_quiet, note
 from .options import Command, resize_option, usage
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class ModelInputs:
         image_set = read_inputs(*sources, shape=shape, resize=self.resize, options=self.reading, note=note)
         if self.invert:
             return replace(image_set, images=inverted(image_set.images))
-        if are_inverted(model, image_set.images):
+        if not is_quiet() and are_inverted(model, image_set.images):
             note(f"{sources[0]}: {model.name} knows such images with black and white exchanged; --invert does that.")
         return image_set
 
