@@ -8,13 +8,11 @@ import pytest
 from aegen.data import stored_images
 from aegen.data.datasets import load
 from aegen.data.stored_images import StoredImages
+from peak_memory import PEAK
 
-# The peak in /proc is that of this program alone; getrusage would also count the process that started it.
-MEASURE = """
-import pathlib, re, sys
+MEASURE = f"""{PEAK}
+import sys
 from aegen.data.datasets import load
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 before = peak()
 images = load(sys.argv[1]).train.images
 for start in range(0, len(images), 4000):

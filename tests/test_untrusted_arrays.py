@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from aegen.runtime.arrays import npz_header, npz_names, read_npy, read_npz
 from aegen.runtime.errors import ArtifactError, InputError
+from peak_memory import PEAK
 
 
 def npy(text: str, data: bytes = b"", version=(1, 0)) -> bytes:
@@ -143,10 +144,8 @@ def test_an_array_that_is_declared_smaller_than_it_is_costs_no_memory(alter, cop
     stream = io.BytesIO()
     np.savez_compressed(stream, **stored)
     folder = alter("latents.npz", stream.getvalue())
-    code = """
-import pathlib, re, sys, aegen, numpy
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
+    code = f"""{PEAK}
+import sys, aegen, numpy
 before = peak()
 try:
     aegen.load(sys.argv[1]).sample(1, prior="standard")

@@ -15,6 +15,7 @@ from aegen.data.datasets import load
 from aegen.images.latents import read_latents
 from aegen.images.reading import read_images
 from aegen.runtime.errors import AegenError, InputError, NotFoundError, ShapeError
+from peak_memory import PEAK
 from PIL import Image
 
 LIMIT = 60_000_000  # limit on the memory that refusing a file may take, in bytes
@@ -63,14 +64,12 @@ def test_a_refused_archive_is_not_inflated(tmp_path):
         tracemalloc.stop()
 
 
-MEASURED = """
-import pathlib, re, sys, warnings
+MEASURED = f"""{PEAK}
+import sys, warnings
 warnings.simplefilter("error")
 from aegen.images.reading import read_images
 from aegen.runtime.errors import AegenError
 import PIL.Image, PIL.PngImagePlugin
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 before = peak()
 try:
     print(read_images(sys.argv[1], shape=(1, 28, 28), resize=sys.argv[2] == "resize").images.shape)
