@@ -112,7 +112,7 @@ def command(
     Metrics of samples are shown with reference values: the scores that real training images get in place of samples.
 
     Real images are scored in sets as large as the set of samples: up to five sets, at most 10,000 images in all. With
-    several sets, the reference value is their mean, and the standard deviation says how much it varies by chance.
+    several sets, the reference value is their mean, and the standard deviation says how much it varies between sets.
 
     --json prints one object: {"model", "prior", "temperature", "samples", "reference_sets", "likelihood_images",
     "seed", "data", "split", "feature_extractor", "importance_samples", "megabytes", "macs", "metrics"}. Under "metrics"

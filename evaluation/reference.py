@@ -13,7 +13,7 @@ from .progress import Progress, no_progress
 
 MIN_IMAGES = 50  # smallest number of test images in a reference set; statistics of fewer are unreliable
 MAX_TRAINING_RATIO = 4  # for n generated images, at most 4 n training images are searched for copies
-MAX_REAL_SETS = 5  # limit on the sets of n training images that are scored, to see how scores vary by chance
+MAX_REAL_SETS = 5  # limit on the sets of n training images that are scored, to see how scores vary between them
 MAX_REAL_IMAGES = 10_000  # limit on the images of all these sets together, unless there is only one set
 MAX_BINNED = 20_000  # k-means finds the bin centres from at most this many training images
 BINS, CELLS = 100, 10  # numbers of k-means clusters: images, for the metric NDB; features, for memorisation

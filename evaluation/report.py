@@ -25,8 +25,7 @@ class Score:
 
     reference: the metric's value for real training images in place of samples, equally many; the mean over all sets of
     such images. None if the metric does not apply to real images. reference_std: the standard deviation over the real
-    sets, which says how much the value of real images varies by chance; None for a single set. better: which values are
-    better.
+    sets, which says how much the value varies between them; None for a single set. better: which values are better.
     """
 
     value: float

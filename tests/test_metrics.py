@@ -114,7 +114,7 @@ def test_equal_sets_fill_bins_equally_and_a_missing_class_does_not():
     assert one_class.js_divergence == pytest.approx(expected)
 
 
-def test_about_one_bin_in_twenty_differs_by_chance():
+def test_about_one_bin_in_twenty_differs_between_sets_of_one_distribution():
     centres = k_means(normals(20_000, 9), 100)
     ndb = [bin_difference(normals(5000, i), normals(5000, 50 + i), centres).ndb for i in range(10)]
     assert np.mean(ndb) == pytest.approx(0.05, abs=0.02)
